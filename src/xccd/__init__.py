@@ -1,0 +1,32 @@
+"""Stack, clip and combine astronomical images as labelled arrays."""
+
+from importlib.metadata import version as _version
+
+from xccd import accessor as _accessor  # noqa: F401  (registers .ccd)
+from xccd._options import set_options
+from xccd.clip import clip_extrema, mask, minmax, sigma_clip
+from xccd.combine import combine, count
+from xccd.fits.header import header, wcs
+from xccd.fits.open import open_stack
+from xccd.fits.write import to_fits
+from xccd.normalize import normalize
+from xccd.simulate import simulate_night
+
+__version__ = _version("xccd")
+
+__all__ = [
+    "__version__",
+    "clip_extrema",
+    "combine",
+    "count",
+    "header",
+    "mask",
+    "minmax",
+    "normalize",
+    "open_stack",
+    "set_options",
+    "sigma_clip",
+    "simulate_night",
+    "to_fits",
+    "wcs",
+]

@@ -1,0 +1,130 @@
+"""From labelled objects to arrays with frames on axis 0 and back: what all verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+import numpy as np
+import xarray as xr
+
+from xccd import _stack
+from xccd.fits import cards
+
+P = ParamSpec("P")
+Obj = TypeVar("Obj", xr.DataArray, xr.Dataset)
+
+
+def per_variable(
+    verb: Callable[Concatenate[xr.DataArray, P], xr.DataArray],
+) -> Callable[Concatenate[Obj, P], Obj]:
+    """Let a verb on a DataArray work on each science variable of a Dataset too.
+
+    A science variable has the dimension that the verb works along, and no other variable names it in its
+    ``ancillary_variables``. The rest of the Dataset stays, except what still has a dimension that was combined.
+    """
+
+    @wraps(verb)
+    def on_any(obj: Obj, *args: P.args, **kwargs: P.kwargs) -> Obj:
+        if isinstance(obj, xr.DataArray):
+            return verb(obj, *args, **kwargs)
+        if not isinstance(obj, xr.Dataset):
+            raise TypeError(
+                f"xccd.{verb.__name__} takes an xarray DataArray or Dataset, not {type(obj).__name__}: "
+                "wrap a NumPy array with xr.DataArray(values, dims=('frame', 'y', 'x'))"
+            )
+        dim: Hashable = kwargs.get("dim", "frame")
+        done = {name: verb(obj[name], *args, **kwargs) for name in science_variables(obj, dim)}
+        lost = {dim} - {d for new in done.values() for d in new.dims}
+        kept = obj.drop_vars([n for n, v in obj.variables.items() if lost & set(v.dims)])
+        return kept.assign(done)
+
+    return cast("Callable[Concatenate[Obj, P], Obj]", on_any)
+
+
+def science_variables(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:
+    """The variables with ``dim`` that are not another's ancillary ones."""
+    ancillary = {name for v in ds.data_vars.values() for name in str(v.attrs.get("ancillary_variables", "")).split()}
+    found = [n for n, v in ds.data_vars.items() if dim in v.dims and n not in ancillary]
+    if not found:
+        dims = {str(n): v.dims for n, v in ds.data_vars.items()}
+        raise ValueError(
+            f"no variable of this Dataset has the dimension {dim!r} (variables: {dims}): "
+            "name the dimension of the frames with dim=..., or rename it to 'frame'"
+        )
+    return found
+
+
+def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
+    """The number of frames; raises if ``stack`` is not a stack of real numbers along ``dim``."""
+    if dim not in stack.dims:
+        sizes = dict(stack.sizes)
+        hint = f"dim={stack.dims[0]!r}" if stack.dims else "a stack of more than one frame"
+        raise ValueError(
+            f"this DataArray has no dimension {dim!r}, it has {sizes}: say which one holds the frames, "
+            f"{hint}, or rename it to 'frame' (a single image has nothing to clip or combine)"
+        )
+    _stack.float_dtype(stack.dtype)
+    n = stack.sizes[dim]
+    if n == 0:
+        raise ValueError(f"the stack is empty: its dimension {dim!r} has size 0")
+    return n
+
+
+def frames_first(stack: xr.DataArray, dim: Hashable) -> Any:
+    """The data with ``dim`` as axis 0 (a view: no copy)."""
+    axis = stack.get_axis_num(dim)
+    return stack.data if axis == 0 else _moveaxis(stack.data, axis, 0)
+
+
+def _moveaxis(data: Any, source: Any, target: int) -> Any:
+    order = [i for i in range(data.ndim) if i != source]
+    order.insert(target, source)
+    return data.transpose(order)
+
+
+def like(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
+    """A stack with new samples (frames on axis 0) and everything else as it was."""
+    inverse = [0] * data.ndim
+    axis = stack.get_axis_num(dim)
+    order = [axis, *(i for i in range(data.ndim) if i != axis)]
+    for new, old in enumerate(order):
+        inverse[old] = new
+    return stack.copy(deep=False, data=data if axis == 0 else data.transpose(inverse))
+
+
+def without_frames(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
+    """An image in place of the stack: no coordinate that lay along ``dim`` is left."""
+    along = [name for name, c in stack.coords.items() if dim in c.dims]
+    image = stack.isel({dim: 0}).drop_vars(along)
+    image = image.copy(deep=False, data=data)
+    image.attrs = dict(stack.attrs)
+    return image
+
+
+def add_history(stack: xr.DataArray, dim: Hashable, step: str) -> xr.DataArray:
+    """Append ``step`` to each frame's header as HISTORY; a stack without headers stays as it is."""
+    header = stack.coords.get("header")
+    if header is None or header.dims != (dim,):
+        return stack
+    lines = cards.history(step)
+    texts = np.array([f"{text}\n{lines}" for text in header.values.tolist()], dtype=object)
+    return stack.assign_coords(header=header.copy(data=texts))
+
+
+def step_text(verb: str, **arguments: Any) -> str:
+    """A call as text for HISTORY: functions by name, arrays by shape."""
+    shown = (f"{k}={_shown(v)}" for k, v in arguments.items() if v is not None)
+    return f"xccd.{verb}({', '.join(shown)})"
+
+
+def _shown(value: Any) -> str:
+    if callable(value):
+        return str(getattr(value, "__name__", type(value).__name__))
+    shape = getattr(value, "shape", ())
+    if shape:
+        return f"<{' x '.join(map(str, shape))} values>"
+    if isinstance(value, (list, tuple)) and len(value) > 6:
+        return f"<{len(value)} values>"
+    return repr(value.item() if hasattr(value, "item") else value)

@@ -1,0 +1,147 @@
+"""The one room that knows NumPy from dask: frames on axis 0, a block function over all the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from xccd import _options
+
+# A NumPy or a dask array: xarray's own word for both is Any.
+Array = Any
+Kernel = Callable[..., Any]
+
+BANDS_PER_THREAD = 8  # small enough that a slow thread is not waited for, large enough to cost nothing
+GROUP_BYTES = 1 << 30  # whole frames that `per_frame` holds at a time on dask input
+
+
+def is_lazy(x: Any) -> bool:
+    """Whether ``x`` is a dask collection, asked by protocol so that dask is not imported."""
+    graph = getattr(x, "__dask_graph__", None)
+    return graph is not None and graph() is not None
+
+
+def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The float that holds ``dtype`` exactly: float32 up to 16 bits of integer, else float64."""
+    dtype = np.dtype(dtype)
+    if dtype.kind not in "fiub":
+        raise TypeError(
+            f"a stack of dtype {dtype} cannot be clipped or combined: samples must be real numbers "
+            "(for complex ones take .real or abs() first)"
+        )
+    small = dtype.itemsize <= (4 if dtype.kind == "f" else 2)
+    return np.dtype(np.float32 if small else np.float64)
+
+
+def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
+    """``function(x, *extras)`` over blocks that hold all frames; lazy if anything given is.
+
+    ``extras`` broadcast against ``x``. With ``reduce`` the function takes axis 0 away.
+    """
+    if not any(map(is_lazy, (x, *extras))):
+        return function(x, *extras)
+    import dask.array as da
+
+    if not is_lazy(x):
+        whole = next(e for e in extras if is_lazy(e))
+        x = da.from_array(x, chunks=_chunks_like(whole, x.shape))
+    if x.numblocks[0] > 1:
+        x = x.rechunk({0: -1, **dict.fromkeys(range(1, x.ndim), "auto")})
+    return da.map_blocks(
+        function,
+        x,
+        *(_in_chunks_of(x, e) for e in extras),
+        drop_axis=0 if reduce else None,
+        dtype=dtype,
+        meta=np.empty((0,) * (x.ndim - reduce), dtype),
+    )
+
+
+def _chunks_like(lazy: Array, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Chunks for an array of ``shape`` that match those of ``lazy``, all frames together."""
+    same = zip(lazy.chunks[1:], shape[1:], strict=True)
+    return (-1, *(c if sum(c) == n else -1 for c, n in same))
+
+
+def _in_chunks_of(x: Array, extra: Array) -> Array:
+    """``extra`` cut as ``x`` is; a small NumPy one goes whole to every task."""
+    if not is_lazy(extra) and extra.size == extra.shape[0]:
+        return extra
+    import dask.array as da
+
+    chunks = (-1, *(c if n > 1 else -1 for c, n in zip(x.chunks[1:], extra.shape[1:], strict=True)))
+    return extra.rechunk(chunks) if is_lazy(extra) else da.from_array(extra, chunks=chunks)
+
+
+def compiled(kernel: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
+    """Run ``kernel(x, *extras, start, stop, out)`` on every pixel of ``x``, as `blocks` does.
+
+    On NumPy input bands of pixels go to a pool of threads; within a dask task there is one thread.
+    """
+    lazy = any(map(is_lazy, (x, *extras)))
+    threads = 1 if lazy else _options.threads()
+    run = partial(_run, kernel=kernel, reduce=reduce, dtype=dtype, threads=threads)
+    return blocks(run, x, *extras, reduce=reduce, dtype=dtype)
+
+
+def _run(
+    x: np.ndarray[Any, Any],
+    *extras: np.ndarray[Any, Any],
+    kernel: Kernel,
+    reduce: bool,
+    dtype: np.dtype[Any],
+    threads: int,
+) -> np.ndarray[Any, Any]:
+    shape = x.shape
+    flat = np.ascontiguousarray(x, dtype=float_dtype(x.dtype)).reshape(shape[0], -1)
+    flat_extras = [_flat(e, shape[1:]) for e in extras]
+    pixels = flat.shape[1]
+    out = np.empty((pixels,) if reduce else flat.shape, dtype)
+    count = min(pixels, threads * BANDS_PER_THREAD) if threads > 1 else 1
+    edges = np.linspace(0, pixels, count + 1).astype(int).tolist()
+
+    def band(i: int) -> None:
+        kernel(flat, *flat_extras, edges[i], edges[i + 1], out)
+
+    if count > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(band, range(count)))
+    elif pixels:
+        band(0)
+    return out.reshape(shape[1:] if reduce else shape)
+
+
+def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """``extra`` as float64 of (1 or frames, 1 or pixels)."""
+    if extra.size != extra.shape[0]:
+        extra = np.broadcast_to(extra, (extra.shape[0], *shape))
+    return np.ascontiguousarray(extra, dtype=np.float64).reshape(extra.shape[0], -1)
+
+
+def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
+    """``function(i, frame)`` of each whole frame, as an array of N float64.
+
+    On dask input nothing is computed now, and later at most ``GROUP_BYTES`` of frames are held at a time: each
+    group is optimised by itself, so that its bands are read for it alone, dropped, and read again by the next.
+    """
+    if not is_lazy(x):
+        return _values(function, 0, x)
+    import dask.array as da
+    from dask.base import optimize
+    from dask.delayed import delayed
+
+    size = max(1, GROUP_BYTES // max(1, x.nbytes // x.shape[0]))
+    groups = []
+    for first in range(0, x.shape[0], size):
+        (group,) = optimize(x[first : first + size])
+        values = delayed(_values, pure=True)(function, first, group)
+        groups.append(da.from_delayed(values, (group.shape[0],), np.float64))
+    return da.concatenate(groups)
+
+
+def _values(function: Callable[[int, Any], float], first: int, frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.array([function(first + i, frame) for i, frame in enumerate(frames)], np.float64)

@@ -1,0 +1,52 @@
+"""The ``.ccd`` accessor: each method is a public function, bound to the object. No state, no logic."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+import xarray as xr
+
+from xccd.clip import clip_extrema, mask, minmax, sigma_clip
+from xccd.combine import combine, count
+from xccd.fits.header import header, wcs
+from xccd.fits.write import to_fits
+from xccd.normalize import normalize
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _bind(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[CCDAccessor, P], R]:
+    @wraps(function)
+    def method(self: CCDAccessor, *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(self._obj, *args, **kwargs)
+
+    own = inspect.signature(function)
+    _, *rest = own.parameters.values()
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    method.__signature__ = own.replace(parameters=[me, *rest])  # type: ignore[attr-defined]
+    method.__qualname__ = f"CCDAccessor.{function.__name__}"
+    return cast("Callable[Concatenate[CCDAccessor, P], R]", method)
+
+
+@xr.register_dataset_accessor("ccd")
+@xr.register_dataarray_accessor("ccd")
+class CCDAccessor:
+    """Stacking for xarray objects: the functions of `xccd`, the object being the first argument."""
+
+    def __init__(self, obj: Any) -> None:
+        self._obj = obj
+
+    sigma_clip = _bind(sigma_clip)
+    clip_extrema = _bind(clip_extrema)
+    minmax = _bind(minmax)
+    mask = property(_bind(mask))
+    count = _bind(count)
+    combine = _bind(combine)
+    normalize = _bind(normalize)
+    header = _bind(header)
+    wcs = _bind(wcs)
+    to_fits = _bind(to_fits)

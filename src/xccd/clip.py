@@ -1,0 +1,336 @@
+"""Rejection: the samples that do not belong become NaN, the others stay as they are."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Hashable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd import _clip_blocks, _stack
+from xccd._clip_blocks import Statistic
+from xccd._labels import Obj, add_history, check_stack, frames_first, like, per_variable, step_text
+
+CENTERS = ("mean", "median")
+DEVIATIONS = ("std", "mad_std")
+
+
+@per_variable
+def sigma_clip(
+    stack: xr.DataArray,
+    low: float | None = 3,
+    high: float | None = 3,
+    *,
+    center: Statistic = "mean",
+    deviation: Statistic = "std",
+    maxiters: int | None = 1,
+    ddof: int = 0,
+    floor: float = 0,
+    nkeep: int = 0,
+    dim: Hashable = "frame",
+) -> xr.DataArray:
+    """Reject samples far from the centre of their pixel.
+
+    For each pixel, over the frames: samples outside ``center - low * deviation`` to ``center + high * deviation``
+    become NaN; one on a bound stays. Missing samples enter no statistic, and stay missing.
+
+    Parameters
+    ----------
+    stack : DataArray or Dataset
+        Frames along ``dim``; of a Dataset, every variable that has it.
+    low, high : float or None, default: 3
+        Thresholds in deviations, 0 or more. ``None`` switches a side off.
+    center : {"mean", "median"} or callable, default: "mean"
+        A function takes (values with NaN where missing, axis).
+    deviation : {"std", "mad_std"} or callable, default: "std"
+        "std" is about the mean, whatever the centre; "mad_std" is 1.482602218505602 times the median absolute
+        deviation from the median.
+    maxiters : int or None, default: 1
+        Passes; each works on what the last one left. ``None``: until nothing changes. 2 passes equal two calls.
+    ddof : int, default: 0
+        The divisor of the variance is n - ddof.
+    floor : float, default: 0
+        The least deviation, in data units: 0.29 for whole counts, whose rounding alone has that scatter.
+    nkeep : int, default: 0
+        Never leave fewer samples than this (or than there were): those of smallest residual are put back.
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray or Dataset
+        Same shape and labels, rejected samples NaN, in the stack's float dtype (float32 for integers of up to 16
+        bits, float64 for wider ones). Finite values that stay are not changed.
+
+    Raises
+    ------
+    ValueError
+        Negative or NaN thresholds, an unknown name, no dimension ``dim``, an empty stack.
+    TypeError
+        Samples that are not real numbers.
+
+    Warns
+    -----
+    UserWarning
+        If with so few frames no sample could ever be rejected, or "mean" with "mad_std" could reject all of a pixel.
+
+    Notes
+    -----
+    One outlier among N samples reaches at most sqrt(N - 1) standard deviations from the mean, N / sqrt(N - 1) from the
+    median: for few frames use ``center="median", deviation="mad_std"``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import xccd
+    >>> stack = xr.DataArray([100.0, 101, 99, 100.5, 99.5, 102, 98, 100, 150, 90], dims="frame")
+    >>> clipped = stack.ccd.sigma_clip(3, 3, center="median", maxiters=None)
+    >>> clipped.count().item(), clipped.mean().item()
+    (8, 100.0)
+    """
+    n = check_stack(stack, dim)
+    _check_thresholds(low, high)
+    _check_name("center", center, CENTERS)
+    _check_name("deviation", deviation, DEVIATIONS)
+    for name, value, least in (("maxiters", maxiters, 1), ("ddof", ddof, 0), ("nkeep", nkeep, 0)):
+        if not (value is None and name == "maxiters"):
+            _check_whole(name, value, least)
+    if not (isinstance(floor, (int, float, np.number)) and 0 <= floor < math.inf):
+        raise ValueError(f"floor={floor!r} is not a finite number of 0 or more")
+    _warn_if_idle(n, low, high, center, deviation, ddof)
+    _warn_if_emptying(n, low, high, center, deviation, nkeep)
+    dtype = _stack.float_dtype(stack.dtype)
+    bounds = [math.inf if k is None else float(k) for k in (low, high)]
+    passes = -1 if maxiters is None else int(maxiters)
+    if callable(center) or callable(deviation):
+        run = partial(
+            _clip_blocks.by_functions,
+            center=center, deviation=deviation, bounds=bounds, maxiters=passes,
+            ddof=int(ddof), floor=float(floor), nkeep=int(nkeep),
+        )  # fmt: skip
+        data = _stack.blocks(run, frames_first(stack, dim), reduce=False, dtype=dtype)
+    else:
+        rule = (center == "mean", deviation == "mad_std", *bounds, int(ddof), float(floor), int(nkeep))
+        run = partial(_clip_blocks.sigma_clip, rule=rule, maxiters=passes)
+        data = _stack.compiled(run, frames_first(stack, dim), reduce=False, dtype=dtype)
+    step = step_text(
+        "sigma_clip", low=low, high=high, center=center, deviation=deviation,
+        maxiters="stable" if maxiters is None else maxiters,
+        ddof=ddof or None, floor=floor or None, nkeep=nkeep or None,
+    )  # fmt: skip
+    return add_history(like(stack, dim, data), dim, step)
+
+
+@per_variable
+def clip_extrema(stack: xr.DataArray, nlow: int = 0, nhigh: int = 0, *, dim: Hashable = "frame") -> xr.DataArray:
+    """Reject the ``nlow`` lowest and the ``nhigh`` highest samples of each pixel.
+
+    Valid samples only are ranked; equal ones go in frame order. (IRAF imcombine calls this "minmax" rejection; cuts at
+    levels are `minmax` here.)
+
+    Parameters
+    ----------
+    stack : DataArray or Dataset
+        Frames along ``dim``; of a Dataset, every variable that has it.
+    nlow, nhigh : int, default: 0
+        How many go at each end. A pixel with no more valid samples than ``nlow + nhigh`` becomes missing.
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray or Dataset
+        Same shape and labels, rejected samples NaN.
+
+    Raises
+    ------
+    ValueError
+        Counts that are negative or not whole, no dimension ``dim``, an empty stack.
+    TypeError
+        Samples that are not real numbers.
+
+    Warns
+    -----
+    UserWarning
+        If ``nlow + nhigh`` is the number of frames or more, so that nothing is left.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import xccd
+    >>> stack = xr.DataArray([5.0, 1.0, 3.0, 9.0, 7.0], dims="frame")
+    >>> stack.ccd.clip_extrema(1, 2).values.tolist()
+    [5.0, nan, 3.0, nan, nan]
+    """
+    n = check_stack(stack, dim)
+    _check_whole("nlow", nlow, 0)
+    _check_whole("nhigh", nhigh, 0)
+    if nlow + nhigh >= n:
+        warnings.warn(
+            f"clip_extrema(nlow={nlow}, nhigh={nhigh}) leaves nothing of {n} frame(s): every pixel becomes missing",
+            UserWarning,
+            stacklevel=_user_level(),
+        )
+    run = partial(_clip_blocks.clip_extrema, nlow=int(nlow), nhigh=int(nhigh))
+    dtype = _stack.float_dtype(stack.dtype)
+    data = _stack.compiled(run, frames_first(stack, dim), reduce=False, dtype=dtype)
+    step = step_text("clip_extrema", nlow=nlow, nhigh=nhigh)
+    return add_history(like(stack, dim, data), dim, step)
+
+
+@per_variable
+def minmax(
+    stack: xr.DataArray,
+    min: float | None = None,
+    max: float | None = None,
+    *,
+    dim: Hashable = "frame",
+) -> xr.DataArray:
+    """Reject samples below ``min`` and above ``max``; the limits themselves stay.
+
+    (IRAF imcombine's "minmax" rejection is another thing: `clip_extrema` here.)
+
+    Parameters
+    ----------
+    stack : DataArray or Dataset
+        Frames along ``dim``; of a Dataset, every variable that has it.
+    min, max : float, optional
+        Limits in data units. ``None``: no limit.
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray or Dataset
+        Same shape and labels, rejected samples NaN.
+
+    Raises
+    ------
+    ValueError
+        ``min`` above ``max``, a limit that is NaN, no dimension ``dim``, an empty stack.
+    TypeError
+        A limit, or samples, that are not real numbers.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import xccd
+    >>> xr.DataArray([1.0, 5.0, 9.0], dims="frame").ccd.minmax(max=5).values.tolist()
+    [1.0, 5.0, nan]
+    """
+    check_stack(stack, dim)
+    for name, value in (("min", min), ("max", max)):
+        if value is not None and not isinstance(value, (int, float, np.number)):
+            raise TypeError(f"{name}={value!r} is not a number")
+        if value is not None and value != value:
+            raise ValueError(f"{name}={value!r}: a limit cannot be NaN, leave it out for none")
+    if min is not None and max is not None and min > max:
+        raise ValueError(f"min={min!r} is above max={max!r}: nothing would be left")
+    run = partial(_clip_blocks.minmax, low=min, high=max)
+    dtype = _stack.float_dtype(stack.dtype)
+    data = _stack.blocks(run, frames_first(stack, dim), reduce=False, dtype=dtype)
+    return add_history(like(stack, dim, data), dim, step_text("minmax", min=min, max=max))
+
+
+def mask(stack: Obj) -> Obj:
+    """Which samples are missing: NaN or infinite.
+
+    Parameters
+    ----------
+    stack : DataArray or Dataset
+        Any shape.
+
+    Returns
+    -------
+    DataArray or Dataset
+        Booleans of the same shape, True where missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import xccd
+    >>> xr.DataArray([1.0, np.nan, np.inf], dims="frame").ccd.mask.values.tolist()
+    [False, True, True]
+    """
+    finite: Obj = np.isfinite(stack)  # type: ignore[assignment]  # xarray gives back its own kind
+    return ~finite
+
+
+def _check_thresholds(low: Any, high: Any) -> None:
+    for name, value in (("low", low), ("high", high)):
+        if value is None:
+            continue
+        if not isinstance(value, (int, float, np.number)):
+            raise TypeError(f"{name}={value!r} is not a number of deviations, or None for no limit")
+        if not value >= 0:
+            raise ValueError(
+                f"{name}={value!r}: thresholds are 0 or more deviations, on both sides of the centre "
+                "(None switches a side off)"
+            )
+
+
+def _check_name(argument: str, value: Any, known: tuple[str, ...]) -> None:
+    if not callable(value) and value not in known:
+        raise ValueError(
+            f"{argument}={value!r} is unknown: use one of {', '.join(known)}, or a function of (values, axis)"
+        )
+
+
+def _check_whole(argument: str, value: Any, least: int) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise ValueError(f"{argument}={value!r} is not a whole number of {least} or more")
+
+
+def _user_level() -> int:
+    """The stack level of the first caller outside this package, for warnings."""
+    import sys
+
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("xccd"):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def reach(n: int, center: Any, ddof: int = 0) -> float:
+    """How many standard deviations a single outlier among ``n`` samples can be from the centre."""
+    if n < 2 or n <= ddof:
+        return 0.0
+    farthest = n / math.sqrt(n - 1) if center == "median" and n > 2 else math.sqrt(n - 1)
+    return farthest * math.sqrt((n - ddof) / n)
+
+
+def _warn_if_idle(n: int, low: Any, high: Any, center: Any, deviation: Any, ddof: int) -> None:
+    """Warn of thresholds that no sample among ``n`` can pass."""
+    if deviation != "std" or callable(center):
+        return
+    idle = {k: v for k, v in (("low", low), ("high", high)) if v is not None and v >= reach(n, center, ddof)}
+    if not idle:
+        return
+    needed = 2
+    while reach(needed, center, ddof) <= min(idle.values()) and needed < 10**6:
+        needed += 1
+    sides = ", ".join(f"{name}={value}" for name, value in idle.items())
+    warnings.warn(
+        f"sigma_clip({sides}) can reject nothing with {n} frame(s): a sample is at most "
+        f"{reach(n, center, ddof):.2f} standard deviations from the {center}. It takes {needed} frames or more; "
+        "for few frames use center='median', deviation='mad_std'",
+        UserWarning,
+        stacklevel=_user_level(),
+    )
+
+
+def _warn_if_emptying(n: int, low: Any, high: Any, center: Any, deviation: Any, nkeep: int) -> None:
+    both = low is not None and high is not None
+    if center == "mean" and deviation == "mad_std" and both and nkeep == 0 and n > 2:
+        warnings.warn(
+            "sigma_clip with center='mean' and deviation='mad_std' can reject every sample of a pixel (an outlier "
+            "moves the mean, not the deviation): use center='median', or nkeep=1",
+            UserWarning,
+            stacklevel=_user_level(),
+        )

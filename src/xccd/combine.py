@@ -1,0 +1,243 @@
+"""Combination: one image from a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from xccd import _stack
+from xccd._labels import (
+    Obj,
+    check_stack,
+    frames_first,
+    per_variable,
+    step_text,
+    without_frames,
+)
+from xccd.product import describe
+from xccd.weights import check_weights, resolve
+
+Method = str | Callable[..., Any]
+
+
+class Row(NamedTuple):
+    """A combination method: its kernel, the one with weights where that is defined, the dtype of its image.
+
+    Kernels by name, as `xccd.kernels` is not imported until something is computed.
+    """
+
+    kernel: str
+    weighted: str | None = None
+    dtype: str | None = None  # None: the stack's own
+
+
+METHODS: dict[str, Row] = {
+    "mean": Row("mean", "weighted_mean"),
+    "median": Row("median_", "weighted_quantile"),
+    "sum": Row("sum_", "weighted_sum", "float64"),  # whole counts pass 2^24
+    "min": Row("min_"),
+    "max": Row("max_"),
+    "std": Row("std"),
+    "var": Row("var"),
+    "mad_std": Row("mad_std"),
+    "quantile": Row("quantile", "weighted_quantile"),
+    "count": Row("count", dtype="int64"),
+}
+
+
+@per_variable
+def combine(
+    stack: xr.DataArray,
+    method: Method = "mean",
+    *,
+    weights: Any = None,
+    scale: Any = None,
+    q: float | None = None,
+    ddof: int = 0,
+    dtype: Any = None,
+    dim: Hashable = "frame",
+) -> xr.DataArray:
+    """Combine the frames of a stack into one image.
+
+    Missing samples (NaN, infinities) take no part, and have no weight. Statistics are computed in float64.
+
+    Parameters
+    ----------
+    stack : DataArray or Dataset
+        Frames along ``dim``; of a Dataset, every variable that has it.
+    method : str or callable, default: "mean"
+        "mean", "median", "sum", "min", "max", "std", "var", "mad_std", "quantile", "count", or a function of
+        (values with NaN where missing, axis).
+    weights : str, callable or array-like, optional
+        For "mean", "sum", "median" and "quantile". A keyword of the frames ("EXPTIME"), one number a frame,
+        one a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
+        of a frame (DataArray without ``dim``) that gives a number. 0 or more, and finite.
+    scale : str, callable or array-like, optional
+        Factors by which samples are multiplied while they are combined, given as weights are.
+    q : float, optional
+        The quantile, 0 to 1, for "quantile".
+    ddof : int, default: 0
+        For "std" and "var": the divisor is n - ddof.
+    dtype : dtype, optional
+        Float dtype of the image. Default: that of the stack (float32 for integers of up to 16 bits, float64 for wider
+        ones), float64 for "sum", int64 for "count".
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray or Dataset
+        The image without ``dim``, in the stack's unit. NaN where no valid sample, or no weight, is left ("count": 0).
+        Attributes and the coordinate ``combined_header`` describe the product (NCOMBINE, EXPTIME, ..., HISTORY).
+
+    Raises
+    ------
+    ValueError
+        Unknown method; weights that are negative, not finite, all 0, of a wrong shape, or with a method that takes
+        none; ``q`` missing or outside 0 to 1; no dimension ``dim``; an empty stack. Weights per sample
+        are judged while they are used, so on dask input when it is computed.
+    TypeError
+        Samples, weights or ``dtype`` that are not real numbers.
+
+    Notes
+    -----
+    Weighted mean: sum(w x) / sum(w). Weighted quantile: NumPy's "averaged_inverted_cdf", so that equal weights give the
+    plain median; unweighted: NumPy's "linear". "mad_std" is 1.482602218505602 times the median absolute deviation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import xccd
+    >>> stack = xr.DataArray([[1.0, 2.0], [3.0, np.nan], [5.0, 8.0]], dims=("frame", "x"))
+    >>> xccd.combine(stack, "mean").values.tolist()
+    [3.0, 5.0]
+    >>> stack.ccd.combine("mean", weights=[1, 1, 2]).values.tolist()
+    [3.5, 6.0]
+    """
+    check_stack(stack, dim)
+    takes_weights = _check_method(method, weights, q, ddof)
+    image_dtype = _image_dtype(method, stack.dtype, dtype)
+    weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
+    check_weights(weight, stack, dim)
+    block = _function(method) if callable(method) else _kernel(method, weights is not None, q, ddof)
+    data = block(frames_first(stack, dim), factor.data, weight.data, reduce=True, dtype=image_dtype)
+    step = step_text("combine", method=method, weights=weights, scale=scale, q=q, ddof=ddof or None, dtype=dtype)
+    return describe(
+        without_frames(stack, dim, data),
+        stack,
+        dim,
+        method=str(method),
+        weights=weight.per_frame if takes_weights else None,
+        alike=weights is None and scale is None,
+        step=step,
+    )
+
+
+def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
+    """Number of samples in use, per pixel: ``combine("count")``.
+
+    Parameters
+    ----------
+    stack : DataArray or Dataset
+        Frames along ``dim``.
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray or Dataset
+        int64, without ``dim``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `combine`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import xccd
+    >>> xr.DataArray([[1.0, np.nan], [3.0, np.inf]], dims=("frame", "x")).ccd.count().values.tolist()
+    [2, 0]
+    """
+    return combine(stack, "count", dim=dim)
+
+
+def _check_method(method: Method, weights: Any, q: float | None, ddof: int) -> bool:
+    """Whether the method takes weights; raises for arguments that do not go with it."""
+    if not callable(method) and method not in METHODS:
+        known = ", ".join(METHODS)
+        raise ValueError(f"method={method!r} is unknown: use one of {known}, or a function")
+    takes_weights = not callable(method) and METHODS[method].weighted is not None
+    if weights is not None and not takes_weights:
+        able = ", ".join(k for k, row in METHODS.items() if row.weighted)
+        raise ValueError(f"method={method!r} is not defined with weights=: {able} are")
+    if (q is not None) != (method == "quantile"):
+        raise ValueError(f"q={q!r} with method={method!r}: q goes with 'quantile', which needs it")
+    if q is not None and not (np.ndim(q) == 0 and 0 <= q <= 1):
+        raise ValueError(f"q={q!r} is not one number from 0 to 1")
+    if isinstance(ddof, bool) or not isinstance(ddof, (int, np.integer)) or ddof < 0:
+        raise ValueError(f"ddof={ddof!r} is not a whole number of 0 or more")
+    return takes_weights
+
+
+def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[Any]:
+    own = None if callable(method) else METHODS[method].dtype
+    if asked is None:
+        return np.dtype(own) if own else _stack.float_dtype(stack)
+    if method == "count":
+        raise ValueError(f"dtype={asked!r} with method='count': counts are int64, use .astype()")
+    try:
+        dtype: np.dtype[Any] = np.dtype(asked)
+    except TypeError as error:
+        raise TypeError(f"dtype={asked!r} is no dtype: {error}") from None
+    if dtype.kind != "f" or dtype.itemsize < 4:
+        raise ValueError(
+            f"dtype={asked!r} cannot hold a missing pixel: combine to float32 or float64, then "
+            f".fillna(0).astype({str(dtype)!r})"
+        )
+    return np.dtype(dtype.newbyteorder("="))
+
+
+def _kernel(method: str, weighted: bool, q: float | None, ddof: int) -> Callable[..., Any]:
+    level = 0.5 if q is None else float(q)
+    run = partial(_reduce, method=method, weighted=weighted, q=level, ddof=int(ddof))
+    return partial(_stack.compiled, run)
+
+
+def _reduce(
+    x: Any, scale: Any, weights: Any, start: int, stop: int, out: Any,
+    *, method: str, weighted: bool, q: float, ddof: int,
+) -> None:  # fmt: skip
+    """One band through the kernel of ``method``."""
+    from xccd.kernels import reduce
+
+    row = METHODS[method]
+    kernel = getattr(reduce, row.weighted if weighted and row.weighted else row.kernel)
+    unusable = kernel(x, scale, weights, q, ddof, start, stop, out)
+    if unusable:
+        raise ValueError(f"weights: {unusable} valid samples have a weight that is negative, NaN or infinite")
+
+
+def _function(method: Callable[..., Any]) -> Callable[..., Any]:
+    return partial(_stack.blocks, partial(_apply, method=method))
+
+
+def _apply(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any]) -> Any:
+    """A user's function of (values, axis) on one block."""
+    values = np.where(np.isfinite(x), x, np.nan).astype(_stack.float_dtype(x.dtype), copy=False)
+    if scale.size != 1:
+        values = (values * scale).astype(values.dtype, copy=False)
+    image = np.asarray(method(values, 0))
+    if image.shape != x.shape[1:]:
+        raise ValueError(
+            f"method={getattr(method, '__name__', method)!r} gave shape {image.shape} for values of shape "
+            f"{x.shape} along axis 0: it must give {x.shape[1:]}"
+        )
+    return image

@@ -1,0 +1,159 @@
+"""Header cards as text: a header is its cards' lines, joined by newlines, blanks at the end cut off.
+
+The text is what a stack carries for each frame. It keeps every card as it was written (HIERARCH, CONTINUE, COMMENT,
+duplicates); astropy parses the value of a card when one is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+COMMENTARY = frozenset({"COMMENT", "HISTORY", ""})
+STRUCTURAL = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|END|NEXTEND|"
+    r"BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|INHERIT|EXTNAME|EXTVER|EXTLEVEL|"
+    r"Z(IMAGE|TENSION|BITPIX|NAXIS\d*|TILE\d+|NAME\d+|VAL\d+|CMPTYPE|SIMPLE|EXTEND|QUANTIZ|DITHER0|"
+    r"BLANK|SCALE|ZERO|PCOUNT|GCOUNT|HECKSUM|DATASUM|MASKCMP)"
+)
+WCS = re.compile(
+    r"(WCSAXES|WCSNAME|CNAME\d+|CTYPE\d+|CRVAL\d+|CRPIX\d+|CDELT\d+|CUNIT\d+|CROTA\d+|CRDER\d+|CSYER\d+|"
+    r"(PC|CD|PV|PS)\d+_\d+|LONPOLE|LATPOLE|RADESYS|EQUINOX|SPECSYS|VELREF|RESTFRQ|RESTWAV)[A-Z]?|"
+    r"RADECSYS|WCSDIM|WAT\d_\d+|[AB]P?_(ORDER|\d+_\d+|DMAX)|(CPDIS|CQDIS|D[PQ]|CPERR|D2IMDIS|D2IMERR)\d.*|"
+    r"LTV\d|LTM\d_\d"
+)
+
+
+class Card(NamedTuple):
+    """A keyword and the lines it takes (several with CONTINUE)."""
+
+    keyword: str
+    lines: tuple[str, ...]
+
+    @property
+    def value(self) -> str | int | float | None:
+        return value_of(self.lines)
+
+
+def from_bytes(block: bytes) -> str:
+    """The text of a header's 80-byte cards up to END; bytes that FITS forbids become blanks."""
+    text = block.decode("latin-1").translate(_PRINTABLE)
+    lines = (text[i : i + 80].rstrip() for i in range(0, len(text), 80))
+    return "\n".join(_upper(line) for line in lines)
+
+
+_PRINTABLE = dict.fromkeys((*range(32), *range(127, 256)), " ")
+
+
+def _upper(line: str) -> str:
+    """A lower-case keyword in upper case, as the standard wants it."""
+    return line[:8].upper() + line[8:] if line[8:9] == "=" else line
+
+
+def split(text: str) -> Iterator[Card]:
+    """The cards of a header text in order, CONTINUE lines with the card they continue."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if lines and line.startswith("CONTINUE  "):
+            lines.append(line)
+            continue
+        if lines:
+            yield Card(_keyword(lines[0]), tuple(lines))
+        lines = [line]
+    if lines:
+        yield Card(_keyword(lines[0]), tuple(lines))
+
+
+def _keyword(line: str) -> str:
+    if line.startswith("HIERARCH ") and "=" in line:
+        return " ".join(line[9:].split("=", 1)[0].upper().split())
+    return line[:8].strip().upper()
+
+
+def join(cards: Iterable[Card]) -> str:
+    """The text of some cards."""
+    return "\n".join(line for card in cards for line in card.lines)
+
+
+@lru_cache(maxsize=1 << 16)  # frames of one night share most of their cards
+def value_of(lines: tuple[str, ...]) -> str | int | float | None:
+    """A card's value: text, a whole number (booleans as 0 or 1), a float, or None if it has none."""
+    from astropy.io import fits
+
+    try:
+        value: Any = fits.Card.fromstring("".join(line.ljust(80) for line in lines)).value
+    except (fits.VerifyError, ValueError):
+        return None  # a card that cannot be parsed stays in the text
+    if isinstance(value, (bool, int)):
+        return int(value) if abs(int(value)) < 1 << 63 else str(value)
+    if isinstance(value, float):
+        return value
+    if isinstance(value, complex):
+        return str(value)
+    return value.rstrip() if isinstance(value, str) else None
+
+
+def values(text: str) -> dict[str, str | int | float]:
+    """Every keyword that has a value; of duplicates the first, as astropy reads them."""
+    found: dict[str, str | int | float] = {}
+    for card in split(text):
+        if card.keyword not in COMMENTARY and card.keyword not in found:
+            value = card.value
+            if value is not None:
+                found[card.keyword] = value
+    return found
+
+
+def lookup(text: str, keyword: str) -> str | int | float | None:
+    """The value of one keyword in a header text, None where it is missing or undefined."""
+    for card in split(text):
+        if card.keyword == keyword.upper():
+            return card.value
+    return None
+
+
+def as_number(value: Any) -> float:
+    """A number from a card's value, written as text or not; NaN where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def describes_data(keyword: str) -> bool:
+    """Whether the card describes the file or its pixel grid, not the exposure."""
+    return bool(STRUCTURAL.fullmatch(keyword) or WCS.fullmatch(keyword))
+
+
+def inherit(extension: str, primary: str) -> str:
+    """The extension's cards, then those of the primary that it lacks (unless INHERIT says no)."""
+    own = list(split(extension))
+    keywords = {c.keyword for c in own} - COMMENTARY
+    inherits = next((c.value for c in own if c.keyword == "INHERIT"), 1)
+    if inherits in (0, "F", "f", "False"):
+        return extension
+    lines = {c.lines for c in own}
+    more = (
+        c
+        for c in split(primary)
+        if c.keyword not in keywords and not describes_data(c.keyword) and c.lines not in lines
+    )
+    return join([*own, *more])
+
+
+def history(step: str) -> str:
+    """HISTORY cards for a step, broken at blanks to 72 columns."""
+    import textwrap
+
+    return "\n".join(f"HISTORY {line}" for line in textwrap.wrap(step, 72))
+
+
+def make(keyword: str, value: Any, comment: str = "") -> str:
+    """The line(s) of a new card."""
+    from astropy.io import fits
+
+    card = fits.Card(keyword, value, comment)
+    image = card.image
+    return "\n".join(image[i : i + 80].rstrip() for i in range(0, len(image), 80))

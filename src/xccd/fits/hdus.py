@@ -1,0 +1,227 @@
+"""Where the image is in a FITS file: headers walked by hand, no pixel read, every number checked before it is used."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from xccd.fits import cards
+from xccd.fits.pixels import FilePixels
+
+BLOCK = 2880
+MAX_HEADER_BLOCKS = 20_000  # 57 MB of cards: beyond it a file is not a header without end but no FITS file
+OPENERS: dict[str, Any] = {"": open, ".gz": gzip.open, ".bz2": bz2.open}
+# What a compressed byte can stand for at the most (deflate 1032; bzip2 packs 45 MB of zeros in 45 bytes).
+EXPANSION = {"": 1, ".gz": 1040, ".bz2": 1 << 21}
+BITPIX = (8, 16, 32, 64, -32, -64)
+
+
+@dataclass(frozen=True)
+class HDU:
+    """One header-data unit: what it is called, its header text and where its data lie."""
+
+    index: int
+    kind: str  # IMAGE, BINTABLE, TABLE or another XTENSION
+    text: str
+    values: dict[str, str | int | float]
+    offset: int
+    nbytes: int
+
+    @property
+    def name(self) -> str:
+        return str(self.values.get("EXTNAME", "PRIMARY" if self.index == 0 else "")).upper()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        naxis = int(self.values.get("NAXIS", 0))
+        return tuple(int(self.values[f"NAXIS{i}"]) for i in range(naxis, 0, -1))
+
+    @property
+    def is_image(self) -> bool:
+        return self.kind == "IMAGE" and bool(self.shape) and "ZIMAGE" not in self.values
+
+    def __str__(self) -> str:
+        if self.kind == "IMAGE":
+            what = "image " + " x ".join(map(str, self.shape)) if self.shape else "no data"
+        else:
+            what = "tile-compressed image" if "ZIMAGE" in self.values else f"table ({self.kind})"
+        return f"{self.index} {self.name or '(no name)'}: {what}"
+
+
+class Walk:
+    """The HDUs of one file in order, each header read when it is first asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.packing = path.suffix.lower() if path.suffix.lower() in (".gz", ".bz2") else ""
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(f"{path} is a folder where a FITS file is meant")
+            status = os.stat(path)
+            self.file: IO[bytes] = OPENERS[self.packing](path, "rb")
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path} does not exist: check the path in files=") from None
+        except PermissionError:
+            raise PermissionError(f"{path} cannot be read: no permission for this user") from None
+        self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
+
+    def __enter__(self) -> Walk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def __iter__(self) -> Iterator[HDU]:
+        index, position = 0, 0
+        while (text := self._header(index, position)) is not None:
+            hdu = self._hdu(index, text, self.file.tell())
+            yield hdu
+            index += 1
+            position = hdu.offset + -(-hdu.nbytes // BLOCK) * BLOCK
+            if index == 1 and self.packing and not hdu.values.get("EXTEND") and hdu.is_image:
+                return  # to look for more would unpack the whole file
+            if not self.packing and position >= self.size:
+                return
+
+    def _read(self, count: int) -> bytes:
+        try:
+            return self.file.read(count)
+        except (EOFError, OSError) as error:
+            raise OSError(f"{self.path} cannot be unpacked: {error}") from error
+
+    def _header(self, index: int, position: int) -> str | None:
+        """The text of the header at ``position``; None where the file's HDUs end."""
+        try:
+            self.file.seek(position)
+        except (EOFError, OSError) as error:
+            raise OSError(f"{self.path} cannot be unpacked: {error}") from error
+        first = self._read(BLOCK)
+        magic = first[:9] == b"SIMPLE  =" if index == 0 else first[:8] == b"XTENSION"
+        if not magic:
+            if index == 0:
+                raise OSError(_not_fits(self.path, first))
+            return None  # special records, or padding, after the last HDU
+        blocks = [first]
+        while (end := _end(blocks[-1])) is None:
+            block = self._read(BLOCK)
+            if len(block) < BLOCK or len(blocks) > MAX_HEADER_BLOCKS:
+                raise OSError(
+                    f"{self.path} is truncated: the header of HDU {index} has no END card "
+                    f"within {BLOCK * len(blocks) + len(block)} bytes"
+                )
+            blocks.append(block)
+        raw = b"".join(blocks)
+        return cards.from_bytes(raw[: len(raw) - len(blocks[-1]) + end])
+
+    def _hdu(self, index: int, text: str, offset: int) -> HDU:
+        values = cards.values(text)
+        kind = str(values.get("XTENSION", "IMAGE")).strip()
+        return HDU(index, kind, text, values, offset, self._data_size(index, values))
+
+    def _data_size(self, index: int, values: dict[str, Any]) -> int:
+        """Bytes of data that the header promises, every card of it checked."""
+
+        def number(keyword: str, default: int | None = None) -> int:
+            value = values.get(keyword, default)
+            if not isinstance(value, int) or value < (-64 if keyword == "BITPIX" else 0):
+                raise OSError(
+                    f"{self.path}, HDU {index}: {keyword} = {value!r} is not a valid size, the file is damaged"
+                )
+            return value
+
+        naxis = number("NAXIS")
+        if naxis > 999:
+            raise OSError(f"{self.path}, HDU {index}: NAXIS = {naxis}, FITS allows 999")
+        sizes = [number(f"NAXIS{i + 1}") for i in range(naxis)]
+        bitpix = number("BITPIX")
+        if bitpix not in BITPIX:
+            raise OSError(f"{self.path}, HDU {index}: BITPIX = {bitpix} is none of {BITPIX}")
+        if not sizes:
+            return 0
+        if sizes[0] == 0 and values.get("GROUPS"):
+            raise OSError(f"{self.path}, HDU {index}: random groups are not images")
+        items = number("GCOUNT", 1) * (number("PCOUNT", 0) + math.prod(sizes))
+        return items * abs(bitpix) // 8
+
+    def pixels(self, hdu: HDU) -> FilePixels:
+        """The image of ``hdu`` as a reader; raises if the file cannot hold it."""
+        if 0 in hdu.shape:
+            raise OSError(f"{self.path}, HDU {hdu.index}: an axis of size 0 (shape {hdu.shape}), no pixels")
+        room = self.size * EXPANSION[self.packing] - (0 if self.packing else hdu.offset)
+        if hdu.nbytes > room:
+            raise OSError(
+                f"{self.path} is truncated: HDU {hdu.index} needs {hdu.nbytes} bytes of data for shape "
+                f"{hdu.shape}, the file has room for {max(room, 0)}"
+            )
+        v = hdu.values
+        return FilePixels(
+            path=str(self.path),
+            packing=self.packing,
+            offset=hdu.offset,
+            shape=hdu.shape,
+            bitpix=int(v["BITPIX"]),
+            bscale=_scale(self.path, v, "BSCALE", 1),
+            bzero=_scale(self.path, v, "BZERO", 0),
+            blank=int(v["BLANK"]) if "BLANK" in v and int(v["BITPIX"]) > 0 else None,
+            size=self.size,
+            mtime_ns=self.mtime_ns,
+        )
+
+
+def _end(block: bytes) -> int | None:
+    """Where the END card starts in a header block."""
+    for i in range(0, len(block), 80):
+        if block[i : i + 80].rstrip() == b"END":
+            return i
+    return None
+
+
+def _not_fits(path: Path, first: bytes) -> str:
+    if not first:
+        return f"{path} is empty, not a FITS file"
+    return f"{path} is not a FITS file: it starts with {first[:9]!r}, not with b'SIMPLE  ='"
+
+
+def _scale(path: Path, values: dict[str, Any], keyword: str, default: int) -> int | float:
+    """BSCALE or BZERO: a whole number stays one, so that 2^63 is exact."""
+    value = cards.as_number(values.get(keyword, default))
+    if not math.isfinite(value):
+        raise OSError(f"{path}: {keyword} = {values[keyword]!r} is not a number")
+    return int(value) if value.is_integer() else value
+
+
+def choose(walk: Walk, hdu: int | str | None) -> tuple[HDU, HDU, list[HDU]]:
+    """The primary HDU, the one that was asked for (or the first image), and all that were looked at."""
+    seen: list[HDU] = []
+    chosen = None
+    for unit in walk:
+        seen.append(unit)
+        if chosen is None and _matches(unit, hdu):
+            chosen = unit
+            if walk.packing and not seen[0].values.get("EXTEND"):
+                break
+    listing = "; ".join(map(str, seen))
+    if chosen is None:
+        if hdu is None:
+            raise OSError(f"{walk.path} has no image: its HDUs are {listing}{_packed(seen)}")
+        raise OSError(f"{walk.path} has no hdu={hdu!r}: its HDUs are {listing}")
+    if not chosen.is_image:
+        raise OSError(f"{walk.path}: hdu={hdu!r} is not an image, but {chosen}{_packed([chosen])}")
+    return seen[0], chosen, seen
+
+
+def _packed(units: list[HDU]) -> str:
+    tiles = any("ZIMAGE" in u.values for u in units)
+    return ". Tile-compressed images are not read yet: unpack them with funpack" if tiles else ""
+
+
+def _matches(unit: HDU, hdu: int | str | None) -> bool:
+    if hdu is None:
+        return unit.is_image
+    return unit.index == hdu if isinstance(hdu, int) else unit.name == hdu.upper()

@@ -1,0 +1,233 @@
+"""The header of a frame or an image as astropy's object, its WCS moved to the pixels that are left."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.fits import cards, shared
+from xccd.fits.shared import COMBINED
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+FILES = "combined_files"  # as COMBINED: the whole list of inputs, for more than IMCMBnnn can number
+BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
+DISTORTED = re.compile(r"[AB]_ORDER|(CPDIS|CQDIS|D2IMDIS)\d.*")
+MAX_SIP_ORDER = 9  # the convention's own limit; astropy allocates its square unasked
+
+
+def header(obj: xr.DataArray, i: int | None = None) -> Header:
+    """The FITS header of one frame, or of an image.
+
+    Parameters
+    ----------
+    obj : DataArray
+        A stack from `open_stack`, one frame of it, or a combined image.
+    i : int, optional
+        The number of the frame, for a stack. Without it a stack gives the cards that all its frames share.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        All cards of the file and one HISTORY for each step since; what describes the array (BITPIX, NAXISn) as it is
+        now, CRPIXn and LTVn after crops and strides. It is what `to_fits` writes.
+
+    Raises
+    ------
+    IndexError
+        If the stack has no frame ``i``.
+    ValueError
+        If no WCS describes the pixels that are left (a flip, an irregular pick, a stride through a distorted WCS).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> stack = xccd.open_stack([(np.zeros((4, 5)), {"OBJECT": "M 51", "CTYPE1": "RA---TAN", "CRPIX1": 3.0})])
+    >>> head = stack[:, :, 1:].ccd.header(0)
+    >>> head["OBJECT"], head["NAXIS1"], head["CRPIX1"]
+    ('M 51', 4, 2.0)
+    """
+    from astropy.io import fits
+
+    frame = _one_frame(obj, i)
+    text = _own_text(frame)
+    kept = cards.join(c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword))
+    lines = filter(None, (structure(frame.dtype, frame.shape), kept))
+    made = fits.Header.fromstring("\n".join(lines), sep="\n")
+    units = frame.attrs.get("units")
+    if units is not None and str(units) != str(made.get("BUNIT", "")):
+        made["BUNIT"] = str(units)
+    if frame.ndim:
+        _move(made, frame)
+    return made
+
+
+def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
+    """The world coordinates of one frame, or of an image, for the pixels that it has now.
+
+    Parameters
+    ----------
+    obj : DataArray
+        A stack from `open_stack`, one frame of it, or a combined image.
+    i : int, optional
+        The number of the frame, for a stack. Without it a stack must have the same WCS in all frames.
+
+    Returns
+    -------
+    astropy.wcs.WCS
+        Follows crops and strides of ``y`` and ``x``.
+
+    Raises
+    ------
+    IndexError, ValueError
+        As `header`, and ValueError if there is no WCS, or an absurd one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 3.0, "CRPIX2": 2.0,
+    ...          "CRVAL1": 10.0, "CRVAL2": 20.0, "CDELT1": -0.001, "CDELT2": 0.001}
+    >>> stack = xccd.open_stack([(np.zeros((4, 5)), cards)])
+    >>> stack[:, 1:, 2:].ccd.wcs(0).wcs.crpix.tolist()
+    [1.0, 1.0]
+    """
+    from astropy.wcs import WCS, FITSFixedWarning
+
+    made = header(obj, i)
+    if "CTYPE1" not in made:
+        raise ValueError(f"{_name(_one_frame(obj, i))} has no WCS: its header has no CTYPE1")
+    for keyword in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
+        if cards.as_number(made.get(keyword, 0)) > MAX_SIP_ORDER:
+            raise ValueError(f"the WCS has {keyword} = {made[keyword]}, the SIP convention ends at {MAX_SIP_ORDER}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)  # old date and unit spellings it mends
+        return WCS(made, naxis=min(made["NAXIS"], 2))
+
+
+def _one_frame(obj: xr.DataArray, i: int | None) -> xr.DataArray:
+    """Frame ``i`` of a stack; an image, or a stack without ``i``, as it is."""
+    if not isinstance(obj, xr.DataArray):
+        raise TypeError(f"a header belongs to a DataArray, not to a {type(obj).__name__}")
+    if "frame" not in obj.dims:
+        if i not in (None, 0):
+            raise IndexError(f"i={i}: this is one image, with one header: leave i out")
+        return obj
+    n = obj.sizes["frame"]
+    if i is None:
+        return obj.isel(frame=0) if n == 1 else obj
+    if not -n <= i < n:
+        raise IndexError(f"i={i}: the stack has frames 0 to {n - 1}")
+    return obj.isel(frame=i)
+
+
+def _name(frame: xr.DataArray) -> str:
+    if "frame" in frame.dims:
+        return "this stack (the WCS that all frames share; say which frame)"
+    return str(frame.coords["file"].item()) if "file" in frame.coords else "this image"
+
+
+def _own_text(frame: xr.DataArray) -> str:
+    """The header text of an image, what all frames of a stack share, or else cards made from attributes."""
+    texts = shared.texts(frame, "frame")
+    if texts:
+        return "\n".join([*shared.lines(texts), *shared.steps(texts)])
+    for name in ("header", COMBINED):
+        if name in frame.coords and frame.coords[name].ndim == 0:
+            return str(frame.coords[name].item())
+    return from_attrs(frame.attrs)
+
+
+def from_attrs(attrs: dict[Any, Any]) -> str:
+    """Cards for the attributes that can be keywords: upper case, one number or text."""
+    lines = []
+    for name, value in attrs.items():
+        keyword = str(name)
+        plain = isinstance(value, (str, int, float, np.integer, np.floating, np.bool_))
+        if not plain or keyword != keyword.upper() or cards.describes_data(keyword):
+            continue
+        if len(keyword) > 8:
+            keyword = f"HIERARCH {keyword}"
+        try:
+            lines.append(cards.make(keyword, value.item() if hasattr(value, "item") else value))
+        except ValueError:  # not a name or value that FITS can write: an attribute of other software
+            continue
+    return "\n".join(lines)
+
+
+def stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The big-endian dtype that FITS keeps ``dtype`` in: what it lacks goes into the next wider one."""
+    code = "u1" if dtype.kind == "b" else dtype.str[1:]
+    code = {"i1": "i2", "u2": "i4", "u4": "i8", "f2": "f4"}.get(code, code)
+    if code not in BITPIX:
+        raise TypeError(f"an image of dtype {dtype} cannot be written to FITS: use .astype('float64')")
+    return np.dtype(f">{code}")
+
+
+def structure(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+    """The cards that describe an array in a primary HDU."""
+    lines = [cards.make("SIMPLE", True), cards.make("BITPIX", BITPIX[stored(dtype).str[1:]])]
+    lines.append(cards.make("NAXIS", len(shape)))
+    lines += [cards.make(f"NAXIS{k}", size) for k, size in enumerate(shape[::-1], 1)]
+    return "\n".join(lines)
+
+
+def _move(made: Header, frame: xr.DataArray) -> None:
+    """Adjust the WCS cards of ``made`` to the pixels that ``frame`` has."""
+    moves = {}
+    for axis, name in ((1, "x"), (2, "y")):
+        if name not in frame.dims and "CTYPE1" in made and frame.ndim == 1:
+            raise ValueError(f"the image has no dimension {name!r} left: its WCS needs both x and y")
+        if name in frame.coords and frame.coords[name].ndim == 1:
+            moves[axis] = _start_and_step(frame.coords[name], name)
+    if all(move == (0, 1) for move in moves.values()):
+        return
+    steps = {axis: step for axis, (_, step) in moves.items()}
+    if any(step != 1 for step in steps.values()):
+        _check_stride(made, steps)
+    for axis, (start, step) in moves.items():
+        for keyword in [k for k in made if re.fullmatch(rf"CRPIX{axis}[A-Z]?", k)]:
+            made[keyword] = (made[keyword] - 1 - start) / step + 1
+        shift, scale = made.get(f"LTV{axis}", 0), made.get(f"LTM{axis}_{axis}", 1)
+        made[f"LTV{axis}"] = (shift - 1 - start) / step + 1
+        if step != 1:
+            made[f"LTM{axis}_{axis}"] = scale / step
+            _stretch(made, axis, step)
+
+
+def _start_and_step(coord: xr.DataArray, name: str) -> tuple[float, float]:
+    values = coord.values.astype(float)
+    steps = np.diff(values)
+    if steps.size and not (steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-9)):
+        raise ValueError(
+            f"the coordinate {name!r} runs {values[:3].tolist()}...: no WCS describes a flip or an "
+            f"irregular pick. Slice with a positive step, or drop_vars({name!r}) to number the pixels anew"
+        )
+    start = values[0] - coord.attrs.get("file_origin", 0)
+    return float(start), float(steps[0]) if steps.size else 1.0
+
+
+def _check_stride(made: Header, steps: dict[int, float]) -> None:
+    distorted = [k for k in made if DISTORTED.fullmatch(k)]
+    if distorted:
+        raise ValueError(f"the WCS is distorted ({distorted[0]}): it holds for every pixel, not for each {steps}")
+    rotated = [k for k in made if re.fullmatch(r"CROTA\d", k) and made[k]]
+    if rotated and len(set(steps.values())) > 1:
+        raise ValueError(f"the WCS is rotated by {rotated[0]}: x and y must have the same stride")
+
+
+def _stretch(made: Header, axis: int, step: float) -> None:
+    """Pixels of ``step`` times the size along ``axis``."""
+    column = [k for k in made if re.fullmatch(rf"(CD|PC)\d+_{axis}[A-Z]?", k)]
+    for keyword in column:
+        made[keyword] *= step
+    if not column:
+        for keyword in [k for k in made if re.fullmatch(rf"CDELT{axis}[A-Z]?", k)]:
+            made[keyword] *= step

@@ -1,0 +1,205 @@
+"""`open_stack`: files into a labelled, lazy stack."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd import _stack
+from xccd.fits import cards
+from xccd.fits.coords import frame_coords
+from xccd.fits.reader import StackReader, lazy
+from xccd.fits.sources import Frame, frames
+
+log = logging.getLogger("xccd")
+AXES = ("x", "y", "z")
+
+
+def open_stack(
+    files: Any,
+    *,
+    hdu: int | str | None = None,
+    mask_hdu: int | str | None = "MASK",
+    chunks: Any = "auto",
+    keywords: Sequence[str] | None = None,
+    keep_headers: bool = True,
+    dtype: Any = None,
+) -> xr.DataArray:
+    """Open FITS images as one lazy stack.
+
+    Only headers are read now. Pixels are read when they are computed, band by band, all frames of a band together.
+
+    Parameters
+    ----------
+    files : path, glob, folder, ImageFileCollection, CCDData, HDUList, (array, header), or a list of them
+        Names that a glob or a folder gives are sorted naturally (flat-2 before flat-10); a list keeps its order.
+        ``.gz`` and ``.bz2`` files are unpacked once.
+    hdu : int or str, optional
+        Number or EXTNAME of the image. Default: the first HDU that holds one.
+    mask_hdu : int, str or None, default: "MASK"
+        An image extension whose pixels other than 0 are missing, where a file has it. ``None`` ignores it.
+    chunks : "auto", None, int, tuple or dict, default: "auto"
+        "auto" makes bands of whole rows with all frames, of about 32 MB. ``None`` reads everything now into NumPy.
+        Anything else is dask's, a dict by names of dimensions.
+    keywords : list of str, optional
+        Header keywords to have as coordinates on ``frame`` besides the core and those that differ.
+    keep_headers : bool, default: True
+        Keep each frame's whole header text as the coordinate ``header``. ``False`` for very many frames.
+    dtype : dtype or "native", optional
+        A float dtype, or "native" to keep integers as they are stored. Default: float32 for 8- and 16-bit
+        integers and 32-bit floats, float64 for wider ones, so that ``stack - 1000`` never wraps around. An image with
+        BLANK or a mask opens as float always: integers cannot be missing.
+
+    Returns
+    -------
+    DataArray
+        Dimensions ``(frame, y, x)``, for cubes ``(frame, z, y, x)``, in data units (``attrs["units"]`` from BUNIT),
+        missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel numbers. On ``frame``: ``file``, ``header`` and
+        the keywords EXPTIME, FILTER, IMAGETYP, OBSTYPE, OBJECT, DATE-OBS, GAIN, RDNOISE, AIRMASS where any frame has
+        them, and keywords that differ. Equal keywords are attributes.
+
+    Raises
+    ------
+    OSError
+        No such file, not FITS, truncated, no image in it, changed since it was opened; the message names the file.
+    ValueError, TypeError
+        Shapes that differ, an empty list, an unusable argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> images = [(np.full((2, 3), level, "uint16"), {"EXPTIME": 30.0}) for level in (100, 102)]
+    >>> stack = xccd.open_stack(images)
+    >>> stack.dims, stack.dtype, stack.EXPTIME.values.tolist()
+    (('frame', 'y', 'x'), dtype('float32'), [30.0, 30.0])
+    """
+    found = frames(files, hdu, mask_hdu)
+    squeezed = _check_shapes(found)
+    reader = StackReader(
+        tuple(f.pixels for f in found),
+        tuple(f.mask for f in found),
+        squeezed,
+        _dtype(found, dtype),
+    )
+    coords, attrs = frame_coords([f.header for f in found], keywords)
+    names = _dims(reader.ndim - 1)
+    dims = ("frame", *names)
+
+    def as_dims(asked: Any) -> Any:
+        if not isinstance(asked, dict):
+            return asked
+        unknown = set(asked) - set(dims)
+        if unknown:
+            raise ValueError(f"chunks={asked!r} names {sorted(unknown)}: the dimensions are {dims}")
+        return tuple(asked.get(d, -1) for d in dims)
+
+    data = reader.load() if chunks is None else lazy(reader, chunks, as_dims)
+    coords = {"file": np.array([f.file for f in found], object), **coords}
+    if keep_headers:
+        coords["header"] = np.array([f.header for f in found], object)
+    stack = xr.DataArray(
+        data,
+        dims=dims,
+        coords={k: ("frame", v) for k, v in coords.items()} | _pixel_coords(found, names, reader.shape[1:]),
+        attrs=attrs | _notes(found, squeezed),
+        name="data",
+    )
+    _say(stack, found, sorted(coords.keys() - {"file", "header"}))
+    return stack
+
+
+def _check_shapes(found: list[Frame]) -> int:
+    """How many leading axes of size 1 go; raises if the shapes differ."""
+    by_shape: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for frame in found:
+        shape = frame.pixels.shape
+        by_shape[shape].append(frame.file)
+        if frame.mask is not None and frame.mask.shape != shape:
+            raise ValueError(
+                f"{frame.file}: its mask has shape {frame.mask.shape}, the image {shape}: mask_hdu=None leaves it"
+            )
+    if len(by_shape) > 1:
+        listing = "; ".join(
+            f"{' x '.join(map(str, shape))}: {', '.join(names[:3])}"
+            + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            for shape, names in by_shape.items()
+        )
+        raise ValueError(f"the frames have differing shapes ({listing}): stack one shape at a time")
+    (shape,) = by_shape
+    spare = len(shape) - 2
+    return next((i for i in range(max(spare, 0)) if shape[i] != 1), max(spare, 0))
+
+
+def _dtype(found: list[Frame], asked: Any) -> np.dtype[Any]:
+    native = np.result_type(*{f.pixels.native for f in found})
+    floats = [_stack.float_dtype(f.pixels.native) for f in found]
+    usual = np.result_type(*floats)
+    if asked is None:
+        return usual
+    if isinstance(asked, str) and asked == "native":
+        if native.kind in "iub" and any(f.pixels.masks or f.mask is not None for f in found):
+            log.info("pixels may be missing (BLANK or a mask): opened as %s, not %s", usual, native)
+            return usual
+        return native
+    try:
+        dtype: np.dtype[Any] = np.dtype(asked)
+    except TypeError:
+        dtype = np.dtype(object)
+    if dtype.kind != "f" or dtype.itemsize < 4:
+        raise ValueError(f"dtype={asked!r} is not float32, float64 or 'native': a stack is float, or as stored")
+    return np.dtype(dtype.newbyteorder("="))
+
+
+def _dims(ndim: int) -> tuple[str, ...]:
+    return tuple(AXES[i] if i < len(AXES) else f"axis{i + 1}" for i in range(ndim))[::-1]
+
+
+def _pixel_coords(found: list[Frame], names: tuple[str, ...], shape: tuple[int, ...]) -> dict[str, xr.Variable]:
+    """Detector pixel numbers for x and y: a file that is a crop says so by LTV."""
+    coords = {}
+    for name, size in zip(names, shape, strict=True):
+        if name in ("x", "y"):
+            axis = AXES.index(name) + 1
+            origins = {_origin(f.header, axis) for f in found}
+            origin = origins.pop() if len(origins) == 1 else 0
+            attrs = {"long_name": f"detector pixel along {name}, 0-based", "file_origin": origin}
+            coords[name] = xr.Variable(name, np.arange(size) + origin, attrs)
+    return coords
+
+
+def _origin(header: str, axis: int) -> int:
+    """The detector pixel of the file's first one, by IRAF's LTV where it is a plain shift."""
+    shift = cards.as_number(cards.lookup(header, f"LTV{axis}") or 0)
+    step = cards.as_number(cards.lookup(header, f"LTM{axis}_{axis}") or 1)
+    return int(-shift) if step == 1 and float(shift).is_integer() else 0
+
+
+def _notes(found: list[Frame], squeezed: int) -> dict[str, Any]:
+    """Attributes that are no keywords: the unit, and what was squeezed."""
+    notes: dict[str, Any] = {}
+    units = {str(cards.lookup(f.header, "BUNIT") or "").strip() for f in found}
+    if len(units) == 1 and (unit := units.pop()):
+        notes["units"] = unit
+    if squeezed:
+        ndim = len(found[0].pixels.shape)
+        gone = ", ".join(f"NAXIS{ndim - i} = 1" for i in range(squeezed))
+        notes["squeezed"] = f"{gone} in the files"
+    return notes
+
+
+def _say(stack: xr.DataArray, found: list[Frame], differing: list[str]) -> None:
+    log.info(
+        "opened %d frame(s) of %s as %s (stored as %s)%s; on frame: %s",
+        len(found),
+        " x ".join(map(str, stack.shape[1:])),
+        stack.dtype,
+        ", ".join(sorted({str(f.pixels.native) for f in found})),
+        ", masks as NaN" if any(f.mask is not None for f in found) else "",
+        ", ".join(differing) or "no keyword",
+    )

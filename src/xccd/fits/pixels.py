@@ -1,0 +1,151 @@
+"""Pixels of one image: small picklable readers without an open handle, that fill the caller's array."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from xccd.fits import unpack
+
+Index = tuple[slice, ...]
+Samples = np.ndarray[Any, Any]
+
+
+class Pixels(Protocol):
+    """What a frame of a stack must offer, from a file or from memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def native(self) -> np.dtype[Any]:
+        """The dtype that holds the stored values exactly, integers as integers."""
+
+    @property
+    def masks(self) -> bool:
+        """Whether the format can mark a pixel as missing (BLANK, NaN)."""
+
+    def read(self, index: Index, out: Samples) -> None:
+        """Fill ``out`` with the pixels of ``index`` (slices of step 1)."""
+
+
+@dataclass(frozen=True)
+class ArrayPixels:
+    """An image that is in memory; ``missing`` marks its masked pixels."""
+
+    array: Samples
+    missing: Samples | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape: tuple[int, ...] = self.array.shape
+        return shape
+
+    @property
+    def native(self) -> np.dtype[Any]:
+        dtype: np.dtype[Any] = self.array.dtype
+        return dtype.newbyteorder("=")
+
+    @property
+    def masks(self) -> bool:
+        return self.missing is not None
+
+    def read(self, index: Index, out: Samples) -> None:
+        np.copyto(out, self.array[index], casting="unsafe")
+        if self.missing is not None:
+            out[self.missing[index]] = np.nan
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        from dask.base import normalize_token
+
+        return ("ArrayPixels", normalize_token(self.array), normalize_token(self.missing))
+
+
+@dataclass(frozen=True)
+class FilePixels:
+    """An image in a FITS file: where its bytes are and how they become values."""
+
+    path: str
+    packing: str
+    offset: int
+    shape: tuple[int, ...]
+    bitpix: int
+    bscale: int | float
+    bzero: int | float
+    blank: int | None
+    size: int
+    mtime_ns: int
+
+    @property
+    def native(self) -> np.dtype[Any]:
+        if self.bitpix < 0:
+            return np.dtype(f"f{-self.bitpix // 8}")
+        if self.bscale != 1 or not isinstance(self.bzero, int):
+            return np.dtype(np.float32 if self.bitpix <= 16 else np.float64)
+        size = self.bitpix // 8
+        if self.bzero == 0:
+            return np.dtype(f"u{size}" if size == 1 else f"i{size}")
+        if self.bitpix == 8:
+            return np.dtype("i1") if self.bzero == -128 else np.dtype(np.float32)
+        if self.bzero == 1 << (self.bitpix - 1):
+            return np.dtype(f"u{size}")
+        return np.dtype(np.float32 if self.bitpix <= 16 else np.float64)
+
+    @property
+    def masks(self) -> bool:
+        return self.blank is not None
+
+    @property
+    def stored(self) -> np.dtype[Any]:
+        """The dtype of the bytes in the file."""
+        kind = "f" if self.bitpix < 0 else "u" if self.bitpix == 8 else "i"
+        return np.dtype(f">{kind}{abs(self.bitpix) // 8}")
+
+    def read(self, index: Index, out: Samples) -> None:
+        first, last, _ = index[0].indices(self.shape[0])
+        row = self.stored.itemsize * math.prod(self.shape[1:])
+        data = self._bytes(self.offset + first * row, (last - first) * row)
+        raw = np.frombuffer(data, self.stored).reshape(last - first, *self.shape[1:])
+        convert(raw[(slice(None), *index[1:])], out, self.bscale, self.bzero, self.blank)
+
+    def _bytes(self, start: int, count: int) -> bytearray:
+        path = unpack.scratch(self.path, self.packing, self._check) if self.packing else self.path
+        buffer = bytearray(count)
+        view = memoryview(buffer)
+        done = 0
+        with open(path, "rb", buffering=0) as file:
+            if not self.packing:
+                self._check(os.fstat(file.fileno()))
+            file.seek(start)
+            while done < count:  # a single read gives 2 GiB at most
+                got = file.readinto(view[done:])
+                if not got:
+                    raise OSError(f"{self.path} is truncated: {count} bytes wanted from byte {start}, {done} found")
+                done += got
+        return buffer
+
+    def _check(self, status: os.stat_result) -> None:
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+            raise OSError(f"{self.path} has changed since it was opened: open the stack again")
+
+
+def convert(raw: Samples, out: Samples, bscale: int | float, bzero: int | float, blank: int | None) -> None:
+    """Stored big-endian numbers to physical values, ``bzero + bscale * raw``, in the dtype of ``out``.
+
+    Exact wherever the dtype of ``out`` can hold the value: float64 in between, unsigned 64-bit by its sign bit.
+    """
+    bits = raw.dtype.itemsize * 8
+    if bscale == 1 and bzero == 0:
+        np.copyto(out, raw, casting="unsafe")
+    elif bscale == 1 and raw.dtype.kind == "i" and bits > 8 and bzero == 1 << (bits - 1):
+        sign = np.array(bzero, f"u{bits // 8}")
+        np.copyto(out, raw.astype(f"i{bits // 8}").view(sign.dtype) ^ sign, casting="unsafe")
+    elif out.dtype.kind in "iu":
+        np.copyto(out, raw.astype(np.int64) + bzero, casting="unsafe")
+    else:
+        np.copyto(out, raw * np.float64(bscale) + np.float64(bzero), casting="unsafe")
+    if blank is not None:
+        out[raw == blank] = np.nan

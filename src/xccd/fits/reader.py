@@ -1,0 +1,114 @@
+"""Many frames as one array-like: sliced by dask or NumPy, it reads just the rows that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xccd import _options
+from xccd.fits.pixels import Pixels
+
+
+@dataclass(frozen=True)
+class StackReader:
+    """Frames of one shape, side by side on axis 0. Picklable, and no file stays open."""
+
+    frames: tuple[Pixels, ...]
+    masks: tuple[Pixels | None, ...]
+    squeezed: int  # leading axes of size 1 that the frames have and the stack has not
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.frames), *self.frames[0].shape[self.squeezed :])
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
+        """The samples of ``key`` (a whole number, slice or list of numbers for each axis)."""
+        key = (key if isinstance(key, tuple) else (key,)) + (slice(None),) * self.ndim
+        numbers = np.arange(len(self.frames))[key[0]]
+        boxes = [_box(k, n) for k, n in zip(key[1 : self.ndim], self.shape[1:], strict=True)]
+        index = tuple(box for box, _ in boxes)
+        inner = tuple(box.stop - box.start for box in index)
+        block = np.empty((numbers.size, *inner), self.dtype)
+        for i, number in enumerate(numbers.ravel()):
+            self._read(number, index, block[i])
+        for axis, (_, rest) in enumerate(boxes, 1):
+            if not isinstance(rest, int):
+                block = block[(slice(None),) * axis + (rest,)]
+        block = block[(slice(None), *(r if isinstance(r, int) else slice(None) for _, r in boxes))]
+        return block[0] if numbers.ndim == 0 else block
+
+    def _read(self, number: int, index: tuple[slice, ...], out: np.ndarray[Any, Any]) -> None:
+        index = (slice(0, 1),) * self.squeezed + index
+        out = out.reshape((1,) * self.squeezed + out.shape)  # a view: a block's frame is contiguous
+        self.frames[number].read(index, out)
+        mask = self.masks[number]
+        if mask is not None:
+            flags = np.empty(out.shape, np.float64)
+            mask.read(index, flags)
+            out[flags != 0] = np.nan
+
+    def load(self) -> np.ndarray[Any, Any]:
+        """All samples, frames read by several threads."""
+        stack = np.empty(self.shape, self.dtype)
+        whole = tuple(slice(0, n) for n in self.shape[1:])
+
+        def one(number: int) -> None:
+            self._read(number, whole, stack[number])
+
+        with ThreadPoolExecutor(_options.threads()) as pool:
+            list(pool.map(one, range(len(self.frames))))
+        return stack
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        from dask.base import normalize_token
+
+        parts = (self.frames, self.masks, self.squeezed, str(self.dtype))
+        return ("xccd.StackReader", normalize_token(parts))
+
+
+def _box(key: Any, size: int) -> tuple[slice, Any]:
+    """The rows to read for ``key``, and what to take of them then."""
+    picked = np.arange(size)[key]
+    if picked.ndim == 0:
+        return slice(int(picked), int(picked) + 1), 0
+    if picked.size == 0:
+        return slice(0, 0), slice(None)
+    low, high = int(picked.min()), int(picked.max()) + 1
+    rest = slice(None) if picked.size == high - low and picked[0] == low else picked - low
+    return slice(low, high), rest
+
+
+BAND_BYTES = 32 << 20  # as float32: 32 bands for 25 frames of 4096 x 4096, a few in memory a thread
+
+
+def plan_chunks(shape: tuple[int, ...], itemsize: int, chunks: Any) -> Any:
+    """Bands of whole rows of all frames for "auto"; what is asked for otherwise."""
+    if chunks != "auto":
+        return chunks
+    row = shape[0] * int(np.prod(shape[2:])) * itemsize
+    rows = max(1, min(shape[1], BAND_BYTES // max(row, 1)))
+    bands = -(-shape[1] // rows)
+    return (-1, -(-shape[1] // bands), *(-1,) * (len(shape) - 2))  # bands of nearly equal height
+
+
+def lazy(reader: StackReader, chunks: Any, as_dims: Callable[[Any], Any]) -> Any:
+    """A dask array on ``reader``, one task per band."""
+    import dask.array as da
+    from dask.base import tokenize
+
+    return da.from_array(
+        reader,
+        chunks=as_dims(plan_chunks(reader.shape, reader.dtype.itemsize, chunks)),
+        name=f"open_stack-{tokenize(reader)}",
+        meta=np.empty((0,) * reader.ndim, reader.dtype),
+        lock=False,
+    )

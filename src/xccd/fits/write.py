@@ -1,0 +1,207 @@
+"""`to_fits`: a product written beside its target, synced, and renamed: the old file or the new one, never half."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import xarray as xr
+
+from xccd import _stack
+from xccd.fits import cards
+from xccd.fits.header import FILES
+from xccd.fits.header import header as header_of
+from xccd.fits.header import stored as dtype_in_file
+
+BLOCK = 2880
+GROUP_BYTES = 256 << 20  # what is computed at a time on dask input, as written
+
+
+def to_fits(
+    image: xr.DataArray,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    header: dict[str, Any] | None = None,
+) -> Path:
+    """Write an image, or a whole stack, as a FITS file.
+
+    The file is written beside its target under another name, synced to disk and renamed: whatever happens, there
+    is the old file or the new one. On dask input this computes, some rows at a time.
+
+    Parameters
+    ----------
+    image : DataArray
+        A combined image, a frame, or a stack (written as a cube, with the cards that all its frames share).
+    path : path
+        The file to write. Its folder must exist.
+    overwrite : bool, default: False
+        Replace a file that is there.
+    header : dict, optional
+        Cards to add or replace, by keyword: values, or (value, comment). ``None`` as a value takes a card away.
+
+    Returns
+    -------
+    pathlib.Path
+        Where the file is.
+
+    Raises
+    ------
+    FileExistsError
+        If the file is there and ``overwrite`` is not set.
+    OSError
+        No such folder, a folder in the file's place, no permission, a full disk.
+    TypeError, ValueError
+        A dtype that FITS does not have, a WCS that cannot be moved (see `header`), a card that cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import xarray as xr
+    >>> import xccd
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> stack = xr.DataArray([[[1.0, 2.0]], [[3.0, 4.0]]], dims=("frame", "y", "x"))
+    >>> path = stack.ccd.combine("mean").ccd.to_fits(folder / "mean.fits")
+    >>> xccd.open_stack(path).values.tolist()
+    [[[2.0, 3.0]]]
+    """
+    if not isinstance(image, xr.DataArray):
+        raise TypeError(f"to_fits writes a DataArray, not a {type(image).__name__}: pick a variable, ds['data']")
+    stored = dtype_in_file(image.dtype)
+    target = Path(path).expanduser()
+    _check_target(target, overwrite)
+    head = _header(image, header or {})
+    with _replacing(target, overwrite) as file:
+        file.write(head)
+        _write_data(file, image, stored)
+        file.write(_frames_table(image))
+    return target
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if target.is_dir():
+        raise IsADirectoryError(f"path={str(target)!r} is a folder: name the file in it")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"path={str(target)!r}: there is no folder {target.parent}")
+    if target.exists() and not overwrite:
+        raise _exists(target)
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"path={str(target)!r}: no permission to write in {target.parent}")
+
+
+def _exists(target: Path) -> FileExistsError:
+    return FileExistsError(f"path={str(target)!r} is there already: overwrite=True replaces it")
+
+
+def _header(image: xr.DataArray, more: dict[str, Any]) -> bytes:
+    from astropy.io import fits
+
+    made = header_of(image)
+    for keyword, value in more.items():
+        if cards.STRUCTURAL.fullmatch(keyword.upper()):
+            raise ValueError(f"header={{{keyword!r}: ...}}: this card describes the file, xccd writes it")
+        try:
+            if value is None:
+                made.remove(keyword, ignore_missing=True, remove_all=True)
+            else:
+                made[keyword] = value
+        except (ValueError, fits.VerifyError) as error:
+            raise ValueError(f"header={{{keyword!r}: {value!r}}} cannot be a card: {error}") from None
+    if FILES in image.coords:
+        made.set("EXTEND", True, after=f"NAXIS{image.ndim}" if image.ndim else "NAXIS")
+    return bytes(made.tostring(), "ascii")
+
+
+@contextmanager
+def _replacing(target: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+    """A file that becomes ``target`` when the block ends well, and nothing when it does not."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    except OSError as error:
+        raise type(error)(f"path={str(target)!r} cannot be written: {error}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())  # mkstemp's files are for the owner alone
+        if overwrite:
+            os.replace(name, target)
+        else:
+            _move_new(name, target)
+        _sync_folder(target.parent)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _move_new(name: str, target: Path) -> None:
+    """Rename, but never onto a file that came while the product was computed."""
+    try:
+        os.link(name, target)
+    except FileExistsError:
+        raise _exists(target) from None
+    except OSError:  # a file system without hard links
+        if target.exists():
+            raise _exists(target) from None
+        os.replace(name, target)
+        return
+    os.unlink(name)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _write_data(file: IO[bytes], image: xr.DataArray, stored: np.dtype[Any]) -> None:
+    """Rows in groups, each to its place in every plane; the caller's array is only read."""
+    start = file.tell()
+    shape = image.shape if image.ndim > 1 else (1, *(image.shape or (1,)))
+    data = image.data.reshape(shape) if image.ndim < 2 else image.data
+    planes = int(np.prod(shape[:-2]))
+    row = shape[-1] * stored.itemsize
+    group = max(1, GROUP_BYTES // max(1, planes * row))
+    if not _stack.is_lazy(data):
+        group = shape[-2] if planes > 1 else max(1, (16 << 20) // max(1, row))
+    for first in range(0, shape[-2], group):
+        block = data[..., first : first + group, :]
+        block = block.compute() if _stack.is_lazy(block) else block
+        block = np.asarray(block).reshape(planes, *block.shape[-2:])
+        for plane in range(planes):
+            file.seek(start + (plane * shape[-2] + first) * row)
+            file.write(np.ascontiguousarray(block[plane], dtype=stored).data.cast("B"))
+    size = planes * shape[-2] * row
+    file.seek(start + size)
+    file.write(b"\0" * (-size % BLOCK))
+
+
+def _frames_table(image: xr.DataArray) -> bytes:
+    """The list of all inputs, where there are more than IMCMBnnn can number."""
+    if FILES not in image.coords:
+        return b""
+    from io import BytesIO
+
+    from astropy.io import fits
+
+    names = str(image.coords[FILES].item()).split("\n")
+    column = fits.Column("FILE", f"{max(map(len, names))}A", array=np.array(names))
+    buffer = BytesIO()
+    table = fits.BinTableHDU.from_columns([column], name="FRAMES")
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer)
+    return buffer.getvalue()[BLOCK:]

@@ -1,0 +1,249 @@
+"""Normalisation: frames brought to a common level by a factor, a shift, or both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd import _stack
+from xccd._labels import add_history, check_stack, frames_first, like, per_variable, step_text
+from xccd.weights import frame_name, named, of_frames
+
+SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
+
+
+@per_variable
+def normalize(
+    stack: xr.DataArray,
+    scale: Any = None,
+    zero: Any = None,
+    *,
+    to: str | float = "first",
+    region: Any = None,
+    dim: Hashable = "frame",
+) -> xr.DataArray:
+    """Bring frames to a common level: ``y = f (x - Z) + z_ref`` with ``f = S_ref / S``.
+
+    Parameters
+    ----------
+    stack : DataArray or Dataset
+        Frames along ``dim``; of a Dataset, every variable that has it.
+    scale, zero : str, callable or array-like, optional
+        The level S that is scaled, the level Z that is shifted: "mean", "median", "mode" or "clipped_median" of a frame
+        (its valid pixels), a keyword of the frames ("EXPTIME"), one number a frame, or a function of a frame (a
+        DataArray, NaN where missing) that gives a number.
+    to : {"first", "mean"} or float, default: "first"
+        The common level: that of the first frame, the mean of all, or a value.
+    region : tuple of slices, dict, str or boolean image, optional
+        Where levels are measured: slices by position (y, x), a dict of labels as for ``sel``, a FITS section
+        ("[1:2048,1:350]") or the keyword that holds one ("DATASEC"), or a boolean image, True where to measure.
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray or Dataset
+        Same shape and labels. The coordinates ``scale`` and ``zero`` on ``dim`` hold what was done since the
+        stack was opened: ``y = scale * x - zero``.
+
+    Raises
+    ------
+    ValueError
+        A level that is NaN, or for ``scale`` not positive (the message names the frame; on dask input when it is
+        computed); an unknown name; nothing to normalise; no dimension ``dim``; an empty stack.
+
+    Notes
+    -----
+    "mode" is IRAF imcombine's: of the sorted pixels the central 70 %, bins of 10 % of their range stepped by 1 %, the
+    middle pixel of the fullest. "clipped_median": the median after clipping at 3 standard deviations about the median
+    until stable.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import xccd
+    >>> flats = xr.DataArray([[10.0, 20.0, 30.0], [22.0, 40.0, 60.0]], dims=("frame", "x"))
+    >>> level = flats.ccd.normalize(scale="median")
+    >>> level.values.tolist(), level.scale.values.tolist()
+    ([[10.0, 20.0, 30.0], [11.0, 20.0, 30.0]], [1.0, 0.5])
+    """
+    n = check_stack(stack, dim)
+    if scale is None and zero is None:
+        raise ValueError("scale= and zero= are both None: say which level to normalise, as scale='median'")
+    if not (to in ("first", "mean") or (isinstance(to, (int, float)) and np.isfinite(to))):
+        raise ValueError(f"to={to!r} is unknown: use 'first', 'mean' or a number")
+    if isinstance(to, (int, float)) and scale is not None and zero is not None:
+        raise ValueError(f"to={to!r} with both scale and zero says not which: normalise one after the other")
+    names = [frame_name(stack, dim, i) for i in range(n)]
+    measured = _region(stack, region, dim)
+    levels = [
+        None if level is None else _levels(argument, level, measured, dim)
+        for argument, level in (("scale", scale), ("zero", zero))
+    ]
+    terms = _terms(levels, partial(_factors, have=[v is not None for v in levels], to=to, names=names))
+    dtype = _stack.float_dtype(stack.dtype)
+    shape = (-1,) + (1,) * (stack.ndim - 1)
+    data = _stack.blocks(
+        partial(_apply, dtype=dtype),
+        frames_first(stack, dim), terms[0].reshape(shape), terms[1].reshape(shape),
+        reduce=False, dtype=dtype,
+    )  # fmt: skip
+    result = like(stack, dim, data).assign_coords(_kept(stack, dim, terms))
+    step = step_text("normalize", scale=scale, zero=zero, to=to, region=region)
+    return add_history(result, dim, step)
+
+
+def _levels(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> Any:
+    """N levels, now or lazily."""
+    if isinstance(level, str):
+        if level not in LEVELS:
+            try:
+                return named(argument, level, stack, dim)
+            except ValueError as error:
+                raise ValueError(f"{error}; levels are {', '.join(LEVELS)}") from None
+        level = partial(_measure, name=level)
+    if callable(level) and not isinstance(level, xr.DataArray):
+        return of_frames(argument, level, stack, dim)
+    values = np.asarray(level, np.float64)
+    n = stack.sizes[dim]
+    if values.shape != (n,):
+        raise ValueError(
+            f"{argument} has shape {values.shape}: give one level for each of the {n} frames, a name or a function"
+        )
+    return values
+
+
+def _measure(frame: xr.DataArray, name: str) -> float:
+    values = frame.values
+    values = values[np.isfinite(values)].astype(np.float64)
+    return LEVELS[name](values) if values.size else float("nan")
+
+
+def _mode(values: np.ndarray[Any, Any]) -> float:
+    """IRAF imcombine's mode; positions are counted from 1, as there."""
+    v = np.sort(values)
+    n = v.size
+    if n < 10:
+        return float(v[(n - 1) // 2])
+    first, last = int(1 + 0.15 * n), int(1 + 0.85 * n)
+    low, span = v[first - 1], v[last - 1] - v[first - 1]
+    if span == 0:
+        return float(low)
+    starts = low + 0.01 * span * np.arange(101)
+    inside = v[first - 1 : last - 1]
+    i = first + np.searchsorted(inside, starts)
+    k = first + np.searchsorted(inside, starts + 0.1 * span)
+    reached = int(np.argmax(k >= last)) + 1  # bins go on until one ends at the last sample
+    best = int(np.argmax((k - i)[:reached]))
+    return float(v[(i[best] + k[best]) // 2 - 1])
+
+
+def _clipped_median(values: np.ndarray[Any, Any]) -> float:
+    from xccd import kernels
+
+    rule = (False, False, 3.0, 3.0, 0, 0.0, 0)
+    kept = np.empty((values.size, 1))
+    kernels.sigma_clip(values[:, None], rule, -1, 0, 1, kept)
+    return float(np.nanmedian(kept))
+
+
+LEVELS: dict[str, Callable[[np.ndarray[Any, Any]], float]] = {
+    "mean": lambda v: float(np.mean(v)),
+    "median": lambda v: float(np.median(v)),
+    "mode": _mode,
+    "clipped_median": _clipped_median,
+}
+
+
+def _terms(levels: list[Any], factors: Callable[..., Any]) -> Any:
+    """``scale`` and ``zero`` of ``y = scale x - zero`` as an array (2, N); lazy if a level is."""
+    present = [v for v in levels if v is not None]
+    if not any(map(_stack.is_lazy, present)):
+        return factors(np.stack(present))
+    import dask.array as da
+
+    table = da.stack([da.asarray(v) for v in present]).rechunk(-1)
+    n = table.shape[1]
+    return da.map_blocks(factors, table, chunks=((2,), (n,)), dtype=np.float64, meta=np.empty((0, 0)))
+
+
+def _factors(table: Any, *, have: list[bool], to: str | float, names: list[str]) -> Any:
+    rows = iter(table)
+    n = table.shape[1]
+    s = next(rows) if have[0] else np.ones(n)
+    z = next(rows) if have[1] else np.zeros(n)
+    for argument, values, usable in (("scale", s, np.isfinite(s) & (s > 0)), ("zero", z, np.isfinite(z))):
+        for i in np.flatnonzero(~usable):
+            need = "a positive number" if argument == "scale" else "a finite number"
+            raise ValueError(f"{argument}: {names[i]} has the level {values[i]}, which must be {need}")
+    f = (_reference(s, to) if have[0] else 1.0) / s
+    return np.stack([f, f * z - (_reference(z, to) if have[1] else 0.0)])
+
+
+def _reference(levels: Any, to: str | float) -> float:
+    return {"first": float(levels[0]), "mean": float(levels.mean())}[to] if isinstance(to, str) else to
+
+
+def _apply(x: Any, scale: Any, zero: Any, *, dtype: np.dtype[Any]) -> Any:
+    return (x * scale - zero).astype(dtype, copy=False)
+
+
+def _kept(stack: xr.DataArray, dim: Hashable, terms: Any) -> dict[str, Any]:
+    """What was done since the file, this step included."""
+    scale, zero = terms
+    before = [stack.coords[k].data for k in ("scale", "zero") if k in stack.coords and stack.coords[k].dims == (dim,)]
+    if len(before) == 2:
+        scale, zero = scale * before[0], scale * before[1] + zero
+    return {"scale": (dim, scale), "zero": (dim, zero)}
+
+
+def _region(stack: xr.DataArray, region: Any, dim: Hashable) -> xr.DataArray:
+    """The part of each frame in which levels are measured."""
+    if region is None:
+        return stack
+    image_dims = [d for d in stack.dims if d != dim]
+    if isinstance(region, str):
+        region = _section(region, stack, dim)
+    if isinstance(region, dict):
+        part = stack.sel(region)
+    elif isinstance(region, slice) or (isinstance(region, tuple) and all(isinstance(s, slice) for s in region)):
+        slices = (region,) if isinstance(region, slice) else region
+        part = stack.isel(dict(zip(image_dims[-2:], slices, strict=False)))
+    else:
+        part = stack.where(_image(region, stack, image_dims))
+    if 0 in part.shape:
+        raise ValueError(f"region={region!r} holds no pixel of the frames {dict(stack.sizes)}")
+    return part
+
+
+def _section(text: str, stack: xr.DataArray, dim: Hashable) -> dict[str, slice]:
+    """A FITS section, 1-based and inclusive, as labels of the 0-based x and y."""
+    section = text
+    if not text.startswith("["):
+        found = stack.attrs.get(text)
+        if found is None and text in stack.coords and len(set(stack.coords[text].values.tolist())) == 1:
+            found = stack.coords[text].values[0]
+        if found is None:
+            raise ValueError(f"region={text!r} is no section '[x1:x2,y1:y2]' and no keyword that all frames share")
+        section = str(found)
+    match = SECTION.fullmatch(section.replace(" ", ""))
+    if match is None:
+        raise ValueError(f"region={text!r}: {section!r} is not of the form '[x1:x2,y1:y2]'")
+    x1, x2, y1, y2 = (int(v) for v in match.groups())
+    return {"x": slice(x1 - 1, x2 - 1), "y": slice(y1 - 1, y2 - 1)}
+
+
+def _image(region: Any, stack: xr.DataArray, dims: list[Hashable]) -> xr.DataArray:
+    image = region if isinstance(region, xr.DataArray) else xr.DataArray(np.asarray(region))
+    sizes = tuple(stack.sizes[d] for d in dims)
+    if image.dtype != bool or image.shape != sizes:
+        raise ValueError(
+            f"region has dtype {image.dtype} and shape {image.shape}: give a boolean image of {sizes}, slices, "
+            "a dict of labels or a section"
+        )
+    return xr.DataArray(image.data, dims=dims)

@@ -1,0 +1,399 @@
+"""A made-up raw night, with the truth beside it, to try a reduction on.
+
+A camera reads ``bias + (Poisson(light * flat + dark_rate * t) + read noise) / gain``. Every
+frame here is drawn from that one equation, so what a reduction should give back is known.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator, SeedSequence
+from numpy.typing import NDArray
+
+__all__ = ["simulate_night"]
+
+Image = NDArray[np.float64]
+Shape = tuple[int, int]
+Card = tuple[str, str | float, str]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What the sensor and its electronics do, whatever the light."""
+
+    gain: float = 1.5  # e-/adu
+    read_noise: float = 7.0  # e-
+    offset: float = 1000.0  # adu
+    dark_current: float = 0.1  # e-/s
+    warm: tuple[float, float, float] = (0.005, 1.0, 15.0)  # part of the pixels, e-/s from, to
+    hot: tuple[float, float, float] = (0.001, 20.0, 300.0)
+    readout: float = 2.347  # s
+
+
+@dataclass(frozen=True)
+class Field:
+    """The sky the lights look at; electrons are for one light."""
+
+    glow: float = 600.0  # e-/pixel
+    stars: float = 150 / 512**2  # a pixel
+    flux: tuple[float, float] = (3e3, 4e6)  # e-, of the faintest stars and at most
+    fwhm: float = 3.2  # pixels
+    cosmic_rays: float = 40 / 512**2  # a pixel
+    centre: tuple[float, float] = (150.0, 41.0)  # RA and Dec, deg
+    scale: float = 1.2  # arcsec/pixel
+
+
+CAMERA, FIELD = Camera(), Field()
+FIRST_LIGHT = datetime(2024, 3, 9, 21, 0)
+FLAT_LEVEL = {"g": 42e3, "r": 48e3}  # e-
+SECONDS = {"flat-g": 2, "flat-r": 1.5, "light-r": 120, "dark-60s": 60, "dark-120s": 120, "bias": 0}
+FRAME_NAME = re.compile(rf"({'|'.join(SECONDS)})-\d{{3,}}\.fits")
+IMAGETYP = {"bias": "Bias Frame", "dark": "Dark Frame", "flat": "Flat Field", "light": "Light Frame"}
+# The place of a name here decides its random numbers: new streams go at the end.
+STREAMS = ("sensor", "optics", "stars", "dither", "trail", *SECONDS)
+STAMP = np.array([-20, 21])  # pixels; holds all but 0.06 per cent of a star's light
+LEAST = 8  # stars, and mean cosmic rays: something to find in the smallest frames
+
+
+@dataclass(frozen=True)
+class Exposure:
+    name: str
+    kind: str
+    filter: str | None
+    index: int
+    seconds: float
+    start: datetime
+    seed: SeedSequence
+
+
+@dataclass(frozen=True)
+class Truth:
+    """All but the noise; light and charge are in e-, and positions in pixels from 0."""
+
+    bias: Image  # adu
+    dark_rate: Image  # e-/s
+    flat: Mapping[str, Image]  # relative to a mean of 1
+    glow: Image  # at its mean over the night
+    trail: Image
+    stars: Image  # rows x, y, e-
+    offsets: Image  # of each light: x, y
+
+
+def simulate_night(
+    folder: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    shape: tuple[int, int] = (512, 512),
+    nbias: int = 12,
+    ndark: int = 10,
+    nflat: int = 10,
+    nlight: int = 12,
+    dither: float = 0.0,
+    overwrite: bool = False,
+) -> Path:
+    """Write the raw FITS files of a made-up night, and the truth behind them.
+
+    Parameters
+    ----------
+    folder : path
+        Where the frames go, made if need be. The truth goes in ``truth`` inside it.
+    seed : int
+        The same seed gives the same files, byte for byte.
+    shape : tuple of int
+        Rows and columns of a frame, each 32 or more.
+    nbias, ndark, nflat, nlight : int
+        Number of bias frames, darks at each of 60 s and 120 s, flats in each of g and r, and
+        lights (120 s in r). 0 leaves a kind out.
+    dither : float
+        The furthest, in pixels along each axis, that a light points away from the first one.
+    overwrite : bool
+        Replace an earlier night in `folder`, all its frames; other files are left alone.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError, NotADirectoryError
+        If a night is there already and `overwrite` is false, or `folder` is a file.
+    TypeError, ValueError
+        If an argument makes no sense. In all these cases nothing has been written.
+
+    Notes
+    -----
+    Frames are uint16, in adu, saturating at 65535. In ``truth``, ``bias.fits`` is in adu,
+    ``dark-rate.fits`` in e-/s, ``flat-*.fits`` relative to a mean of 1, ``sky-and-stars.fits``
+    in electrons of a light before the flat, where the first one points and with the sky at its
+    mean. ``cosmic-rays.fits`` (light, y, x) is 1 where a cosmic ray struck or where the trail
+    of a satellite, in the middle light, outshines the noise of the sky. ``stars.csv`` has pixels
+    from 0, electrons and degrees. One column is dead: its true flat and dark rate are 0. Stars
+    do not dim with airmass, cosmic rays strike only lights, and no new stars come into a dithered
+    light. Smaller frames have fewer stars and cosmic rays, down to about 8.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from xccd.simulate import simulate_night
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     night = simulate_night(folder, shape=(64, 64), nbias=2, ndark=1, nflat=0, nlight=1)
+    ...     print(*sorted(path.name for path in night.glob("*.fits")))
+    bias-001.fits bias-002.fits dark-120s-001.fits dark-60s-001.fits light-r-001.fits
+    """
+    folder, shape = Path(folder), _pair(shape)
+    counts = {"bias": _number("nbias", nbias), "dark": _number("ndark", ndark),
+              "flat": _number("nflat", nflat), "light": _number("nlight", nlight)}  # fmt: skip
+    dither = _number("dither", dither, kind=float)
+    seeds = SeedSequence(_number("seed", seed)).spawn(len(STREAMS))
+    streams = dict(zip(STREAMS, seeds, strict=True))
+    night = list(_night(counts, streams))
+    _check_folder(folder, names := {frame.name for frame in night}, overwrite)
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
+    truth = _truth(shape, nlight, dither, streams)
+    struck = np.zeros((nlight, *shape), np.uint8)
+    for frame in night:
+        if frame.kind == "light":
+            struck[frame.index] = _write_light(folder / frame.name, frame, truth)
+        else:
+            _write_calibration(folder / frame.name, frame, truth)
+    _write_truth(folder / "truth", truth, struck)
+    # Frames of an earlier, longer night would pass for frames of this one.
+    for path in folder.iterdir():
+        if FRAME_NAME.fullmatch(path.name) and path.name not in names:
+            path.unlink()
+    return folder
+
+
+def _number(name: str, value: Any, least: int = 0, kind: type = int) -> Any:
+    abstract: Any = Integral if kind is int else Real
+    if isinstance(value, bool) or not isinstance(value, abstract):
+        raise TypeError(f"{name}={value!r} is not {'a whole' if kind is int else 'a'} number")
+    if not least <= value < math.inf:
+        raise ValueError(f"{name}={value!r} makes no sense: give {least} or more")
+    return kind(value)
+
+
+def _pair(shape: object) -> Shape:
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        raise TypeError(f"shape={shape!r} is not a pair (rows, columns)")
+    return _number("shape[0]", shape[0], 32), _number("shape[1]", shape[1], 32)
+
+
+def _check_folder(folder: Path, frames: Set[str], overwrite: bool) -> None:
+    for place in (folder, folder / "truth"):
+        if place.exists() and not place.is_dir():
+            raise NotADirectoryError(f"{place} is a file: a folder is needed there")
+    taken = sorted(path for path in folder.glob("*.fits") if path.name in frames)
+    taken += sorted((folder / "truth").glob("*.fits"))
+    if taken and not overwrite:
+        raise FileExistsError(
+            f"{folder} already holds a night, {taken[0].relative_to(folder)} for one: "
+            "pass overwrite=True to replace it, or name an empty folder"
+        )
+
+
+def _night(counts: Mapping[str, int], streams: Mapping[str, SeedSequence]) -> Iterator[Exposure]:
+    """Twilight flats, lights, then darks and bias with the cap on."""
+    pause = {series: timedelta(seconds=t + CAMERA.readout) for series, t in SECONDS.items()}
+    # Counted back from the first light, so that more flats do not make the lights later.
+    clock = FIRST_LIGHT - counts["flat"] * (pause["flat-g"] + pause["flat-r"])
+    for series, seconds in SECONDS.items():
+        kind, _, setting = series.partition("-")
+        band = setting if kind in ("flat", "light") else None
+        for index, seed in enumerate(streams[series].spawn(counts[kind])):
+            name = f"{series}-{index + 1:03d}.fits"
+            yield Exposure(name, kind, band, index, float(seconds), clock, seed)
+            clock += pause[series]
+
+
+def _truth(shape: Shape, nlight: int, dither: float, streams: Mapping[str, SeedSequence]) -> Truth:
+    rng = {name: np.random.default_rng(seed) for name, seed in streams.items()}
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    columns, amplifier_step = 3 * rng["sensor"].standard_normal(shape[1]), 12.0 * (x > 0)
+    alive = np.arange(shape[1]) != rng["sensor"].integers(shape[1] // 8, shape[1] // 3)
+    response = 1 + 0.01 * rng["sensor"].standard_normal(shape)
+    common = response * (1 - 0.15 * (x**2 + y**2)) * _dust(shape, rng["optics"])
+    flats = {band: common * _dust(shape, rng["optics"]) for band in FLAT_LEVEL}
+    pointed_away = (np.arange(nlight) > 0)[:, None]
+    return Truth(
+        bias=CAMERA.offset + columns + 3 * y + amplifier_step,
+        dark_rate=_dark_rate(shape, rng["sensor"]) * alive,
+        flat={band: flat / flat.mean() * alive for band, flat in flats.items()},
+        glow=FIELD.glow * (1 + 0.08 * x + 0.05 * y),
+        trail=_trail(shape, rng["trail"]),
+        stars=_stars(shape, rng["stars"]),
+        offsets=dither * pointed_away * rng["dither"].uniform(-1, 1, (nlight, 2)),
+    )
+
+
+def _dark_rate(shape: Shape, rng: Generator) -> Image:
+    rate = CAMERA.dark_current * rng.lognormal(0, 0.1, shape)
+    for part, low, high in (CAMERA.warm, CAMERA.hot):
+        chosen = rng.random(shape) < part
+        rate[chosen] = np.exp(rng.uniform(math.log(low), math.log(high), chosen.sum()))
+    return rate
+
+
+def _dust(shape: Shape, rng: Generator) -> Image:
+    """Specks out of focus cast rings, the shadow of a mirror with a hole in the middle."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    light = np.ones(shape)
+    for _ in range(4):
+        distance = np.hypot(y - rng.uniform(0, shape[0]), x - rng.uniform(0, shape[1]))
+        radius, depth = rng.uniform(6, 20), rng.uniform(0.03, 0.08)
+        light *= 1 - depth * np.exp(-8 * (distance / radius - 1) ** 2)
+    return light
+
+
+def _read_out(bias: Image, mean: Image, rays: Image | float, rng: Generator) -> NDArray[np.uint16]:
+    """Raw adu of light and dark current, mean e- yet to be drawn, and of a cosmic ray's e-."""
+    electrons = rng.poisson(mean) + rays + CAMERA.read_noise * rng.standard_normal(mean.shape)
+    adu = np.rint(bias + electrons / CAMERA.gain)
+    return np.clip(adu, 0, 65535).astype(np.uint16)
+
+
+def _stars(shape: Shape, rng: Generator) -> Image:
+    """Rows x, y (pixels from 0) and flux (e-); the number above a flux goes as its -3/4 power."""
+    count = max(LEAST, round(FIELD.stars * math.prod(shape)))
+    y, x = (rng.uniform(0, n - 1, count) for n in shape)
+    flux = FIELD.flux[0] * (count / (np.arange(count) + 0.5)) ** (4 / 3)
+    return np.stack([x, y, np.minimum(flux, FIELD.flux[1])])
+
+
+def _starlight(shape: Shape, stars: Image, offset: Image) -> Image:
+    """Moffat stars, of exponent 3, each drawn only in a stamp around it."""
+    image = np.zeros(shape)
+    width = FIELD.fwhm / (2 * math.sqrt(2 ** (1 / 3) - 1))
+    for x, y, flux in (stars + np.array([*offset, 0])[:, None]).T:
+        top, bottom = np.clip(round(y) + STAMP, 0, shape[0])
+        left, right = np.clip(round(x) + STAMP, 0, shape[1])
+        dy, dx = np.arange(top, bottom)[:, None] - y, np.arange(left, right) - x
+        profile = 2 / (math.pi * width**2) * (1 + (dy**2 + dx**2) / width**2) ** -3
+        image[top:bottom, left:right] += flux * profile
+    return image
+
+
+def _cosmic_rays(shape: Shape, rng: Generator) -> Image:
+    """Electrons left by straight tracks of 1 to 6 pixels."""
+    count = rng.poisson(max(LEAST, FIELD.cosmic_rays * math.prod(shape)))
+    angle, length = rng.uniform(0, 2 * np.pi, (count, 1)), rng.integers(1, 7, (count, 1))
+    start_y, start_x = (rng.uniform(0, n - 1, (count, 1)) for n in shape)
+    step = np.arange(6)
+    y = np.rint(start_y + step * np.sin(angle)).astype(int)
+    x = np.rint(start_x + step * np.cos(angle)).astype(int)
+    struck = (step < length) & (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
+    charge = np.zeros(shape)
+    np.add.at(charge, (y[struck], x[struck]), 600 + rng.exponential(3000, struck.sum()))
+    return charge
+
+
+def _trail(shape: Shape, rng: Generator) -> Image:
+    """Light of a satellite that crosses near the middle of the frame."""
+    mid_y, mid_x, angle = rng.uniform(0.3, 0.7, 3) * (*shape, np.pi)
+    y, x = np.arange(shape[0])[:, None] - mid_y, np.arange(shape[1]) - mid_x
+    light: Image = 1500 * np.exp(-0.5 * ((x * math.sin(angle) - y * math.cos(angle)) / 1.5) ** 2)
+    return light
+
+
+def _write_calibration(path: Path, frame: Exposure, truth: Truth) -> None:
+    rng = np.random.default_rng(frame.seed)
+    mean = truth.dark_rate * frame.seconds
+    if frame.filter:
+        lamp = 1 + 0.05 * math.sin(0.7 * frame.index)
+        mean += lamp * FLAT_LEVEL[frame.filter] * truth.flat[frame.filter]
+    _write_fits(path, _read_out(truth.bias, mean, 0.0, rng), "adu", _frame_cards(frame, rng))
+
+
+def _write_light(path: Path, frame: Exposure, truth: Truth) -> NDArray[np.bool_]:
+    """A light; gives back where its cosmic rays and trail are."""
+    flat, count, offset = truth.flat["r"], len(truth.offsets), truth.offsets[frame.index]
+    shape, rng = flat.shape, np.random.default_rng(frame.seed)
+    rays = _cosmic_rays(shape, rng) * (flat > 0)
+    trail = flat * truth.trail * (frame.index == count // 2)
+    # About 1 and even, so that the mean of the lights is the truth.
+    rising = 0.9 + 0.2 * (frame.index + 0.5) / count
+    light = flat * (rising * truth.glow + _starlight(shape, truth.stars, offset)) + trail
+    raw = _read_out(truth.bias, light + truth.dark_rate * frame.seconds, rays, rng)
+    _write_fits(path, raw, "adu", [*_frame_cards(frame, rng), *_wcs_cards(shape, offset)])
+    return (rays > 0) | (trail > np.sqrt(truth.glow))
+
+
+def _write_truth(folder: Path, truth: Truth, struck: NDArray[np.uint8]) -> None:
+    shape, here = truth.bias.shape, np.zeros(2)
+    pointing = list(_wcs_cards(shape, here))
+    scene = truth.glow + _starlight(shape, truth.stars, here)
+    images = {"sky-and-stars": (scene, "electron", pointing), "bias": (truth.bias, "adu", []),
+              "dark-rate": (truth.dark_rate, "electron/s", [])}  # fmt: skip
+    images |= {f"flat-{band}": (flat, "", []) for band, flat in truth.flat.items()}
+    for name, (image, unit, cards) in images.items():
+        _write_fits(folder / f"{name}.fits", image.astype(np.float32), unit, cards)
+    _write_fits(folder / "cosmic-rays.fits", struck, "", [])
+    _write_stars(folder / "stars.csv", truth.stars, pointing)
+
+
+def _write_stars(path: Path, stars: Image, pointing: Iterable[Card]) -> None:
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    world = WCS(fits.Header(pointing)).wcs_pix2world(stars[0], stars[1], 0)
+    columns, rows = "x,y,flux_e,ra,dec", np.stack([*stars, *world]).T
+    form = "%.4f,%.4f,%.1f,%.8f,%.8f"
+    _write_safely(path, lambda part: np.savetxt(part, rows, form, header=columns, comments=""))
+
+
+def _frame_cards(frame: Exposure, rng: Generator) -> Iterator[Card]:
+    yield "IMAGETYP", IMAGETYP[frame.kind], "type of frame"
+    yield "OBJECT", "Made-up field" if frame.kind == "light" else frame.kind, "what is seen"
+    yield "DATE-OBS", frame.start.isoformat(timespec="milliseconds"), "UTC, start of exposure"
+    yield "EXPTIME", frame.seconds, "[s] exposure time"
+    yield "GAIN", CAMERA.gain, "[e-/adu] electrons per count"
+    yield "RDNOISE", CAMERA.read_noise, "[e-] read noise"
+    yield "CCD-TEMP", round(rng.normal(-10, 0.05), 2), "[deg C] sensor temperature"
+    yield "INSTRUME", "Made-up camera", "camera"
+    yield "TELESCOP", "Made-up telescope", "telescope"
+    if frame.filter:
+        yield "FILTER", frame.filter, "filter"
+    if frame.kind == "light":
+        # Of a field that passed the meridian an hour before the first light, seen from 52 N.
+        hour_angle = math.radians(15 * (1 + (frame.start - FIRST_LIGHT) / timedelta(hours=1)))
+        airmass = 1 / (0.517 + 0.465 * math.cos(hour_angle))
+        yield "AIRMASS", round(airmass, 4), "at the start of exposure"
+
+
+def _wcs_cards(shape: Shape, offset: Image) -> Iterator[Card]:
+    """North up. Dither goes in CRPIX, so that every star shifts by it exactly."""
+    yield "RADESYS", "ICRS", ""
+    for axis, (name, step) in enumerate([("RA---TAN", -FIELD.scale), ("DEC--TAN", FIELD.scale)]):
+        yield f"CTYPE{axis + 1}", name, ""
+        yield f"CUNIT{axis + 1}", "deg", ""
+        yield f"CRVAL{axis + 1}", FIELD.centre[axis], ""
+        yield f"CRPIX{axis + 1}", (shape[1 - axis] + 1) / 2 + float(offset[axis]), ""
+        yield f"CDELT{axis + 1}", step / 3600, ""
+
+
+def _write_fits(path: Path, data: NDArray[np.generic], unit: str, cards: Iterable[Card]) -> None:
+    from astropy.io import fits
+
+    hdu = fits.PrimaryHDU(data, fits.Header([*cards, ("BUNIT", unit, "unit of the pixels")]))
+    _write_safely(path, lambda part: hdu.writeto(part, overwrite=True))
+
+
+def _write_safely(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside `path` and move into place: no reader ever sees half a file."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,189 @@
+"""What a user may give as weights, scales or levels, resolved against a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from xccd import _stack
+from xccd._labels import frames_first
+from xccd.fits import cards
+
+
+class PerSample(NamedTuple):
+    """Numbers that broadcast against a stack with frames first: (1 or N, 1 or ny, 1 or nx)."""
+
+    data: Any
+    per_frame: np.ndarray[Any, Any] | None  # the N numbers, where they are known now
+
+    @classmethod
+    def of_frames(cls, values: Any, ndim: int) -> PerSample:
+        known = None if _stack.is_lazy(values) else np.asarray(values, np.float64)
+        data = values if known is None else known
+        return cls(data.reshape((-1,) + (1,) * (ndim - 1)), known)
+
+    @classmethod
+    def one(cls, ndim: int) -> PerSample:
+        return cls(np.ones((1,) * ndim), None)
+
+
+def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
+    """``value`` of the argument ``weights`` or ``scale`` as numbers for the samples of ``stack``."""
+    ndim = stack.ndim
+    if value is None:
+        return PerSample.one(ndim)
+    if isinstance(value, str):
+        return PerSample.of_frames(named(argument, value, stack, dim), ndim)
+    if callable(value) and not isinstance(value, xr.DataArray):
+        return PerSample.of_frames(of_frames(argument, value, stack, dim), ndim)
+    if isinstance(value, xr.DataArray):
+        return _labelled(argument, value, stack, dim)
+    return _plain(argument, value, stack, dim)
+
+
+def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> np.ndarray[Any, Any]:
+    """A keyword of each frame: from a coordinate, then the header texts, then an attribute."""
+    n = stack.sizes[dim]
+    values: list[Any]
+    if name in stack.coords and stack.coords[name].dims in ((dim,), ()):
+        values = np.broadcast_to(stack.coords[name].values, n).tolist()
+    elif "header" in stack.coords and stack.coords["header"].dims == (dim,):
+        values = [cards.lookup(str(text), name) for text in stack.coords["header"].values]
+    else:
+        values = [None] * n
+    if all(v is None for v in values):
+        if name not in stack.attrs:
+            known = sorted(str(k) for k, c in stack.coords.items() if c.dims == (dim,))
+            raise ValueError(
+                f"{argument}={name!r} is no coordinate on {dim!r} ({', '.join(known) or 'there are none'}), "
+                "no keyword of the headers and no attribute"
+            )
+        values = [stack.attrs[name]] * n
+    numbers = np.array([cards.as_number(v) for v in values], np.float64)
+    for i in np.flatnonzero(~np.isfinite(numbers)):
+        raise ValueError(
+            f"{argument}={name!r}: {frame_name(stack, dim, int(i))} has {name} = {values[i]!r}, not a number"
+        )
+    return numbers
+
+
+def frame_name(stack: xr.DataArray, dim: Hashable, i: int) -> str:
+    """How a message calls a frame: its number, and its file where that is known."""
+    file = stack.coords.get("file")
+    known = file is not None and file.dims == (dim,)
+    return f"frame {i} ({file.values[i]})" if known and file is not None else f"frame {i}"
+
+
+def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
+    """``function(frame)`` for each whole frame, a DataArray with NaN where missing; lazy if the stack is."""
+    along = [k for k, c in stack.coords.items() if dim in c.dims]
+    template = stack.isel({dim: 0}).drop_vars(along)
+    dims, coords = template.dims, {k: c.variable for k, c in template.coords.items()}
+    labels = [
+        {k: v.item() for k, v in row.items()}
+        for row in ({k: stack.coords[k].values[i] for k in _small(stack, dim)} for i in range(stack.sizes[dim]))
+    ]
+
+    def number(i: int, values: np.ndarray[Any, Any]) -> float:
+        finite = np.where(np.isfinite(values), values, np.nan).astype(_stack.float_dtype(values.dtype), copy=False)
+        frame = xr.DataArray(finite, dims=dims, coords=coords | labels[i])
+        result = np.asarray(function(frame))
+        if result.size != 1:
+            raise ValueError(
+                f"{argument}={_name(function)} gave shape {result.shape} for frame {i}: "
+                "a function of a frame must give one number"
+            )
+        return float(result.reshape(()))
+
+    return _stack.per_frame(number, frames_first(stack, dim))
+
+
+def _small(stack: xr.DataArray, dim: Hashable) -> list[Hashable]:
+    """Numbers on ``dim`` that a function of a frame may want to know (EXPTIME, GAIN, ...)."""
+    return [
+        k for k, c in stack.coords.items() if c.dims == (dim,) and c.dtype.kind in "iuf" and not _stack.is_lazy(c.data)
+    ]
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", function))
+
+
+def _labelled(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> PerSample:
+    """Matched by names of dimensions, and by ``file`` where both have it."""
+    extra = set(value.dims) - set(stack.dims)
+    if extra or any(value.sizes[d] != stack.sizes[d] for d in value.dims):
+        raise ValueError(
+            f"{argument} has {dict(value.sizes)}, the stack {dict(stack.sizes)}: dimensions must be "
+            "among the stack's, with the same sizes"
+        )
+    _check_dtype(argument, value.dtype)
+    if dim in value.dims:
+        value = _in_file_order(argument, value, stack, dim)
+    for d in value.dims:
+        if d in value.indexes and d in stack.indexes and not value.indexes[d].equals(stack.indexes[d]):
+            raise ValueError(
+                f"{argument} and the stack differ in their coordinate {d!r} "
+                f"({value[d].values[:3].tolist()}... and {stack[d].values[:3].tolist()}...): cut both alike"
+            )
+    order = [dim, *(d for d in stack.dims if d != dim)]
+    present = [d for d in order if d in value.dims]
+    data = value.transpose(*present).data
+    shape = tuple(stack.sizes[d] if d in value.dims else 1 for d in order)
+    known = np.asarray(data, np.float64) if present == [dim] and not _stack.is_lazy(data) else None
+    return PerSample(data.reshape(shape), known)
+
+
+def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
+    if "file" not in value.coords or "file" not in stack.coords:
+        return value
+    ours, theirs = stack.coords["file"].values.tolist(), value.coords["file"].values.tolist()
+    if ours == theirs:
+        return value
+    if sorted(ours) != sorted(theirs) or len(set(ours)) < len(ours):
+        unknown = sorted(set(theirs) ^ set(ours))[:3]
+        raise ValueError(
+            f"{argument} and the stack are not of the same files (differing: {', '.join(unknown)}): "
+            "select the frames alike, or drop_vars('file') to go by order"
+        )
+    place = {name: i for i, name in enumerate(theirs)}
+    return value.isel({dim: [place[name] for name in ours]})
+
+
+def _plain(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
+    """A number, N numbers (one a frame), or an array of the stack's own shape."""
+    array = value if _stack.is_lazy(value) else np.asarray(value)
+    _check_dtype(argument, array.dtype)
+    n = stack.sizes[dim]
+    if array.shape in ((n,), ()):
+        every = np.full(n, float(array)) if array.shape == () else array
+        return PerSample.of_frames(every, stack.ndim)
+    if array.shape != stack.shape:
+        raise ValueError(
+            f"{argument} has shape {array.shape}, the stack {dict(stack.sizes)}: give one number a frame "
+            f"({n}), an array of the stack's shape, or name its dimensions with xr.DataArray(values, dims=...)"
+        )
+    axis = stack.get_axis_num(dim)
+    order = [axis, *(i for i in range(array.ndim) if i != axis)]
+    return PerSample(array.transpose(order), None)
+
+
+def _check_dtype(argument: str, dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "fiub":
+        raise TypeError(f"{argument} has dtype {dtype}: it must hold real numbers")
+
+
+def check_weights(weights: PerSample, stack: xr.DataArray, dim: Hashable) -> None:
+    """Weights per frame are judged at once; those per sample while they are used."""
+    values = weights.per_frame
+    if values is None:
+        return
+    for i in np.flatnonzero(~(np.isfinite(values) & (values >= 0))):
+        raise ValueError(
+            f"weights: {frame_name(stack, dim, int(i))} has weight {values[i]}: weights are finite, 0 or more"
+        )
+    if not values.any():
+        raise ValueError("weights are 0 for every frame: nothing would be left to combine")

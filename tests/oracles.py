@@ -1,0 +1,276 @@
+"""Slow, obvious twins of the verbs, one pixel at a time, in exact rational arithmetic.
+
+A pixel is a list of N numbers, one per frame; what is not finite is missing. Every comparison
+is between fractions, so a sample exactly on a bound is known to be on it. `over_pixels` runs a
+twin over the leading axis of an array.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+MAD_TO_STD = Fraction(1.482602218505602)
+EPSILON = Fraction(2.0**-52)
+
+
+def exact(number) -> Fraction:
+    """The number as it is stored, as a fraction."""
+    return Fraction(number.item() if isinstance(number, np.generic) else number)
+
+
+def square_root(number: Fraction) -> Fraction:
+    """The square root to 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        return Fraction((Decimal(number.numerator) / Decimal(number.denominator)).sqrt())
+
+
+# --- statistics of a list of fractions, none of them missing
+
+
+def mean(x: list[Fraction]) -> Fraction:
+    """The sum over the number."""
+    return sum(x, Fraction(0)) / len(x)
+
+
+def median(x: list[Fraction]) -> Fraction:
+    """The middle, or the mean of the two middle ones."""
+    return linear_quantile(x, Fraction(1, 2))
+
+
+def variance(x: list[Fraction], ddof: int = 0) -> Fraction:
+    """The mean square distance from the mean; needs more than `ddof` samples."""
+    middle = mean(x)
+    return sum(((a - middle) ** 2 for a in x), Fraction(0)) / (len(x) - ddof)
+
+
+def mad_std(x: list[Fraction]) -> Fraction:
+    """The median distance from the median, scaled to the deviation of a normal distribution."""
+    middle = median(x)
+    return MAD_TO_STD * median([abs(a - middle) for a in x])
+
+
+def linear_quantile(x: list[Fraction], q: Fraction) -> Fraction:
+    """NumPy's "linear": at rank q (n - 1), on the straight line between the neighbours."""
+    ordered = sorted(x)
+    rank = q * (len(x) - 1)
+    below = math.floor(rank)
+    above = math.ceil(rank)
+    return ordered[below] + (rank - below) * (ordered[above] - ordered[below])
+
+
+def weighted_quantile(x: list[Fraction], w: list[Fraction], q: Fraction) -> Fraction:
+    """The least x whose cumulative weight reaches q W; where it equals q W, the mean with the next.
+
+    Equal means within n eps W, as 0.1 + 0.2 is not 0.3.
+    """
+    pairs = sorted((a, b) for a, b in zip(x, w, strict=True) if b > 0)
+    total = sum((b for _, b in pairs), Fraction(0))
+    slack = len(pairs) * EPSILON * total
+    reached = Fraction(0)
+    for (a, b), (following, _) in pairwise(pairs):
+        reached += b
+        if abs(reached - q * total) <= slack:
+            return (a + following) / 2
+        if reached > q * total:
+            return a
+    return pairs[-1][0]
+
+
+# --- rejection
+
+
+def clip_passes(
+    values: Sequence[float],
+    low: float | None = 3,
+    high: float | None = 3,
+    center: str = "mean",
+    deviation: str = "std",
+    maxiters: int | None = 1,
+    ddof: int = 0,
+    floor: float = 0,
+    nkeep: int = 0,
+) -> Iterator[tuple[dict[int, Fraction], Fraction, set[int]]]:
+    """Yield each pass: residuals by frame, squared deviation, the frames that it rejects."""
+    kept = {i: exact(x) for i, x in enumerate(values) if math.isfinite(x)}
+    done = 0
+    while (maxiters is None or done < maxiters) and len(kept) > nkeep:
+        x = list(kept.values())
+        if not x or (deviation == "std" and len(x) <= ddof):
+            return
+        middle = {"mean": mean, "median": median}[center](x)
+        squared = {"std": lambda x: variance(x, ddof), "mad_std": lambda x: mad_std(x) ** 2}
+        var = max(squared[deviation](x), exact(floor) ** 2)
+        residuals = {i: a - middle for i, a in kept.items()}
+        rejected = {i for i, r in residuals.items() if is_outside(r, var, low, high)}
+        rejected = put_back(rejected, residuals, nkeep)
+        yield residuals, var, rejected
+        if not rejected:
+            return
+        kept = {i: a for i, a in kept.items() if i not in rejected}
+        done += 1
+
+
+def is_outside(r: Fraction, var: Fraction, low: float | None, high: float | None) -> bool:
+    """Whether a residual is strictly beyond the bound of its side."""
+    if r > 0 and high is not None:
+        return r**2 > exact(high) ** 2 * var
+    if r < 0 and low is not None:
+        return r**2 > exact(low) ** 2 * var
+    return False
+
+
+def put_back(rejected: set[int], residuals: dict[int, Fraction], nkeep: int) -> set[int]:
+    """The rejected frames without the nearest ones, which are put back to leave `nkeep`."""
+    short = nkeep - (len(residuals) - len(rejected))
+    if short <= 0:
+        return rejected
+    edge = sorted(abs(residuals[i]) for i in rejected)[short - 1]
+    return {i for i in rejected if abs(residuals[i]) > edge}
+
+
+def sigma_clip(
+    values: Sequence[float],
+    low: float | None = 3,
+    high: float | None = 3,
+    center: str = "mean",
+    deviation: str = "std",
+    maxiters: int | None = 1,
+    ddof: int = 0,
+    floor: float = 0,
+    nkeep: int = 0,
+) -> list[bool]:
+    """True where a sample is missing or rejected by the clip."""
+    out = [not math.isfinite(x) for x in values]
+    passes = clip_passes(values, low, high, center, deviation, maxiters, ddof, floor, nkeep)
+    for _, _, rejected in passes:
+        for i in rejected:
+            out[i] = True
+    return out
+
+
+def sigma_clip_margin(
+    values: Sequence[float],
+    low: float | None = 3,
+    high: float | None = 3,
+    center: str = "mean",
+    deviation: str = "std",
+    maxiters: int | None = 1,
+    ddof: int = 0,
+    floor: float = 0,
+    nkeep: int = 0,
+) -> float:
+    """The smallest | |r| - k s | / (|r| + k s) over all passes: how near the clip came to a tie.
+
+    A sample is compared with the bound of its own side, one at the centre with both; where r
+    and k s are both 0 the margin is 0. No comparison at all gives inf.
+    """
+    smallest = math.inf
+    passes = clip_passes(values, low, high, center, deviation, maxiters, ddof, floor, nkeep)
+    for residuals, var, _ in passes:
+        s = square_root(var)
+        for r in residuals.values():
+            for k in (low if r <= 0 else None, high if r >= 0 else None):
+                if k is not None:
+                    smallest = min(smallest, relative_distance(abs(r), exact(k), s, var))
+    return smallest
+
+
+def relative_distance(r: Fraction, k: Fraction, s: Fraction, var: Fraction) -> float:
+    """|r - k s| / (r + k s), exactly 0 on a tie: the difference comes from the squares."""
+    total = r + k * s
+    return float(abs(r**2 - k**2 * var) / total**2) if total else 0.0
+
+
+def clip_extrema(values: Sequence[float], nlow: int = 0, nhigh: int = 0) -> list[bool]:
+    """True where a sample is missing, or among the lowest or highest by (value, frame)."""
+    ranked = sorted((x, i) for i, x in enumerate(values) if math.isfinite(x))
+    if len(ranked) <= nlow + nhigh:
+        return [True] * len(values)
+    kept = {i for _, i in ranked[nlow : len(ranked) - nhigh]}
+    return [i not in kept for i in range(len(values))]
+
+
+def minmax(values: Sequence[float], min: float | None = None, max: float | None = None) -> list[bool]:
+    """True where a sample is missing, below min or above max; the limits themselves stay."""
+    out = [not math.isfinite(x) for x in values]
+    for i, x in enumerate(values):
+        if (min is not None and x < min) or (max is not None and x > max):
+            out[i] = True
+    return out
+
+
+# --- combination
+
+WEIGHTED = ("mean", "sum", "median", "quantile")
+SIMPLE = {"mean": mean, "median": median, "sum": sum, "min": min, "max": max, "mad_std": mad_std}
+
+
+def combine(
+    values: Sequence[float],
+    method: str,
+    weights: Sequence[float] | None = None,
+    scale: Sequence[float] | None = None,
+    q: float | None = None,
+    ddof: int = 0,
+) -> Fraction | float:
+    """One pixel of the image; NaN where no sample, or no weight, is left."""
+    if weights is not None and method not in WEIGHTED:
+        raise ValueError(f"{method!r} has no weighted form")
+    valid = [i for i, x in enumerate(values) if math.isfinite(x)]
+    x = [exact(values[i]) * (1 if scale is None else exact(scale[i])) for i in valid]
+    if method == "count":
+        return Fraction(len(x))
+    if not x:
+        return math.nan
+    if weights is not None:
+        return weighted(x, [exact(weights[i]) for i in valid], method, q)
+    if method in ("std", "var"):
+        if len(x) <= ddof:
+            return math.nan
+        var = variance(x, ddof)
+        return var if method == "var" else float(square_root(var))
+    if method == "quantile":
+        return linear_quantile(x, exact(q))
+    return SIMPLE[method](x)
+
+
+def weighted(x: list[Fraction], w: list[Fraction], method: str, q: float | None) -> Fraction | float:
+    """The methods that take weights; NaN where they are all zero."""
+    if sum(w) == 0:
+        return math.nan
+    if method == "median":
+        return weighted_quantile(x, w, Fraction(1, 2))
+    if method == "quantile":
+        return weighted_quantile(x, w, exact(q))
+    total = sum((a * b for a, b in zip(x, w, strict=True)), Fraction(0))
+    return total if method == "sum" else total / sum(w)
+
+
+def over_pixels(function: Callable, array: np.ndarray, *args, **kwargs) -> np.ndarray:
+    """Apply a twin to every pixel, array[:, j, ...].
+
+    A mask comes back in the array's shape, a number as float64 without the leading axis. An
+    argument that is an array of the same shape (weights per sample) is cut by pixel as well.
+    """
+
+    def cut(thing, pixel):
+        same = isinstance(thing, np.ndarray) and thing.shape == array.shape
+        return thing[(slice(None), *pixel)].tolist() if same else thing
+
+    results = {}
+    for pixel in np.ndindex(array.shape[1:]):
+        options = {name: cut(value, pixel) for name, value in kwargs.items()}
+        results[pixel] = function(cut(array, pixel), *(cut(a, pixel) for a in args), **options)
+    is_mask = any(isinstance(result, list) for result in results.values())
+    out = np.empty(array.shape, bool) if is_mask else np.empty(array.shape[1:])
+    for pixel, result in results.items():
+        if is_mask:
+            out[(slice(None), *pixel)] = result
+        else:
+            out[pixel] = float(result)
+    return out

@@ -1,0 +1,79 @@
+"""Hypothesis strategies: stacks of frames and the arguments of the verbs."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import strategies as st
+
+FLOATS = ("float32", "float64")
+INTEGERS = ("uint8", "int16", "uint16", "int32")
+MISSING = (np.nan, np.inf, -np.inf)
+
+WHOLE = st.integers(-4, 4).map(float)  # many ties
+REALS = st.floats(-1e3, 1e3)
+OFFSET = st.floats(-1, 1).map(lambda noise: 1e9 + noise)
+OUTLIERS = st.sampled_from([1e30, -1e30])
+TINY = st.sampled_from([0.0, -0.0, 1e-40, -1e-45, 5e-324])  # both zeros, denormals of either width
+KINDS = (WHOLE, REALS, OFFSET, WHOLE | TINY, WHOLE | OUTLIERS, REALS | OUTLIERS | TINY)
+
+
+def whole_counts(dtype: np.dtype) -> st.SearchStrategy[int]:
+    """Integers of the type: small ones that tie, any, and the two ends."""
+    least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    return st.integers(0, 5) | st.integers(least, most) | st.sampled_from([least, most])
+
+
+@st.composite
+def stacks(draw, *, dtypes=FLOATS, elements=None, min_frames=1, max_frames=9, max_side=3, missing=True) -> np.ndarray:
+    """An array (frame, y, x) of any of the types, in either memory order and byte order.
+
+    `elements` draws the values (WHOLE for ties that floats also decide exactly; default: one of
+    KINDS, or whole_counts). With `missing`, floats get holes and wholly missing pixels.
+    """
+    dtype = np.dtype(draw(st.sampled_from(dtypes)))
+    sides = st.integers(1, max_side)
+    shape = (draw(st.integers(min_frames, max_frames)), draw(sides), draw(sides))
+    size = int(np.prod(shape))
+    if elements is None:
+        elements = draw(st.sampled_from(KINDS)) if dtype.kind == "f" else whole_counts(dtype)
+    values = draw(st.lists(elements, min_size=size, max_size=size))
+    array = np.array(values).astype(dtype)
+    if missing and dtype.kind == "f":
+        punch_holes(draw, array.reshape(shape[0], -1))
+    array = np.array(array.reshape(shape), order=draw(st.sampled_from("CF")))
+    swapped = draw(st.booleans())
+    return array.astype(dtype.newbyteorder()) if swapped else array
+
+
+def punch_holes(draw, samples: np.ndarray) -> None:
+    """Make samples, and whole pixels, of an array (frame, pixel) missing in place."""
+    frames, pixels = samples.shape
+    places = st.tuples(st.integers(0, frames - 1), st.integers(0, pixels - 1))
+    holes = st.dictionaries(places, st.sampled_from(MISSING), max_size=samples.size)
+    for place, value in draw(holes).items():
+        samples[place] = value
+    for pixel in draw(st.sets(st.integers(0, pixels - 1), max_size=2)):
+        samples[:, pixel] = draw(st.sampled_from(MISSING))
+
+
+def thresholds() -> st.SearchStrategy[float | None]:
+    """A clip's `low` or `high`: off, whole, 2.5, or any number from 0 to 10."""
+    return st.none() | st.integers(0, 5) | st.just(2.5) | st.floats(0, 10)
+
+
+def chunkings(shape: tuple[int, ...]) -> st.SearchStrategy[tuple[tuple[int, ...], ...]]:
+    """Chunk lengths along each axis, as dask spells them: ((2, 1), (3,)) for a shape (3, 3)."""
+
+    def lengths(size: int) -> st.SearchStrategy[tuple[int, ...]]:
+        cuts = st.sets(st.integers(1, size - 1)) if size > 1 else st.just(set())
+        edges = cuts.map(lambda inner: [0, *sorted(inner), size])
+        return edges.map(lambda e: tuple(b - a for a, b in pairwise(e)))
+
+    return st.tuples(*(lengths(size) for size in shape))
+
+
+def weights_per_frame(n: int) -> st.SearchStrategy[list[float]]:
+    """One weight per frame, not all zero: equal ones, or zeros, whole numbers and reals."""
+    equal = st.sampled_from([0.1, 1.0, 3.0]).map(lambda weight: [weight] * n)
+    weight = st.integers(0, 3).map(float) | st.just(0.1) | st.floats(1e-3, 1e3)
+    return equal | st.lists(weight, min_size=n, max_size=n).filter(any)
