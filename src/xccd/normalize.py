@@ -152,6 +152,11 @@ def _clipped_median(values: np.ndarray[Any, Any]) -> float:
     return float(np.nanmedian(kept))
 
 
+def level_of(name: str) -> Callable[[xr.DataArray], float] | None:
+    """The function that measures a level, None if ``name`` is none."""
+    return partial(_measure, name=name) if name in LEVELS else None
+
+
 LEVELS: dict[str, Callable[[np.ndarray[Any, Any]], float]] = {
     "mean": lambda v: float(np.mean(v)),
     "median": lambda v: float(np.median(v)),

@@ -58,7 +58,7 @@ FIRST_LIGHT = datetime(2024, 3, 9, 21, 0)
 FLAT_LEVEL = {"g": 42e3, "r": 48e3}  # e-
 SECONDS = {"flat-g": 2, "flat-r": 1.5, "light-r": 120, "dark-60s": 60, "dark-120s": 120, "bias": 0}
 FRAME_NAME = re.compile(rf"({'|'.join(SECONDS)})-\d{{3,}}\.fits")
-IMAGETYP = {"bias": "Bias Frame", "dark": "Dark Frame", "flat": "Flat Field", "light": "Light Frame"}
+KINDS = {"bias": "Bias Frame", "dark": "Dark Frame", "flat": "Flat Field", "light": "Light Frame"}
 # The place of a name here decides its random numbers: new streams go at the end.
 STREAMS = ("sensor", "optics", "stars", "dither", "trail", *SECONDS)
 STAMP = np.array([-20, 21])  # pixels; holds all but 0.06 per cent of a star's light
@@ -353,7 +353,7 @@ def _write_stars(path: Path, stars: Image, pointing: Iterable[Card]) -> None:
 
 
 def _frame_cards(frame: Exposure, rng: Generator) -> Iterator[Card]:
-    yield "IMAGETYP", IMAGETYP[frame.kind], "type of frame"
+    yield "IMAGETYP", KINDS[frame.kind], "type of frame"
     yield "OBJECT", "Made-up field" if frame.kind == "light" else frame.kind, "what is seen"
     yield "DATE-OBS", frame.start.isoformat(timespec="milliseconds"), "UTC, start of exposure"
     yield "EXPTIME", frame.seconds, "[s] exposure time"

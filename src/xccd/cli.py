@@ -1,0 +1,177 @@
+"""The ``xccd`` command: the main job from a shell."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+RUN_FAILED, USAGE, BAD_INPUT, NO_OUTPUT, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class Stop(Exception):
+    """An end with an exit code and one line for stderr."""
+
+    def __init__(self, code: int, message: object) -> None:
+        super().__init__(" ".join(str(message).split()))
+        self.code = code
+
+
+@contextmanager
+def stage(code: int, *kinds: type[Exception]) -> Iterator[None]:
+    """Errors of ``kinds`` in this stage of the work end the command with ``code``."""
+    try:
+        yield
+    except kinds as error:
+        raise Stop(code, error) from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="xccd")
+def cli() -> None:
+    """Stack, clip and combine astronomical images."""
+
+
+def maxiters(_: Any, __: Any, value: str) -> int | None:
+    """A number of passes, or "stable"."""
+    if value == "stable":
+        return None
+    if not value.isdigit() or int(value) < 1:
+        raise click.BadParameter(f"{value!r} is neither a number of 1 or more nor 'stable'")
+    return int(value)
+
+
+@cli.command(
+    epilog="Example: xccd combine raw/flat-r-*.fits -o master-flat-r.fits --normalize median "
+    "--sigma-clip 3 3 --center median --deviation mad_std"
+)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="FITS file to write.")
+@click.option("--hdu", help="Number or name of the image's HDU. Default: the first image.")
+@click.option("--normalize", metavar="LEVEL", help="First bring frames to the first one's mean, median, mode, ...")
+@click.option("--minmax", nargs=2, type=float, metavar="MIN MAX", help="Reject samples outside these levels.")
+@click.option("--clip-extrema", nargs=2, type=int, metavar="NLOW NHIGH", help="Reject so many at each end.")
+@click.option("--sigma-clip", nargs=2, type=float, metavar="LOW HIGH", help="Reject beyond so many deviations.")
+@click.option("--center", default="mean", show_default=True, help="Centre of --sigma-clip: mean or median.")
+@click.option("--deviation", default="std", show_default=True, help="Deviation of --sigma-clip: std or mad_std.")
+@click.option("--maxiters", default="1", callback=maxiters, metavar="N|stable", show_default=True,
+              help="Passes of --sigma-clip.")  # fmt: skip
+@click.option("--method", default="mean", show_default=True, help="mean, median, sum, min, max, std, var, mad_std.")
+@click.option("--weights", metavar="KEYWORD", help="Weigh each frame by a keyword, as EXPTIME.")
+@click.option("--scale", metavar="LEVEL|KEYWORD",
+              help="While combining divide each frame by its mean, median, ..., or multiply it by a keyword.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to use. Default: all cores.")
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
+def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
+    """Combine FITS FILES (paths, folders or quoted globs) into one image.
+
+    In this order: --normalize, --minmax, --clip-extrema, --sigma-clip, then the combination.
+    """
+    import xccd
+
+    if output.exists() and not options["overwrite"]:
+        raise Stop(NO_OUTPUT, f"{output} is there already: --overwrite replaces it")
+    with threads(options["threads"]):
+        with stage(BAD_INPUT, OSError, ValueError, TypeError):
+            hdu = options["hdu"]
+            stack = xccd.open_stack(list(files), hdu=int(hdu) if hdu and hdu.isdigit() else hdu, keep_headers=True)
+        with stage(USAGE, ValueError, TypeError):
+            clipped = reject(stack, options)
+            image = clipped.ccd.combine(options["method"], weights=options["weights"], scale=scale(options["scale"]))
+        with stage(BAD_INPUT, OSError, ValueError):
+            image, used, valid = compute(image, clipped.ccd.count().sum(), stack.ccd.count().sum())
+        with stage(NO_OUTPUT, OSError):
+            image.ccd.to_fits(output, overwrite=options["overwrite"])
+    lost = 1 - int(used) / max(int(valid), 1)
+    n = stack.sizes["frame"]
+    click.echo(f"{output}: {options['method']} of {n} frame{'s' * (n > 1)}, {lost:.2%} of the samples rejected")
+
+
+def reject(stack: Any, options: dict[str, Any]) -> Any:
+    """The steps before the combination that were asked for."""
+    if options["normalize"]:
+        stack = stack.ccd.normalize(scale=options["normalize"])
+    if options["minmax"]:
+        stack = stack.ccd.minmax(*options["minmax"])
+    if options["clip_extrema"]:
+        stack = stack.ccd.clip_extrema(*options["clip_extrema"])
+    if options["sigma_clip"]:
+        names = ("center", "deviation", "maxiters")
+        stack = stack.ccd.sigma_clip(*options["sigma_clip"], **{k: options[k] for k in names})
+    return stack
+
+
+def scale(name: str | None) -> str | Callable[[Any], float] | None:
+    """A keyword as it is; a level as the function that divides by it."""
+    from xccd.normalize import level_of
+
+    if name is None or (level := level_of(name)) is None:
+        return name
+    return lambda frame: 1 / level(frame)
+
+
+def compute(*lazy: Any) -> tuple[Any, ...]:
+    """All at once: the stack is read one time."""
+    from dask.base import compute as at_once
+
+    return tuple(at_once(*lazy))
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """At most so many threads, for NumPy and for dask."""
+    import dask.config
+
+    import xccd
+
+    chosen = {} if number is None else {"num_workers": number}
+    with xccd.set_options(threads=number), dask.config.set(scheduler="threads", **chosen):
+        yield
+
+
+@cli.command(epilog="Example: xccd demo --folder my-night")
+@click.option("--folder", default="xccd-demo", show_default=True, type=click.Path(path_type=Path),
+              help="Where to put everything; a number is added if it is there.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Another night for each number.")
+def demo(folder: Path, seed: int) -> None:
+    """Make a night of raw frames, reduce and stack it, and show what that did."""
+    from xccd.demo import run
+
+    with stage(NO_OUTPUT, OSError):
+        run(folder, seed, click.echo)
+
+
+def one_line(message: Any, category: Any, *_: Any, **__: Any) -> None:
+    """Warnings for a person at a shell."""
+    click.echo(f"xccd: warning: {message}", err=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; every end has its exit code."""
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = one_line
+            code = cli.main(arguments, prog_name="xccd", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        fail(INTERRUPTED, "interrupted, nothing was written")
+    except KeyboardInterrupt:
+        fail(INTERRUPTED, "interrupted, nothing was written")
+    except click.ClickException as error:
+        where = getattr(error, "ctx", None)
+        hint = f" (see {where.command_path} --help)" if where else ""
+        fail(USAGE, f"{error.format_message()}{hint}")
+    except Stop as stop:
+        fail(stop.code, stop)
+    except Exception as error:
+        fail(RUN_FAILED, f"{type(error).__name__}: {error}")
+
+
+def fail(code: int, message: object) -> None:
+    click.echo(f"xccd: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,145 @@
+"""The whole job on a made-up night: masters, calibrated lights, a clipped mean, a picture and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from xccd.clip import mask, sigma_clip
+from xccd.combine import combine
+from xccd.fits.open import open_stack
+from xccd.fits.write import to_fits
+from xccd.normalize import normalize
+from xccd.simulate import simulate_night
+
+
+@dataclass(frozen=True)
+class Row:
+    """What stacking did to one kind of frame."""
+
+    stack: str
+    rejected: tuple[int, ...]
+    before: float
+    after: float
+    file: Path
+
+    @property
+    def expected(self) -> float:
+        return self.before / float(np.sqrt(len(self.rejected)))
+
+    def __str__(self) -> str:
+        low, middle, high = (int(f(self.rejected)) for f in (np.min, np.median, np.max))
+        return (
+            f"{self.stack:<12}{len(self.rejected):>6}   {low:>6} {middle:>6} {high:>6}   "
+            f"{self.before:>9.3g}{self.after:>9.3g}{self.expected:>9.3g}   {self.file.name}"
+        )
+
+
+HEAD = (
+    f"{'stack':<12}{'frames':>6}   {'rejected in a frame':<20}   {'noise of':>9}{'noise of':>9}{'sqrt(N)':>9}\n"
+    f"{'':<12}{'':>6}   {'least':>6} {'median':>6} {'most':>6}   {'a frame':>9}{'the mean':>9}{'expected':>9}   file"
+)
+
+
+def reduce_night(raw: Path, products: Path) -> Iterator[Row]:
+    """Build the masters and the image from the frames in ``raw``; a row for each as soon as it is written."""
+    bias_frames = open_stack(raw / "bias-*.fits")
+    bias, row = _stacked("bias", bias_frames, products / "master-bias.fits")
+    yield row
+    dark, row = _stacked("dark 120 s", open_stack(raw / "dark-120s-*.fits"), products / "master-dark-120s.fits")
+    yield row
+    flats = {}
+    for band in ("g", "r"):
+        frames = open_stack(raw / f"flat-{band}-*.fits") - bias
+        level = normalize(frames, scale="median")
+        flat, row = _stacked(f"flat {band}", level, products / f"master-flat-{band}.fits")
+        flat = flat / flat.median()
+        flats[band] = flat.where(flat > 0.1)  # a dead pixel is missing, not divided by nothing
+        yield row
+    lights = (open_stack(raw / "light-r-*.fits") - dark) / flats["r"]
+    _, row = _stacked("light r", lights, products / "light-r.fits")
+    yield row
+
+
+def _stacked(name: str, frames: xr.DataArray, path: Path) -> tuple[xr.DataArray, Row]:
+    """Clip, combine, write; and measure what it did."""
+    frames = frames.compute()
+    clipped = sigma_clip(frames, 4, 4, center="median", deviation="mad_std", floor=0.29 * _step(frames))
+    image = combine(clipped, "mean")
+    to_fits(image, path)
+    rejected = (mask(clipped) & ~mask(frames)).sum(("y", "x"))
+    return image, Row(name, tuple(rejected.values.tolist()), *_noise(frames, clipped), path)
+
+
+def _step(frames: xr.DataArray) -> float:
+    """What one count of the camera became: normalised flats are in other units than raw frames."""
+    scale = frames.coords.get("scale")
+    return 1.0 if scale is None else float(scale.max())
+
+
+def _noise(frames: xr.DataArray, clipped: xr.DataArray) -> tuple[float, float]:
+    """Scatter of one frame and of the mean, from differences, in which the scene drops out.
+
+    The means of the odd and of the even frames differ by twice the noise of the mean of all.
+    """
+    pair = (frames[0] - frames[1]) / np.sqrt(2)
+    halves = (combine(clipped[::2], "mean") - combine(clipped[1::2], "mean")) / 2
+    return _spread(pair), _spread(halves)
+
+
+def _spread(image: xr.DataArray) -> float:
+    """Standard deviation of an image without its stars and defects."""
+    pixels = xr.DataArray(image.values.ravel(), dims="frame")
+    return float(combine(sigma_clip(pixels, 4, 4, center="median", maxiters=None), "std"))
+
+
+def preview(raw: Path, products: Path, path: Path) -> Path:
+    """A picture of one raw light, the master flat, and the stacked image."""
+    from astropy.visualization import ZScaleInterval
+    from matplotlib.figure import Figure
+
+    panels = {
+        "one raw light": open_stack(raw / "light-r-001.fits", chunks=None)[0],
+        "master flat r": open_stack(products / "master-flat-r.fits", chunks=None)[0],
+        "12 lights, clipped mean": open_stack(products / "light-r.fits", chunks=None)[0],
+    }
+    figure = Figure(figsize=(13.5, 4.8), layout="constrained")
+    for axes, (title, image) in zip(figure.subplots(1, 3), panels.items(), strict=True):
+        low, high = ZScaleInterval().get_limits(image.values)
+        axes.imshow(image.values, vmin=low, vmax=high, origin="lower", cmap="gray", interpolation="nearest")
+        axes.set(title=title, xlabel="x [pixel]", ylabel="y [pixel]")
+    figure.savefig(path, dpi=100)
+    return path
+
+
+def new_folder(wanted: Path) -> Path:
+    """``wanted``, or the next free name: a demo never writes over what is there."""
+    folder, number = wanted, 1
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def run(wanted: Path, seed: int, say: object = print) -> Path:
+    """The demo from raw frames to picture; gives the folder that holds everything."""
+    assert callable(say)
+    folder = new_folder(wanted)
+    raw, products = folder / "raw", folder / "products"
+    products.mkdir()
+    say(f"Making a night of raw frames in {raw} ...")
+    simulate_night(raw, seed=seed)
+    say(f"Stacking (the first run compiles for some seconds) ...\n\n{HEAD}")
+    for row in reduce_night(raw, products):
+        say(str(row))
+    say(f"\nProducts are in {products}")
+    try:
+        say(f"Picture:        {preview(raw, products, folder / 'preview.png')}")
+    except ModuleNotFoundError:
+        say("No picture: matplotlib is missing, python -m pip install 'xccd[plot]' brings it")
+    return folder
