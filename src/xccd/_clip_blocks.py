@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -28,9 +27,9 @@ def clip_extrema(x: Any, start: int, stop: int, out: Any, *, nlow: int, nhigh: i
 def minmax(x: Any, *, low: float | None, high: float | None) -> Any:
     inside = np.isfinite(x)
     if low is not None:
-        inside &= x >= low
+        inside &= x >= np.float64(low)  # not rounded to the samples' dtype, as a Python number would be
     if high is not None:
-        inside &= x <= high
+        inside &= x <= np.float64(high)
     return np.where(inside, x, np.nan).astype(_stack.float_dtype(x.dtype), copy=False)
 
 
@@ -41,18 +40,15 @@ def by_functions(
     """`sigma_clip` with a user's centre or deviation, all pixels of the block at a time."""
     dtype = _stack.float_dtype(x.dtype)
     values = np.where(np.isfinite(x), x, np.nan).astype(np.float64)
-    middle = center if callable(center) else _STATISTICS[center]
-    spread = deviation if callable(deviation) else _STATISTICS[deviation]
     live = np.ones(x.shape[1:], bool)
     passes = 0
     while passes != maxiters and live.any():
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # pixels without samples
-            residual = values - np.asarray(middle(values, 0))
-            s = np.asarray(spread(values, 0, ddof) if spread is _std else spread(values, 0))
-            size = np.fmax(s, floor)
-            out = (residual < -bounds[0] * size) | (residual > bounds[1] * size)
         valid = np.isfinite(values)
+        shown = np.where(valid.any(0), values, 0.0)  # functions that skip NaN warn of pixels that are all NaN
+        with np.errstate(all="ignore"):
+            residual = values - _statistic("center", center, shown, ddof)
+            size = np.maximum(_statistic("deviation", deviation, shown, ddof), floor)
+            out = (residual < -bounds[0] * size) | (residual > bounds[1] * size)
         out &= valid & live & (valid.sum(0) > nkeep)
         out &= ~_put_back(np.abs(residual), valid, out, nkeep)
         live = out.any(0)
@@ -70,18 +66,41 @@ def _put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:
     return out & (lacking > 0) & (distance <= edge)
 
 
-def _std(values: Any, axis: int, ddof: int = 0) -> Any:
-    return np.nanstd(values, axis=axis, ddof=ddof)
+def _statistic(argument: str, given: Statistic, values: Any, ddof: int) -> Any:
+    """One number a pixel, by a user's function or by name."""
+    if not callable(given):
+        return _STATISTICS[given](values, ddof)
+    result = np.asarray(given(values, 0))
+    if result.shape != values.shape[1:]:
+        raise ValueError(
+            f"{argument}={getattr(given, '__name__', given)!r} gave shape {result.shape} for values of shape "
+            f"{values.shape} along axis 0: it must give {values.shape[1:]}"
+        )
+    return result
 
 
-def _mad_std(values: Any, axis: int) -> Any:
-    center = np.nanmedian(values, axis=axis, keepdims=True)
-    return 1.482602218505602 * np.nanmedian(np.abs(values - center), axis=axis)
+def _mean(values: Any, _: int) -> Any:
+    """About the median, so that equal samples have residuals of exactly 0."""
+    middle = np.nanmedian(values, axis=0)
+    return middle + np.nanmean(values - middle, axis=0)
+
+
+def _std(values: Any, ddof: int) -> Any:
+    """As the kernel's: NaN, which rejects nothing, for no more than ``ddof`` samples."""
+    shifted = values - np.nanmedian(values, axis=0)
+    n = np.isfinite(values).sum(0)
+    square = np.nanvar(shifted, axis=0) * n
+    return np.sqrt(np.where(n > ddof, square / np.where(n > ddof, n - ddof, 1), np.nan))
+
+
+def _mad_std(values: Any, _: int) -> Any:
+    center = np.nanmedian(values, axis=0)
+    return 1.482602218505602 * np.nanmedian(np.abs(values - center), axis=0)
 
 
 _STATISTICS: dict[str, Callable[..., Any]] = {
-    "mean": lambda values, axis: np.nanmean(values, axis=axis),
-    "median": lambda values, axis: np.nanmedian(values, axis=axis),
+    "mean": _mean,
+    "median": lambda values, _: np.nanmedian(values, axis=0),
     "std": _std,
     "mad_std": _mad_std,
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import sys
+import warnings
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -35,12 +39,75 @@ def per_variable(
                 "wrap a NumPy array with xr.DataArray(values, dims=('frame', 'y', 'x'))"
             )
         dim: Hashable = kwargs.get("dim", "frame")
-        done = {name: verb(obj[name], *args, **kwargs) for name in science_variables(obj, dim)}
-        lost = {dim} - {d for new in done.values() for d in new.dims}
-        kept = obj.drop_vars([n for n, v in obj.variables.items() if lost & set(v.dims)])
-        return kept.assign(done)
+        with _warnings_once():
+            done = {name: verb(obj[name], *args, **kwargs) for name in science_variables(obj, dim)}
+        return _in_place_of(obj, done, dim)
 
     return cast("Callable[Concatenate[Obj, P], Obj]", on_any)
+
+
+def _in_place_of(ds: xr.Dataset, done: dict[Hashable, xr.DataArray], dim: Hashable) -> xr.Dataset:
+    """``ds`` with its science variables replaced, and the labels that the verb changed."""
+    lost = {dim} - {d for new in done.values() for d in new.dims}
+    gone = {str(n) for n, v in ds.variables.items() if lost & set(v.dims)} - set(map(str, done))
+    labels = _common_labels(done)
+    kept = ds.drop_vars([n for n, v in ds.variables.items() if lost & set(v.dims)])
+    bare = {name: new.drop_vars([k for k in labels if k in new.coords]) for name, new in done.items()}
+    for new in bare.values():
+        names = str(new.attrs.get("ancillary_variables", "")).split()
+        if gone & set(names):
+            rest = {"ancillary_variables": " ".join(n for n in names if n not in gone)}
+            new.attrs = {k: v for k, v in (new.attrs | rest).items() if v or k not in rest}
+    return kept.assign_coords(labels).assign(bare)
+
+
+def _common_labels(done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Variable]:
+    """The coordinates of all the variables; a Dataset holds one of each name.
+
+    Header texts differ in BUNIT at most, which is written from each variable's own unit. Numbers must agree.
+    """
+    labels: dict[Hashable, xr.Variable] = {}
+    for name, new in done.items():
+        for k in new.coords.keys() - new.indexes.keys():
+            mine, other = new.coords[k].variable, labels.setdefault(k, new.coords[k].variable)
+            if mine.dtype.kind in "fiub" and not _same(mine, other):
+                raise ValueError(
+                    f"the variables of this Dataset need a coordinate {k!r} each, and it holds one: work on one "
+                    f"after the other, as ds[{name!r}].ccd"
+                )
+    return labels
+
+
+def _same(a: xr.Variable, b: xr.Variable) -> bool:
+    """Whether two labels are equal; lazy ones by name, as nothing is computed now."""
+    if _stack.is_lazy(a.data) or _stack.is_lazy(b.data):
+        return bool(getattr(a.data, "name", a) == getattr(b.data, "name", b))
+    return bool(a.equals(b))
+
+
+_SAID: ContextVar[set[str] | None] = ContextVar("what this call has warned of", default=None)
+
+
+@contextmanager
+def _warnings_once() -> Iterator[None]:
+    token = _SAID.set(set())
+    try:
+        yield
+    finally:
+        _SAID.reset(token)
+
+
+def warn(message: str) -> None:
+    """Warn at the line of the caller outside this package, once a call however many variables it works on."""
+    said = _SAID.get()
+    if said is not None:
+        if message in said:
+            return
+        said.add(message)
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "xccd":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def science_variables(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:

@@ -64,7 +64,7 @@ def maxiters(_: Any, __: Any, value: str) -> int | None:
 @click.option("--method", default="mean", show_default=True, help="mean, median, sum, min, max, std, var, mad_std.")
 @click.option("--weights", metavar="KEYWORD", help="Weigh each frame by a keyword, as EXPTIME.")
 @click.option("--scale", metavar="LEVEL|KEYWORD",
-              help="While combining divide each frame by its mean, median, ..., or multiply it by a keyword.")  # fmt: skip
+              help="While combining, divide frames by their mean, median, ..., or multiply by a keyword.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use. Default: all cores.")
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
 def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
@@ -73,13 +73,14 @@ def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
     In this order: --normalize, --minmax, --clip-extrema, --sigma-clip, then the combination.
     """
     import xccd
+    from xccd.fits.write import check_target
 
-    if output.exists() and not options["overwrite"]:
-        raise Stop(NO_OUTPUT, f"{output} is there already: --overwrite replaces it")
+    with stage(NO_OUTPUT, OSError):
+        check_target(output, options["overwrite"])
     with threads(options["threads"]):
         with stage(BAD_INPUT, OSError, ValueError, TypeError):
             hdu = options["hdu"]
-            stack = xccd.open_stack(list(files), hdu=int(hdu) if hdu and hdu.isdigit() else hdu, keep_headers=True)
+            stack = xccd.open_stack(list(files), hdu=int(hdu) if hdu and hdu.isdigit() else hdu)
         with stage(USAGE, ValueError, TypeError):
             clipped = reject(stack, options)
             image = clipped.ccd.combine(options["method"], weights=options["weights"], scale=scale(options["scale"]))
@@ -155,13 +156,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command; every end has its exit code."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
             warnings.showwarning = one_line
             code = cli.main(arguments, prog_name="xccd", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
-        fail(INTERRUPTED, "interrupted, nothing was written")
-    except KeyboardInterrupt:
-        fail(INTERRUPTED, "interrupted, nothing was written")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        fail(INTERRUPTED, "interrupted")
     except click.ClickException as error:
         where = getattr(error, "ctx", None)
         hint = f" (see {where.command_path} --help)" if where else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Hashable
 from functools import partial
 from typing import Any
@@ -13,7 +12,7 @@ import xarray as xr
 
 from xccd import _clip_blocks, _stack
 from xccd._clip_blocks import Statistic
-from xccd._labels import Obj, add_history, check_stack, frames_first, like, per_variable, step_text
+from xccd._labels import Obj, add_history, check_stack, frames_first, like, per_variable, step_text, warn
 
 CENTERS = ("mean", "median")
 DEVIATIONS = ("std", "mad_std")
@@ -80,8 +79,8 @@ def sigma_clip(
 
     Notes
     -----
-    One outlier among N samples reaches at most sqrt(N - 1) standard deviations from the mean, N / sqrt(N - 1) from the
-    median: for few frames use ``center="median", deviation="mad_std"``.
+    One outlier among N samples reaches at most sqrt(N - 1) standard deviations from the mean, and
+    sqrt(N (1 + 1 / (N // 2 + 1))) from the median: for few frames use ``center="median", deviation="mad_std"``.
 
     Examples
     --------
@@ -118,7 +117,8 @@ def sigma_clip(
         run = partial(_clip_blocks.sigma_clip, rule=rule, maxiters=passes)
         data = _stack.compiled(run, frames_first(stack, dim), reduce=False, dtype=dtype)
     step = step_text(
-        "sigma_clip", low=low, high=high, center=center, deviation=deviation,
+        "sigma_clip", low="off" if low is None else low, high="off" if high is None else high,
+        center=center, deviation=deviation,
         maxiters="stable" if maxiters is None else maxiters,
         ddof=ddof or None, floor=floor or None, nkeep=nkeep or None,
     )  # fmt: skip
@@ -170,11 +170,7 @@ def clip_extrema(stack: xr.DataArray, nlow: int = 0, nhigh: int = 0, *, dim: Has
     _check_whole("nlow", nlow, 0)
     _check_whole("nhigh", nhigh, 0)
     if nlow + nhigh >= n:
-        warnings.warn(
-            f"clip_extrema(nlow={nlow}, nhigh={nhigh}) leaves nothing of {n} frame(s): every pixel becomes missing",
-            UserWarning,
-            stacklevel=_user_level(),
-        )
+        warn(f"clip_extrema(nlow={nlow}, nhigh={nhigh}) leaves nothing of {n} frame(s): every pixel becomes missing")
     run = partial(_clip_blocks.clip_extrema, nlow=int(nlow), nhigh=int(nhigh))
     dtype = _stack.float_dtype(stack.dtype)
     data = _stack.compiled(run, frames_first(stack, dim), reduce=False, dtype=dtype)
@@ -287,50 +283,46 @@ def _check_whole(argument: str, value: Any, least: int) -> None:
         raise ValueError(f"{argument}={value!r} is not a whole number of {least} or more")
 
 
-def _user_level() -> int:
-    """The stack level of the first caller outside this package, for warnings."""
-    import sys
-
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("xccd"):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
 def reach(n: int, center: Any, ddof: int = 0) -> float:
-    """How many standard deviations a single outlier among ``n`` samples can be from the centre."""
+    """How many standard deviations a sample among ``n`` can be from the centre.
+
+    About the median it is farthest where half of the samples are equal and the rest, but for itself, at their mean:
+    a little more than the n / sqrt(n - 1) of an outlier among equal ones.
+    """
     if n < 2 or n <= ddof:
         return 0.0
-    farthest = n / math.sqrt(n - 1) if center == "median" and n > 2 else math.sqrt(n - 1)
-    return farthest * math.sqrt((n - ddof) / n)
+    farthest = n * (1 + 1 / (n // 2 + 1)) if center == "median" and n > 2 else n - 1
+    return math.sqrt(farthest * (n - ddof) / n)
+
+
+def _needed(threshold: float, center: Any, ddof: int) -> int:
+    """The least number of frames of which one sample can pass ``threshold``."""
+    n = max(2, int(threshold**2) + ddof - 2)  # at n frames the reach is under sqrt(n - ddof + 2)
+    while reach(n, center, ddof) <= threshold:
+        n += 1
+    return n
 
 
 def _warn_if_idle(n: int, low: Any, high: Any, center: Any, deviation: Any, ddof: int) -> None:
     """Warn of thresholds that no sample among ``n`` can pass."""
     if deviation != "std" or callable(center):
         return
-    idle = {k: v for k, v in (("low", low), ("high", high)) if v is not None and v >= reach(n, center, ddof)}
+    farthest = reach(n, center, ddof)
+    idle = {k: v for k, v in (("low", low), ("high", high)) if v is not None and farthest <= v < math.inf}
     if not idle:
         return
-    needed = 2
-    while reach(needed, center, ddof) <= min(idle.values()) and needed < 10**6:
-        needed += 1
-    sides = ", ".join(f"{name}={value}" for name, value in idle.items())
-    warnings.warn(
-        f"sigma_clip({sides}) can reject nothing with {n} frame(s): a sample is at most "
-        f"{reach(n, center, ddof):.2f} standard deviations from the {center}. It takes {needed} frames or more; "
-        "for few frames use center='median', deviation='mad_std'",
-        UserWarning,
-        stacklevel=_user_level(),
+    sides = " and ".join(f"{side}={k} takes {_needed(k, center, ddof)} frames or more" for side, k in idle.items())
+    instead = "for few use center='median', deviation='mad_std'" if n > 2 else "of one or two none is an outlier"
+    warn(
+        f"sigma_clip: {' and '.join(idle)} can reject nothing with {n} frame(s), of which a sample is at most "
+        f"{farthest:.2f} standard deviations from the {center}. {sides}; {instead}"
     )
 
 
 def _warn_if_emptying(n: int, low: Any, high: Any, center: Any, deviation: Any, nkeep: int) -> None:
     both = low is not None and high is not None
     if center == "mean" and deviation == "mad_std" and both and nkeep == 0 and n > 2:
-        warnings.warn(
+        warn(
             "sigma_clip with center='mean' and deviation='mad_std' can reject every sample of a pixel (an outlier "
-            "moves the mean, not the deviation): use center='median', or nkeep=1",
-            UserWarning,
-            stacklevel=_user_level(),
+            "moves the mean, not the deviation): use center='median', or nkeep=1"
         )

@@ -19,7 +19,7 @@ from xccd._labels import (
     without_frames,
 )
 from xccd.product import describe
-from xccd.weights import check_weights, resolve
+from xccd.weights import check_scale, check_weights, resolve
 
 Method = str | Callable[..., Any]
 
@@ -77,7 +77,7 @@ def combine(
         one a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
         of a frame (DataArray without ``dim``) that gives a number. 0 or more, and finite.
     scale : str, callable or array-like, optional
-        Factors by which samples are multiplied while they are combined, given as weights are.
+        Finite factors by which samples are multiplied while they are combined, given as weights are.
     q : float, optional
         The quantile, 0 to 1, for "quantile".
     ddof : int, default: 0
@@ -98,8 +98,9 @@ def combine(
     ------
     ValueError
         Unknown method; weights that are negative, not finite, all 0, of a wrong shape, or with a method that takes
-        none; ``q`` missing or outside 0 to 1; no dimension ``dim``; an empty stack. Weights per sample
-        are judged while they are used, so on dask input when it is computed.
+        none; a scale that is not finite; ``q`` missing or outside 0 to 1, ``q`` or ``ddof`` with a method that does not
+        take it; no dimension ``dim``; an empty stack. Weights and scales per sample are judged while they are used, so
+        on dask input when it is computed.
     TypeError
         Samples, weights or ``dtype`` that are not real numbers.
 
@@ -123,8 +124,12 @@ def combine(
     takes_weights = _check_method(method, weights, q, ddof)
     image_dtype = _image_dtype(method, stack.dtype, dtype)
     weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
-    check_weights(weight, stack, dim)
-    block = _function(method) if callable(method) else _kernel(method, weights is not None, q, ddof)
+    check_scale(factor, stack, dim)
+    known = check_weights(weight, stack, dim)
+    if callable(method):
+        block = partial(_stack.blocks, partial(_apply, method=method, dtype=image_dtype))
+    else:
+        block = partial(_stack.compiled, _kernel(method, weights is not None, q, ddof))
     data = block(frames_first(stack, dim), factor.data, weight.data, reduce=True, dtype=image_dtype)
     step = step_text("combine", method=method, weights=weights, scale=scale, q=q, ddof=ddof or None, dtype=dtype)
     return describe(
@@ -132,7 +137,7 @@ def combine(
         stack,
         dim,
         method=str(method),
-        weights=weight.per_frame if takes_weights else None,
+        weights=known if takes_weights else None,
         alike=weights is None and scale is None,
         step=step,
     )
@@ -171,7 +176,7 @@ def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
 
 def _check_method(method: Method, weights: Any, q: float | None, ddof: int) -> bool:
     """Whether the method takes weights; raises for arguments that do not go with it."""
-    if not callable(method) and method not in METHODS:
+    if not callable(method) and not (isinstance(method, str) and method in METHODS):
         known = ", ".join(METHODS)
         raise ValueError(f"method={method!r} is unknown: use one of {known}, or a function")
     takes_weights = not callable(method) and METHODS[method].weighted is not None
@@ -180,10 +185,12 @@ def _check_method(method: Method, weights: Any, q: float | None, ddof: int) -> b
         raise ValueError(f"method={method!r} is not defined with weights=: {able} are")
     if (q is not None) != (method == "quantile"):
         raise ValueError(f"q={q!r} with method={method!r}: q goes with 'quantile', which needs it")
-    if q is not None and not (np.ndim(q) == 0 and 0 <= q <= 1):
+    if q is not None and not (isinstance(q, (int, float, np.number)) and 0 <= q <= 1):
         raise ValueError(f"q={q!r} is not one number from 0 to 1")
     if isinstance(ddof, bool) or not isinstance(ddof, (int, np.integer)) or ddof < 0:
         raise ValueError(f"ddof={ddof!r} is not a whole number of 0 or more")
+    if ddof and method not in ("std", "var"):
+        raise ValueError(f"ddof={ddof!r} with method={method!r}: ddof goes with 'std' and 'var'")
     return takes_weights
 
 
@@ -197,18 +204,18 @@ def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[A
         dtype: np.dtype[Any] = np.dtype(asked)
     except TypeError as error:
         raise TypeError(f"dtype={asked!r} is no dtype: {error}") from None
-    if dtype.kind != "f" or dtype.itemsize < 4:
+    dtype = np.dtype(dtype.newbyteorder("="))
+    if dtype not in (np.float32, np.float64):
         raise ValueError(
-            f"dtype={asked!r} cannot hold a missing pixel: combine to float32 or float64, then "
-            f".fillna(0).astype({str(dtype)!r})"
+            f"dtype={asked!r}: an image is float32 or float64, as its missing pixels are NaN; combine to one of these, "
+            f"then .fillna(0).astype({str(dtype)!r})"
         )
-    return np.dtype(dtype.newbyteorder("="))
+    return dtype
 
 
 def _kernel(method: str, weighted: bool, q: float | None, ddof: int) -> Callable[..., Any]:
     level = 0.5 if q is None else float(q)
-    run = partial(_reduce, method=method, weighted=weighted, q=level, ddof=int(ddof))
-    return partial(_stack.compiled, run)
+    return partial(_reduce, method=method, weighted=weighted, q=level, ddof=int(ddof))
 
 
 def _reduce(
@@ -218,6 +225,7 @@ def _reduce(
     """One band through the kernel of ``method``."""
     from xccd.kernels import reduce
 
+    _check_factors(x[:, start:stop], scale[:, start:stop] if scale.shape[1] > 1 else scale)
     row = METHODS[method]
     kernel = getattr(reduce, row.weighted if weighted and row.weighted else row.kernel)
     unusable = kernel(x, scale, weights, q, ddof, start, stop, out)
@@ -225,19 +233,30 @@ def _reduce(
         raise ValueError(f"weights: {unusable} valid samples have a weight that is negative, NaN or infinite")
 
 
-def _function(method: Callable[..., Any]) -> Callable[..., Any]:
-    return partial(_stack.blocks, partial(_apply, method=method))
+def _check_factors(x: Any, scale: Any) -> None:
+    """A sample without a factor is not taken for a missing one."""
+    if not np.isfinite(scale).all():
+        unusable = np.count_nonzero(np.isfinite(x) & ~np.isfinite(scale))
+        if unusable:
+            raise ValueError(f"scale: {unusable} valid samples have a scale that is NaN or infinite")
 
 
-def _apply(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any]) -> Any:
+def _apply(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any], dtype: np.dtype[Any]) -> Any:
     """A user's function of (values, axis) on one block."""
-    values = np.where(np.isfinite(x), x, np.nan).astype(_stack.float_dtype(x.dtype), copy=False)
+    _check_factors(x, scale)
+    valid = np.isfinite(x)
+    values = np.where(valid, x, np.nan).astype(_stack.float_dtype(x.dtype), copy=False)
     if scale.size != 1:
         values = (values * scale).astype(values.dtype, copy=False)
+    empty = ~valid.any(0)
+    values[:, empty] = 0  # functions that skip NaN warn of pixels that are all NaN
     image = np.asarray(method(values, 0))
+    name = getattr(method, "__name__", method)
     if image.shape != x.shape[1:]:
         raise ValueError(
-            f"method={getattr(method, '__name__', method)!r} gave shape {image.shape} for values of shape "
+            f"method={name!r} gave shape {image.shape} for values of shape "
             f"{x.shape} along axis 0: it must give {x.shape[1:]}"
         )
-    return image
+    if image.dtype.kind not in "fiub":
+        raise TypeError(f"method={name!r} gave dtype {image.dtype}: it must give real numbers")
+    return np.where(empty, np.nan, image).astype(dtype, copy=False)

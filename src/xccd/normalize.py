@@ -12,7 +12,7 @@ import xarray as xr
 
 from xccd import _stack
 from xccd._labels import add_history, check_stack, frames_first, like, per_variable, step_text
-from xccd.weights import frame_name, named, of_frames
+from xccd.weights import check_labels, frame_name, named, of_frames, resolve
 
 SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
@@ -75,10 +75,7 @@ def normalize(
     n = check_stack(stack, dim)
     if scale is None and zero is None:
         raise ValueError("scale= and zero= are both None: say which level to normalise, as scale='median'")
-    if not (to in ("first", "mean") or (isinstance(to, (int, float)) and np.isfinite(to))):
-        raise ValueError(f"to={to!r} is unknown: use 'first', 'mean' or a number")
-    if isinstance(to, (int, float)) and scale is not None and zero is not None:
-        raise ValueError(f"to={to!r} with both scale and zero says not which: normalise one after the other")
+    _check_to(to, scale, zero)
     names = [frame_name(stack, dim, i) for i in range(n)]
     measured = _region(stack, region, dim)
     levels = [
@@ -98,6 +95,17 @@ def normalize(
     return add_history(result, dim, step)
 
 
+def _check_to(to: Any, scale: Any, zero: Any) -> None:
+    if isinstance(to, str) and to in ("first", "mean"):
+        return
+    if not (isinstance(to, (int, float, np.number)) and np.isfinite(to)):
+        raise ValueError(f"to={to!r} is unknown: use 'first', 'mean' or a number")
+    if scale is not None and zero is not None:
+        raise ValueError(f"to={to!r} with both scale and zero says not which: normalise one after the other")
+    if scale is not None and to <= 0:
+        raise ValueError(f"to={to!r}: the level that frames are scaled to must be positive")
+
+
 def _levels(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> Any:
     """N levels, now or lazily."""
     if isinstance(level, str):
@@ -109,13 +117,11 @@ def _levels(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> An
         level = partial(_measure, name=level)
     if callable(level) and not isinstance(level, xr.DataArray):
         return of_frames(argument, level, stack, dim)
-    values = np.asarray(level, np.float64)
     n = stack.sizes[dim]
-    if values.shape != (n,):
-        raise ValueError(
-            f"{argument} has shape {values.shape}: give one level for each of the {n} frames, a name or a function"
-        )
-    return values
+    values = resolve(argument, level, stack, dim).data
+    if values.size != n or values.shape[0] != n:
+        raise ValueError(f"{argument}={level!r}: give one level for each of the {n} frames, a name or a function")
+    return values.reshape(n)
 
 
 def _measure(frame: xr.DataArray, name: str) -> float:
@@ -191,7 +197,7 @@ def _factors(table: Any, *, have: list[bool], to: str | float, names: list[str])
 
 
 def _reference(levels: Any, to: str | float) -> float:
-    return {"first": float(levels[0]), "mean": float(levels.mean())}[to] if isinstance(to, str) else to
+    return {"first": float(levels[0]), "mean": float(levels.mean())}[to] if isinstance(to, str) else float(to)
 
 
 def _apply(x: Any, scale: Any, zero: Any, *, dtype: np.dtype[Any]) -> Any:
@@ -213,12 +219,11 @@ def _region(stack: xr.DataArray, region: Any, dim: Hashable) -> xr.DataArray:
         return stack
     image_dims = [d for d in stack.dims if d != dim]
     if isinstance(region, str):
-        region = _section(region, stack, dim)
-    if isinstance(region, dict):
+        part = stack.isel(_section(region, stack))
+    elif isinstance(region, dict):
         part = stack.sel(region)
     elif isinstance(region, slice) or (isinstance(region, tuple) and all(isinstance(s, slice) for s in region)):
-        slices = (region,) if isinstance(region, slice) else region
-        part = stack.isel(dict(zip(image_dims[-2:], slices, strict=False)))
+        part = stack.isel(_slices(region, image_dims[-2:]))
     else:
         part = stack.where(_image(region, stack, image_dims))
     if 0 in part.shape:
@@ -226,8 +231,15 @@ def _region(stack: xr.DataArray, region: Any, dim: Hashable) -> xr.DataArray:
     return part
 
 
-def _section(text: str, stack: xr.DataArray, dim: Hashable) -> dict[str, slice]:
-    """A FITS section, 1-based and inclusive, as labels of the 0-based x and y."""
+def _slices(region: Any, dims: list[Hashable]) -> dict[Hashable, slice]:
+    slices = (region,) if isinstance(region, slice) else region
+    if len(slices) != len(dims):
+        raise ValueError(f"region={region!r}: give a slice for each of {', '.join(map(repr, dims))}")
+    return dict(zip(dims, slices, strict=True))
+
+
+def _section(text: str, stack: xr.DataArray) -> dict[str, Any]:
+    """The positions in a FITS section, which is 1-based and inclusive, by the 0-based labels of x and y."""
     section = text
     if not text.startswith("["):
         found = stack.attrs.get(text)
@@ -239,16 +251,31 @@ def _section(text: str, stack: xr.DataArray, dim: Hashable) -> dict[str, slice]:
     match = SECTION.fullmatch(section.replace(" ", ""))
     if match is None:
         raise ValueError(f"region={text!r}: {section!r} is not of the form '[x1:x2,y1:y2]'")
+    if not {"x", "y"} <= set(stack.dims):
+        raise ValueError(f"region={text!r}: a section is of 'x' and 'y', the stack has {dict(stack.sizes)}")
     x1, x2, y1, y2 = (int(v) for v in match.groups())
-    return {"x": slice(x1 - 1, x2 - 1), "y": slice(y1 - 1, y2 - 1)}
+    return {"x": _between(stack["x"].values, x1 - 1, x2 - 1), "y": _between(stack["y"].values, y1 - 1, y2 - 1)}
+
+
+def _between(labels: Any, first: int, last: int) -> Any:
+    """Where labels (or positions, of an axis without) lie from first to last, both included."""
+    inside = np.flatnonzero((labels >= first) & (labels <= last))
+    run = inside.size and inside[-1] - inside[0] + 1 == inside.size
+    return slice(int(inside[0]), int(inside[-1]) + 1) if run else inside
 
 
 def _image(region: Any, stack: xr.DataArray, dims: list[Hashable]) -> xr.DataArray:
-    image = region if isinstance(region, xr.DataArray) else xr.DataArray(np.asarray(region))
-    sizes = tuple(stack.sizes[d] for d in dims)
-    if image.dtype != bool or image.shape != sizes:
+    """A boolean image, of all the dimensions of a frame or, where it is labelled, of some."""
+    if isinstance(region, xr.DataArray):
+        check_labels("region", region, stack)
+        image = region.variable
+    else:
+        values = region if _stack.is_lazy(region) else np.asarray(region)
+        image = xr.Variable(dims if values.ndim == len(dims) else [f"axis {i}" for i in range(values.ndim)], values)
+    fits = all(d in dims and stack.sizes[d] == n for d, n in image.sizes.items())
+    if image.dtype != bool or not image.dims or not fits:
         raise ValueError(
-            f"region has dtype {image.dtype} and shape {image.shape}: give a boolean image of {sizes}, slices, "
-            "a dict of labels or a section"
+            f"region has dtype {image.dtype} and sizes {dict(image.sizes)}: give a boolean image of "
+            f"{ {d: stack.sizes[d] for d in dims} }, slices, a dict of labels or a section"
         )
-    return xr.DataArray(image.data, dims=dims)
+    return xr.DataArray(image)

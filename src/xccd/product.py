@@ -40,19 +40,34 @@ def describe(
     made = _made(stack, dim, texts, method, weights)
     if method == "mean" and alike:
         made |= _effective_noise(stack, dim)
-    if "units" in stack.attrs:
-        made["BUNIT"] = str(stack.attrs["units"])
+    unit = _unit(stack.attrs.get("units"), method)
+    if unit:
+        made["BUNIT"] = unit
     new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in made.items()]
-    names = _names(stack, dim)
+    names = _names(stack, dim, texts)
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
     new += [*shared.steps(texts), cards.history(step)]
     text = "\n".join(filter(None, [*lines, *new]))
-    image = image.assign_coords({COMBINED: text}).drop_vars(FILES, errors="ignore")
+    image = image.assign_coords({COMBINED: _scalar(text)}).drop_vars(FILES, errors="ignore")
     if len(names) > MAX_IMCMB:
-        image = image.assign_coords({FILES: "\n".join(names)})
-    image.attrs = _own_attrs(stack) | made
-    image.attrs.pop("BUNIT", None)
+        image = image.assign_coords({FILES: _scalar("\n".join(names))})
+    image.attrs = {k: v for k, v in _own_attrs(stack).items() if k != "units"} | made
+    if image.attrs.pop("BUNIT", None):
+        image.attrs["units"] = unit
     return image
+
+
+def _scalar(text: str) -> np.ndarray[Any, Any]:
+    """A text as an object: Zarr 3 has no specification for NumPy's fixed-width ones, and warns."""
+    return np.array(text, object)
+
+
+def _unit(unit: Any, method: str) -> str:
+    """The unit of the product: counts have none, a variance has the square."""
+    text = "" if unit is None else str(unit)
+    if method != "var" or not text:
+        return "" if method == "count" else text
+    return f"{text}**2" if text.isalpha() else f"({text})**2"
 
 
 _COMMENTS = {
@@ -82,9 +97,10 @@ def _inherited(texts: list[str]) -> list[str]:
     ]
 
 
-def _names(stack: xr.DataArray, dim: Hashable) -> list[str]:
-    if "file" not in stack.coords or stack.coords["file"].dims != (dim,):
-        return []
+def _names(stack: xr.DataArray, dim: Hashable, texts: list[str]) -> list[str]:
+    if "file" not in stack.coords or stack.coords["file"].dims != (dim,):  # combined images that were concatenated
+        every = [card for text in texts for card in cards.split(text) if card.keyword.startswith("IMCMB")]
+        return [str(card.value) for card in every]
     return [PurePath(str(f)).name for f in stack.coords["file"].values.tolist()]
 
 

@@ -44,12 +44,17 @@ def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Pe
     return _plain(argument, value, stack, dim)
 
 
-def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> np.ndarray[Any, Any]:
-    """A keyword of each frame: from a coordinate, then the header texts, then an attribute."""
+def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> Any:
+    """A keyword of each frame: from a coordinate (lazy if that is), then the header texts, then an attribute."""
     n = stack.sizes[dim]
     values: list[Any]
     if name in stack.coords and stack.coords[name].dims in ((dim,), ()):
-        values = np.broadcast_to(stack.coords[name].values, n).tolist()
+        label = stack.coords[name]
+        if label.dtype.kind not in "fiubOUST":
+            raise TypeError(f"{argument}={name!r}: its dtype is {label.dtype}, not that of a number")
+        if _stack.is_lazy(label.data) and label.dims:
+            return label.data.astype(np.float64)
+        values = np.broadcast_to(label.values, n).tolist()
     elif "header" in stack.coords and stack.coords["header"].dims == (dim,):
         values = [cards.lookup(str(text), name) for text in stack.coords["header"].values]
     else:
@@ -123,12 +128,7 @@ def _labelled(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hash
     _check_dtype(argument, value.dtype)
     if dim in value.dims:
         value = _in_file_order(argument, value, stack, dim)
-    for d in value.dims:
-        if d in value.indexes and d in stack.indexes and not value.indexes[d].equals(stack.indexes[d]):
-            raise ValueError(
-                f"{argument} and the stack differ in their coordinate {d!r} "
-                f"({value[d].values[:3].tolist()}... and {stack[d].values[:3].tolist()}...): cut both alike"
-            )
+    check_labels(argument, value, stack)
     order = [dim, *(d for d in stack.dims if d != dim)]
     present = [d for d in order if d in value.dims]
     data = value.transpose(*present).data
@@ -137,16 +137,26 @@ def _labelled(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hash
     return PerSample(data.reshape(shape), known)
 
 
+def check_labels(argument: str, value: xr.DataArray, stack: xr.DataArray) -> None:
+    """Raise where both have a coordinate of a dimension that differs: one was cut, the other not."""
+    for d in value.dims:
+        if d in value.indexes and d in stack.indexes and not value.indexes[d].equals(stack.indexes[d]):
+            raise ValueError(
+                f"{argument} and the stack differ in their coordinate {d!r} "
+                f"({value[d].values[:3].tolist()}... and {stack[d].values[:3].tolist()}...): cut both alike"
+            )
+
+
 def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
-    if "file" not in value.coords or "file" not in stack.coords:
+    if not all("file" in a.coords and a.coords["file"].dims == (dim,) for a in (value, stack)):
         return value
     ours, theirs = stack.coords["file"].values.tolist(), value.coords["file"].values.tolist()
     if ours == theirs:
         return value
-    if sorted(ours) != sorted(theirs) or len(set(ours)) < len(ours):
-        unknown = sorted(set(theirs) ^ set(ours))[:3]
+    differing = sorted(map(str, set(theirs) ^ set(ours))) or sorted(f for f in set(ours) if ours.count(f) > 1)
+    if differing or sorted(ours) != sorted(theirs):
         raise ValueError(
-            f"{argument} and the stack are not of the same files (differing: {', '.join(unknown)}): "
+            f"{argument} and the stack are not of the same files, each once ({', '.join(map(str, differing[:3]))}): "
             "select the frames alike, or drop_vars('file') to go by order"
         )
     place = {name: i for i, name in enumerate(theirs)}
@@ -158,9 +168,10 @@ def _plain(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Per
     array = value if _stack.is_lazy(value) else np.asarray(value)
     _check_dtype(argument, array.dtype)
     n = stack.sizes[dim]
-    if array.shape in ((n,), ()):
-        every = np.full(n, float(array)) if array.shape == () else array
-        return PerSample.of_frames(every, stack.ndim)
+    if array.shape == ():
+        return PerSample(array.reshape((1,) * stack.ndim), None if _stack.is_lazy(array) else np.full(n, float(array)))
+    if array.shape == (n,):
+        return PerSample.of_frames(array, stack.ndim)
     if array.shape != stack.shape:
         raise ValueError(
             f"{argument} has shape {array.shape}, the stack {dict(stack.sizes)}: give one number a frame "
@@ -176,14 +187,30 @@ def _check_dtype(argument: str, dtype: np.dtype[Any]) -> None:
         raise TypeError(f"{argument} has dtype {dtype}: it must hold real numbers")
 
 
-def check_weights(weights: PerSample, stack: xr.DataArray, dim: Hashable) -> None:
-    """Weights per frame are judged at once; those per sample while they are used."""
+def check_weights(weights: PerSample, stack: xr.DataArray, dim: Hashable) -> np.ndarray[Any, Any] | None:
+    """The weights per frame, which are judged at once; those per sample are judged while they are used."""
     values = weights.per_frame
     if values is None:
-        return
-    for i in np.flatnonzero(~(np.isfinite(values) & (values >= 0))):
-        raise ValueError(
-            f"weights: {frame_name(stack, dim, int(i))} has weight {values[i]}: weights are finite, 0 or more"
-        )
-    if not values.any():
+        return None
+    usable = np.isfinite(values) & (values >= 0)
+    _check_frames("weights", "weight", values, usable, stack, dim, "weights are finite, 0 or more")
+    if usable.any() and not values[usable].any():
         raise ValueError("weights are 0 for every frame: nothing would be left to combine")
+    return np.where(usable, values, 0) if usable.any() else None
+
+
+def check_scale(scale: PerSample, stack: xr.DataArray, dim: Hashable) -> None:
+    """As `check_weights`, for factors."""
+    values = scale.per_frame
+    if values is not None:
+        _check_frames("scale", "scale", values, np.isfinite(values), stack, dim, "factors are finite")
+
+
+def _check_frames(
+    argument: str, called: str, values: Any, usable: Any, stack: xr.DataArray, dim: Hashable, rule: str
+) -> None:
+    """Raise for the first frame whose number cannot be used, unless all its samples are missing."""
+    for i in np.flatnonzero(~usable).tolist():
+        frame = stack.isel({dim: i})
+        if _stack.is_lazy(frame.data) or np.isfinite(frame.values).any():
+            raise ValueError(f"{argument}: {frame_name(stack, dim, i)} has {called} {values[i]}: {rule}")

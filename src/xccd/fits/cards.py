@@ -7,11 +7,12 @@ duplicates); astropy parses the value of a card when one is asked for.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-COMMENTARY = frozenset({"COMMENT", "HISTORY", ""})
+COMMENTARY = frozenset({"COMMENT", "HISTORY", "CONTINUE", ""})  # a CONTINUE that continues nothing says nothing
 STRUCTURAL = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|END|NEXTEND|"
     r"BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|INHERIT|EXTNAME|EXTVER|EXTLEVEL|"
@@ -49,14 +50,27 @@ _PRINTABLE = dict.fromkeys((*range(32), *range(127, 256)), " ")
 
 def _upper(line: str) -> str:
     """A lower-case keyword in upper case, as the standard wants it."""
-    return line[:8].upper() + line[8:] if line[8:9] == "=" else line
+    first = line[:8].upper()
+    return first + line[8:] if line[8:9] == "=" or first.rstrip() in _NO_VALUE else line
+
+
+_NO_VALUE = frozenset({"COMMENT", "HISTORY", "CONTINUE", "HIERARCH"})
+_GOES_ON = re.compile(r".*&'\s*(/.*)?")
+
+
+def ascii_only(text: str) -> str:
+    """What a card can hold of any text: printable ASCII, the rest as Python's escapes."""
+    return text.translate(_SPELLED).encode("ascii", "backslashreplace").decode()
+
+
+_SPELLED = dict.fromkeys((*range(32), 127), " ") | {0xB5: "u", 0x3BC: "u"}  # micro, as FITS spells units
 
 
 def split(text: str) -> Iterator[Card]:
     """The cards of a header text in order, CONTINUE lines with the card they continue."""
     lines: list[str] = []
     for line in text.split("\n"):
-        if lines and line.startswith("CONTINUE  "):
+        if lines and line.startswith("CONTINUE  '") and _GOES_ON.fullmatch(lines[-1]):
             lines.append(line)
             continue
         if lines:
@@ -81,11 +95,14 @@ def join(cards: Iterable[Card]) -> str:
 def value_of(lines: tuple[str, ...]) -> str | int | float | None:
     """A card's value: text, a whole number (booleans as 0 or 1), a float, or None if it has none."""
     from astropy.io import fits
+    from astropy.utils.exceptions import AstropyUserWarning
 
-    try:
-        value: Any = fits.Card.fromstring("".join(line.ljust(80) for line in lines)).value
-    except (fits.VerifyError, ValueError):
-        return None  # a card that cannot be parsed stays in the text
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyUserWarning)  # a card that breaks the rules stays in the text
+        try:
+            value: Any = fits.Card.fromstring(_image(lines)).value
+        except (fits.VerifyError, ValueError):
+            return None
     if isinstance(value, (bool, int)):
         return int(value) if abs(int(value)) < 1 << 63 else str(value)
     if isinstance(value, float):
@@ -93,6 +110,50 @@ def value_of(lines: tuple[str, ...]) -> str | int | float | None:
     if isinstance(value, complex):
         return str(value)
     return value.rstrip() if isinstance(value, str) else None
+
+
+def _image(lines: tuple[str, ...]) -> str:
+    return "".join(line.ljust(80) for line in lines)
+
+
+@lru_cache(maxsize=1 << 16)
+def mended(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """A card that astropy can read and write: as it is, mended, or else kept as a COMMENT."""
+    from astropy.io import fits
+
+    if _is_sound(lines):
+        return lines
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            card = fits.Card.fromstring(_image(lines))
+            card.verify("silentfix")
+            again = _lines(card.image)
+        except (fits.VerifyError, ValueError):
+            return _as_comment(lines)
+    return again if _is_sound(again) else _as_comment(lines)
+
+
+def _is_sound(lines: tuple[str, ...]) -> bool:
+    from astropy.io import fits
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            header = fits.Header.fromstring("\n".join(lines), sep="\n")
+            parsed = [(card.keyword, card.value, card.comment) for card in header.cards]
+            again = header.tostring(endcard=False, padding=False)
+            return parsed[0][0] != "CONTINUE" and bool(again == _image(lines))
+        except (fits.VerifyError, ValueError, IndexError, Warning):
+            return False
+
+
+def _as_comment(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"COMMENT {part}" for line in lines for part in (line[:72], line[72:]) if part)
+
+
+def _lines(image: str) -> tuple[str, ...]:
+    return tuple(image[i : i + 80].rstrip() for i in range(0, len(image), 80))
 
 
 def values(text: str) -> dict[str, str | int | float]:
@@ -147,13 +208,12 @@ def history(step: str) -> str:
     """HISTORY cards for a step, broken at blanks to 72 columns."""
     import textwrap
 
-    return "\n".join(f"HISTORY {line}" for line in textwrap.wrap(step, 72))
+    return "\n".join(f"HISTORY {line}" for line in textwrap.wrap(ascii_only(step), 72))
 
 
 def make(keyword: str, value: Any, comment: str = "") -> str:
     """The line(s) of a new card."""
     from astropy.io import fits
 
-    card = fits.Card(keyword, value, comment)
-    image = card.image
-    return "\n".join(image[i : i + 80].rstrip() for i in range(0, len(image), 80))
+    card = fits.Card(keyword, ascii_only(value) if isinstance(value, str) else value, comment)
+    return "\n".join(_lines(card.image))

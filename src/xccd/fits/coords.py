@@ -25,16 +25,20 @@ CORE_TEXTS = {
 }
 DATES = ("DATE-OBS", "DATE_OBS", "DATEOBS", "DATE-BEG", "UTDATE")
 TIMES = ("UT", "TIME-OBS", "UTC-OBS", "UT-OBS", "UTSTART", "UTC", "TIME-BEG")
-OLD_DATE = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{2})")  # dd/mm/yy, before 1999
+OLD_DATE = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{2})(?!\d)")  # dd/mm/yy, before 1999
 ISO_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
 TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?")
+
+HDF5_OWN = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})  # netCDF refuses attributes so named
+YEARS = range(1678, 2262)  # of datetime64[ns]; beyond them it wraps around
 
 Values = dict[str, str | int | float]
 
 
 def coordinate_name(keyword: str) -> str:
-    """A name that netCDF and Zarr take: blanks and slashes replaced."""
-    return re.sub(r"[\s/]+", "_", keyword)
+    """A name that netCDF and Zarr take: no blank or slash, a letter or digit first, none of HDF5's own."""
+    name = re.sub(r"^[^A-Z0-9]+|[\s/]+", "_", keyword)
+    return f"{name}_" if name in HDF5_OWN else name
 
 
 def core(headers: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
@@ -72,12 +76,17 @@ def date(values: Values) -> np.datetime64:
             return np.datetime64("NaT", "ns")
         return np.datetime64("1858-11-17", "ns") + np.timedelta64(round(mjd * 86400e6), "us")
     after = text.split("T", 1)[1] if "T" in text else text[10:]
-    time = TIME.search(after) or next((m for t in TIMES if (m := TIME.fullmatch(_as_text(values.get(t))))), None)
-    if time is None:
-        return day
-    hours, minutes, seconds = int(time[1]), int(time[2]), float(time[3] or 0)
-    nanoseconds = (hours * 60 + minutes) * 60 * 10**9 + round(seconds * 1e9)
-    return day + np.timedelta64(nanoseconds, "ns")
+    others = (_as_text(values.get(t)) for t in TIMES)
+    times = (_time(m) for m in (TIME.search(after), *map(TIME.fullmatch, others)) if m)
+    time = next((t for t in times if t is not None), None)
+    return day if time is None else day + time
+
+
+def _time(match: re.Match[str]) -> np.timedelta64 | None:
+    hours, minutes, seconds = int(match[1]), int(match[2]), float(match[3] or 0)
+    if hours > 24 or minutes > 59 or seconds >= 61:
+        return None
+    return np.timedelta64((hours * 60 + minutes) * 60 * 10**9 + round(seconds * 1e9), "ns")
 
 
 def _day(text: str) -> np.datetime64 | None:
@@ -86,6 +95,8 @@ def _day(text: str) -> np.datetime64 | None:
     elif match := OLD_DATE.match(text):
         day, month, year = int(match[1]), int(match[2]), 1900 + int(match[3])
     else:
+        return None
+    if year not in YEARS:
         return None
     try:
         return np.datetime64(f"{year:04d}-{month:02d}-{day:02d}", "ns")
@@ -131,7 +142,7 @@ def frame_coords(
         if len(found := {h.get(keyword) for h in headers}) == 1 and None not in found:
             differing.remove(keyword)
             equal[keyword] = headers[0][keyword]
-    asked = [k.upper() for k in keywords or ()]
+    asked = _asked(keywords)
     absent = [k for k in asked if not any(k in h for h in headers)]
     if absent:
         raise ValueError(f"keywords={absent}: no frame has them in its header")
@@ -142,6 +153,13 @@ def frame_coords(
             coords.setdefault(coordinate_name(keyword), values)
     attrs = {coordinate_name(k): v for k, v in equal.items()}
     return coords, attrs
+
+
+def _asked(keywords: Any) -> list[str]:
+    asked = [] if keywords is None else list(keywords) if isinstance(keywords, Iterable) else [keywords]
+    if isinstance(keywords, str) or not all(isinstance(k, str) for k in asked):
+        raise TypeError(f"keywords={keywords!r} is not a list of header keywords, as ['AIRMASS', 'SEEING']")
+    return [k.upper() for k in asked]
 
 
 def _is_empty(values: np.ndarray[Any, Any]) -> bool:

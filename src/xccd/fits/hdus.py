@@ -6,6 +6,7 @@ import bz2
 import gzip
 import math
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,12 @@ MAX_HEADER_BLOCKS = 20_000  # 57 MB of cards: beyond it a file is not a header w
 OPENERS: dict[str, Any] = {"": open, ".gz": gzip.open, ".bz2": bz2.open}
 # What a compressed byte can stand for at the most (deflate 1032; bzip2 packs 45 MB of zeros in 45 bytes).
 EXPANSION = {"": 1, ".gz": 1040, ".bz2": 1 << 21}
+PACKED = {
+    b"\x1f\x8b": "name it .fits.gz",
+    b"BZh": "name it .fits.bz2",
+    b"\xfd7zXZ": "unxz it",
+    b"PK\x03\x04": "unzip it",
+}
 BITPIX = (8, 16, 32, 64, -32, -64)
 
 
@@ -64,6 +71,8 @@ class Walk:
             if path.is_dir():
                 raise IsADirectoryError(f"{path} is a folder where a FITS file is meant")
             status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(f"{path} is not a regular file (a pipe or a device cannot be read in pieces)")
             self.file: IO[bytes] = OPENERS[self.packing](path, "rb")
         except FileNotFoundError:
             raise FileNotFoundError(f"{path} does not exist: check the path in files=") from None
@@ -84,8 +93,6 @@ class Walk:
             yield hdu
             index += 1
             position = hdu.offset + -(-hdu.nbytes // BLOCK) * BLOCK
-            if index == 1 and self.packing and not hdu.values.get("EXTEND") and hdu.is_image:
-                return  # to look for more would unpack the whole file
             if not self.packing and position >= self.size:
                 return
 
@@ -161,14 +168,14 @@ class Walk:
             )
         v = hdu.values
         return FilePixels(
-            path=str(self.path),
+            path=os.path.abspath(self.path),  # the working folder may change before pixels are read
             packing=self.packing,
             offset=hdu.offset,
             shape=hdu.shape,
             bitpix=int(v["BITPIX"]),
             bscale=_scale(self.path, v, "BSCALE", 1),
             bzero=_scale(self.path, v, "BZERO", 0),
-            blank=int(v["BLANK"]) if "BLANK" in v and int(v["BITPIX"]) > 0 else None,
+            blank=_blank(self.path, v),
             size=self.size,
             mtime_ns=self.mtime_ns,
         )
@@ -185,6 +192,9 @@ def _end(block: bytes) -> int | None:
 def _not_fits(path: Path, first: bytes) -> str:
     if not first:
         return f"{path} is empty, not a FITS file"
+    packed = next((name for start, name in PACKED.items() if first.startswith(start)), None)
+    if packed:
+        return f"{path} is not a plain FITS file, but packed: {packed}"
     return f"{path} is not a FITS file: it starts with {first[:9]!r}, not with b'SIMPLE  ='"
 
 
@@ -196,17 +206,32 @@ def _scale(path: Path, values: dict[str, Any], keyword: str, default: int) -> in
     return int(value) if value.is_integer() else value
 
 
-def choose(walk: Walk, hdu: int | str | None) -> tuple[HDU, HDU, list[HDU]]:
-    """The primary HDU, the one that was asked for (or the first image), and all that were looked at."""
+def _blank(path: Path, values: dict[str, Any]) -> int | None:
+    """The stored number of missing pixels; float images have NaN for them."""
+    value = values.get("BLANK")
+    if value is None or int(values["BITPIX"]) < 0:
+        return None
+    if not isinstance(value, int) and not cards.as_number(value).is_integer():
+        raise OSError(f"{path}: BLANK = {value!r} is not a whole number")
+    return value if isinstance(value, int) else int(float(value))
+
+
+def choose(walk: Walk, hdu: int | str | None, *, more: bool) -> tuple[HDU, HDU, list[HDU]]:
+    """The primary HDU, the one that was asked for (or the first image), and all that were looked at.
+
+    ``more`` says that others are of interest after the one that was asked for.
+    """
     seen: list[HDU] = []
     chosen = None
     for unit in walk:
         seen.append(unit)
         if chosen is None and _matches(unit, hdu):
             chosen = unit
-            if walk.packing and not seen[0].values.get("EXTEND"):
-                break
+            if not more or (walk.packing and not seen[0].values.get("EXTEND")):
+                break  # to look for more would unpack the whole file
     listing = "; ".join(map(str, seen))
+    if not walk.packing and seen[-1].offset + seen[-1].nbytes > walk.size:
+        listing += " (truncated, the file ends within its data)"
     if chosen is None:
         if hdu is None:
             raise OSError(f"{walk.path} has no image: its HDUs are {listing}{_packed(seen)}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from xccd.fits import cards, shared
+from xccd.fits.coords import HDF5_OWN
+from xccd.fits.pixel_grid import AXES, move
 from xccd.fits.shared import COMBINED
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 FILES = "combined_files"  # as COMBINED: the whole list of inputs, for more than IMCMBnnn can number
 BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
-DISTORTED = re.compile(r"[AB]_ORDER|(CPDIS|CQDIS|D2IMDIS)\d.*")
-MAX_SIP_ORDER = 9  # the convention's own limit; astropy allocates its square unasked
 
 
 def header(obj: xr.DataArray, i: int | None = None) -> Header:
@@ -56,17 +54,22 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
     """
     from astropy.io import fits
 
-    frame = _one_frame(obj, i)
+    frame = in_order(_one_frame(obj, i))
     text = _own_text(frame)
-    kept = cards.join(c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword))
-    lines = filter(None, (structure(frame.dtype, frame.shape), kept))
+    kept = (c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword))
+    lines = [structure(frame.dtype, frame.shape), *(line for c in kept for line in cards.mended(c.lines))]
     made = fits.Header.fromstring("\n".join(lines), sep="\n")
     units = frame.attrs.get("units")
     if units is not None and str(units) != str(made.get("BUNIT", "")):
-        made["BUNIT"] = str(units)
+        made["BUNIT"] = cards.ascii_only(str(units))
     if frame.ndim:
-        _move(made, frame)
+        move(made, frame, text)
     return made
+
+
+def in_order(image: xr.DataArray) -> xr.DataArray:
+    """The axes as FITS has them, x the last: arithmetic of an image with a stack puts ``frame`` there."""
+    return image.transpose("frame", ..., *AXES[::-1], missing_dims="ignore")
 
 
 def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
@@ -99,17 +102,14 @@ def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
     >>> stack[:, 1:, 2:].ccd.wcs(0).wcs.crpix.tolist()
     [1.0, 1.0]
     """
-    from astropy.wcs import WCS, FITSFixedWarning
-
     made = header(obj, i)
+    name = _name(_one_frame(obj, i))
     if "CTYPE1" not in made:
-        raise ValueError(f"{_name(_one_frame(obj, i))} has no WCS: its header has no CTYPE1")
-    for keyword in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
-        if cards.as_number(made.get(keyword, 0)) > MAX_SIP_ORDER:
-            raise ValueError(f"the WCS has {keyword} = {made[keyword]}, the SIP convention ends at {MAX_SIP_ORDER}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)  # old date and unit spellings it mends
-        return WCS(made, naxis=min(made["NAXIS"], 2))
+        raise ValueError(f"{name} has no WCS: its header has no CTYPE1")
+    try:
+        return shared.read_wcs(made, min(made["NAXIS"], 2))
+    except ValueError as error:
+        raise ValueError(f"the WCS of {name} cannot be used: {error}") from error
 
 
 def _one_frame(obj: xr.DataArray, i: int | None) -> xr.DataArray:
@@ -142,14 +142,22 @@ def _own_text(frame: xr.DataArray) -> str:
     for name in ("header", COMBINED):
         if name in frame.coords and frame.coords[name].ndim == 0:
             return str(frame.coords[name].item())
-    return from_attrs(frame.attrs)
+    ours = {name: _plain(c) for name, c in frame.coords.items() if c.ndim == 0 and str(name).isupper()}
+    return from_attrs(frame.attrs | {k: v for k, v in ours.items() if v not in ("", None) and v == v})
+
+
+def _plain(coord: xr.DataArray) -> Any:
+    """A keyword's value from its coordinate."""
+    if coord.dtype.kind != "M":
+        return coord.item()
+    return "" if np.isnat(coord.values) else str(np.datetime_as_string(coord.values, "us"))
 
 
 def from_attrs(attrs: dict[Any, Any]) -> str:
     """Cards for the attributes that can be keywords: upper case, one number or text."""
     lines = []
     for name, value in attrs.items():
-        keyword = str(name)
+        keyword = str(name).rstrip("_") if str(name).rstrip("_") in HDF5_OWN else str(name)
         plain = isinstance(value, (str, int, float, np.integer, np.floating, np.bool_))
         if not plain or keyword != keyword.upper() or cards.describes_data(keyword):
             continue
@@ -177,57 +185,3 @@ def structure(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
     lines.append(cards.make("NAXIS", len(shape)))
     lines += [cards.make(f"NAXIS{k}", size) for k, size in enumerate(shape[::-1], 1)]
     return "\n".join(lines)
-
-
-def _move(made: Header, frame: xr.DataArray) -> None:
-    """Adjust the WCS cards of ``made`` to the pixels that ``frame`` has."""
-    moves = {}
-    for axis, name in ((1, "x"), (2, "y")):
-        if name not in frame.dims and "CTYPE1" in made and frame.ndim == 1:
-            raise ValueError(f"the image has no dimension {name!r} left: its WCS needs both x and y")
-        if name in frame.coords and frame.coords[name].ndim == 1:
-            moves[axis] = _start_and_step(frame.coords[name], name)
-    if all(move == (0, 1) for move in moves.values()):
-        return
-    steps = {axis: step for axis, (_, step) in moves.items()}
-    if any(step != 1 for step in steps.values()):
-        _check_stride(made, steps)
-    for axis, (start, step) in moves.items():
-        for keyword in [k for k in made if re.fullmatch(rf"CRPIX{axis}[A-Z]?", k)]:
-            made[keyword] = (made[keyword] - 1 - start) / step + 1
-        shift, scale = made.get(f"LTV{axis}", 0), made.get(f"LTM{axis}_{axis}", 1)
-        made[f"LTV{axis}"] = (shift - 1 - start) / step + 1
-        if step != 1:
-            made[f"LTM{axis}_{axis}"] = scale / step
-            _stretch(made, axis, step)
-
-
-def _start_and_step(coord: xr.DataArray, name: str) -> tuple[float, float]:
-    values = coord.values.astype(float)
-    steps = np.diff(values)
-    if steps.size and not (steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-9)):
-        raise ValueError(
-            f"the coordinate {name!r} runs {values[:3].tolist()}...: no WCS describes a flip or an "
-            f"irregular pick. Slice with a positive step, or drop_vars({name!r}) to number the pixels anew"
-        )
-    start = values[0] - coord.attrs.get("file_origin", 0)
-    return float(start), float(steps[0]) if steps.size else 1.0
-
-
-def _check_stride(made: Header, steps: dict[int, float]) -> None:
-    distorted = [k for k in made if DISTORTED.fullmatch(k)]
-    if distorted:
-        raise ValueError(f"the WCS is distorted ({distorted[0]}): it holds for every pixel, not for each {steps}")
-    rotated = [k for k in made if re.fullmatch(r"CROTA\d", k) and made[k]]
-    if rotated and len(set(steps.values())) > 1:
-        raise ValueError(f"the WCS is rotated by {rotated[0]}: x and y must have the same stride")
-
-
-def _stretch(made: Header, axis: int, step: float) -> None:
-    """Pixels of ``step`` times the size along ``axis``."""
-    column = [k for k in made if re.fullmatch(rf"(CD|PC)\d+_{axis}[A-Z]?", k)]
-    for keyword in column:
-        made[keyword] *= step
-    if not column:
-        for keyword in [k for k in made if re.fullmatch(rf"CDELT{axis}[A-Z]?", k)]:
-            made[keyword] *= step

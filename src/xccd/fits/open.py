@@ -11,13 +11,14 @@ import numpy as np
 import xarray as xr
 
 from xccd import _stack
-from xccd.fits import cards
+from xccd.fits import cards, pixel_grid
 from xccd.fits.coords import frame_coords
+from xccd.fits.memory import Frame
+from xccd.fits.pixel_grid import AXES
 from xccd.fits.reader import StackReader, lazy
-from xccd.fits.sources import Frame, frames
+from xccd.fits.sources import frames
 
 log = logging.getLogger("xccd")
-AXES = ("x", "y", "z")
 
 
 def open_stack(
@@ -87,7 +88,8 @@ def open_stack(
         squeezed,
         _dtype(found, dtype),
     )
-    coords, attrs = frame_coords([f.header for f in found], keywords)
+    headers = [f.header for f in found]
+    coords, attrs = frame_coords(headers, keywords)
     names = _dims(reader.ndim - 1)
     dims = ("frame", *names)
 
@@ -96,17 +98,17 @@ def open_stack(
             return asked
         unknown = set(asked) - set(dims)
         if unknown:
-            raise ValueError(f"chunks={asked!r} names {sorted(unknown)}: the dimensions are {dims}")
+            raise ValueError(f"chunks={asked!r} names {sorted(map(str, unknown))}: the dimensions are {dims}")
         return tuple(asked.get(d, -1) for d in dims)
 
     data = reader.load() if chunks is None else lazy(reader, chunks, as_dims)
     coords = {"file": np.array([f.file for f in found], object), **coords}
     if keep_headers:
-        coords["header"] = np.array([f.header for f in found], object)
+        coords["header"] = np.array(headers, object)
     stack = xr.DataArray(
         data,
         dims=dims,
-        coords={k: ("frame", v) for k, v in coords.items()} | _pixel_coords(found, names, reader.shape[1:]),
+        coords={k: ("frame", v) for k, v in coords.items()} | pixel_grid.coordinates(headers, names, reader.shape[1:]),
         attrs=attrs | _notes(found, squeezed),
         name="data",
     )
@@ -144,7 +146,6 @@ def _dtype(found: list[Frame], asked: Any) -> np.dtype[Any]:
         return usual
     if isinstance(asked, str) and asked == "native":
         if native.kind in "iub" and any(f.pixels.masks or f.mask is not None for f in found):
-            log.info("pixels may be missing (BLANK or a mask): opened as %s, not %s", usual, native)
             return usual
         return native
     try:
@@ -158,26 +159,6 @@ def _dtype(found: list[Frame], asked: Any) -> np.dtype[Any]:
 
 def _dims(ndim: int) -> tuple[str, ...]:
     return tuple(AXES[i] if i < len(AXES) else f"axis{i + 1}" for i in range(ndim))[::-1]
-
-
-def _pixel_coords(found: list[Frame], names: tuple[str, ...], shape: tuple[int, ...]) -> dict[str, xr.Variable]:
-    """Detector pixel numbers for x and y: a file that is a crop says so by LTV."""
-    coords = {}
-    for name, size in zip(names, shape, strict=True):
-        if name in ("x", "y"):
-            axis = AXES.index(name) + 1
-            origins = {_origin(f.header, axis) for f in found}
-            origin = origins.pop() if len(origins) == 1 else 0
-            attrs = {"long_name": f"detector pixel along {name}, 0-based", "file_origin": origin}
-            coords[name] = xr.Variable(name, np.arange(size) + origin, attrs)
-    return coords
-
-
-def _origin(header: str, axis: int) -> int:
-    """The detector pixel of the file's first one, by IRAF's LTV where it is a plain shift."""
-    shift = cards.as_number(cards.lookup(header, f"LTV{axis}") or 0)
-    step = cards.as_number(cards.lookup(header, f"LTM{axis}_{axis}") or 1)
-    return int(-shift) if step == 1 and float(shift).is_integer() else 0
 
 
 def _notes(found: list[Frame], squeezed: int) -> dict[str, Any]:
@@ -200,6 +181,6 @@ def _say(stack: xr.DataArray, found: list[Frame], differing: list[str]) -> None:
         " x ".join(map(str, stack.shape[1:])),
         stack.dtype,
         ", ".join(sorted({str(f.pixels.native) for f in found})),
-        ", masks as NaN" if any(f.mask is not None for f in found) else "",
+        ", missing pixels as NaN" if any(f.pixels.masks or f.mask is not None for f in found) else "",
         ", ".join(differing) or "no keyword",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from xccd.fits import unpack
 
 Index = tuple[slice, ...]
 Samples = np.ndarray[Any, Any]
+# Kind of integer by (one byte or more, BZERO in units of half the range).
+INTEGERS: dict[tuple[bool, float], str] = {(True, 0): "u", (True, -1): "i", (False, 0): "i", (False, 1): "u"}
 
 
 class Pixels(Protocol):
@@ -83,16 +86,11 @@ class FilePixels:
     def native(self) -> np.dtype[Any]:
         if self.bitpix < 0:
             return np.dtype(f"f{-self.bitpix // 8}")
-        if self.bscale != 1 or not isinstance(self.bzero, int):
-            return np.dtype(np.float32 if self.bitpix <= 16 else np.float64)
-        size = self.bitpix // 8
-        if self.bzero == 0:
-            return np.dtype(f"u{size}" if size == 1 else f"i{size}")
-        if self.bitpix == 8:
-            return np.dtype("i1") if self.bzero == -128 else np.dtype(np.float32)
-        if self.bzero == 1 << (self.bitpix - 1):
-            return np.dtype(f"u{size}")
-        return np.dtype(np.float32 if self.bitpix <= 16 else np.float64)
+        kind = INTEGERS.get((self.bitpix == 8, self.bzero and self.bzero / (1 << (self.bitpix - 1))))
+        if self.bscale == 1 and kind:
+            return np.dtype(f"{kind}{self.bitpix // 8}")
+        steps = (abs(self.bzero) / abs(self.bscale or 1)) + (1 << self.bitpix)
+        return np.dtype(np.float32 if steps < 1 << 24 else np.float64)  # float32 tells 2^24 steps apart
 
     @property
     def masks(self) -> bool:
@@ -116,7 +114,7 @@ class FilePixels:
         buffer = bytearray(count)
         view = memoryview(buffer)
         done = 0
-        with open(path, "rb", buffering=0) as file:
+        with self._open(path) as file:
             if not self.packing:
                 self._check(os.fstat(file.fileno()))
             file.seek(start)
@@ -126,6 +124,12 @@ class FilePixels:
                     raise OSError(f"{self.path} is truncated: {count} bytes wanted from byte {start}, {done} found")
                 done += got
         return buffer
+
+    def _open(self, path: str | os.PathLike[str]) -> io.FileIO:
+        try:
+            return open(path, "rb", buffering=0)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{self.path} is gone, it was there when the stack was opened") from None
 
     def _check(self, status: os.stat_result) -> None:
         if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):

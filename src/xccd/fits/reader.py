@@ -83,7 +83,7 @@ def _box(key: Any, size: int) -> tuple[slice, Any]:
     if picked.size == 0:
         return slice(0, 0), slice(None)
     low, high = int(picked.min()), int(picked.max()) + 1
-    rest = slice(None) if picked.size == high - low and picked[0] == low else picked - low
+    rest = slice(None) if np.array_equal(picked, np.arange(low, high)) else picked - low
     return slice(low, high), rest
 
 
@@ -92,7 +92,7 @@ BAND_BYTES = 32 << 20  # as float32: 32 bands for 25 frames of 4096 x 4096, a fe
 
 def plan_chunks(shape: tuple[int, ...], itemsize: int, chunks: Any) -> Any:
     """Bands of whole rows of all frames for "auto"; what is asked for otherwise."""
-    if chunks != "auto":
+    if not isinstance(chunks, str) or chunks != "auto":
         return chunks
     row = shape[0] * int(np.prod(shape[2:])) * itemsize
     rows = max(1, min(shape[1], BAND_BYTES // max(row, 1)))
@@ -105,10 +105,17 @@ def lazy(reader: StackReader, chunks: Any, as_dims: Callable[[Any], Any]) -> Any
     import dask.array as da
     from dask.base import tokenize
 
+    planned = as_dims(plan_chunks(reader.shape, reader.dtype.itemsize, chunks))
+    try:
+        whole = da.core.normalize_chunks(planned, reader.shape, dtype=reader.dtype)
+        if any(length < 1 for lengths in whole for length in lengths):
+            raise ValueError("a chunk has at least one pixel")
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"chunks={chunks!r} does not cut the shape {reader.shape}: {error}") from None
     return da.from_array(
         reader,
-        chunks=as_dims(plan_chunks(reader.shape, reader.dtype.itemsize, chunks)),
-        name=f"open_stack-{tokenize(reader)}",
+        chunks=whole,
+        name=f"open_stack-{tokenize(reader, whole)}",  # chunks too: dask takes equal names for equal blocks
         meta=np.empty((0,) * reader.ndim, reader.dtype),
         lock=False,
     )

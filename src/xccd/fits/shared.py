@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Hashable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from xccd.fits import cards
 
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+MAX_SIP_ORDER = 9  # the convention's own limit; astropy allocates its square unasked
+MAX_AXES = 99  # of a WCS; WCSAXES = 65536 kills the process within wcslib
 COMBINED = "combined_header"  # coordinate of an image that was combined: its header text
 
 
@@ -29,8 +36,8 @@ def lines(headers: list[str]) -> list[str]:
     """
     every = [list(cards.split(text)) for text in dict.fromkeys(headers)]
     common = set.intersection(*({card.lines for card in some} for some in every))
-    one_grid = _same_grid(list(dict.fromkeys(headers)))
-    steps_of_first = set(_steps(headers[0]))
+    one_grid = same_grid(list(dict.fromkeys(headers)))
+    steps_of_first = {line for step in _steps(headers[0]) for line in step}
     return [
         line
         for card in every[0]
@@ -41,7 +48,7 @@ def lines(headers: list[str]) -> list[str]:
     ]
 
 
-def _same_grid(headers: list[str]) -> bool:
+def same_grid(headers: list[str]) -> bool:
     """Whether all have the same WCS: in the same cards, or to 1e-4 pixel in what they say at 25 points.
 
     Programs write one WCS in many ways (1E-3 or 0.001, defaults left out), so the cards alone do not tell.
@@ -60,31 +67,58 @@ def _same_grid(headers: list[str]) -> bool:
 def _positions(text: str) -> np.ndarray[Any, Any] | None:
     """World coordinates of a pixel, of its neighbour, and of 25 points over the image; None without a WCS."""
     from astropy.io import fits
-    from astropy.wcs import WCS
 
     kept = (c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
-    nx, ny = (int(cards.as_number(cards.lookup(text, f"NAXIS{i}") or 1000)) for i in (1, 2))
+    nx, ny = (_size(text, axis) for axis in (1, 2))
     x, y = np.meshgrid(np.linspace(0, nx - 1, 5), np.linspace(0, ny - 1, 5))
     points = np.concatenate([[[0, 0], [1, 1]], np.stack([x.ravel(), y.ravel()], 1)])
+    try:
+        wcs = read_wcs(fits.Header.fromstring(cards.join(kept), sep="\n"), 2)
+        return np.asarray(wcs.all_pix2world(points, 0)) if wcs.has_celestial else None
+    except Exception:  # whatever a damaged WCS raises: it is not the same as another
+        return None
+
+
+def _size(text: str, axis: int) -> int:
+    size = cards.as_number(cards.lookup(text, f"NAXIS{axis}"))
+    return int(size) if 1 <= size < 1e9 else 1000
+
+
+def read_wcs(made: Header, naxis: int) -> WCS:
+    """The WCS of a header; ValueError where there is none that can be used."""
+    from astropy.wcs import WCS
+
+    for keyword in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
+        if cards.as_number(made.get(keyword, 0)) > MAX_SIP_ORDER:
+            raise ValueError(f"{keyword} = {made[keyword]}, the SIP convention ends at {MAX_SIP_ORDER}")
+    for keyword in [k for k in made if k.startswith("WCSAXES")]:
+        if not 0 <= cards.as_number(made[keyword]) <= MAX_AXES:
+            raise ValueError(f"{keyword} = {made[keyword]} is not a number of axes")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a header's WCS lacks is said when it is asked for
+        warnings.simplefilter("ignore")  # old spellings of dates and units, which it mends
         try:
-            wcs = WCS(fits.Header.fromstring(cards.join(kept), sep="\n"), naxis=2)
-            return np.asarray(wcs.all_pix2world(points, 0)) if wcs.has_celestial else None
-        except Exception:  # whatever a damaged WCS raises: it is not the same as another
-            return None
+            return WCS(made, naxis=naxis)
+        except Exception as error:
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def steps(headers: list[str]) -> list[str]:
-    """The HISTORY cards of every step that any frame went through, once, in order."""
-    found: dict[str, None] = {}
+    """The HISTORY cards of every step that any frame went through, in order; what all did twice, twice."""
+    found: dict[tuple[tuple[str, ...], int], None] = {}
     for text in dict.fromkeys(headers):
-        found.update(dict.fromkeys(_steps(text)))
-    return list(found)
+        times: Counter[tuple[str, ...]] = Counter()
+        for step in _steps(text):
+            times[step] += 1
+            found[step, times[step]] = None
+    return [line for step, _ in found for line in step]
 
 
-def _steps(text: str) -> list[str]:
-    """HISTORY cards from the first step of ours on."""
-    history = [c.lines[0] for c in cards.split(text) if c.keyword == "HISTORY"]
-    first = next((i for i, h in enumerate(history) if h.startswith("HISTORY xccd.")), len(history))
-    return history[first:]
+def _steps(text: str) -> list[tuple[str, ...]]:
+    """Each step of ours with the HISTORY cards that it takes."""
+    steps: list[tuple[str, ...]] = []
+    for card in cards.split(text):
+        if card.lines[0].startswith("HISTORY xccd."):
+            steps.append(card.lines)
+        elif card.keyword == "HISTORY" and steps:
+            steps[-1] += card.lines
+    return steps

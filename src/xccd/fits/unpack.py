@@ -28,7 +28,7 @@ def scratch(path: str, packing: str, check: Callable[[os.stat_result], None]) ->
     with _lock:
         lock = _locks.setdefault(key, threading.Lock())
     with lock:
-        if key not in _unpacked:
+        if key not in _unpacked or not _unpacked[key].exists():
             handle, name = tempfile.mkstemp(".fits", dir=_scratch_folder())
             target = Path(name)
             try:
@@ -45,5 +45,10 @@ def _scratch_folder() -> str:
     with _lock:
         if not _folder or not os.path.isdir(_folder[0]):
             _folder[:] = [tempfile.mkdtemp(prefix="xccd-")]
-            atexit.register(shutil.rmtree, _folder[0], ignore_errors=True)
+            atexit.register(_remove, _folder[0], os.getpid())
         return _folder[0]
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # not when a forked child ends
+        shutil.rmtree(folder, ignore_errors=True)

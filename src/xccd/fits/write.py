@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from xccd import _stack
 from xccd.fits import cards
-from xccd.fits.header import FILES
+from xccd.fits.header import FILES, in_order
 from xccd.fits.header import header as header_of
 from xccd.fits.header import stored as dtype_in_file
 
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
 BLOCK = 2880
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 GROUP_BYTES = 256 << 20  # what is computed at a time on dask input, as written
 
 
@@ -72,23 +79,29 @@ def to_fits(
     """
     if not isinstance(image, xr.DataArray):
         raise TypeError(f"to_fits writes a DataArray, not a {type(image).__name__}: pick a variable, ds['data']")
+    if image.ndim == 0 or image.size == 0:
+        raise ValueError(f"to_fits: this DataArray has no pixels, its shape is {image.shape}")
     stored = dtype_in_file(image.dtype)
     target = Path(path).expanduser()
-    _check_target(target, overwrite)
-    head = _header(image, header or {})
-    with _replacing(target, overwrite) as file:
+    check_target(target, overwrite)
+    head = _header(image, header)
+    image = in_order(image)
+    with _replacing(target.resolve(), overwrite) as file:  # a link stays one, its file is replaced
         file.write(head)
         _write_data(file, image, stored)
         file.write(_frames_table(image))
     return target
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def check_target(target: Path, overwrite: bool) -> None:
+    """Raise if no product can be written there."""
     if target.is_dir():
         raise IsADirectoryError(f"path={str(target)!r} is a folder: name the file in it")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"path={str(target)!r}: there is no folder {target.parent}")
-    if target.exists() and not overwrite:
+    if target.suffix.lower() in (".gz", ".bz2", ".fz"):
+        raise io.UnsupportedOperation(f"path={str(target)!r}: products are written unpacked, name it {target.stem!r}")
+    if os.path.lexists(target) and not overwrite:
         raise _exists(target)
     if not os.access(target.parent, os.W_OK):
         raise PermissionError(f"path={str(target)!r}: no permission to write in {target.parent}")
@@ -98,49 +111,57 @@ def _exists(target: Path) -> FileExistsError:
     return FileExistsError(f"path={str(target)!r} is there already: overwrite=True replaces it")
 
 
-def _header(image: xr.DataArray, more: dict[str, Any]) -> bytes:
+def _header(image: xr.DataArray, more: dict[str, Any] | None) -> bytes:
     from astropy.io import fits
 
+    if not isinstance(more, (dict, fits.Header, type(None))):
+        raise TypeError(f"header={more!r} is not a dict of keywords and values")
     made = header_of(image)
-    for keyword, value in more.items():
+    for keyword, value in (more or {}).items():
         if cards.STRUCTURAL.fullmatch(keyword.upper()):
             raise ValueError(f"header={{{keyword!r}: ...}}: this card describes the file, xccd writes it")
         try:
-            if value is None:
-                made.remove(keyword, ignore_missing=True, remove_all=True)
-            else:
-                made[keyword] = value
-        except (ValueError, fits.VerifyError) as error:
+            _set_card(made, keyword.upper(), value)
+        except (TypeError, ValueError, fits.VerifyError) as error:
             raise ValueError(f"header={{{keyword!r}: {value!r}}} cannot be a card: {error}") from None
     if FILES in image.coords:
-        made.set("EXTEND", True, after=f"NAXIS{image.ndim}" if image.ndim else "NAXIS")
+        made.set("EXTEND", True, after=f"NAXIS{image.ndim}")
     return bytes(made.tostring(), "ascii")
+
+
+def _set_card(made: Header, keyword: str, value: Any) -> None:
+    if value is None:
+        made.remove(keyword, ignore_missing=True, remove_all=True)
+        return
+    value, *comment = value if isinstance(value, tuple) else (value,)
+    value = cards.ascii_only(value) if isinstance(value, str) else value
+    plain = re.fullmatch(r"[A-Z0-9_-]{1,8}", keyword)
+    made[keyword if plain or keyword in made else f"HIERARCH {keyword}"] = (value, *map(cards.ascii_only, comment))
 
 
 @contextmanager
 def _replacing(target: Path, overwrite: bool) -> Iterator[IO[bytes]]:
     """A file that becomes ``target`` when the block ends well, and nothing when it does not."""
+    name = target.parent / f".xccd-{secrets.token_hex(8)}.part"
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    except OSError as error:
-        raise type(error)(f"path={str(target)!r} cannot be written: {error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with open(name, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp's files are for the owner alone
         if overwrite:
             os.replace(name, target)
         else:
             _move_new(name, target)
         _sync_folder(target.parent)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in NO_ROOM or error.filename == str(name):
+            raise type(error)(error.errno, f"path={str(target)!r} cannot be written: {error.strerror}") from error
         raise
+    finally:
+        name.unlink(missing_ok=True)
 
 
-def _move_new(name: str, target: Path) -> None:
+def _move_new(name: Path, target: Path) -> None:
     """Rename, but never onto a file that came while the product was computed."""
     try:
         os.link(name, target)
@@ -150,14 +171,6 @@ def _move_new(name: str, target: Path) -> None:
         if target.exists():
             raise _exists(target) from None
         os.replace(name, target)
-        return
-    os.unlink(name)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:
@@ -172,7 +185,7 @@ def _sync_folder(folder: Path) -> None:
 def _write_data(file: IO[bytes], image: xr.DataArray, stored: np.dtype[Any]) -> None:
     """Rows in groups, each to its place in every plane; the caller's array is only read."""
     start = file.tell()
-    shape = image.shape if image.ndim > 1 else (1, *(image.shape or (1,)))
+    shape = image.shape if image.ndim > 1 else (1, *image.shape)
     data = image.data.reshape(shape) if image.ndim < 2 else image.data
     planes = int(np.prod(shape[:-2]))
     row = shape[-1] * stored.itemsize
@@ -199,7 +212,7 @@ def _frames_table(image: xr.DataArray) -> bytes:
 
     from astropy.io import fits
 
-    names = str(image.coords[FILES].item()).split("\n")
+    names = [cards.ascii_only(name) for name in str(image.coords[FILES].item()).split("\n")]
     column = fits.Column("FILE", f"{max(map(len, names))}A", array=np.array(names))
     buffer = BytesIO()
     table = fits.BinTableHDU.from_columns([column], name="FRAMES")

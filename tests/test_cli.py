@@ -1,0 +1,203 @@
+"""The command: what it writes, what it says, and its exit codes."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from astropy.io import fits
+
+import xccd
+from xccd import cli
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("night")
+    return xccd.simulate_night(folder / "raw", shape=(48, 64), nbias=5, ndark=0, nflat=4, nlight=0)
+
+
+def run(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(a) for a in arguments])
+    said = capsys.readouterr()
+    return end.value.code, said.out, said.err
+
+
+def test_combines_as_the_functions_do(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "flat.fits"
+    code, said, err = run(
+        "combine", *sorted(raw.glob("flat-r-*.fits")), "-o", out, "--normalize", "median", "--minmax", 0, 60000,
+        "--clip-extrema", 1, 0, "--sigma-clip", 3, 3, "--center", "median", "--deviation", "mad_std",
+        "--maxiters", "stable", "--weights", "EXPTIME", "--scale", "median", "--threads", 1, capsys=capsys,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert said.startswith(f"{out}: mean of 4 frames, ")
+    stack = xccd.open_stack(raw / "flat-r-*.fits").ccd.normalize(scale="median").ccd.minmax(0, 60000)
+    stack = stack.ccd.clip_extrema(1, 0).ccd.sigma_clip(3, 3, center="median", deviation="mad_std", maxiters=None)
+    expected = stack.ccd.combine("mean", weights="EXPTIME", scale=lambda f: 1 / f.median())
+    np.testing.assert_allclose(fits.getdata(out), expected.values, rtol=3e-7)
+    used, valid = int(stack.ccd.count().sum()), 4 * 48 * 64
+    assert f"{1 - used / valid:.2%} of the samples rejected" in said
+
+
+def test_a_keyword_scales(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("combine", raw / "flat-r-*.fits", "-o", tmp_path / "a.fits", "--scale", "EXPTIME", capsys=capsys)[0] == 0
+    expected = xccd.open_stack(raw / "flat-r-*.fits").ccd.combine("mean", scale="EXPTIME")
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "a.fits"), expected.values)
+
+
+@pytest.mark.parametrize("method", ["median", "sum", "min", "max", "std", "var", "mad_std", "count"])
+def test_methods(raw: Path, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "image.fits"
+    assert run("combine", raw / "bias-*.fits", "-o", out, "--method", method, capsys=capsys)[0] == 0
+    np.testing.assert_array_equal(fits.getdata(out), xccd.open_stack(raw / "bias-*.fits").ccd.combine(method).values)
+
+
+def test_a_second_run_needs_overwrite(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bias.fits"
+    arguments = ("combine", raw / "bias-*.fits", "-o", out)
+    assert run(*arguments, capsys=capsys)[0] == 0
+    before = out.read_bytes()
+    code, _, err = run(*arguments, capsys=capsys)
+    assert code == 4
+    assert err == f"xccd: path={str(out)!r} is there already: overwrite=True replaces it\n"
+    assert run(*arguments, "--overwrite", capsys=capsys)[0] == 0
+    assert out.read_bytes() == before
+
+
+BAD = [
+    ("no files", ["-o", "OUT"], 2, "Missing argument 'FILES...'"),
+    ("no output", ["BIAS"], 2, "Missing option '-o'"),
+    ("unknown option", ["BIAS", "-o", "OUT", "--foo"], 2, "No such option"),
+    ("negative threshold", ["BIAS", "-o", "OUT", "--sigma-clip", "-1", "3"], 2, r"low=-1\.0: thresholds are 0 or more"),
+    ("unknown centre", ["BIAS", "-o", "OUT", "--sigma-clip", "3", "3", "--center", "x"], 2, "center='x' is unknown"),
+    ("passes", ["BIAS", "-o", "OUT", "--maxiters", "0"], 2, "neither a number of 1 or more nor 'stable'"),
+    ("method", ["BIAS", "-o", "OUT", "--method", "average"], 2, "method='average' is unknown: use one of mean"),
+    (
+        "weights with min",
+        ["BIAS", "-o", "OUT", "--method", "min", "--weights", "EXPTIME"],
+        2,
+        "not defined with weights",
+    ),
+    ("unknown keyword", ["BIAS", "-o", "OUT", "--weights", "NOPE"], 2, "weights='NOPE' is no coordinate"),
+    ("no such file", ["nowhere.fits", "-o", "OUT"], 3, "nowhere.fits does not exist"),
+    ("no match", ["nowhere-*.fits", "-o", "OUT"], 3, r"no file matches 'nowhere-\*\.fits'"),
+    ("not FITS", ["TEXT", "-o", "OUT"], 3, "is not a FITS file"),
+    ("no such hdu", ["BIAS", "-o", "OUT", "--hdu", "SCI"], 3, "has no hdu='SCI'"),
+    ("a level of 0", ["ZERO", "-o", "OUT", "--normalize", "median"], 3, "scale: frame 0 .* has the level 0"),
+    ("no folder", ["BIAS", "-o", "nowhere/out.fits"], 4, "there is no folder nowhere"),
+    ("a folder", ["BIAS", "-o", "FOLDER", "--overwrite"], 4, "is a folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_errors_are_one_line(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+) -> None:
+    import re
+
+    (tmp_path / "text.fits").write_text("not an image")
+    fits.writeto(tmp_path / "zero.fits", np.zeros((4, 4), "f4"))
+    names = {
+        "OUT": tmp_path / "out.fits", "BIAS": raw / "bias-*.fits", "TEXT": tmp_path / "text.fits",
+        "FOLDER": tmp_path, "ZERO": tmp_path / "zero.fits",
+    }  # fmt: skip
+    got, out, err = run("combine", *(names.get(a, a) for a in arguments), capsys=capsys)
+    assert (got, out) == (code, "")
+    assert err.startswith("xccd: ")
+    assert err.count("\n") == 1
+    assert re.search(message, err)
+    assert not (tmp_path / "out.fits").exists()
+
+
+def test_a_warning_is_one_line(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", "--sigma-clip", 3, 3, capsys=capsys)
+    assert code == 0
+    assert err.startswith("xccd: warning: sigma_clip(low=3.0, high=3.0) can reject nothing with 5 frame(s)")
+    assert err.count("\n") == 1
+
+
+def test_anything_else_is_a_failed_run(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "compute", lambda *_: 1 / 0)
+    code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
+    assert (code, err) == (1, "xccd: ZeroDivisionError: division by zero\n")
+
+
+def test_interrupted(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "compute", interrupt)
+    code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
+    assert (code, err.strip()) == (130, "xccd: interrupted")
+    assert not (tmp_path / "b.fits").exists()
+
+
+def test_ctrl_c_in_a_real_process(raw: Path, tmp_path: Path) -> None:
+    waits = "lambda *a: (print('ready', flush=True), time.sleep(60))"
+    script = f"import sys, time, xccd.cli as c\nc.compute = {waits}\nc.main(sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "combine", str(raw / "bias-*.fits"), "-o", str(tmp_path / "b.fits")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    start = time.monotonic()
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - start < 10
+    assert (process.returncode, err.strip()) == (130, "xccd: interrupted")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["combine", "--help"], ["demo", "--help"], ["--version"]])
+def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, _ = run(*arguments, capsys=capsys)
+    assert code == 0
+    assert ("Example: xccd" in said) == (len(arguments) == 2)
+
+
+def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "xccd")
+    code, said, err = run("demo", "--folder", tmp_path / "demo", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "preview.png" in said
+    rows = [line.split() for line in said.splitlines() if line.endswith(".fits")]
+    assert [row[0] for row in rows] == ["bias", "dark", "flat", "flat", "light"]
+    for row in rows:  # the noise of each mean is what sqrt(N) promises
+        measured, expected = float(row[-3]), float(row[-2])
+        assert measured == pytest.approx(expected, rel=0.08)
+        assert (tmp_path / "demo/products" / row[-1]).exists()
+    stacked = xccd.open_stack(tmp_path / "demo/products/light-r.fits", chunks=None)[0]
+    truth = xccd.open_stack(tmp_path / "demo/raw/truth/sky-and-stars.fits", chunks=None)[0]
+    difference = xr.DataArray((stacked * 1.5 - truth).values.ravel(), dims="frame")  # gain 1.5
+    spread = difference.ccd.sigma_clip(5, 5, center="median", maxiters=None)
+    assert abs(float(spread.mean())) < 0.02 * float(truth.median())
+    again, _, _ = run("demo", "--folder", tmp_path / "demo", capsys=capsys)
+    assert again == 0
+    assert (tmp_path / "demo-2/preview.png").exists()
+
+
+def test_demo_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from xccd import demo
+
+    def missing(*_: object) -> None:
+        raise ModuleNotFoundError("matplotlib")
+
+    said: list[str] = []
+    monkeypatch.setattr(demo, "preview", missing)
+    monkeypatch.setattr(demo, "simulate_night", lambda *_, **__: None)
+    monkeypatch.setattr(demo, "reduce_night", lambda *_: iter(()))
+    demo.run(tmp_path / "demo", 0, said.append)
+    assert said[-1].startswith("No picture: matplotlib is missing, python -m pip install 'xccd[plot]'")
