@@ -1,6 +1,6 @@
 """Time clips and combinations beside the peers: one run, the same arrays, the ratio of medians.
 
-    python benchmarks/compare.py [--frames 25] [--size 1024] [--repeats 5]
+python benchmarks/compare.py [--frames 25] [--size 1024] [--repeats 5]
 """
 
 import argparse

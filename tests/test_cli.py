@@ -120,7 +120,8 @@ def test_errors_are_one_line(
 def test_a_warning_is_one_line(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", "--sigma-clip", 3, 3, capsys=capsys)
     assert code == 0
-    assert err.startswith("xccd: warning: sigma_clip(low=3.0, high=3.0) can reject nothing with 5 frame(s)")
+    assert err.startswith("xccd: warning: sigma_clip: ")
+    assert "can reject nothing with 5 frame(s)" in err
     assert err.count("\n") == 1
 
 
