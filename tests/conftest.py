@@ -1,19 +1,16 @@
-"""What all tests share: the folder of real frames, where there is one."""
+"""Fixtures that several test files share."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-REAL_FRAMES = Path(__file__).parents[2] / "shared" / "data"
-
 
 @pytest.fixture(scope="session")
 def real_frames() -> Path:
-    """The folder of real frames beside the checkout; tests skip without it, but not in CI."""
-    if not REAL_FRAMES.is_dir():
-        reason = f"no real frames: {REAL_FRAMES} does not exist"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return REAL_FRAMES
+    """The folder of real frames, beside the repository; it must be there on CI."""
+    folder = (Path(__file__).parents[2] / "shared" / "data").resolve()
+    if not folder.is_dir():
+        reason = "no folder ../shared/data with real frames beside the repository"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    return folder

@@ -180,8 +180,8 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest
         measured, expected = float(row[-3]), float(row[-2])
         assert measured == pytest.approx(expected, rel=0.08)
         assert (tmp_path / "demo/products" / row[-1]).exists()
-    stacked = xccd.open_stack(tmp_path / "demo/products/light-r.fits", chunks=None)[0]
-    truth = xccd.open_stack(tmp_path / "demo/raw/truth/sky-and-stars.fits", chunks=None)[0]
+    stacked = xccd.open_image(tmp_path / "demo/products/light-r.fits")
+    truth = xccd.open_image(tmp_path / "demo/raw/truth/sky-and-stars.fits")
     difference = xr.DataArray((stacked * 1.5 - truth).values.ravel(), dims="frame")  # gain 1.5
     spread = difference.ccd.sigma_clip(5, 5, center="median", maxiters=None)
     assert abs(float(spread.mean())) < 0.02 * float(truth.median())

@@ -42,7 +42,8 @@ def stack(request):
     }
     stack = xr.DataArray(values, dims=("frame", "y", "x"), coords=labels, attrs={"SHARED": "2.5"}, name="data")
     chunks = {"numpy": None, "dask": {"y": 2, "x": 2}, "dask by frame": {"frame": 3, "y": 2, "x": 2}}
-    return stack if chunks[request.param] is None else stack.chunk(chunks[request.param])
+    chosen = chunks[request.param]
+    return stack if chosen is None else stack.copy(data=stack.variable.chunk(chosen).data)
 
 
 def lazily(make, stack, **kwargs):
@@ -96,10 +97,23 @@ def test_one_number_for_all(stack, given):
     np.testing.assert_allclose(image, 2.5 * expected(stack, "sum"), rtol=1e-14)
 
 
-def test_a_lazy_label_stays_lazy(stack):
-    stack = stack.assign_coords(level=("frame", da.from_array(np.array(EXPTIME), chunks=2)))
-    image = lazily(xccd.combine, stack, weights="level")
-    np.testing.assert_allclose(image, expected(stack, weights=EXPTIME), rtol=1e-14)
+def test_a_label_made_from_the_samples_stays_lazy(stack):
+    level = stack.max(("y", "x"))
+    image = lazily(xccd.combine, stack.assign_coords(level=level), weights="level")
+    np.testing.assert_allclose(image, expected(stack, weights=level.values.tolist()), rtol=1e-14)
+
+
+def test_labels_that_were_chunked_with_the_stack_are_read(stack):
+    chunked = stack.chunk(frame=3)
+    assert chunked.EXPTIME.chunks
+    for weights in ("EXPTIME", "EXPO", PER_FRAME["in another order"], EXPTIME):
+        image = chunked.ccd.combine(weights=weights)
+        assert image.attrs["EXPTIME"] == 3.0  # the weighted mean
+        xr.testing.assert_identical(image.compute(), stack.ccd.combine(weights=weights).compute())
+    image = chunked.ccd.combine(weights=PER_FRAME["function"])
+    np.testing.assert_array_equal(image, stack.ccd.combine(weights=EXPTIME))
+    with pytest.raises(ValueError, match=r"frame 1 \(flat-1.fits\) has weight -1"):
+        chunked.ccd.combine(weights=[1, -1, 1, 1])
 
 
 def test_weighted_ranks(stack):
@@ -168,7 +182,7 @@ def test_a_frame_without_samples_needs_no_weight():
     stack = stack.assign_coords(EXPTIME=("frame", [50.0, 1, 2]))
     for data in (stack, stack.chunk(x=1)):
         image = data.ccd.combine(weights=lambda frame: 1 / frame.max())
-        np.testing.assert_allclose(image, [4 / 3, 11 / 3])
+        np.testing.assert_allclose(image, [11 / 8, 15 / 4])
     assert stack.ccd.combine(weights=lambda frame: 1 / frame.max()).attrs["EXPTIME"] == pytest.approx(11 / 8)
 
 
@@ -220,7 +234,7 @@ def test_a_function_must_give_one_number(stack):
          r"are not of the same files, each once \(flat-0.fits, other.fits\): select the frames alike, or drop_vars"),
         (xr.DataArray(EXPTIME, dims="frame", coords={"file": ("frame", FILES[:1] * 2 + FILES[2:])}), ValueError,
          r"are not of the same files, each once \(flat-1.fits\)"),
-        ("GAIN", ValueError, r"='GAIN' is no coordinate on 'frame' \(EXPTIME, file, header\), no keyword"),
+        ("GAIN", ValueError, r"='GAIN' is no coordinate on 'frame' \(EXPTIME, TIME, file, header\), no keyword"),
         ("file", ValueError, r"='file': frame 0 \(flat-0.fits\) has file = 'flat-0.fits', not a number"),
         ("BAND", ValueError, r"='BAND': frame 0 \(flat-0.fits\) has BAND = 'r', not a number"),
         ("TIME", TypeError, r"='TIME': its dtype is datetime64\[.*\], not that of a number"),

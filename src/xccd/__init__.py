@@ -7,6 +7,7 @@ from xccd._options import set_options
 from xccd.clip import clip_extrema, mask, minmax, sigma_clip
 from xccd.combine import combine, count
 from xccd.fits.header import header, wcs
+from xccd.fits.image import open_image
 from xccd.fits.open import open_stack
 from xccd.fits.write import to_fits
 from xccd.normalize import normalize
@@ -23,6 +24,7 @@ __all__ = [
     "mask",
     "minmax",
     "normalize",
+    "open_image",
     "open_stack",
     "set_options",
     "sigma_clip",

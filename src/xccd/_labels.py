@@ -68,7 +68,7 @@ def _common_labels(done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Vari
     """
     labels: dict[Hashable, xr.Variable] = {}
     for name, new in done.items():
-        for k in new.coords.keys() - new.indexes.keys():
+        for k in (k for k in new.coords if k not in new.indexes):
             mine, other = new.coords[k].variable, labels.setdefault(k, new.coords[k].variable)
             if mine.dtype.kind in "fiub" and not _same(mine, other):
                 raise ValueError(

@@ -25,6 +25,11 @@ def is_lazy(x: Any) -> bool:
     return graph is not None and graph() is not None
 
 
+def made_from(label: Array, samples: Array) -> bool:
+    """Whether computing ``label`` would compute ``samples``; a label that is lazy by itself is cheap to read."""
+    return is_lazy(label) and is_lazy(samples) and not label.dask.layers.keys().isdisjoint(samples.dask.layers)
+
+
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The float that holds ``dtype`` exactly: float32 up to 16 bits of integer, else float64."""
     dtype = np.dtype(dtype)

@@ -130,7 +130,7 @@ def threads(number: int | None) -> Iterator[None]:
 
     import xccd
 
-    chosen = {} if number is None else {"num_workers": number}
+    chosen: dict[str, Any] = {} if number is None else {"num_workers": number}
     with xccd.set_options(threads=number), dask.config.set(scheduler="threads", **chosen):
         yield
 

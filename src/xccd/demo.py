@@ -11,6 +11,7 @@ import xarray as xr
 
 from xccd.clip import mask, sigma_clip
 from xccd.combine import combine
+from xccd.fits.image import open_image
 from xccd.fits.open import open_stack
 from xccd.fits.write import to_fits
 from xccd.normalize import normalize
@@ -103,9 +104,9 @@ def preview(raw: Path, products: Path, path: Path) -> Path:
     from matplotlib.figure import Figure
 
     panels = {
-        "one raw light": open_stack(raw / "light-r-001.fits", chunks=None)[0],
-        "master flat r": open_stack(products / "master-flat-r.fits", chunks=None)[0],
-        "12 lights, clipped mean": open_stack(products / "light-r.fits", chunks=None)[0],
+        "one raw light": open_image(raw / "light-r-001.fits"),
+        "master flat r": open_image(products / "master-flat-r.fits"),
+        "12 lights, clipped mean": open_image(products / "light-r.fits"),
     }
     figure = Figure(figsize=(13.5, 4.8), layout="constrained")
     for axes, (title, image) in zip(figure.subplots(1, 3), panels.items(), strict=True):

@@ -12,7 +12,7 @@ import xarray as xr
 
 from xccd import _stack
 from xccd._labels import add_history, check_stack, frames_first, like, per_variable, step_text
-from xccd.weights import check_labels, frame_name, named, of_frames, resolve
+from xccd.weights import check_labels, frame_names, named, of_frames, resolve
 
 SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
@@ -72,11 +72,11 @@ def normalize(
     >>> level.values.tolist(), level.scale.values.tolist()
     ([[10.0, 20.0, 30.0], [11.0, 20.0, 30.0]], [1.0, 0.5])
     """
-    n = check_stack(stack, dim)
+    check_stack(stack, dim)
     if scale is None and zero is None:
         raise ValueError("scale= and zero= are both None: say which level to normalise, as scale='median'")
     _check_to(to, scale, zero)
-    names = [frame_name(stack, dim, i) for i in range(n)]
+    names = frame_names(stack, dim)
     measured = _region(stack, region, dim)
     levels = [
         None if level is None else _levels(argument, level, measured, dim)

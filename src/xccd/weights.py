@@ -45,14 +45,17 @@ def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Pe
 
 
 def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> Any:
-    """A keyword of each frame: from a coordinate (lazy if that is), then the header texts, then an attribute."""
+    """A keyword of each frame: from a coordinate, then the header texts, then an attribute.
+
+    A coordinate that is made from lazy samples stays lazy.
+    """
     n = stack.sizes[dim]
     values: list[Any]
     if name in stack.coords and stack.coords[name].dims in ((dim,), ()):
         label = stack.coords[name]
         if label.dtype.kind not in "fiubOUST":
             raise TypeError(f"{argument}={name!r}: its dtype is {label.dtype}, not that of a number")
-        if _stack.is_lazy(label.data) and label.dims:
+        if _stack.made_from(label.data, stack.data) and label.dims:
             return label.data.astype(np.float64)
         values = np.broadcast_to(label.values, n).tolist()
     elif "header" in stack.coords and stack.coords["header"].dims == (dim,):
@@ -69,17 +72,16 @@ def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> Any:
         values = [stack.attrs[name]] * n
     numbers = np.array([cards.as_number(v) for v in values], np.float64)
     for i in np.flatnonzero(~np.isfinite(numbers)):
-        raise ValueError(
-            f"{argument}={name!r}: {frame_name(stack, dim, int(i))} has {name} = {values[i]!r}, not a number"
-        )
+        raise ValueError(f"{argument}={name!r}: {frame_names(stack, dim)[i]} has {name} = {values[i]!r}, not a number")
     return numbers
 
 
-def frame_name(stack: xr.DataArray, dim: Hashable, i: int) -> str:
-    """How a message calls a frame: its number, and its file where that is known."""
+def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
+    """How messages call the frames: by number, and file where that is known."""
     file = stack.coords.get("file")
-    known = file is not None and file.dims == (dim,)
-    return f"frame {i} ({file.values[i]})" if known and file is not None else f"frame {i}"
+    if file is None or file.dims != (dim,):
+        return [f"frame {i}" for i in range(stack.sizes[dim])]
+    return [f"frame {i} ({name})" for i, name in enumerate(file.values.tolist())]
 
 
 def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
@@ -87,14 +89,13 @@ def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.
     along = [k for k, c in stack.coords.items() if dim in c.dims]
     template = stack.isel({dim: 0}).drop_vars(along)
     dims, coords = template.dims, {k: c.variable for k, c in template.coords.items()}
-    labels = [
-        {k: v.item() for k, v in row.items()}
-        for row in ({k: stack.coords[k].values[i] for k in _small(stack, dim)} for i in range(stack.sizes[dim]))
-    ]
+    labels = {k: stack.coords[k].values for k in along if _may_matter(stack.coords[k], stack)}
 
     def number(i: int, values: np.ndarray[Any, Any]) -> float:
-        finite = np.where(np.isfinite(values), values, np.nan).astype(_stack.float_dtype(values.dtype), copy=False)
-        frame = xr.DataArray(finite, dims=dims, coords=coords | labels[i])
+        finite = np.where(np.isfinite(values), values, np.nan)
+        # in one memory order, as sums depend on it
+        finite = np.asarray(finite, dtype=_stack.float_dtype(values.dtype), order="C")
+        frame = xr.DataArray(finite, dims=dims, coords=coords | {k: v[i] for k, v in labels.items()})
         result = np.asarray(function(frame))
         if result.size != 1:
             raise ValueError(
@@ -106,11 +107,9 @@ def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.
     return _stack.per_frame(number, frames_first(stack, dim))
 
 
-def _small(stack: xr.DataArray, dim: Hashable) -> list[Hashable]:
-    """Numbers on ``dim`` that a function of a frame may want to know (EXPTIME, GAIN, ...)."""
-    return [
-        k for k, c in stack.coords.items() if c.dims == (dim,) and c.dtype.kind in "iuf" and not _stack.is_lazy(c.data)
-    ]
+def _may_matter(label: xr.DataArray, stack: xr.DataArray) -> bool:
+    """Whether it is a number of each frame that a function may want to know (EXPTIME, GAIN, ...)."""
+    return label.ndim == 1 and label.dtype.kind in "iuf" and not _stack.made_from(label.data, stack.data)
 
 
 def _name(function: Any) -> str:
@@ -213,4 +212,4 @@ def _check_frames(
     for i in np.flatnonzero(~usable).tolist():
         frame = stack.isel({dim: i})
         if _stack.is_lazy(frame.data) or np.isfinite(frame.values).any():
-            raise ValueError(f"{argument}: {frame_name(stack, dim, i)} has {called} {values[i]}: {rule}")
+            raise ValueError(f"{argument}: {frame_names(stack, dim)[i]} has {called} {values[i]}: {rule}")

@@ -74,7 +74,8 @@ def _paths(given: str) -> Iterator[Path]:
     elif glob.has_magic(given) and not path.exists():
         found = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural)
         if not found:
-            raise FileNotFoundError(f"no file matches {given!r} (looked from the folder {Path.cwd()})")
+            where = "" if path.is_absolute() else f" (looked from the folder {Path.cwd()})"
+            raise FileNotFoundError(f"no file matches {given!r}{where}")
         yield from found
     else:
         yield path

@@ -1,0 +1,62 @@
+"""`open_image`: one file as the image that `combine` gives, ready for arithmetic with a stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from xccd.fits.open import open_stack
+from xccd.fits.shared import COMBINED
+
+
+def open_image(
+    file: Any,
+    *,
+    hdu: int | str | None = None,
+    mask_hdu: int | str | None = "MASK",
+    chunks: Any = None,
+    dtype: Any = None,
+) -> xr.DataArray:
+    """Open one FITS image, as a master that was written before.
+
+    The image has no coordinate named as one of a stack's. ``open_stack(file)[0]`` has (EXPTIME, header, ...), and in
+    ``stack - image`` xarray drops coordinates of one name that differ, the stack's own with them.
+
+    Parameters
+    ----------
+    file : path, CCDData, HDUList or (array, header)
+        One image, as `open_stack` takes them.
+    hdu, mask_hdu, dtype
+        As in `open_stack`.
+    chunks : None, "auto", int, tuple or dict, optional
+        ``None`` reads the image now; the rest as in `open_stack`.
+
+    Returns
+    -------
+    DataArray
+        Dimensions ``(y, x)``. Keywords are attributes; the header is the scalar coordinate that `combine` writes too,
+        so that `header`, `wcs` and `to_fits` work.
+
+    Raises
+    ------
+    OSError, TypeError
+        As `open_stack`.
+    ValueError
+        If ``file`` stands for more than one image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> raw = xccd.open_stack([(np.full((2, 3), 1100.0), {"EXPTIME": 30.0, "OBJECT": "M 51"})])
+    >>> bias = xccd.open_image((np.full((2, 3), 1000.0), {"EXPTIME": 0.0, "OBJECT": "bias"}))
+    >>> (raw - bias).OBJECT.values.tolist(), bias.attrs["OBJECT"]
+    (['M 51'], 'bias')
+    """
+    stack = open_stack(file, hdu=hdu, mask_hdu=mask_hdu, chunks=chunks, dtype=dtype)
+    if stack.sizes["frame"] != 1:
+        raise ValueError(f"file={file!r} stands for {stack.sizes['frame']} images: open_stack opens many")
+    text = str(stack.coords["header"].item())
+    along = [k for k, c in stack.coords.items() if "frame" in c.dims]
+    return stack.isel(frame=0).drop_vars(along).assign_coords({COMBINED: text})

@@ -1,0 +1,258 @@
+"""Bad input: each gives one clear error that names what is wrong. docs/bad_input.md is made from this table."""
+
+import gzip
+import os
+import re
+import tracemalloc
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+import pytest
+import xarray as xr
+from astropy.io import fits
+
+import xccd
+from fits_files import head, line, padded, raw, structure, write
+from xccd.fits.pixels import FilePixels
+
+PIXELS = np.arange(20, dtype="i2").reshape(4, 5)
+LONG = 10**12
+
+
+class Bad(NamedTuple):
+    """A row: what makes the error, its type, what its message says, what is wrong in a line."""
+
+    provoke: Callable[[], Any]  # in an empty working folder
+    error: type[Exception]
+    message: str
+    meaning: str
+    reads: bool = False  # the error can only be seen while pixels are read
+
+
+def opened(content: bytes, name: str = "a.fits", **options: Any) -> xr.DataArray:
+    Path(name).write_bytes(content)
+    return xccd.open_stack(name, **options)
+
+
+def described(*lines: str, bitpix: Any = 16, sizes: tuple[Any, ...] = (5, 4), packed: str = "") -> xr.DataArray:
+    content = head([*structure(bitpix, *sizes), *lines]) + padded(PIXELS.astype(">i2").tobytes())
+    return opened(gzip.compress(content, mtime=0) if packed == ".gz" else content, f"a.fits{packed}")
+
+
+def image(name: str = "a.fits", **options: Any) -> Any:
+    return xccd.open_stack(write(Path(name), PIXELS), **options)
+
+
+def content() -> bytes:
+    return write(Path("whole.fits"), PIXELS).read_bytes()
+
+
+def hdus(*more: Any, primary: Any = None, **options: Any) -> xr.DataArray:
+    fits.HDUList([fits.PrimaryHDU(primary), *more]).writeto("a.fits")
+    return xccd.open_stack("a.fits", **options)
+
+
+def table(name: str = "EVENTS") -> fits.BinTableHDU:
+    return fits.BinTableHDU.from_columns([fits.Column("X", "E", array=[1.0])], name=name)
+
+
+def empty_folder() -> None:
+    Path("night").mkdir()
+    Path("night/notes.txt").touch()
+    xccd.open_stack("night")
+
+
+def folder_in_glob() -> None:
+    Path("night-1").mkdir()
+    xccd.open_stack("night-*")
+
+
+def pipe() -> None:
+    os.mkfifo("a.fits")
+    xccd.open_stack("a.fits")
+
+
+def no_permission() -> None:
+    write(Path("a.fits"), PIXELS)
+    with mock.patch.dict("xccd.fits.hdus.OPENERS", {"": mock.Mock(side_effect=PermissionError)}):
+        xccd.open_stack("a.fits")
+
+
+def shapes() -> None:
+    for name, shape in {"a": (4, 5), "b": (4, 5), "c": (5, 4)}.items():
+        write(Path(f"{name}.fits"), np.zeros(shape))
+    xccd.open_stack("*.fits")
+
+
+def then(change: Callable[[Path], Any]) -> None:
+    stack = image()
+    change(Path("a.fits"))
+    stack.compute()
+
+
+def rewrite(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0" * 2880)
+
+
+def short_gz() -> None:
+    described(sizes=(50, 400), packed=".gz").compute()
+
+
+def cut_gz(keep: float, extend: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (100, 100)).astype("i2")
+    raw(Path("b.fits"), noise, line("EXTEND", extend))
+    whole = gzip.compress(Path("b.fits").read_bytes(), mtime=0)
+    opened(whole[: int(len(whole) * keep)], "a.fits.gz").compute()
+
+
+def to_fits(path: str = "out.fits", array: Any = PIXELS, **options: Any) -> None:
+    xr.DataArray(array, dims=("y", "x")[2 - np.ndim(array) :]).ccd.to_fits(path, **options)
+
+
+def patched(what: str, result: Any) -> None:
+    with mock.patch(what, result):
+        to_fits()
+
+
+NO_ROOM = mock.Mock(side_effect=OSError(28, "No space left on device"))
+TWICE = [(PIXELS, {"EXPTIME": 1.0})]
+
+BAD: dict[str, Bad] = {
+    # Files
+    "a glob that matches nothing": Bad(lambda: xccd.open_stack("flat-*.fits"), FileNotFoundError, r"no file matches 'flat-\*\.fits' \(looked from", "No file has such a name."),
+    "an empty folder": Bad(empty_folder, FileNotFoundError, "night holds no FITS file", "No .fits, .fit or .fts file is in it."),
+    "an empty list": Bad(lambda: xccd.open_stack([]), ValueError, r"files=\[\] is empty: give", "There is nothing to stack."),
+    "a missing file": Bad(lambda: xccd.open_stack(["a.fits"]), FileNotFoundError, r"a\.fits does not exist", "The path is wrong."),
+    "a folder for a file": Bad(folder_in_glob, IsADirectoryError, "night-1 is a folder", "A glob matched a folder."),
+    "a pipe": Bad(pipe, OSError, "not a regular file", "Pixels are read by their place."),
+    "no permission to read": Bad(no_permission, PermissionError, "a.fits cannot be read: no permission", "Another user's file."),
+    "not FITS": Bad(lambda: opened(b"GIF89a" * 600), OSError, "a.fits is not a FITS file: it starts with b'GIF89aGIF'", "Another format."),
+    "an empty file": Bad(lambda: opened(b""), OSError, "a.fits is empty", "No byte in it."),
+    "packed, but not by its name": Bad(lambda: opened(gzip.compress(content())), OSError, r"packed: name it \.fits\.gz", "The name tells what to unpack."),
+    "named .gz, but not packed": Bad(lambda: opened(content(), "a.fits.gz"), OSError, "a.fits.gz cannot be unpacked: Not a gzipped", "As above, the other way."),
+    "a truncated header": Bad(lambda: opened(content()[:1000]), OSError, "a.fits is truncated: the header of HDU 0 has no END", "The copy broke off."),
+    "truncated data": Bad(lambda: opened(content()[:2900]), OSError, r"a\.fits is truncated: HDU 0 needs 40 bytes .* room for 20", "The copy broke off."),
+    "an extension after truncated data": Bad(lambda: opened(content()[:2900], hdu=1), OSError, r"no hdu=1.*\(truncated", "The copy broke off."),
+    "a truncated .gz": Bad(lambda: cut_gz(0.5, "T"), OSError, "a.fits.gz cannot be unpacked: Compressed file ended", "Seen at once if extensions may follow."),
+    "a truncated .gz of one image": Bad(lambda: cut_gz(0.5, "F"), OSError, "a.fits.gz cannot be unpacked: Compressed file ended", "Seen when pixels are read.", True),
+    "a .gz with too few pixels": Bad(short_gz, OSError, "a.fits.gz is truncated: 40000 bytes wanted", "Seen when pixels are read.", True),
+    "no image": Bad(hdus, OSError, "a.fits has no image: its HDUs are 0 PRIMARY: no data", "Headers alone."),
+    "a table": Bad(lambda: hdus(table()), OSError, r"no image: .* 1 EVENTS: table \(BINTABLE\)", "Only tables in it."),
+    "a tile-compressed image": Bad(lambda: hdus(fits.CompImageHDU(PIXELS)), OSError, "tile-compressed .* funpack", "Not read yet."),
+    "differing shapes": Bad(shapes, ValueError, r"4 x 5: a\.fits, b\.fits; 5 x 4: c\.fits", "One stack, one shape."),
+    # What a header says
+    "an axis of size 0": Bad(lambda: described(sizes=(0, 4)), OSError, r"axis of size 0 \(shape \(4, 0\)\)", "No pixels."),
+    "an absurd size": Bad(lambda: described(sizes=(LONG, LONG)), OSError, r"a\.fits is truncated: HDU 0 needs 2\d{24} bytes", "Nothing is allocated for it."),
+    "an absurd size in a .gz": Bad(lambda: described(sizes=(LONG, LONG), packed=".gz"), OSError, r"a\.fits\.gz is truncated: HDU 0 needs", "Nor here."),
+    "a size beyond 64 bits": Bad(lambda: described(sizes=(10**30, 4)), OSError, "NAXIS1 = '1000000.*' is not a valid size", "Nor here."),
+    "NAXIS = 65536": Bad(lambda: opened(head([line("SIMPLE", "T"), line("BITPIX", 16), line("NAXIS", 65536)])), OSError, "NAXIS = 65536, FITS allows 999", "FITS has 999 axes at most."),
+    "a negative size": Bad(lambda: described(sizes=(-5, 4)), OSError, "HDU 0: NAXIS1 = -5 is not a valid size", "A damaged header."),
+    "a size that is a text": Bad(lambda: described(sizes=("'five'", 4)), OSError, "HDU 0: NAXIS1 = 'five' is not", "A damaged header."),
+    "a size that is missing": Bad(lambda: opened(head([line("SIMPLE", "T"), line("BITPIX", 16), line("NAXIS", 1)])), OSError, "HDU 0: NAXIS1 = None", "A damaged header."),
+    "a negative PCOUNT": Bad(lambda: described(line("PCOUNT", -2880)), OSError, "HDU 0: PCOUNT = -2880", "A damaged header."),
+    "a bad BITPIX": Bad(lambda: described(bitpix=17), OSError, r"BITPIX = 17 is none of \(8, 16", "A damaged header."),
+    "random groups": Bad(lambda: described(line("GROUPS", "T"), sizes=(0, 4)), OSError, "random groups are not images", "An old radio format."),
+    "a BSCALE that is no number": Bad(lambda: described(line("BSCALE", "'two'")), OSError, "BSCALE = 'two' is not a number", "Pixel values are unknown."),
+    "a BLANK that is no number": Bad(lambda: described(line("BLANK", "'none'")), OSError, "BLANK = 'none' is not a whole number", "Missing pixels are unknown."),
+    # Which image
+    "no such number": Bad(lambda: image(hdu=3), OSError, r"a\.fits has no hdu=3: its HDUs are 0 PRIMARY: image 4 x 5", "The message lists what there is."),
+    "no such name": Bad(lambda: image(hdu="SCI"), OSError, r"a\.fits has no hdu='SCI': its HDUs", "As above."),
+    "a table is asked for": Bad(lambda: hdus(table(), hdu=1), OSError, "hdu=1 is not an image, but 1 EVENTS: table", "As above."),
+    "hdu of a wrong type": Bad(lambda: image(hdu=1.5), TypeError, "hdu=1.5 is neither", "A number or a name."),
+    "a negative hdu": Bad(lambda: image(hdu=-1), ValueError, "hdu=-1: HDUs are numbered from 0", "Not counted from the end."),
+    "a mask of another shape": Bad(lambda: hdus(fits.ImageHDU(np.zeros((2, 2)), name="MASK"), primary=PIXELS), ValueError, r"mask has shape \(2, 2\), the image \(4, 5\)", "mask_hdu=None leaves it."),
+    "a mask that is no image": Bad(lambda: hdus(table("MASK"), primary=PIXELS), OSError, "mask_hdu='MASK' is not an image, but 1 MASK: table", "mask_hdu=None leaves it."),
+    # While pixels are read
+    "changed since it was opened": Bad(lambda: then(rewrite), OSError, "a.fits has changed since it was opened", "Another program wrote to it.", True),
+    "deleted since it was opened": Bad(lambda: then(os.unlink), FileNotFoundError, "a.fits is gone", "Another program deleted it.", True),
+    # Arguments
+    "a dict of files": Bad(lambda: xccd.open_stack({"r": "a.fits"}), TypeError, "but a dict: give a path", "Use list(d.values())."),
+    "a number": Bad(lambda: xccd.open_stack(5), TypeError, "files=5 is no file or image, but a int", "Not a kind of source."),
+    "a bare array": Bad(lambda: xccd.open_stack(PIXELS), TypeError, r"NumPy array: give a list of \(array, header\)", "It has no header."),
+    "a list of bare arrays": Bad(lambda: xccd.open_stack([PIXELS]), TypeError, r"NumPy array: give a list of \(array, header\)", "As above."),
+    "a stack": Bad(lambda: xccd.open_stack(xr.DataArray(PIXELS)), TypeError, "it is a stack already", "Nothing to open."),
+    "complex pixels": Bad(lambda: xccd.open_stack([(PIXELS * 1j, None)]), TypeError, "dtype complex128: pixels must be real", "Take abs() first."),
+    "an array without pixels": Bad(lambda: xccd.open_stack([(PIXELS[:0], None)]), ValueError, r"shape \(0, 5\): no pixels", "Nothing to stack."),
+    "a list for a header": Bad(lambda: xccd.open_stack([(PIXELS, [1])]), TypeError, "is a list: give a fits.Header, a dict or None", "Not a header."),
+    "a header value that is no card": Bad(lambda: xccd.open_stack([(PIXELS, {"A": [1]})]), TypeError, r"\{'A': \[1\]\} cannot be a card", "Texts and numbers can."),
+    "chunks that are no size": Bad(lambda: xccd.open_stack(TWICE, chunks="much"), ValueError, r"chunks='much' does not cut the shape \(1, 4, 5\)", "See dask's chunks."),
+    "chunks of no pixel": Bad(lambda: xccd.open_stack(TWICE, chunks=-3), ValueError, "chunks=-3 does not cut", "At least 1."),
+    "chunks of an unknown dimension": Bad(lambda: xccd.open_stack(TWICE, chunks={"z": 1}), ValueError, r"names \['z'\]: the dimensions are \('frame', 'y', 'x'\)", "Misspelt."),
+    "an integer dtype": Bad(lambda: xccd.open_stack(TWICE, dtype="int16"), ValueError, "dtype='int16' is not float32, float64 or 'native'", "Missing pixels are NaN."),
+    "an unknown dtype": Bad(lambda: xccd.open_stack(TWICE, dtype="float23"), ValueError, "dtype='float23' is not", "Misspelt."),
+    "keywords that no frame has": Bad(lambda: xccd.open_stack(TWICE, keywords=["SEEING"]), ValueError, r"keywords=\['SEEING'\]: no frame has them", "Misspelt."),
+    "keywords as one text": Bad(lambda: xccd.open_stack(TWICE, keywords="EXPTIME"), TypeError, "keywords='EXPTIME' is not a list", "A list of one."),
+    # Writing
+    "a folder in the file's place": Bad(lambda: to_fits("."), IsADirectoryError, "is a folder: name the file in it", "The name is missing."),
+    "no such folder": Bad(lambda: to_fits("out/a.fits"), FileNotFoundError, "there is no folder out", "It is not made for you."),
+    "a file that is there": Bad(lambda: (to_fits(), to_fits()), FileExistsError, r"'out\.fits' is there already: overwrite=True", "Nothing is replaced unasked."),
+    "a name ending in .gz": Bad(lambda: to_fits("out.fits.gz"), OSError, r"written unpacked, name it 'out\.fits'", "Products are plain files."),
+    "no permission to write": Bad(lambda: patched("os.access", lambda *_: False), PermissionError, "no permission to write in", "Another user's folder."),
+    "a full disk": Bad(lambda: patched("os.fsync", NO_ROOM), OSError, "cannot be written: No space left on device", "What was there stays."),
+    "complex numbers": Bad(lambda: to_fits(array=PIXELS * 1j), TypeError, "complex128 cannot be written", "FITS images are real."),
+    "no pixels": Bad(lambda: to_fits(array=np.float32(1)), ValueError, r"no pixels, its shape is \(\)", "A single number is no image."),
+    "a Dataset": Bad(lambda: xr.Dataset().ccd.to_fits("a.fits"), TypeError, "not a Dataset: pick a variable", "An image at a time."),
+    "a card for the structure": Bad(lambda: to_fits(header={"NAXIS1": 7}), ValueError, "'NAXIS1': ...}: this card describes the file", "It follows from the array."),
+    "a value that is no card": Bad(lambda: to_fits(header={"OBSERVER": [1]}), ValueError, r"'OBSERVER': \[1\]\} cannot be a card", "Texts and numbers can."),
+    "a list of cards": Bad(lambda: to_fits(header=["OBSERVER"]), TypeError, "is not a dict of keywords", "A dict or a fits.Header."),
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_one_clear_error(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = BAD[name]
+    if not bad.reads:
+        monkeypatch.setattr(FilePixels, "read", mock.Mock(side_effect=AssertionError("pixels were read")))
+    with pytest.raises(bad.error, match=bad.message) as raised:
+        bad.provoke()
+    assert type(raised.value) in (bad.error, OSError) or issubclass(type(raised.value), bad.error)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [n for n in BAD if "absurd" in n or "65536" in n or "beyond" in n])
+def test_nothing_is_allocated_for_an_absurd_header(folder: Path, name: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError, match=BAD[name].message):
+            BAD[name].provoke()
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+
+
+def bad_input_page(folder: Path) -> str:
+    """The text of docs/bad_input.md; ``folder`` is an empty one to work in."""
+    rows = []
+    for number, (name, bad) in enumerate(BAD.items()):
+        place = (folder / str(number)).resolve()
+        place.mkdir()
+        with chdir(place):
+            try:
+                bad.provoke()
+            except Exception as error:
+                message = str(error).replace(f"{place}/", "").replace(str(place), "night")
+                kind = type(error).__name__
+        rows.append(f"| {name} | {kind} | `{re.sub(r'[|`]', ' ', message)}` | {bad.meaning} |")
+    return "\n".join(["# What goes wrong, and what is said", "", *TEXT, "", *HEAD, *rows, ""])
+
+
+TEXT = [
+    "Each of these gives one error, and unless only the pixels can tell, before any pixel is read.",
+    "A test makes each of them; this page is made from its table by `docs/make_bad_input.py`.",
+]
+HEAD = ["| what | error | message | meaning |", "|---|---|---|---|"]
+
+
+def test_the_page_of_bad_input_is_up_to_date(tmp_path: Path) -> None:
+    page = Path(__file__).parents[1] / "docs" / "bad_input.md"
+    assert page.read_text("utf-8") == bad_input_page(tmp_path), "run docs/make_bad_input.py"
