@@ -1,4 +1,5 @@
 """Bad input: each gives one clear error that names what is wrong. docs/bad_input.md is made from this table."""
+# ruff: noqa: E501  (a table is read by its rows)
 
 import gzip
 import os
@@ -134,7 +135,7 @@ BAD: dict[str, Bad] = {
     "an empty file": Bad(lambda: opened(b""), OSError, "a.fits is empty", "No byte in it."),
     "packed, but not by its name": Bad(lambda: opened(gzip.compress(content())), OSError, r"packed: name it \.fits\.gz", "The name tells what to unpack."),
     "named .gz, but not packed": Bad(lambda: opened(content(), "a.fits.gz"), OSError, "a.fits.gz cannot be unpacked: Not a gzipped", "As above, the other way."),
-    "a truncated header": Bad(lambda: opened(content()[:1000]), OSError, "a.fits is truncated: the header of HDU 0 has no END", "The copy broke off."),
+    "a truncated header": Bad(lambda: opened(content()[:300]), OSError, "a.fits is truncated: the header of HDU 0 has no END", "The copy broke off."),
     "truncated data": Bad(lambda: opened(content()[:2900]), OSError, r"a\.fits is truncated: HDU 0 needs 40 bytes .* room for 20", "The copy broke off."),
     "an extension after truncated data": Bad(lambda: opened(content()[:2900], hdu=1), OSError, r"no hdu=1.*\(truncated", "The copy broke off."),
     "a truncated .gz": Bad(lambda: cut_gz(0.5, "T"), OSError, "a.fits.gz cannot be unpacked: Compressed file ended", "Seen at once if extensions may follow."),
@@ -215,7 +216,6 @@ def test_one_clear_error(folder: Path, name: str, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(FilePixels, "read", mock.Mock(side_effect=AssertionError("pixels were read")))
     with pytest.raises(bad.error, match=bad.message) as raised:
         bad.provoke()
-    assert type(raised.value) in (bad.error, OSError) or issubclass(type(raised.value), bad.error)
     assert "\n" not in str(raised.value)
 
 

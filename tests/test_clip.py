@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import oracles
 import xccd
-from strategies import FLOATS, INTEGERS, WHOLE, stacks, thresholds
+from strategies import FLOATS, INTEGERS, WHOLE, stacks
 from xccd.clip import reach
 
 NAN, INF = math.nan, math.inf
@@ -47,9 +47,8 @@ def assert_clipped(result, stack, out):
 
 
 @st.composite
-def rules(draw, limits=None):
+def rules(draw, limits):
     """The arguments of a sigma clip."""
-    limits = thresholds() if limits is None else limits
     return {
         "low": draw(limits),
         "high": draw(limits),
@@ -80,7 +79,7 @@ def mad_std(values, axis):
 
 
 @many
-@given(stacks(elements=WHOLE), rules())
+@given(stacks(elements=WHOLE), rules(st.none() | st.integers(0, 5) | st.just(2.5)))
 def test_whole_numbers_are_judged_exactly(array, rule):
     clipped = quietly(xccd.sigma_clip, stack_of(array), **rule)
     assert_clipped(clipped, array, oracles.over_pixels(oracles.sigma_clip, array, **rule))
@@ -151,8 +150,10 @@ def test_minmax(array, data):
 
 @pytest.mark.parametrize("limit", [0.1, np.float64(0.1), np.float32(0.1)])
 def test_a_limit_is_not_rounded(limit):
-    clipped = xccd.minmax(stack_of(np.array([0.1, 0.2], "f4")), max=limit)
-    assert clipped.isnull().values.tolist() == [float(limit) < float(np.float32(0.1)), True]
+    stack = stack_of(np.array([0.1, 0.2], "f4"))
+    assert xccd.minmax(stack, max=limit).isnull().values.tolist() == [float(limit) < float(np.float32(0.1)), True]
+    above = np.nextafter(float(limit), 1)
+    assert xccd.minmax(stack, min=above).isnull().values.tolist() == [above > float(np.float32(0.1)), False]
 
 
 def test_mask():
@@ -199,6 +200,13 @@ def test_a_function_must_give_an_image(argument, other):
 
 def all_at_once(values, axis):
     return values.mean()
+
+
+def test_functions_keep_what_the_names_keep():
+    stack = stack_of([0.0, 0, 0, -3, 4])
+    for nkeep, left in ((0, 3), (3, 3), (4, 4), (5, 5), (9, 5)):
+        clipped = stack.ccd.sigma_clip(center="median", deviation=mad_std, maxiters=None, nkeep=nkeep)
+        assert clipped.count() == left
 
 
 def test_functions_see_nan_and_pixels_without_deviation_stay():

@@ -93,8 +93,9 @@ def test_mode_of_any_sample(sample):
 @pytest.mark.parametrize("n", [1, 2, 5, 9, 10, 11, 99, 100, 3000])
 def test_mode_of_a_sky(n):
     rng = np.random.default_rng(n)
-    sample = np.concatenate([rng.normal(100, 3, n), rng.exponential(500, n // 3)])
-    assert LEVELS["mode"](sample) == irafs_mode(sample.tolist())
+    for _ in range(20 if n <= 100 else 2):
+        sample = np.concatenate([rng.normal(100, 3, n), rng.exponential(500, n // 3)])
+        assert LEVELS["mode"](sample) == irafs_mode(sample.tolist())
     assert LEVELS["mode"](np.full(n, 7.5)) == 7.5
     counts = np.repeat([100, 101, 200], [n, 2 * n, n])
     assert LEVELS["mode"](counts.astype("f8")) == irafs_mode(counts.tolist())

@@ -10,6 +10,7 @@ import xarray as xr
 
 import oracles
 import xccd
+from xccd import _stack
 
 NAN, INF = math.nan, math.inf
 N = 4
@@ -189,7 +190,9 @@ def test_a_frame_without_samples_needs_no_weight():
 # --- functions of a frame
 
 
-def test_a_function_sees_each_whole_frame_once(stack):
+@pytest.mark.parametrize("group_bytes", [1, 300, 1 << 30])
+def test_a_function_sees_each_whole_frame_once(stack, group_bytes, monkeypatch):
+    monkeypatch.setattr(_stack, "GROUP_BYTES", group_bytes)  # a frame has 120 bytes
     calls = []
 
     def weight(frame):

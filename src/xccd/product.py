@@ -48,18 +48,13 @@ def describe(
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
     new += [*shared.steps(texts), cards.history(step)]
     text = "\n".join(filter(None, [*lines, *new]))
-    image = image.assign_coords({COMBINED: _scalar(text)}).drop_vars(FILES, errors="ignore")
+    image = image.assign_coords({COMBINED: shared.scalar(text)}).drop_vars(FILES, errors="ignore")
     if len(names) > MAX_IMCMB:
-        image = image.assign_coords({FILES: _scalar("\n".join(names))})
+        image = image.assign_coords({FILES: shared.scalar("\n".join(names))})
     image.attrs = {k: v for k, v in _own_attrs(stack).items() if k != "units"} | made
     if image.attrs.pop("BUNIT", None):
         image.attrs["units"] = unit
     return image
-
-
-def _scalar(text: str) -> np.ndarray[Any, Any]:
-    """A text as an object: Zarr 3 has no specification for NumPy's fixed-width ones, and warns."""
-    return np.array(text, object)
 
 
 def _unit(unit: Any, method: str) -> str:

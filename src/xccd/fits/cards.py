@@ -10,7 +10,10 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
 
 COMMENTARY = frozenset({"COMMENT", "HISTORY", "CONTINUE", ""})  # a CONTINUE that continues nothing says nothing
 STRUCTURAL = re.compile(
@@ -112,7 +115,14 @@ def value_of(lines: tuple[str, ...]) -> str | int | float | None:
     return value.rstrip() if isinstance(value, str) else None
 
 
-def _image(lines: tuple[str, ...]) -> str:
+def parsed(lines: Iterable[str]) -> Header:
+    """An astropy Header of some lines; given unpadded ones with a separator, it would run CONTINUEs together."""
+    from astropy.io import fits
+
+    return fits.Header.fromstring(_image(lines))
+
+
+def _image(lines: Iterable[str]) -> str:
     return "".join(line.ljust(80) for line in lines)
 
 
@@ -140,10 +150,10 @@ def _is_sound(lines: tuple[str, ...]) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            header = fits.Header.fromstring("\n".join(lines), sep="\n")
-            parsed = [(card.keyword, card.value, card.comment) for card in header.cards]
+            header = parsed(lines)
+            read = [(card.keyword, card.value, card.comment) for card in header.cards]
             again = header.tostring(endcard=False, padding=False)
-            return parsed[0][0] != "CONTINUE" and bool(again == _image(lines))
+            return read[0][0] != "CONTINUE" and bool(again == _image(lines))
         except (fits.VerifyError, ValueError, IndexError, Warning):
             return False
 

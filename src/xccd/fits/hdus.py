@@ -162,9 +162,10 @@ class Walk:
             raise OSError(f"{self.path}, HDU {hdu.index}: an axis of size 0 (shape {hdu.shape}), no pixels")
         room = self.size * EXPANSION[self.packing] - (0 if self.packing else hdu.offset)
         if hdu.nbytes > room:
+            held = "its packed bytes cannot hold them" if self.packing else f"the file has room for {max(room, 0)}"
             raise OSError(
-                f"{self.path} is truncated: HDU {hdu.index} needs {hdu.nbytes} bytes of data for shape "
-                f"{hdu.shape}, the file has room for {max(room, 0)}"
+                f"{self.path} is truncated: HDU {hdu.index} needs {hdu.nbytes} bytes of data "
+                f"for shape {hdu.shape}, {held}"
             )
         v = hdu.values
         return FilePixels(

@@ -52,13 +52,11 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
     >>> head["OBJECT"], head["NAXIS1"], head["CRPIX1"]
     ('M 51', 4, 2.0)
     """
-    from astropy.io import fits
-
     frame = in_order(_one_frame(obj, i))
     text = _own_text(frame)
     kept = (c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword))
     lines = [structure(frame.dtype, frame.shape), *(line for c in kept for line in cards.mended(c.lines))]
-    made = fits.Header.fromstring("\n".join(lines), sep="\n")
+    made = cards.parsed(line for text in lines for line in text.split("\n"))
     units = frame.attrs.get("units")
     if units is not None and str(units) != str(made.get("BUNIT", "")):
         made["BUNIT"] = cards.ascii_only(str(units))

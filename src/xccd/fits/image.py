@@ -6,8 +6,8 @@ from typing import Any
 
 import xarray as xr
 
+from xccd.fits import shared
 from xccd.fits.open import open_stack
-from xccd.fits.shared import COMBINED
 
 
 def open_image(
@@ -59,4 +59,4 @@ def open_image(
         raise ValueError(f"file={file!r} stands for {stack.sizes['frame']} images: open_stack opens many")
     text = str(stack.coords["header"].item())
     along = [k for k, c in stack.coords.items() if "frame" in c.dims]
-    return stack.isel(frame=0).drop_vars(along).assign_coords({COMBINED: text})
+    return stack.isel(frame=0).drop_vars(along).assign_coords({shared.COMBINED: shared.scalar(text)})

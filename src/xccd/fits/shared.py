@@ -21,6 +21,11 @@ MAX_AXES = 99  # of a WCS; WCSAXES = 65536 kills the process within wcslib
 COMBINED = "combined_header"  # coordinate of an image that was combined: its header text
 
 
+def scalar(text: str) -> np.ndarray[Any, Any]:
+    """A text for a coordinate: as an object, for Zarr 3 has no word for NumPy's fixed-width ones, and warns."""
+    return np.array(text, object)
+
+
 def texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
     """The header text of each frame; none if the stack carries none."""
     for name in ("header", COMBINED):
@@ -66,14 +71,12 @@ def same_grid(headers: list[str]) -> bool:
 
 def _positions(text: str) -> np.ndarray[Any, Any] | None:
     """World coordinates of a pixel, of its neighbour, and of 25 points over the image; None without a WCS."""
-    from astropy.io import fits
-
     kept = (c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
     nx, ny = (_size(text, axis) for axis in (1, 2))
     x, y = np.meshgrid(np.linspace(0, nx - 1, 5), np.linspace(0, ny - 1, 5))
     points = np.concatenate([[[0, 0], [1, 1]], np.stack([x.ravel(), y.ravel()], 1)])
     try:
-        wcs = read_wcs(fits.Header.fromstring(cards.join(kept), sep="\n"), 2)
+        wcs = read_wcs(cards.parsed(line for c in kept for line in c.lines), 2)
         return np.asarray(wcs.all_pix2world(points, 0)) if wcs.has_celestial else None
     except Exception:  # whatever a damaged WCS raises: it is not the same as another
         return None
