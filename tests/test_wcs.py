@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, FITSFixedWarning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,8 +26,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "CD, one card": TAN | {"CD1_2": -1e-3, "CD2_1": 1e-3},
     "PC": TAN | {"CDELT1": -1e-3, "CDELT2": 1e-3, "PC1_1": 0.8, "PC1_2": -0.6, "PC2_1": 0.6, "PC2_2": 0.8},
     "PC, its diagonal left out": TAN | {"CDELT1": -1e-3, "CDELT2": 1e-3, "PC1_2": 0.3, "PC2_1": 0.2},
-    "TPV": TAN | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "CD1_1": -1e-2, "CD2_2": 1e-2, "PV1_1": 1.0, "PV1_4": 0.02,
-                  "PV2_1": 1.0, "PV2_6": -0.03},
+    "TPV": TAN | {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "CD1_1": -1e-2, "CD2_2": 1e-2, "PV1_1": 1.0,
+                  "PV1_4": 0.02, "PV2_1": 1.0, "PV2_6": -0.03},
     "SIP": TAN | {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "CD1_1": -1e-3, "CD2_2": 1e-3, "A_ORDER": 2,
                   "B_ORDER": 2, "A_2_0": 1e-3, "B_1_1": -2e-3},
     "from a crop": TAN | {"CDELT1": -1e-3, "CDELT2": 1e-3, "LTV1": -100.0, "LTV2": -7.0},
@@ -215,7 +216,9 @@ def test_spectra_and_cubes(tmp_path: Path) -> None:
     cube = TAN | {"CDELT1": -1e-3, "CDELT2": 1e-3, "CTYPE3": "FREQ", "CRPIX3": 1.0, "CRVAL3": 1e9, "CDELT3": 1e6}
     planes = xccd.open_stack([(np.zeros((6, 4, 5)), cube)])[0]
     for part in (planes[2:], planes[2]):  # of one plane too, pixel 1 of axis 3 is where it was
-        wcs = WCS(part.ccd.header(), naxis=3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FITSFixedWarning)  # "more axes (3) than the image": as it should be
+            wcs = WCS(part.ccd.header(), naxis=3)
         assert wcs.all_pix2world(0, 0, 0, 0)[2] == pytest.approx(1.002e9)
     written = planes[2:, 1:].ccd.to_fits(tmp_path / "cube.fits")
     assert fits.getheader(written)["CRPIX3"] == -1

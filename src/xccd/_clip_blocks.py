@@ -76,6 +76,11 @@ def _statistic(argument: str, given: Statistic, values: Any, ddof: int) -> Any:
             f"{argument}={getattr(given, '__name__', given)!r} gave shape {result.shape} for values of shape "
             f"{values.shape} along axis 0: it must give {values.shape[1:]}"
         )
+    if argument == "center" and np.isnan(result).any():  # pixels without samples were filled
+        raise ValueError(
+            f"center={getattr(given, '__name__', given)!r} gave NaN for {int(np.isnan(result).sum())} pixels that have "
+            "valid samples: values are NaN where missing, use a function that skips them, as np.nanmedian"
+        )
     return result
 
 

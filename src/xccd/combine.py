@@ -138,7 +138,7 @@ def combine(
         dim,
         method=str(method),
         weights=known if takes_weights else None,
-        alike=weights is None and scale is None,
+        alike=weights is None and scale is None and "scale" not in stack.coords,
         step=step,
     )
 
