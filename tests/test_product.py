@@ -49,9 +49,7 @@ def test_exptime_is_the_mean_or_for_a_sum_the_total(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["mean", "median"])
-@pytest.mark.parametrize(
-    "weights", ["EXPTIME", list(EXPTIMES), lambda frame: float(frame.EXPTIME)], ids=["name", "list", "f"]
-)
+@pytest.mark.parametrize("weights", ["EXPTIME", [*EXPTIMES], lambda frame: float(frame.EXPTIME)])
 def test_weights_count_in_exptime_and_in_the_mean_time(method: str, weights: Any) -> None:
     header = stack_of(headers(), chunks=None).ccd.combine(method, weights=weights).ccd.header()
     assert header["EXPTIME"] == pytest.approx((100 + 900 + 400) / 60)
@@ -247,34 +245,22 @@ def test_a_product_of_products_keeps_no_stale_card() -> None:
 
 def raw_night(folder: Path) -> None:
     random = np.random.default_rng(3)
+
+    def expose(name: str, level: float, noise: float, cards: dict[str, Any]) -> None:
+        write(folder / f"{name}.fits", random.normal(level, noise, (8, 9)).astype("u2"), cards)
+
     for i in range(3):
-        write(
-            folder / f"bias-{i}.fits",
-            random.normal(1000, 5, (8, 9)).round().astype("u2"),
-            {"EXPTIME": 0.0, "IMAGETYP": "bias"},
-        )
-        write(
-            folder / f"flat-{i}.fits",
-            random.normal(21000, 100, (8, 9)).astype("u2"),
-            {"EXPTIME": 5.0, "IMAGETYP": "flat"},
-        )
+        expose(f"bias-{i}", 1000, 5, {"EXPTIME": 0.0, "IMAGETYP": "bias"})
+        expose(f"flat-{i}", 21000, 100, {"EXPTIME": 5.0, "IMAGETYP": "flat"})
     for i, band in enumerate("rgrg"):
-        cards = CAMERA | {
-            "EXPTIME": 60.0,
-            "FILTER": band,
-            "SEQ": i,
-            "DATE-OBS": f"2024-03-01T0{i}:00:00",
-            "NOTE": f"n{i}",
-        }
-        write(folder / f"light-{i}.fits", random.normal(3000, 50, (8, 9)).astype("u2"), cards)
+        own = {"FILTER": band, "SEQ": i, "DATE-OBS": f"2024-03-01T0{i}:00:00", "NOTE": f"n{i}"}
+        expose(f"light-{i}", 3000, 50, CAMERA | {"EXPTIME": 60.0} | own)
 
 
 @pytest.mark.parametrize("chunks", ["auto", None, {"y": 3, "frame": 1}], ids=str)
 def test_the_long_chain(tmp_path: Path, chunks: Any) -> None:
     raw_night(tmp_path)
-    bias = (
-        xccd.open_stack(tmp_path / "bias-*.fits", chunks=chunks).ccd.sigma_clip(3, 3, maxiters=2, floor=1).ccd.combine()
-    )
+    bias = xccd.open_stack(tmp_path / "bias-*.fits", chunks=chunks).ccd.clip_extrema(1, 0).ccd.combine()
     flat = (xccd.open_stack(tmp_path / "flat-*.fits", chunks=chunks) - bias).ccd.combine("median")
     files = [str(tmp_path / f"light-{i}.fits") for i in range(4)]
     groups = [xccd.open_stack(some, chunks=chunks) for some in (files[:2], files[2:])]
@@ -291,8 +277,6 @@ def test_the_long_chain(tmp_path: Path, chunks: Any) -> None:
     assert "".join(header["HISTORY"]).count("xccd.") == 3
     assert [t.split("(")[0] for t in header["HISTORY"]] == ["xccd.clip_extrema", "xccd.minmax", "xccd.combine"]
     assert (header["NCOMBINE"], header["EXPTIME"], header["EXPTOTAL"]) == (4, 60, 240)
-    raw, expected = np.stack([fits.getdata(f) for f in files]).astype("f8"), []
-    for i, other in ((0, 2), (1, 3), (2, 0), (3, 1)):
-        expected.append(np.where(raw[i] <= raw[other], raw[i], np.nan))
-    calibrated = (np.array(expected) - bias.values) / flat.values
-    np.testing.assert_allclose(fits.getdata(path), np.nanmean(calibrated, axis=0), rtol=1e-5)
+    raw = np.stack([fits.getdata(f) for f in files]).astype("f8")
+    lower = np.stack([raw[::2].min(axis=0), raw[1::2].min(axis=0)])  # of each filter's pair
+    np.testing.assert_allclose(fits.getdata(path), ((lower - bias.values) / flat.values).mean(axis=0), rtol=1e-5)

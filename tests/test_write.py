@@ -1,0 +1,230 @@
+"""`to_fits`: what is read back, the old file or the new one at any moment, and the caller's array untouched."""
+
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from astropy.io import fits
+
+import xccd
+from xccd.fits import write as module
+
+# dtype of the array, and of the image in the file
+DTYPES = {
+    "float32": ">f4", "float64": ">f8", ">f4": ">f4", ">f8": ">f8", "float16": ">f4", "bool": "uint8", "uint8": "uint8",
+    "int8": ">i2", "int16": ">i2", ">i2": ">i2", "uint16": ">i4", "int32": ">i4", "uint32": ">i8", "int64": ">i8",
+}  # fmt: skip
+DIMS = {1: ("x",), 2: ("y", "x"), 3: ("frame", "y", "x"), 4: ("frame", "z", "y", "x")}
+ORDERS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
+    "dask": lambda a: da.from_array(a, chunks=2),
+}
+
+
+def image_of(array: Any) -> xr.DataArray:
+    return xr.DataArray(array, dims=DIMS[array.ndim])
+
+
+def numbers(dtype: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    kind = np.dtype(dtype)
+    values = np.arange(np.prod(shape)).reshape(shape) % 2 if kind.kind == "b" else np.random.default_rng(1).permutation(
+        np.prod(shape)).reshape(shape)  # fmt: skip
+    array = values.astype(kind)
+    if kind.kind in "iu":
+        array.flat[:2] = np.iinfo(kind).min, np.iinfo(kind).max
+    elif kind.kind == "f":
+        array.flat[:3] = np.nan, np.inf, -0.0
+    return array
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_written_is_what_is_read(tmp_path: Path, dtype: str, order: str) -> None:
+    array = numbers(dtype, (5, 7))
+    given = ORDERS[order](array)
+    before = np.asarray(given).tobytes()
+    path = image_of(given).ccd.to_fits(tmp_path / "a.fits")
+    found = fits.getdata(path)
+    assert found.dtype == DTYPES[dtype]
+    np.testing.assert_array_equal(found, array)
+    np.testing.assert_array_equal(xccd.open_stack(path, dtype="native").values[0], array)
+    np.testing.assert_array_equal(np.signbit(found.astype("f8")), np.signbit(array.astype("f8")))
+    assert np.asarray(given).tobytes() == before
+    assert path.stat().st_size % 2880 == 0
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shape", [(7,), (1, 1), (3, 5, 7), (2, 3, 5, 7)], ids=str)
+def test_spectra_stacks_and_cubes(tmp_path: Path, shape: tuple[int, ...], order: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "GROUP_BYTES", 100)  # so that some rows are computed at a time
+    array = numbers("float32", shape)
+    path = image_of(ORDERS[order](array)).ccd.to_fits(tmp_path / "a.fits")
+    np.testing.assert_array_equal(fits.getdata(path), array)
+    with fits.open(path) as hdus:
+        assert not hdus.verify("exception")
+
+
+def test_a_stack_is_a_cube_with_the_cards_that_all_share(tmp_path: Path) -> None:
+    frames = [(np.full((2, 3), i, "f4"), {"OBJECT": "M 51", "SEQ": i}) for i in range(3)]
+    path = xccd.open_stack(frames).ccd.to_fits(tmp_path / "a.fits")
+    assert fits.getdata(path).shape == (3, 2, 3)
+    assert fits.getval(path, "OBJECT") == "M 51"
+    assert "SEQ" not in fits.getheader(path)
+
+
+def test_path_and_what_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert image_of(np.eye(2)).ccd.to_fits("~/a.fits") == tmp_path / "a.fits"
+    assert image_of(np.eye(2)).ccd.to_fits(str(tmp_path / ("n" * 250))).exists()  # as long a name as can be
+
+
+def test_cards_are_added_replaced_and_removed(tmp_path: Path) -> None:
+    frame = xccd.open_stack(
+        [(np.eye(2), {"OBJECT": "M 51", "SEQ": 1, "HIERARCH ESO X": 1, "GONE": 2, "COMMENT": "a"})]
+    )[0]
+    more = {"observer": "Renée", "SEQ": (7, "the seventh"), "GONE": None, "NEVER": None, "ESO X": 2,
+            "A LONG NAME": True, "COMMENT": "b", "HISTORY": "by hand", "EMPTY": ""}  # fmt: skip
+    header = fits.getheader(frame.ccd.to_fits(tmp_path / "a.fits", header=more))
+    assert [header[k] for k in ("OBSERVER", "SEQ", "ESO X", "A LONG NAME", "EMPTY")] == ["Ren\\xe9e", 7, 2, True, ""]
+    assert header.comments["SEQ"] == "the seventh"
+    assert header["OBJECT"] == "M 51"
+    assert not {"GONE", "NEVER"} & set(header)
+    assert list(header["COMMENT"]) == ["a", "b"]
+    assert list(header["HISTORY"]) == ["by hand"]
+    assert fits.getheader(frame.ccd.to_fits(tmp_path / "b.fits", header=fits.Header({"SEQ": 8})))["SEQ"] == 8
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_permissions_follow_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        for _ in range(2):
+            path = image_of(np.eye(2)).ccd.to_fits(tmp_path / "a.fits", overwrite=True)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+    finally:
+        os.umask(before)
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.fits", tmp_path / "link.fits"
+    image_of(np.zeros((2, 2))).ccd.to_fits(real)
+    link.symlink_to(real)
+    image_of(np.ones((2, 2))).ccd.to_fits(link, overwrite=True)
+    assert link.is_symlink()
+    assert fits.getdata(real).min() == 1
+
+
+# The old file or the new one
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_nothing_is_replaced_unasked_even_if_it_comes_meanwhile(tmp_path: Path, links: bool, monkeypatch: Any) -> None:
+    target = tmp_path / "a.fits"
+
+    def meanwhile(block: Any) -> Any:
+        target.write_bytes(b"another program's")
+        return block
+
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(PermissionError("not here")))
+    image = image_of(da.from_array(np.eye(2)).map_blocks(meanwhile, dtype="f8", meta=np.empty((0, 0))))
+    with pytest.raises(FileExistsError, match=r"a\.fits' is there already: overwrite=True"):
+        image.ccd.to_fits(target)
+    assert os.listdir(tmp_path) == ["a.fits"]
+    assert target.read_bytes() == b"another program's"
+    assert image.ccd.to_fits(target, overwrite=True) == target
+    assert fits.getdata(target).sum() == 2
+
+
+def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "not here")))
+    assert fits.getdata(image_of(np.eye(2)).ccd.to_fits(tmp_path / "a.fits")).sum() == 2
+    assert os.listdir(tmp_path) == ["a.fits"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("there", [False, True])
+def test_an_error_while_computing_leaves_what_was(tmp_path: Path, error: type[BaseException], there: bool) -> None:
+    target = tmp_path / "a.fits"
+    if there:
+        target.write_bytes(b"old")
+
+    def fail(block: Any) -> Any:
+        raise error("in the middle")
+
+    image = image_of(da.zeros((4, 4)).map_blocks(fail, dtype="f8", meta=np.empty((0, 0))))
+    with pytest.raises(error, match="^in the middle$"):
+        image.ccd.to_fits(target, overwrite=True)
+    assert os.listdir(tmp_path) == (["a.fits"] if there else [])
+    assert not there or target.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_names_the_file_and_leaves_what_was(tmp_path: Path, code: int, monkeypatch: Any) -> None:
+    target = tmp_path / "a.fits"
+    target.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(code, os.strerror(code))))
+    with pytest.raises(OSError, match=rf"a\.fits' cannot be written: {os.strerror(code)}") as raised:
+        image_of(np.eye(2)).ccd.to_fits(target, overwrite=True)
+    assert raised.value.errno == code
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.fits"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_disk_that_is_full_while_rows_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "open", lambda *_: open("/dev/full", "wb"), raising=False)
+    with pytest.raises(OSError, match=r"a\.fits' cannot be written: No space left"):
+        image_of(np.zeros((500, 500))).ccd.to_fits(tmp_path / "a.fits")
+
+
+KILLED = """
+import sys
+import numpy as np
+import xarray as xr
+import xccd
+images = [xr.DataArray(np.full((300, 300), level, "f4"), dims=("y", "x")) for level in (1, 2)]
+print("ready", flush=True)
+for i in range(10**9):
+    images[i % 2].ccd.to_fits(sys.argv[1], overwrite=True)
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    """50 kills of processes that write over one file: it is the one or the other, complete."""
+    target = image_of(np.ones((300, 300), "f4")).ccd.to_fits(tmp_path / "a.fits")
+    size, random, found = target.stat().st_size, np.random.default_rng(7), set()
+    for _ in range(10):
+        writers = [start_writer(target) for _ in range(5)]  # five at once: as hard, and the start is slow
+        for writer in writers:
+            assert writer.stdout.readline() == b"ready\n"
+        for writer in writers:
+            time.sleep(random.uniform(0, 0.03))
+            writer.send_signal(signal.SIGKILL)
+            writer.communicate()
+            found.add(level_of(target, size))
+    assert found <= {1.0, 2.0}
+
+
+def start_writer(target: Path) -> Any:
+    return subprocess.Popen([sys.executable, "-c", KILLED, str(target)], stdout=subprocess.PIPE)
+
+
+def level_of(target: Path, size: int) -> float:
+    assert target.stat().st_size == size
+    data = fits.getdata(target, memmap=False)
+    assert data.min() == data.max()
+    return float(data[0, 0])
