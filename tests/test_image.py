@@ -35,7 +35,7 @@ def test_the_header_is_that_of_the_file(raw: xr.DataArray, tmp_path: Path) -> No
     again = master[1:, 2:].ccd.to_fits(tmp_path / "crop.fits")
     crop = xccd.open_image(again)
     assert (crop.ccd.header()["CRPIX1"], int(crop.x[0]), int(crop.y[0])) == (0.0, 2, 1)
-    xr.testing.assert_equal(crop.drop_vars("combined_header"), master[1:, 2:].drop_vars("combined_header").compute())
+    xr.testing.assert_equal(crop.drop_vars("image_header"), master[1:, 2:].drop_vars("image_header").compute())
 
 
 def test_many_images_are_a_stack(raw: xr.DataArray, tmp_path: Path) -> None:

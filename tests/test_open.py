@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from astropy.io import fits
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import xccd
@@ -222,6 +222,7 @@ def indexers(size: int) -> st.SearchStrategy[int | slice | list[int]]:
 
 @settings(max_examples=60, deadline=None)
 @given(key=st.tuples(indexers(5), indexers(7), indexers(6)))
+@example(key=(slice(None), [0, 2, 1], [1, 0, 2]))
 def test_slices_are_those_of_the_whole(files: list[Path], whole: np.ndarray, key: tuple) -> None:
     expected = xr.DataArray(whole, dims=("frame", "y", "x"))[key].values
     for chunks in ("auto", {"y": 3}):

@@ -105,7 +105,7 @@ def test_what_all_frames_share_stays_and_the_rest_goes() -> None:
     header = image.ccd.header()
     assert header["SITE"] == "here"
     assert "SEQ" not in header
-    assert set(image.coords) == {"y", "x", "combined_header"}
+    assert set(image.coords) == {"y", "x", "image_header"}
     assert image.attrs["NCOMBINE"] == 3
 
 

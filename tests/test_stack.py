@@ -305,8 +305,8 @@ def test_combining_a_dataset(chunks):
     assert set(image.data_vars) == {"a", "b", "flat", "note"}
     assert "frame" not in image.dims
     for name in ("a", "b"):
-        xr.testing.assert_equal(image[name].drop_vars("combined_header").compute(),
-                                ds[name].ccd.combine().drop_vars("combined_header").compute())  # fmt: skip
+        xr.testing.assert_equal(image[name].drop_vars("image_header").compute(),
+                                ds[name].ccd.combine().drop_vars("image_header").compute())  # fmt: skip
         assert image[name].ccd.header()["BUNIT"] == ds[name].attrs["units"]
     assert "ancillary_variables" not in image["a"].attrs  # as they are gone
     assert image.attrs == {"night": 1}

@@ -92,7 +92,7 @@ def combine(
     -------
     DataArray or Dataset
         The image without ``dim``, in the stack's unit. NaN where no valid sample, or no weight, is left ("count": 0).
-        Attributes and the coordinate ``combined_header`` describe the product (NCOMBINE, EXPTIME, ..., HISTORY).
+        Attributes and the coordinate ``image_header`` describe the product (NCOMBINE, EXPTIME, ..., HISTORY).
 
     Raises
     ------

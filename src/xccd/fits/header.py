@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from astropy.io.fits import Header
     from astropy.wcs import WCS
 
-FILES = "combined_files"  # as COMBINED: the whole list of inputs, for more than IMCMBnnn can number
+FILES = "image_files"  # as COMBINED: the whole list of inputs, for more than IMCMBnnn can number
 BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
 
 
@@ -129,7 +129,7 @@ def _one_frame(obj: xr.DataArray, i: int | None) -> xr.DataArray:
 def _name(frame: xr.DataArray) -> str:
     if "frame" in frame.dims:
         return "this stack (the WCS that all frames share; say which frame)"
-    return str(frame.coords["file"].item()) if "file" in frame.coords else "this image"
+    return str(frame.coords["file"].values.item()) if "file" in frame.coords else "this image"
 
 
 def _own_text(frame: xr.DataArray) -> str:
@@ -139,15 +139,16 @@ def _own_text(frame: xr.DataArray) -> str:
         return "\n".join([*shared.lines(texts), *shared.steps(texts)])
     for name in ("header", COMBINED):
         if name in frame.coords and frame.coords[name].ndim == 0:
-            return str(frame.coords[name].item())
-    ours = {name: _plain(c) for name, c in frame.coords.items() if c.ndim == 0 and str(name).isupper()}
+            return str(frame.coords[name].values.item())
+    names = sorted(str(n) for n, c in frame.coords.items() if c.ndim == 0 and str(n).isupper())  # Zarr keeps no order
+    ours = {name: _plain(frame.coords[name]) for name in names}
     return from_attrs(frame.attrs | {k: v for k, v in ours.items() if v not in ("", None) and v == v})
 
 
 def _plain(coord: xr.DataArray) -> Any:
     """A keyword's value from its coordinate."""
     if coord.dtype.kind != "M":
-        return coord.item()
+        return coord.values.item()
     return "" if np.isnat(coord.values) else str(np.datetime_as_string(coord.values, "us"))
 
 

@@ -57,6 +57,6 @@ def open_image(
     stack = open_stack(file, hdu=hdu, mask_hdu=mask_hdu, chunks=chunks, dtype=dtype)
     if stack.sizes["frame"] != 1:
         raise ValueError(f"file={file!r} stands for {stack.sizes['frame']} images: open_stack opens many")
-    text = str(stack.coords["header"].item())
+    text = str(stack.coords["header"].values.item())
     along = [k for k, c in stack.coords.items() if "frame" in c.dims]
     return stack.isel(frame=0).drop_vars(along).assign_coords({shared.COMBINED: shared.scalar(text)})

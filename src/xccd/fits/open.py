@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,15 +94,7 @@ def open_stack(
     names = _dims(reader.ndim - 1)
     dims = ("frame", *names)
 
-    def as_dims(asked: Any) -> Any:
-        if not isinstance(asked, dict):
-            return asked
-        unknown = set(asked) - set(dims)
-        if unknown:
-            raise ValueError(f"chunks={asked!r} names {sorted(map(str, unknown))}: the dimensions are {dims}")
-        return tuple(asked.get(d, -1) for d in dims)
-
-    data = reader.load() if chunks is None else lazy(reader, chunks, as_dims)
+    data = reader.load() if chunks is None else lazy(reader, chunks, partial(_by_position, dims=dims))
     coords = {"file": np.array([f.file for f in found], object), **coords}
     if keep_headers:
         coords["header"] = np.array(headers, object)
@@ -114,6 +107,16 @@ def open_stack(
     )
     _say(stack, found, sorted(coords.keys() - {"file", "header"}))
     return stack
+
+
+def _by_position(chunks: Any, dims: tuple[str, ...]) -> Any:
+    """Chunks in the order of the dimensions, where they are given by name."""
+    if not isinstance(chunks, dict):
+        return chunks
+    unknown = set(chunks) - set(dims)
+    if unknown:
+        raise ValueError(f"chunks={chunks!r} names {sorted(map(str, unknown))}: the dimensions are {dims}")
+    return tuple(chunks.get(d, -1) for d in dims)
 
 
 def _check_shapes(found: list[Frame]) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_SIP_ORDER = 9  # the convention's own limit; astropy allocates its square unasked
 MAX_AXES = 99  # of a WCS; WCSAXES = 65536 kills the process within wcslib
-COMBINED = "combined_header"  # coordinate of an image that was combined: its header text
+COMBINED = "image_header"  # coordinate of an image that was combined: its header text
 
 
 def scalar(text: str) -> np.ndarray[Any, Any]:

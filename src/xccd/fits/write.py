@@ -212,7 +212,7 @@ def _frames_table(image: xr.DataArray) -> bytes:
 
     from astropy.io import fits
 
-    names = [cards.ascii_only(name) for name in str(image.coords[FILES].item()).split("\n")]
+    names = [cards.ascii_only(name) for name in str(image.coords[FILES].values.item()).split("\n")]
     column = fits.Column("FILE", f"{max(map(len, names))}A", array=np.array(names))
     buffer = BytesIO()
     table = fits.BinTableHDU.from_columns([column], name="FRAMES")
