@@ -13,18 +13,21 @@ Statistic = str | Callable[..., Any]
 
 
 def sigma_clip(x: Any, start: int, stop: int, out: Any, *, rule: Any, maxiters: int) -> None:
+    """One band through the kernel."""
     from xccd import kernels
 
     kernels.sigma_clip(x, rule, maxiters, start, stop, out)
 
 
 def clip_extrema(x: Any, start: int, stop: int, out: Any, *, nlow: int, nhigh: int) -> None:
+    """One band through the kernel."""
     from xccd import kernels
 
     kernels.clip_extrema(x, nlow, nhigh, start, stop, out)
 
 
 def minmax(x: Any, *, low: float | None, high: float | None) -> Any:
+    """Samples from ``low`` to ``high``, the rest NaN."""
     inside = np.isfinite(x)
     if low is not None:
         inside &= x >= np.float64(low)  # not rounded to the samples' dtype, as a Python number would be

@@ -173,5 +173,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def fail(code: int, message: object) -> None:
+    """End with ``code`` and one line on stderr."""
     click.echo(f"xccd: {message}", err=True)
     sys.exit(code)

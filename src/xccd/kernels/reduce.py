@@ -22,6 +22,7 @@ from xccd.kernels.column import (
 
 @compiled
 def mean(x, scale, weights, q, ddof, start, stop, out):
+    """Mean."""
     column = np.empty(x.shape[0])
     for j in range(start, stop):
         n = load(x, scale, j, column)
@@ -31,6 +32,7 @@ def mean(x, scale, weights, q, ddof, start, stop, out):
 
 @compiled
 def sum_(x, scale, weights, q, ddof, start, stop, out):
+    """Sum."""
     column = np.empty(x.shape[0])
     for j in range(start, stop):
         n = load(x, scale, j, column)
@@ -40,6 +42,7 @@ def sum_(x, scale, weights, q, ddof, start, stop, out):
 
 @compiled
 def weighted_mean(x, scale, weights, q, ddof, start, stop, out):
+    """sum(w x) / sum(w)."""
     column, weight = np.empty(x.shape[0]), np.empty(x.shape[0])
     bad = 0
     for j in range(start, stop):
@@ -53,6 +56,7 @@ def weighted_mean(x, scale, weights, q, ddof, start, stop, out):
 
 @compiled
 def weighted_sum(x, scale, weights, q, ddof, start, stop, out):
+    """sum(w x)."""
     column, weight = np.empty(x.shape[0]), np.empty(x.shape[0])
     bad = 0
     for j in range(start, stop):
@@ -66,6 +70,7 @@ def weighted_sum(x, scale, weights, q, ddof, start, stop, out):
 
 @compiled
 def min_(x, scale, weights, q, ddof, start, stop, out):
+    """Least sample."""
     column = np.empty(x.shape[0])
     for j in range(start, stop):
         n = load(x, scale, j, column)
@@ -75,6 +80,7 @@ def min_(x, scale, weights, q, ddof, start, stop, out):
 
 @compiled
 def max_(x, scale, weights, q, ddof, start, stop, out):
+    """Greatest sample."""
     column = np.empty(x.shape[0])
     for j in range(start, stop):
         n = load(x, scale, j, column)
@@ -84,6 +90,7 @@ def max_(x, scale, weights, q, ddof, start, stop, out):
 
 @compiled
 def count(x, scale, weights, q, ddof, start, stop, out):
+    """Number of samples."""
     for j in range(start, stop):
         n = 0
         for k in range(x.shape[0]):
@@ -115,6 +122,7 @@ def _variance(column, n, ddof):
 
 @compiled
 def var(x, scale, weights, q, ddof, start, stop, out):
+    """Variance about the mean, divided by n - ddof."""
     column = np.empty(x.shape[0])
     for j in range(start, stop):
         variance, unit = _variance(column, load(x, scale, j, column), ddof)
@@ -124,6 +132,7 @@ def var(x, scale, weights, q, ddof, start, stop, out):
 
 @compiled
 def std(x, scale, weights, q, ddof, start, stop, out):
+    """Standard deviation about the mean, by n - ddof."""
     column = np.empty(x.shape[0])
     for j in range(start, stop):
         variance, unit = _variance(column, load(x, scale, j, column), ddof)
@@ -133,6 +142,7 @@ def std(x, scale, weights, q, ddof, start, stop, out):
 
 @compiled
 def mad_std(x, scale, weights, q, ddof, start, stop, out):
+    """Median absolute deviation from the median, as the sigma of normal noise."""
     column = np.empty(x.shape[0])
     for j in range(start, stop):
         n = load(x, scale, j, column)
@@ -143,6 +153,7 @@ def mad_std(x, scale, weights, q, ddof, start, stop, out):
 
 @compiled
 def median_(x, scale, weights, q, ddof, start, stop, out):
+    """The middle, or the mean of the two middle ones."""
     column = np.empty(x.shape[0])
     for j in range(start, stop):
         n = load(x, scale, j, column)
@@ -188,6 +199,7 @@ def _weighted_quantile(column, weight, n, q):
 
 @compiled
 def weighted_quantile(x, scale, weights, q, ddof, start, stop, out):
+    """As `_weighted_quantile`, for each pixel."""
     column, weight = np.empty(x.shape[0]), np.empty(x.shape[0])
     bad = 0
     for j in range(start, stop):
