@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,7 @@ HEAD = (
 
 def reduce_night(raw: Path, products: Path) -> Iterator[Row]:
     """Build the masters and the image from the frames in ``raw``; a row for each as soon as it is written."""
-    bias_frames = open_stack(raw / "bias-*.fits")
-    bias, row = _stacked("bias", bias_frames, products / "master-bias.fits")
+    bias, row = _stacked("bias", open_stack(raw / "bias-*.fits"), products / "master-bias.fits")
     yield row
     dark, row = _stacked("dark 120 s", open_stack(raw / "dark-120s-*.fits"), products / "master-dark-120s.fits")
     yield row
@@ -127,9 +126,8 @@ def new_folder(wanted: Path) -> Path:
     return folder
 
 
-def run(wanted: Path, seed: int, say: object = print) -> Path:
+def run(wanted: Path, seed: int, say: Callable[[str], object] = print) -> Path:
     """The demo from raw frames to picture; gives the folder that holds everything."""
-    assert callable(say)
     folder = new_folder(wanted)
     raw, products = folder / "raw", folder / "products"
     products.mkdir()
