@@ -1,4 +1,4 @@
-"""What a clip does to one block, frames on axis 0: the kernels, and a user's own statistics in NumPy."""
+"""`sigma_clip` of one block, frames on axis 0, with a user's own centre or deviation, in NumPy."""
 
 from __future__ import annotations
 
@@ -7,33 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from xccd import _stack
+from xccd.kernels.limits import float_dtype
 
 Statistic = str | Callable[..., Any]
-
-
-def sigma_clip(x: Any, start: int, stop: int, out: Any, *, rule: Any, maxiters: int) -> None:
-    """One band through the kernel."""
-    from xccd import kernels
-
-    kernels.sigma_clip(x, rule, maxiters, start, stop, out)
-
-
-def clip_extrema(x: Any, start: int, stop: int, out: Any, *, nlow: int, nhigh: int) -> None:
-    """One band through the kernel."""
-    from xccd import kernels
-
-    kernels.clip_extrema(x, nlow, nhigh, start, stop, out)
-
-
-def minmax(x: Any, *, low: float | None, high: float | None) -> Any:
-    """Samples from ``low`` to ``high``, the rest NaN."""
-    inside = np.isfinite(x)
-    if low is not None:
-        inside &= x >= np.float64(low)  # not rounded to the samples' dtype, as a Python number would be
-    if high is not None:
-        inside &= x <= np.float64(high)
-    return np.where(inside, x, np.nan).astype(_stack.float_dtype(x.dtype), copy=False)
 
 
 def by_functions(
@@ -41,7 +17,7 @@ def by_functions(
     ddof: int, floor: float, nkeep: int,
 ) -> Any:  # fmt: skip
     """`sigma_clip` with a user's centre or deviation, all pixels of the block at a time."""
-    dtype = _stack.float_dtype(x.dtype)
+    dtype = float_dtype(x.dtype)
     values = np.where(np.isfinite(x), x, np.nan).astype(np.float64)
     live = np.ones(x.shape[1:], bool)
     passes = 0

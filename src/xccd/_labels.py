@@ -15,6 +15,7 @@ import xarray as xr
 
 from xccd import _stack
 from xccd.fits import cards
+from xccd.kernels.limits import float_dtype
 
 P = ParamSpec("P")
 Obj = TypeVar("Obj", xr.DataArray, xr.Dataset)
@@ -132,7 +133,7 @@ def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
             f"this DataArray has no dimension {dim!r}, it has {sizes}: say which one holds the frames, "
             f"{hint}, or rename it to 'frame' (a single image has nothing to clip or combine)"
         )
-    _stack.float_dtype(stack.dtype)
+    float_dtype(stack.dtype)
     n = stack.sizes[dim]
     if n == 0:
         raise ValueError(f"the stack is empty: its dimension {dim!r} has size 0")

@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
-from types import TracebackType
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
 
-_OPTIONS: dict[str, int | None] = {"threads": None}
+ENGINES = ("numba", "numpy")
+_OPTIONS: dict[str, Any] = {"threads": None, "engine": None}
+log = logging.getLogger("xccd")
 
 
 class set_options:  # noqa: N801  (spelled as xarray.set_options is)
-    """Change settings for the process, or within a ``with`` block.
+    """Change settings for the process, or within a ``with`` block. What is not named stays as it is.
 
     Parameters
     ----------
-    threads : int, optional
-        How many threads the verbs use on NumPy arrays. Default: the cores that this process may use. On dask
-        arrays dask's scheduler decides, and each task is single-threaded.
+    threads : int or None
+        How many threads the verbs use on NumPy arrays. ``None``, as at first: the cores that this process may use. On
+        dask arrays dask's scheduler decides, and each task is single-threaded.
+    engine : {"numba", "numpy"} or None
+        What computes: compiled loops, or NumPy alone. ``None``, as at first: numba where it can be imported. The
+        pixels are the same.
 
     Raises
     ------
     TypeError, ValueError
-        If ``threads`` is not a whole number of at least 1.
+        If ``threads`` is not a whole number of at least 1, or ``engine`` is unknown.
+    ImportError
+        If ``engine`` is "numba", which cannot be imported.
 
     Examples
     --------
     >>> import xccd
-    >>> with xccd.set_options(threads=1):
+    >>> with xccd.set_options(threads=1, engine="numpy"):
     ...     pass
     """
 
-    def __init__(self, *, threads: int | None = None) -> None:
-        if threads is not None:
-            if isinstance(threads, bool) or not isinstance(threads, int):
-                raise TypeError(f"threads={threads!r} is not a whole number: give 1, 2, ...")
-            if threads < 1:
-                raise ValueError(f"threads={threads} is below 1: give 1, 2, ... or None for all")
+    def __init__(self, **options: Any) -> None:
+        unknown = set(options) - set(_OPTIONS)
+        if unknown:
+            raise TypeError(
+                f"set_options({', '.join(sorted(unknown))}=...) is unknown: there are {', '.join(_OPTIONS)}"
+            )
+        for name, value in options.items():
+            if value is not None:
+                _CHECKS[name](value)
         self._before = dict(_OPTIONS)
-        _OPTIONS["threads"] = threads
+        _OPTIONS.update(options)
 
     def __enter__(self) -> set_options:
         return self
@@ -50,10 +64,73 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
         _OPTIONS.update(self._before)
 
 
+def _check_threads(threads: Any) -> None:
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"threads={threads!r} is not a whole number: give 1, 2, ...")
+    if threads < 1:
+        raise ValueError(f"threads={threads} is below 1: give 1, 2, ... or None for all")
+
+
+def _check_engine(engine: Any) -> None:
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r} is unknown: use one of {', '.join(ENGINES)}; None: the best there is")
+    if engine == "numba":
+        _numba()
+
+
+_CHECKS = {"threads": _check_threads, "engine": _check_engine}
+
+
 def threads() -> int:
-    """How many threads to use: what was set, else the cores of this process's affinity mask."""
+    """How many threads to use: what was set, else the cores that this process may use."""
     chosen = _OPTIONS["threads"]
-    if chosen is not None:
-        return chosen
+    return chosen if chosen is not None else cores()
+
+
+def cores(root: str = "/sys/fs/cgroup") -> int:
+    """The cores of this process's affinity mask, or fewer where its control group may use less time than theirs."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS or Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, _quota(Path(root)))))
+
+
+def _quota(root: Path) -> float:
+    """How many cores' time the control group may use, by version 2 or 1 of them; else infinity."""
+    try:
+        if (root / "cpu.max").exists():
+            quota, period = (root / "cpu.max").read_text().split()
+        else:
+            quota, period = ((root / "cpu" / f"cpu.cfs_{k}_us").read_text().strip() for k in ("quota", "period"))
+        return int(quota) / int(period) if quota not in ("max", "-1") else math.inf
+    except (OSError, ValueError):
+        return math.inf
+
+
+def engine() -> ModuleType:
+    """The engine of kernels: what was set, else numba where it can be imported."""
+    chosen = _OPTIONS["engine"]
+    if chosen != "numpy":
+        try:
+            return _numba()
+        except ImportError as error:
+            if chosen == "numba":
+                raise
+            _say_once(error)
+    from xccd.kernels import plain
+
+    return plain
+
+
+def _numba() -> ModuleType:
+    from xccd.kernels import tiles
+
+    return tiles
+
+
+_said: list[str] = []
+
+
+def _say_once(error: ImportError) -> None:
+    if not _said:
+        _said.append(str(error))
+        log.warning("numba cannot be imported (%s): NumPy computes instead, several times slower", error)

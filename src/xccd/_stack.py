@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,18 +30,6 @@ def is_lazy(x: Any) -> bool:
 def made_from(label: Array, samples: Array) -> bool:
     """Whether computing ``label`` would compute ``samples``; a label that is lazy by itself is cheap to read."""
     return is_lazy(label) and is_lazy(samples) and not label.dask.layers.keys().isdisjoint(samples.dask.layers)
-
-
-def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The float that holds ``dtype`` exactly: float32 up to 16 bits of integer, else float64."""
-    dtype = np.dtype(dtype)
-    if dtype.kind not in "fiub":
-        raise TypeError(
-            f"a stack of dtype {dtype} cannot be clipped or combined: samples must be real numbers "
-            "(for complex ones take .real or abs() first)"
-        )
-    small = dtype.itemsize <= (4 if dtype.kind == "f" else 2)
-    return np.dtype(np.float32 if small else np.float64)
 
 
 def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
@@ -82,49 +72,69 @@ def _in_chunks_of(x: Array, extra: Array) -> Array:
     return extra.rechunk(chunks) if is_lazy(extra) else da.from_array(extra, chunks=chunks)
 
 
-def compiled(kernel: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
-    """Run ``kernel(x, *extras, start, stop, out)`` on every pixel of ``x``, as `blocks` does.
+def chained(
+    chain: Kernel, x: Array, scale: Array | None = None, weights: Array | None = None, *, reduce: bool, dtype: Any
+) -> Array:
+    """Run a chain on every pixel of ``x``, as `blocks` does.
 
-    On NumPy input bands of pixels go to a pool of threads; within a dask task there is one thread.
+    On NumPy input bands of pixels go to the pool of threads; within a dask task there is one thread.
     """
-    lazy = any(map(is_lazy, (x, *extras)))
-    threads = 1 if lazy else _options.threads()
-    run = partial(_run, kernel=kernel, reduce=reduce, dtype=dtype, threads=threads)
+    extras = [np.ones((1,) * x.ndim) if e is None else e for e in (scale, weights)]
+    threads = 1 if any(map(is_lazy, (x, *extras))) else _options.threads()
+    run = partial(_run, chain=chain, reduce=reduce, dtype=dtype, threads=threads)
     return blocks(run, x, *extras, reduce=reduce, dtype=dtype)
 
 
 def _run(
     x: np.ndarray[Any, Any],
-    *extras: np.ndarray[Any, Any],
-    kernel: Kernel,
+    scale: np.ndarray[Any, Any],
+    weights: np.ndarray[Any, Any],
+    *,
+    chain: Kernel,
     reduce: bool,
     dtype: np.dtype[Any],
     threads: int,
 ) -> np.ndarray[Any, Any]:
     shape = x.shape
-    flat = np.ascontiguousarray(x, dtype=float_dtype(x.dtype)).reshape(shape[0], -1)
-    flat_extras = [_flat(e, shape[1:]) for e in extras]
+    flat = x.reshape(shape[0], -1)
+    flat_scale, flat_weights = _flat(scale, shape[1:]), _flat(weights, shape[1:])
     pixels = flat.shape[1]
     out = np.empty((pixels,) if reduce else flat.shape, dtype)
     count = min(pixels, threads * BANDS_PER_THREAD) if threads > 1 else 1
     edges = np.linspace(0, pixels, count + 1).astype(int).tolist()
 
     def band(i: int) -> None:
-        kernel(flat, *flat_extras, edges[i], edges[i + 1], out)
+        chain(flat, edges[i], edges[i + 1], flat_scale, flat_weights, out)
 
     if count > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(band, range(count)))
+        list(_pool(threads).map(band, range(count)))
     elif pixels:
         band(0)
     return out.reshape(shape[1:] if reduce else shape)
 
 
 def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """``extra`` as float64 of (1 or frames, 1 or pixels)."""
+    """``extra`` as (1 or frames, 1 or pixels)."""
     if extra.size != extra.shape[0]:
         extra = np.broadcast_to(extra, (extra.shape[0], *shape))
-    return np.ascontiguousarray(extra, dtype=np.float64).reshape(extra.shape[0], -1)
+    return extra.reshape(extra.shape[0], -1)
+
+
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+_pools_lock = threading.Lock()
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """The process's one pool, made anew where another number of threads is asked for, or after a fork."""
+    key = (os.getpid(), threads)
+    with _pools_lock:
+        if key not in _pools:
+            for (owner, _), pool in _pools.items():
+                if owner == os.getpid():
+                    pool.shutdown(wait=False)
+            _pools.clear()
+            _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="xccd")
+        return _pools[key]
 
 
 def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:

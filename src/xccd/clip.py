@@ -11,8 +11,10 @@ import numpy as np
 import xarray as xr
 
 from xccd import _clip_blocks, _stack
+from xccd._chain import Chain, Extrema, Range, Sigma
 from xccd._clip_blocks import Statistic
 from xccd._labels import Obj, add_history, check_stack, frames_first, like, per_variable, step_text, warn
+from xccd.kernels.limits import float_dtype
 
 CENTERS = ("mean", "median")
 DEVIATIONS = ("std", "mad_std")
@@ -102,7 +104,7 @@ def sigma_clip(
         raise ValueError(f"floor={floor!r} is not a finite number of 0 or more")
     _warn_if_idle(n, low, high, center, deviation, ddof)
     _warn_if_emptying(n, low, high, center, deviation, nkeep)
-    dtype = _stack.float_dtype(stack.dtype)
+    dtype = float_dtype(stack.dtype)
     bounds = [math.inf if k is None else float(k) for k in (low, high)]
     passes = -1 if maxiters is None else int(maxiters)
     if callable(center) or callable(deviation):
@@ -113,9 +115,9 @@ def sigma_clip(
         )  # fmt: skip
         data = _stack.blocks(run, frames_first(stack, dim), reduce=False, dtype=dtype)
     else:
-        rule = (center == "mean", deviation == "mad_std", *bounds, int(ddof), float(floor), int(nkeep))
-        run = partial(_clip_blocks.sigma_clip, rule=rule, maxiters=passes)
-        data = _stack.compiled(run, frames_first(stack, dim), reduce=False, dtype=dtype)
+        rule = (center == "mean", deviation == "mad_std", *bounds, ddof, floor, nkeep, passes)
+        chain = Chain((Sigma(tuple(map(float, rule))),))
+        data = _stack.chained(chain, frames_first(stack, dim), reduce=False, dtype=dtype)
     step = step_text(
         "sigma_clip", low="off" if low is None else low, high="off" if high is None else high,
         center=center, deviation=deviation,
@@ -171,9 +173,8 @@ def clip_extrema(stack: xr.DataArray, nlow: int = 0, nhigh: int = 0, *, dim: Has
     _check_whole("nhigh", nhigh, 0)
     if nlow + nhigh >= n:
         warn(f"clip_extrema(nlow={nlow}, nhigh={nhigh}) leaves nothing of {n} frame(s): every pixel becomes missing")
-    run = partial(_clip_blocks.clip_extrema, nlow=int(nlow), nhigh=int(nhigh))
-    dtype = _stack.float_dtype(stack.dtype)
-    data = _stack.compiled(run, frames_first(stack, dim), reduce=False, dtype=dtype)
+    chain = Chain((Extrema(int(nlow), int(nhigh)),))
+    data = _stack.chained(chain, frames_first(stack, dim), reduce=False, dtype=float_dtype(stack.dtype))
     step = step_text("clip_extrema", nlow=nlow, nhigh=nhigh)
     return add_history(like(stack, dim, data), dim, step)
 
@@ -226,9 +227,8 @@ def minmax(
             raise ValueError(f"{name}={value!r}: a limit cannot be NaN, leave it out for none")
     if min is not None and max is not None and min > max:
         raise ValueError(f"min={min!r} is above max={max!r}: nothing would be left")
-    run = partial(_clip_blocks.minmax, low=min, high=max)
-    dtype = _stack.float_dtype(stack.dtype)
-    data = _stack.blocks(run, frames_first(stack, dim), reduce=False, dtype=dtype)
+    chain = Chain((Range(*(None if v is None else float(v) for v in (min, max))),))
+    data = _stack.chained(chain, frames_first(stack, dim), reduce=False, dtype=float_dtype(stack.dtype))
     return add_history(like(stack, dim, data), dim, step_text("minmax", min=min, max=max))
 
 

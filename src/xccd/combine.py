@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xccd import _stack
+from xccd._chain import Chain, Combine
 from xccd._labels import (
     Obj,
     check_stack,
@@ -18,35 +19,12 @@ from xccd._labels import (
     step_text,
     without_frames,
 )
+from xccd.kernels.limits import float_dtype
+from xccd.kernels.table import METHODS
 from xccd.product import describe
 from xccd.weights import check_scale, check_weights, resolve
 
 Method = str | Callable[..., Any]
-
-
-class Row(NamedTuple):
-    """A combination method: its kernel, the one with weights where that is defined, the dtype of its image.
-
-    Kernels by name, as `xccd.kernels` is not imported until something is computed.
-    """
-
-    kernel: str
-    weighted: str | None = None
-    dtype: str | None = None  # None: the stack's own
-
-
-METHODS: dict[str, Row] = {
-    "mean": Row("mean", "weighted_mean"),
-    "median": Row("median_", "weighted_quantile"),
-    "sum": Row("sum_", "weighted_sum", "float64"),  # whole counts pass 2^24
-    "min": Row("min_"),
-    "max": Row("max_"),
-    "std": Row("std"),
-    "var": Row("var"),
-    "mad_std": Row("mad_std"),
-    "quantile": Row("quantile", "weighted_quantile"),
-    "count": Row("count", dtype="int64"),
-}
 
 
 @per_variable
@@ -129,7 +107,8 @@ def combine(
     if callable(method):
         block = partial(_stack.blocks, partial(_apply, method=method, dtype=image_dtype))
     else:
-        block = partial(_stack.compiled, _kernel(method, weights is not None, q, ddof))
+        end = Combine(method, weights is not None, 0.5 if q is None else float(q), int(ddof))
+        block = partial(_stack.chained, Chain((), end))
     data = block(frames_first(stack, dim), factor.data, weight.data, reduce=True, dtype=image_dtype)
     step = step_text("combine", method=method, weights=weights, scale=scale, q=q, ddof=ddof or None, dtype=dtype)
     return describe(
@@ -197,7 +176,7 @@ def _check_method(method: Method, weights: Any, q: float | None, ddof: int) -> b
 def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[Any]:
     own = None if callable(method) else METHODS[method].dtype
     if asked is None:
-        return np.dtype(own) if own else _stack.float_dtype(stack)
+        return np.dtype(own) if own else float_dtype(stack)
     if method == "count":
         raise ValueError(f"dtype={asked!r} with method='count': counts are int64, use .astype()")
     try:
@@ -213,26 +192,6 @@ def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[A
     return dtype
 
 
-def _kernel(method: str, weighted: bool, q: float | None, ddof: int) -> Callable[..., Any]:
-    level = 0.5 if q is None else float(q)
-    return partial(_reduce, method=method, weighted=weighted, q=level, ddof=int(ddof))
-
-
-def _reduce(
-    x: Any, scale: Any, weights: Any, start: int, stop: int, out: Any,
-    *, method: str, weighted: bool, q: float, ddof: int,
-) -> None:  # fmt: skip
-    """One band through the kernel of ``method``."""
-    from xccd.kernels import reduce
-
-    _check_factors(x[:, start:stop], scale[:, start:stop] if scale.shape[1] > 1 else scale)
-    row = METHODS[method]
-    kernel = getattr(reduce, row.weighted if weighted and row.weighted else row.kernel)
-    unusable = kernel(x, scale, weights, q, ddof, start, stop, out)
-    if unusable:
-        raise ValueError(f"weights: {unusable} valid samples have a weight that is negative, NaN or infinite")
-
-
 def _check_factors(x: Any, scale: Any) -> None:
     """A sample without a factor is not taken for a missing one."""
     if not np.isfinite(scale).all():
@@ -245,7 +204,7 @@ def _apply(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any], dtyp
     """A user's function of (values, axis) on one block."""
     _check_factors(x, scale)
     valid = np.isfinite(x)
-    values = np.where(valid, x, np.nan).astype(_stack.float_dtype(x.dtype), copy=False)
+    values = np.where(valid, x, np.nan).astype(float_dtype(x.dtype), copy=False)
     if scale.size != 1:
         values = (values * scale).astype(values.dtype, copy=False)
     empty = ~valid.any(0)

@@ -12,6 +12,7 @@ import xarray as xr
 
 from xccd import _stack
 from xccd._labels import add_history, check_stack, frames_first, like, per_variable, step_text
+from xccd.kernels.limits import float_dtype
 from xccd.weights import check_labels, frame_names, named, of_frames, resolve
 
 SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
@@ -83,7 +84,7 @@ def normalize(
         for argument, level in (("scale", scale), ("zero", zero))
     ]
     terms = _terms(levels, partial(_factors, have=[v is not None for v in levels], to=to, names=names))
-    dtype = _stack.float_dtype(stack.dtype)
+    dtype = float_dtype(stack.dtype)
     shape = (-1,) + (1,) * (stack.ndim - 1)
     data = _stack.blocks(
         partial(_apply, dtype=dtype),
@@ -150,12 +151,16 @@ def _mode(values: np.ndarray[Any, Any]) -> float:
 
 
 def _clipped_median(values: np.ndarray[Any, Any]) -> float:
-    from xccd import kernels
-
-    rule = (False, False, 3.0, 3.0, 0, 0.0, 0)
-    kept = np.empty((values.size, 1))
-    kernels.sigma_clip(values[:, None], rule, -1, 0, 1, kept)
-    return float(np.nanmedian(kept))
+    v = np.sort(values)
+    lo, hi = 0, v.size
+    while True:
+        middle, deviation = np.median(v[lo:hi]), np.std(v[lo:hi])
+        first = int(np.searchsorted(v, middle - 3 * deviation, "left"))
+        last = int(np.searchsorted(v, middle + 3 * deviation, "right"))
+        first, last = max(first, lo), min(last, hi)
+        if (first, last) == (lo, hi):
+            return float(middle)
+        lo, hi = first, last
 
 
 def level_of(name: str) -> Callable[[xr.DataArray], float] | None:

@@ -11,6 +11,7 @@ import xarray as xr
 from xccd import _stack
 from xccd._labels import frames_first
 from xccd.fits import cards
+from xccd.kernels.limits import float_dtype
 
 
 class PerSample(NamedTuple):
@@ -94,7 +95,7 @@ def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.
     def number(i: int, values: np.ndarray[Any, Any]) -> float:
         finite = np.where(np.isfinite(values), values, np.nan)
         # in one memory order, as sums depend on it
-        finite = np.asarray(finite, dtype=_stack.float_dtype(values.dtype), order="C")
+        finite = np.asarray(finite, dtype=float_dtype(values.dtype), order="C")
         frame = xr.DataArray(finite, dims=dims, coords=coords | {k: v[i] for k, v in labels.items()})
         result = np.asarray(function(frame))
         if result.size != 1:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd import _stack
 from xccd.fits import cards, pixel_grid
 from xccd.fits.coords import frame_coords
 from xccd.fits.memory import Frame
 from xccd.fits.pixel_grid import AXES
 from xccd.fits.reader import StackReader, lazy
 from xccd.fits.sources import frames
+from xccd.kernels.limits import float_dtype
 
 log = logging.getLogger("xccd")
 
@@ -143,7 +143,7 @@ def _check_shapes(found: list[Frame]) -> int:
 
 def _dtype(found: list[Frame], asked: Any) -> np.dtype[Any]:
     native = np.result_type(*{f.pixels.native for f in found})
-    floats = [_stack.float_dtype(f.pixels.native) for f in found]
+    floats = [float_dtype(f.pixels.native) for f in found]
     usual = np.result_type(*floats)
     if asked is None:
         return usual

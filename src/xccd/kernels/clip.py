@@ -1,162 +1,134 @@
-"""Rejection: after sorting, the survivors of a clip are a window ``column[lo:hi]``."""
-
-import math
+"""Rejection of a block: all columns get their first pass at once, the few with an outlier go on one by one."""
 
 import numpy as np
 
-from xccd.kernels.column import MAD_TO_STD, compiled, load, median, median_distance, sort
-
-UNIT = np.ones((1, 1))
-HUGE, TINY = 1e70, 1e-70  # beyond these a square times n^2 may leave float64's range
+from xccd.kernels.block import exchange, kernel, load, part
+from xccd.kernels.window import HUGE, MAD_TO_STD, TINY, window
 
 
-@compiled
-def _unit(column, lo, hi, center):
-    """A power of two that brings residuals about ``center`` to a size whose squares are safe."""
-    spread = max(abs(column[lo] - center), abs(column[hi - 1] - center))
-    if (spread < HUGE and spread > TINY) or spread == 0.0:
-        return 1.0
-    size = max(abs(column[lo]), abs(column[hi - 1])) if spread == np.inf else spread
-    exponent = max(-1000, min(1000, -math.frexp(size)[1]))
-    return math.ldexp(1.0, exponent - 2)
+@kernel
+def sigma_bounds(x, start, stop, least, most, bounded, number, rule, pairs, pads, buffer, numbers):
+    """Narrow ``least`` and ``most`` to the samples that survive a clip, for pixels ``start <= j < stop`` of ``x``.
 
-
-@compiled
-def _moments(column, lo, hi, center, unit):
-    """Sum and sum of squares about ``center``, in ``unit``: exact for whole numbers."""
-    s1 = 0.0
-    s2 = 0.0
-    for i in range(lo, hi):
-        y = column[i] * unit - center * unit
-        s1 += y
-        s2 += y * y
-    return s1, s2
-
-
-@compiled
-def _narrow(column, lo, hi, center, shift, n, low, high, bound):
-    """Move both ends inwards past the samples outside; residuals are ``n (y - center) - shift``.
-
-    ``low``, ``high`` are squared thresholds in the same units as ``bound``; inf switches a side off.
+    The bounds are of the dtype of ``x``, one a pixel from ``start``; where nothing survives the least is above the
+    most. ``number`` gets how many survive. ``buffer`` (frames + 1, columns) and ``numbers`` (7, columns) are scratch.
     """
-    unit, factor = bound[0], bound[1]
-    while lo < hi:
-        r = (column[lo] * unit - center * unit) * n - shift
-        if not (r < 0.0 and r * r * factor > low):
-            break
-        lo += 1
-    while hi > lo:
-        r = (column[hi - 1] * unit - center * unit) * n - shift
-        if not (r > 0.0 and r * r * factor > high):
-            break
-        hi -= 1
-    return lo, hi
+    frames, columns = x.shape[0], buffer.shape[1]
+    for i in range(0, stop - start, columns):
+        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        missing = load(x, start + i, a, b, bounded, buffer, pads, n)
+        exchange(buffer, pairs, pads[2])
+        medians(buffer, frames, n, missing, numbers)
+        if rule[1] > 0.0:
+            m = frames // 2 + 1
+            nearest(buffer, frames, m - 1 + frames % 2, numbers[0], numbers[3])
+            nearest(buffer, frames, m, numbers[0], numbers[4])
+        if rule[1] == 0.0 or rule[0] > 0.0:
+            moments(buffer, frames, n, missing, numbers)
+        ends(buffer[0], n, frames, rule, numbers)
+        top = buffer[frames - 1]
+        for c in range(n.size):
+            a[c] = buffer[0, c]
+            b[c] = top[c]
+        for c in range(n.size):
+            if numbers[3, c] > 0.0 or n[c] < frames:
+                lo, hi = 0, np.int64(n[c])
+                if numbers[3, c] > 0.0:
+                    lo, hi = window(buffer, c, hi, rule, numbers[0, c], numbers[1, c], numbers[2, c])
+                a[c] = buffer[lo, c] if hi > lo else pads[0]
+                b[c] = buffer[hi - 1, c] if hi > lo else pads[3]
+                n[c] = hi - lo
 
 
-@compiled
-def _put_back(column, old, new, center, keep):
-    """Widen ``new`` towards ``old`` by smallest residual until ``keep`` are left, equal ones together."""
-    lo, hi = new
-    edge = -1.0
-    while lo > old[0] or hi < old[1]:
-        below = center - column[lo - 1] if lo > old[0] else np.inf
-        above = column[hi] - center if hi < old[1] else np.inf
-        nearest = min(below, above)
-        if hi - lo >= keep and nearest != edge:
-            break
-        edge = nearest
-        if below <= above:
-            lo -= 1
-        else:
-            hi += 1
-    return lo, hi
+@part
+def medians(buffer, frames, n, missing, numbers):
+    """Median, highest sample and number of each column into ``numbers[0]``, ``[5]`` and ``[6]``."""
+    med, highest, number = numbers[0], numbers[5], numbers[6]
+    lower, upper, top = buffer[(frames - 1) // 2], buffer[frames // 2], buffer[frames - 1]
+    for c in range(n.size):
+        a, b = np.float64(lower[c]), np.float64(upper[c])
+        total = a + b
+        med[c] = 0.5 * total if abs(total) < np.inf else 0.5 * a + 0.5 * b
+    for c in range(n.size):
+        highest[c] = top[c]
+        number[c] = n[c]
+    if missing:
+        for c in range(n.size):
+            k = n[c]
+            a, b = np.float64(buffer[(k - 1) // 2 if k else 0, c]), np.float64(buffer[k // 2 if k else 0, c])
+            med[c] = 0.5 * (a + b) if abs(a + b) < np.inf else 0.5 * a + 0.5 * b
+            highest[c] = buffer[k - 1 if k else 0, c]
 
 
-@compiled
-def _one_pass(column, lo, hi, rule):
-    """The window after one pass of ``rule`` over ``column[lo:hi]``.
+@part
+def moments(buffer, frames, n, missing, numbers):
+    """Sums of residuals about ``numbers[0]`` and of their squares into ``numbers[1:3]``, two frames at a time."""
+    med, s1, s2 = numbers[0], numbers[1], numbers[2]
+    s1[:] = 0.0
+    s2[:] = 0.0
+    if missing:
+        for i in range(frames):
+            row = buffer[i]
+            for c in range(n.size):
+                y = np.float64(row[c]) - med[c] if i < n[c] else 0.0
+                s1[c] += y
+                s2[c] += y * y
+        return
+    for i in range(0, frames - 1, 2):
+        row, other = buffer[i], buffer[i + 1]
+        for c in range(n.size):
+            y = np.float64(row[c]) - med[c]
+            z = np.float64(other[c]) - med[c]
+            s1[c] += y + z
+            s2[c] += y * y + z * z
+    if frames & 1:
+        row = buffer[frames - 1]
+        for c in range(n.size):
+            y = np.float64(row[c]) - med[c]
+            s1[c] += y
+            s2[c] += y * y
 
-    The test is ``r^2 > k^2 var`` with both sides multiplied by n^2 (n - ddof): no division and no root, so a
-    sample exactly on a bound stays whenever the numbers are whole.
-    """
-    by_mean, by_mad, low, high, ddof, floor, nkeep = rule
-    n = hi - lo
-    med = median(column, lo, hi)
-    unit = _unit(column, lo, hi, med)
-    s1, s2 = _moments(column, lo, hi, med, unit)
-    shift = s1 if by_mean else 0.0
+
+@part
+def nearest(buffer, frames, m, med, distance):
+    """Distance of the m-th nearest sample of full columns to ``med``: of all windows of m the nearest farther end."""
+    distance[:] = np.inf
+    for i in range(frames - m + 1):
+        left, right = buffer[i], buffer[i + m - 1]
+        for c in range(distance.size):
+            below = med[c] - np.float64(left[c])
+            above = np.float64(right[c]) - med[c]
+            farther = below if below > above else above
+            least = distance[c]
+            distance[c] = (farther if farther < least else least) + 0.0
+
+
+@part
+def ends(bottom, n, frames, rule, numbers):
+    """Set ``numbers[3]`` where the lowest or the highest sample of a column is outside, or may be: as `window`."""
+    by_mean, by_mad, low2, high2 = rule[0], rule[1] > 0.0, rule[2] * rule[2], rule[3] * rule[3]
+    ddof, floor, nkeep = rule[4], rule[5], rule[6]
+    med, s1, s2, inner, outer, highest = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
+    number = numbers[6]
     if by_mad:
-        least = max(MAD_TO_STD * median_distance(column, lo, hi, med), floor) * unit * n
-        variance = least * least
-        factor = 1.0
-    else:
-        variance = max((n * s2 - s1 * s1) * n, (floor * unit) ** 2 * n * n * (n - ddof))
-        factor = np.float64(n - ddof)
-        if n <= ddof:
-            return lo, hi
-    new = _narrow(column, lo, hi, med, shift, n, low * low * variance, high * high * variance, (unit, factor))
-    if new[1] - new[0] < nkeep:
-        new = _put_back(column, (lo, hi), new, med + shift / n / unit, nkeep)
-    return new
-
-
-@compiled
-def window(column, n, rule, maxiters):
-    """The surviving window of the sorted ``column[:n]``; ``maxiters < 0`` goes on until stable."""
-    lo, hi = 0, n
-    passes = 0
-    while hi > lo and hi - lo > rule[6] and passes != maxiters:
-        new_lo, new_hi = _one_pass(column, lo, hi, rule)
-        if new_lo == lo and new_hi == hi:
-            break
-        lo, hi = new_lo, new_hi
-        passes += 1
-    return lo, hi
-
-
-@compiled
-def sigma_clip(x, rule, maxiters, start, stop, out):
-    """Write ``x`` with the samples outside the window as NaN.
-
-    ``rule`` is (by_mean, by_mad, low, high, ddof, floor, nkeep).
-    """
-    column = np.empty(x.shape[0])
-    for j in range(start, stop):
-        n = load(x, UNIT, j, column)
-        sort(column, n)
-        lo, hi = window(column, n, rule, maxiters)
-        least = column[lo] if hi > lo else np.inf
-        most = column[hi - 1] if hi > lo else -np.inf
-        for k in range(x.shape[0]):
-            value = x[k, j]
-            out[k, j] = value if least <= value <= most else np.nan
-
-
-@compiled
-def clip_extrema(x, nlow, nhigh, start, stop, out):
-    """Write ``x`` without the ``nlow`` lowest and ``nhigh`` highest; ties go in frame order."""
-    column = np.empty(x.shape[0])
-    for j in range(start, stop):
-        n = load(x, UNIT, j, column)
-        sort(column, n)
-        if n <= nlow + nhigh:
-            out[:, j] = np.nan
-            continue
-        least, most = column[nlow], column[n - nhigh - 1]
-        # how many of the samples that equal a bound lie beyond it: the first low ones, the last high ones
-        skip_low = 0
-        while nlow - skip_low > 0 and column[nlow - skip_low - 1] == least:
-            skip_low += 1
-        keep_high = 0
-        for i in range(n - nhigh):
-            keep_high += column[i] == most
-        for k in range(x.shape[0]):
-            value = x[k, j]
-            keep = least <= value <= most
-            if keep and value == most:
-                keep = keep_high > 0
-                keep_high -= 1
-            if value == least and skip_low > 0:
-                keep = False
-                skip_low -= 1
-            out[k, j] = value if keep else np.nan
+        for c in range(n.size):  # to the form of the standard deviation: n^2 (n - ddof) times the variance
+            mad = MAD_TO_STD * (0.5 * (inner[c] + outer[c]))
+            inner[c] = mad * number[c] if mad > floor else floor * number[c]
+    for c in range(n.size):
+        k = number[c]
+        factor = 1.0 if by_mad else k - ddof
+        shift = by_mean * s1[c] if by_mean > 0.0 else 0.0
+        below = (np.float64(bottom[c]) - med[c]) * k - shift
+        above = (highest[c] - med[c]) * k - shift
+        scatter = (k * s2[c] - s1[c] * s1[c]) * k
+        least = floor * k
+        scatter = scatter if scatter > least * least * factor else least * least * factor
+        variance = inner[c] * inner[c] if by_mad else scatter
+        far = (below * below * factor > low2 * variance) & (below < 0.0)
+        far |= (above * above * factor > high2 * variance) & (above > 0.0)
+        spread = above - below
+        far |= (spread != 0.0) & ((spread < TINY) | (spread > HUGE) | (spread != spread))
+        inner[c] = 1.0 if far & (k > nkeep) & (factor > 0.0) else 0.0
+    if by_mad:
+        for c in range(n.size):  # which `nearest` took for full
+            inner[c] = 1.0 if n[c] < frames else inner[c]

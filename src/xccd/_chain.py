@@ -1,0 +1,153 @@
+"""What verbs do to one block of a stack: a chain of steps, run some thousand pixels at a time, in cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from xccd import _options
+from xccd.kernels.limits import DIRECT, float_dtype, inner, limits
+from xccd.kernels.table import METHODS
+
+Array = np.ndarray[Any, Any]
+TILE_BYTES = 2 << 20  # of samples at a time: in L2 or L3, and far more work than the calls that it takes
+
+
+@dataclass
+class Tile:
+    """Some pixels of all frames, and which of their samples are in use."""
+
+    x: Array
+    start: int
+    stop: int
+    bounds: tuple[Array, Array, bool] = field(init=False)
+    number: Array | None = None  # of samples in use, where that is known
+
+    def __post_init__(self) -> None:
+        found = limits(self.x.dtype)
+        size = self.stop - self.start
+        self.bounds = (np.full(size, found.least), np.full(size, found.most), False)
+
+    def masked(self, engine: Any, ties: Any = None) -> Tile:
+        """The same pixels by themselves, NaN for what is not in use."""
+        size = self.stop - self.start
+        out = np.empty((self.x.shape[0], size), float_dtype(self.x.dtype))
+        engine.masked(self.x, self.start, self.stop, self.bounds, ties, out, 0)
+        return Tile(out, 0, size)
+
+
+@dataclass(frozen=True)
+class Sigma:
+    """`sigma_clip`; the rule is (by_mean, by_mad, low, high, ddof, floor, nkeep, maxiters)."""
+
+    rule: tuple[float, ...]
+
+    def __call__(self, engine: Any, tile: Tile) -> Tile:
+        tile.number = engine.sigma(tile.x, tile.start, tile.stop, tile.bounds, np.array(self.rule, np.float64))
+        tile.bounds = (*tile.bounds[:2], True)
+        return tile
+
+
+@dataclass(frozen=True)
+class Extrema:
+    """`clip_extrema`."""
+
+    nlow: int
+    nhigh: int
+
+    def __call__(self, engine: Any, tile: Tile) -> Tile:
+        ties = engine.extreme(tile.x, tile.start, tile.stop, tile.bounds, self.nlow, self.nhigh)
+        tile.bounds, tile.number = (*tile.bounds[:2], True), None
+        return tile if ties is None else tile.masked(engine, ties)
+
+
+@dataclass(frozen=True)
+class Range:
+    """`minmax`."""
+
+    low: float | None
+    high: float | None
+
+    def __call__(self, engine: Any, tile: Tile) -> Tile:
+        low, high = inner(self.low, self.high, tile.x.dtype)
+        least, most, _ = tile.bounds
+        np.maximum(least, low, out=least)
+        np.minimum(most, high, out=most)
+        tile.bounds, tile.number = (least, most, True), None
+        return tile
+
+
+@dataclass(frozen=True)
+class Combine:
+    """`combine`: the end of a chain."""
+
+    method: str
+    weighted: bool = False
+    q: float = 0.5
+    ddof: int = 0
+
+    def __call__(self, engine: Any, tile: Tile, scale: Array, weights: Array, out: Array) -> None:
+        if scale.size > 1 or scale.flat[0] != 1:
+            tile = _scaled(tile, scale)
+        row = METHODS[self.method]
+        name = row.weighted if self.weighted and row.weighted else row.kernel
+        unusable = engine.reduce(
+            name, tile.x, tile.start, tile.stop, tile.bounds, weights, self.q, self.ddof, out, tile.number
+        )
+        if unusable:
+            raise ValueError(f"weights: {unusable} valid samples have a weight that is negative, NaN or infinite")
+
+
+Step = Sigma | Extrema | Range
+
+
+def _scaled(tile: Tile, scale: Array) -> Tile:
+    """The samples in use times their factors, in float64."""
+    x = tile.x[:, tile.start : tile.stop]
+    least, most, _ = tile.bounds
+    valid = (x >= least) & (x <= most)
+    if not np.isfinite(scale).all():
+        unusable = np.count_nonzero(valid & ~np.isfinite(scale))
+        if unusable:  # a sample without a factor is not taken for a missing one
+            raise ValueError(f"scale: {unusable} valid samples have a scale that is NaN or infinite")
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.where(valid, x * scale, np.nan)
+    return Tile(values, 0, values.shape[1])
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps, and at the end a combination or, without one, the masked stack."""
+
+    steps: tuple[Step, ...]
+    end: Combine | None = None
+
+    def __call__(self, x: Array, start: int, stop: int, scale: Array, weights: Array, out: Array) -> None:
+        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``."""
+        engine = _options.engine()
+        size = max(512, TILE_BYTES // max(1, x.shape[0] * x.itemsize))
+        for a in range(start, stop, size):
+            b = min(a + size, stop)
+            tile = _tile(x, a, b)
+            for step in self.steps:
+                tile = step(engine, tile)
+            if self.end is None:
+                engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out, a)
+            else:
+                self.end(engine, tile, _cut(scale, a, b), _cut(weights, a, b), out[a:b])
+
+
+def _tile(x: Array, a: int, b: int) -> Tile:
+    """Pixels as kernels take them: where they are, or decoded if of another byte order or dtype."""
+    if x.dtype in DIRECT and x.dtype.isnative and x.flags.c_contiguous:
+        return Tile(x, a, b)
+    dtype = x.dtype.newbyteorder("=")
+    dtype = dtype if dtype in DIRECT else float_dtype(dtype)
+    return Tile(np.ascontiguousarray(x[:, a:b], dtype=dtype), 0, b - a)
+
+
+def _cut(extra: Array, a: int, b: int) -> Array:
+    """Weights or factors of these pixels as float64 (frames or 1, pixels or 1)."""
+    return np.ascontiguousarray(extra[:, a:b] if extra.shape[1] > 1 else extra, dtype=np.float64)

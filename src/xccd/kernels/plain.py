@@ -1,0 +1,177 @@
+"""The NumPy engine: the functions of `xccd.kernels.tiles` where numba cannot be imported, and the same results.
+
+Here is what ranks give; below it, from the bottom up: `plain_block` (pixels as sorted columns), `plain_clip` and
+`plain_sums`, whose first lines say what a kernel of combination takes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xccd.kernels import plain_sums
+from xccd.kernels.limits import limits
+from xccd.kernels.network import middle_rows
+from xccd.kernels.plain_block import middle, missing, sort
+from xccd.kernels.plain_clip import MAD_TO_STD, gather, median_distance, median_nearest, sigma
+
+__all__ = ["KERNELS", "NAME", "extreme", "masked", "reduce", "sigma"]
+
+NAME = "numpy"
+Bounds = tuple[Any, Any, bool]
+
+
+@np.errstate(all="ignore")
+def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int) -> Any:
+    """Narrow the bounds by ranks; returns what `masked` needs where equal samples are on both sides, else None."""
+    least, most, bounded = bounds
+    _, _, before, behind = limits(x.dtype)
+    piece = x[:, start:stop]
+    frames, size = piece.shape
+    block = sort(piece, missing(piece, least, most, bounded))
+    count = np.broadcast_to(block.count, size)
+    top = np.maximum(count - nhigh - 1, 0)  # the last row that stays
+    least[:], most[:] = block.raw(min(nlow, frames - 1)) + 0, block.raw(top) + 0  # + 0: no -0.0
+    both = np.zeros(size, bool)  # of samples that equal a bound some go, some stay
+    if nlow:
+        both |= block.raw(min(nlow, frames) - 1) == least
+    if nhigh:
+        both |= block.raw(np.minimum(top + 1, frames - 1)) == most
+    none = count <= nlow + nhigh
+    least[none], most[none] = behind, before
+    some = np.flatnonzero(both & ~none)
+    skip, keep = np.zeros(size, np.int64), np.full(size, frames)
+    keep[some] = 0
+    for k in range(frames if some.size else 0):
+        row = block.raw(k, some)
+        skip[some] += (row == least[some]) & (k < nlow)
+        keep[some] += (row == most[some]) & (k <= top[some])
+    return (skip, keep) if some.size else None
+
+
+@np.errstate(all="ignore")
+def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, out: Any, first: int) -> None:
+    """Write the samples within the bounds to ``first ...`` of ``out``, NaN in place of others."""
+    least, most, _ = bounds
+    piece, to = x[:, start:stop], out[:, first : first + stop - start]
+    np.copyto(to, piece, casting="unsafe")
+    holes = missing(piece, least, most, True)
+    if ties is not None:
+        holes = tied(piece, least, most, holes, *ties)
+    if holes is not None:
+        np.copyto(to, np.nan, where=holes)
+
+
+def tied(x: Any, least: Any, most: Any, holes: Any, skip: Any, keep: Any) -> Any:
+    """What `masked` leaves out if of the samples at the least the first ``skip`` go, at the most ``keep`` stay."""
+    holes = np.zeros(x.shape, bool) if holes is None else holes
+    for row, hole in zip(x, holes, strict=True):
+        top, bottom = ~hole & (row == most), (row == least) & (skip > 0)
+        hole |= (top & (keep <= 0)) | bottom
+        keep, skip = keep - top, skip - bottom
+    return holes
+
+
+@np.errstate(all="ignore")
+def reduce(
+    name: str, x: Any, start: int, stop: int, bounds: Bounds, weights: Any, q: float, ddof: int, out: Any
+) -> int:
+    """Combine into ``out``, one value a pixel from ``start``; returns how many samples have an unusable weight."""
+    piece = x[:, start:stop]
+    return int(KERNELS[name](piece, missing(piece, *bounds), weights, q, ddof, out) or 0)
+
+
+def median(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """The middle, or the mean of the two middle ones; in the middle rows even where samples are missing: see `sort`."""
+    frames = x.shape[0]
+    half, odd = frames // 2, frames % 2 == 1
+    if odd and holes is None:
+        out[:] = sort(x, None, (half,)).raw(half) + 0
+        return
+    block = sort(x, holes, middle_rows(frames))
+    lower, upper = block.row(max(0, half - 1)), block.row(half)
+    if holes is not None:
+        one = block.count % 2 == 1
+        lower, upper = (np.where(one, upper, lower), upper) if odd else (lower, np.where(one, lower, upper))
+    out[:] = middle(lower, upper)
+    if holes is not None:
+        out[block.count == 0] = np.nan
+
+
+def quantile(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """NumPy's "linear"."""
+    block = sort(x, holes)
+    n = np.asarray(block.count)
+    rank = q * (n - 1)
+    k = rank.astype(np.int64)
+    t = rank - k
+    low, high = block.row(k), block.row(np.minimum(k + 1, n - 1))
+    # from the nearer end, as NumPy does: monotonic in q, exact at both ends
+    out[:] = np.where(t < 0.5, low + (high - low) * t, high - (high - low) * (1.0 - t))
+    if holes is not None:
+        out[n == 0] = np.nan
+
+
+def mad_std(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """Median absolute deviation from the median, as the sigma of normal noise."""
+    block = sort(x, holes)
+    n = block.count
+    center = middle(block.row((n - 1) // 2), block.row(n // 2))
+    if holes is None:
+        rest = np.empty(x.shape)
+        for k, row in enumerate(rest):
+            np.subtract(block.row(k), center, out=row)
+        out[:] = MAD_TO_STD * median_nearest(rest)
+        return
+    samples, first = gather(block, np.arange(x.shape[1]))
+    distance = median_distance(samples, first, first + n, center)
+    out[:] = np.where(n > 0, MAD_TO_STD * distance, np.nan)
+
+
+def weighted_quantile(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> int:
+    """The smallest value whose cumulative weight reaches ``q W``, the mean with the next where equal.
+
+    Equal means within n eps W: 0.1 + 0.2 is not 0.3.
+    """
+    used, bad = np.empty(x.shape), 0
+    for k, (weight, unusable) in enumerate(plain_sums.usable(x, holes, weights)):
+        used[k] = weight
+        bad += unusable
+    block = sort(x, used <= 0.0)
+    n = block.count
+    total = weight_up_to(x, used, None)
+    target, slack = q * total, n * np.finfo(np.float64).eps * total
+    k, reached = lowest_row(x, used, block, total, target - slack)
+    following, value = k.copy(), block.raw(k)
+    some = np.flatnonzero(np.abs(reached - target) <= slack)
+    while some.size:
+        some = some[following[some] < n[some] - 1]
+        some = some[block.raw(following[some], some) == value[some]]
+        following[some] += 1
+    out[:] = np.where(n > 0, middle(block.row(k), block.row(following)), np.nan)
+    return bad
+
+
+def weight_up_to(x: Any, used: Any, value: Any) -> Any:
+    """Sum of the weights of the samples up to ``value``, pixel by pixel; of all with None."""
+    total = np.zeros(x.shape[1])
+    for row, weight in zip(x, used, strict=True):
+        total += weight if value is None else weight * (row <= value)
+    return total
+
+
+def lowest_row(x: Any, used: Any, block: Any, total: Any, target: Any) -> tuple[Any, Any]:
+    """The lowest sorted row up to which the weights reach the target, and their sum up to it; by halving."""
+    low, high, reached = np.zeros_like(block.count), np.maximum(block.count - 1, 0), total
+    while (low < high).any():
+        mid = (low + high) // 2
+        found = weight_up_to(x, used, block.raw(mid))
+        enough = found >= target
+        reached = np.where((low < high) & enough, found, reached)
+        low, high = np.where((low < high) & ~enough, mid + 1, low), np.where(enough, mid, high)
+    return low, reached
+
+
+_HERE = (median, quantile, mad_std, weighted_quantile)
+KERNELS = {kernel.__name__: kernel for kernel in (*_HERE, *plain_sums.KERNELS)}

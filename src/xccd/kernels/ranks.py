@@ -1,0 +1,122 @@
+"""Combination by rank: what a sorted block gives."""
+
+import numpy as np
+
+from xccd.kernels.block import exchange, holes, kernel, load, part
+from xccd.kernels.clip import nearest
+from xccd.kernels.window import MAD_TO_STD, median_distance, middle
+
+
+@part
+def load_balanced(x, first, least, most, bounded, buffer, pads):
+    """As `block.load`; missing samples become in turn the greatest and the least value, so the middle stays there.
+
+    Returns whether any may be missing, and if so leaves in the last row of the buffer what the next one would become.
+    """
+    frames, columns = x.shape[0], least.size
+    even, odd, zero = pads[0], pads[3], pads[2]
+    for k in range(frames):
+        row = x[k, first : first + columns]
+        to = buffer[k]
+        for c in range(columns):
+            to[c] = row[c] + zero
+    if not bounded and not holes(buffer, frames, columns, zero):
+        return False
+    turn = buffer[frames]
+    turn[:] = even
+    for k in range(frames):
+        to = buffer[k]
+        for c in range(columns):
+            value, pad = to[c], turn[c]
+            valid = (value >= least[c]) & (value <= most[c])
+            other = odd if pad == even else even
+            to[c] = (value if valid else pad) + zero
+            turn[c] = (pad if valid else other) + zero
+    return True
+
+
+@kernel
+def median(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+):  # fmt: skip
+    """The middle, or the mean of the two middle ones."""
+    frames, columns = x.shape[0], buffer.shape[1]
+    lower, upper, turn = buffer[frames // 2 - 1 if frames > 1 else 0], buffer[frames // 2], buffer[frames]
+    for i in range(0, stop - start, columns):
+        to = out[i : i + columns]
+        missing = load_balanced(x, start + i, least[i : i + columns], most[i : i + columns], bounded, buffer, pads)
+        exchange(buffer, pairs, pads[2])
+        if frames & 1 and not missing:
+            for c in range(to.size):
+                to[c] = upper[c]
+            continue
+        for c in range(to.size):
+            odd = missing and turn[c] != pads[0]  # an odd number is missing
+            low, high = np.float64(lower[c]), np.float64(upper[c])
+            a, b = high if frames & 1 and not odd else low, low if odd and not frames & 1 else high
+            total = a + b
+            to[c] = 0.5 * total if abs(total) < np.inf else 0.5 * a + 0.5 * b
+        if missing:
+            _empty(x, start + i, least[i : i + columns], most[i : i + columns], pads, lower, upper, to)
+    return 0
+
+
+@part
+def _empty(x, first, least, most, pads, lower, upper, to):
+    """NaN for pixels without a sample: one of their middle values is no sample's, or could be of whole numbers."""
+    for c in range(to.size):
+        if lower[c] == pads[0] or lower[c] == pads[3] or upper[c] == pads[0] or upper[c] == pads[3]:
+            n = 0
+            for k in range(x.shape[0]):
+                n += (x[k, first + c] >= least[c]) & (x[k, first + c] <= most[c])
+            to[c] = to[c] if n else np.nan
+
+
+@kernel
+def quantile(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+):  # fmt: skip
+    """NumPy's "linear", of ``option``."""
+    columns = buffer.shape[1]
+    for i in range(0, stop - start, columns):
+        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        load(x, start + i, a, b, bounded, buffer, pads, n)
+        exchange(buffer, pairs, pads[2])
+        for c in range(a.size):
+            if n[c] == 0:
+                out[i + c] = np.nan
+                continue
+            rank = option * (n[c] - 1)
+            k = np.int64(rank)
+            t = rank - k
+            low, high = np.float64(buffer[k, c]), np.float64(buffer[k + 1 if k + 1 < n[c] else k, c])
+            # from the nearer end, as NumPy does: monotonic in q, exact at both ends
+            out[i + c] = low + (high - low) * t if t < 0.5 else high - (high - low) * (1.0 - t)
+    return 0
+
+
+@kernel
+def mad_std(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+):  # fmt: skip
+    """Median absolute deviation from the median, as the sigma of normal noise."""
+    frames, columns = x.shape[0], buffer.shape[1]
+    med, inner, outer = acc[:columns], acc[columns : 2 * columns], acc[2 * columns : 3 * columns]
+    for i in range(0, stop - start, columns):
+        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        missing = load(x, start + i, a, b, bounded, buffer, pads, n)
+        exchange(buffer, pairs, pads[2])
+        for c in range(a.size):
+            low, high = buffer[(n[c] - 1) // 2 if n[c] else 0, c], buffer[n[c] // 2 if n[c] else 0, c]
+            med[c] = middle(np.float64(low), np.float64(high))
+        if missing:
+            for c in range(a.size):
+                far = median_distance(buffer, c, 0, n[c], med[c]) if n[c] else np.nan
+                out[i + c] = MAD_TO_STD * far
+        else:
+            m = frames // 2 + 1
+            nearest(buffer, frames, m - 1 + frames % 2, med, inner)
+            nearest(buffer, frames, m, med, outer)
+            for c in range(a.size):
+                out[i + c] = MAD_TO_STD * middle(inner[c], outer[c])
+    return 0

@@ -1,0 +1,122 @@
+"""The numba engine: kernels on some thousand pixels of a stack, with their scratch and networks.
+
+Every function takes the whole stack ``x`` as (frames, pixels), C-contiguous, and works on ``start <= j < stop``;
+``bounds`` are (least, most, bounded): of each of these pixels the samples that are in use, ``bounded`` if that is less
+than all finite ones. `xccd.kernels.plain` has the same functions in NumPy.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from xccd.kernels import clip, extrema, ranks, spread, sums, weighted_ranks
+from xccd.kernels.block import block
+from xccd.kernels.limits import limits
+from xccd.kernels.network import middle_rows, network
+from xccd.kernels.table import METHODS
+
+NAME = "numba"
+Bounds = tuple[Any, Any, bool]
+# A kernel for each name of the table, and its option
+KERNELS: dict[str, tuple[Any, float | None]] = {
+    "mean": (sums.sums, 1.0),
+    "sum_": (sums.sums, 0.0),
+    "weighted_mean": (sums.weighted_sums, 1.0),
+    "weighted_sum": (sums.weighted_sums, 0.0),
+    "std": (spread.variance, 1.0),
+    "var": (spread.variance, 0.0),
+    "min_": (spread.extreme, 1.0),
+    "max_": (spread.extreme, -1.0),
+    "number": (spread.count, 0.0),
+    "median": (ranks.median, 0.5),
+    "mad_std": (ranks.mad_std, 0.0),
+    "quantile": (ranks.quantile, None),  # the quantile
+    "weighted_quantile": (weighted_ranks.weighted_quantile, None),
+}
+_ROWS = {row.kernel: row.rows for row in METHODS.values()} | {"weighted_quantile": "all"}
+_NOTHING = np.empty((0, 2), np.uint64)
+
+
+@lru_cache(maxsize=64)
+def _pads(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """What stands for a missing sample, twice; 0; what sorts before all samples."""
+    found = limits(dtype)
+    return np.array([found.behind, found.behind, 0, found.before], dtype)
+
+
+def sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any) -> Any:
+    """Narrow the bounds by a clip, ``rule`` as `xccd.kernels.window` has it; returns how many samples survive."""
+    least, most, bounded = bounds
+    buffer = block(x.shape[0], x.dtype, stop - start)
+    number, numbers = np.empty(stop - start, np.int32), np.empty((7, buffer.shape[1]))
+    pairs = network(x.shape[0])
+    clip.sigma_bounds(x, start, stop, least, most, bounded, number, rule, pairs, _pads(x.dtype), buffer, numbers)
+    return number
+
+
+def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int) -> Any:
+    """Narrow the bounds by ranks; returns what `masked` needs where equal samples are on both sides, else None."""
+    least, most, bounded = bounds
+    frames = x.shape[0]
+    buffer = block(frames, x.dtype, stop - start)
+    number, skip, keep = (np.empty(stop - start, np.int32) for _ in range(3))
+    cuts = {nlow - 1, nlow, frames - nhigh - 1, frames - nhigh}
+    rows = network(frames, tuple(sorted(r for r in cuts if 0 <= r < frames)))
+    pairs, pads = network(frames), _pads(x.dtype)
+    tied = extrema.extrema_bounds(
+        x, start, stop, least, most, bounded, number, nlow, nhigh, rows, pairs, pads, buffer, skip, keep
+    )
+    return (skip, keep) if tied else None
+
+
+def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, out: Any, first: int) -> None:
+    """Write the samples within the bounds to ``first ...`` of ``out``, NaN in place of others."""
+    least, most, _ = bounds
+    if ties is None:
+        extrema.masked(x, start, stop, least, most, out, first)
+    else:
+        extrema.masked_ties(x, start, stop, least, most, *ties, out, first)
+
+
+def reduce(
+    name: str, x: Any, start: int, stop: int, bounds: Bounds, weights: Any, q: float, ddof: int, out: Any,
+    number: Any = None,
+) -> int:  # fmt: skip
+    """Combine into ``out``, one value a pixel from ``start``; returns how many samples have an unusable weight.
+
+    ``number`` may say how many samples each pixel has.
+    """
+    least, most, bounded = bounds
+    frames, rows = x.shape[0], _ROWS.get(name)
+    known = number is not None
+    number = number if known else np.empty(stop - start, np.int32)
+    kernel, option = KERNELS[name]
+    if rows is None:
+        buffer, size = np.empty((1, sums.COLUMNS), x.dtype), 3 * sums.COLUMNS
+        pairs = _NOTHING
+    else:
+        buffer = block(frames, x.dtype, stop - start)
+        size = (frames + 4) * buffer.shape[1]
+        pairs = network(frames, middle_rows(frames) if rows == "middle" else None)
+    return int(
+        kernel(
+            x, start, stop, least, most, bounded, known, number, _exact(x.dtype, frames, bounds), weights,
+            q if option is None else option, ddof, pairs, _pads(x.dtype), buffer, np.empty(size), out,
+        )
+    )  # fmt: skip
+
+
+def _exact(dtype: np.dtype[Any], frames: int, bounds: Bounds) -> bool:
+    """Whether no sum of samples can round in float64: whole numbers, or float32 of one sign and of like size.
+
+    The least sample, L, is a multiple of 2^-24 L or of more, so all are, and sums up to 2^53 of these are exact.
+    """
+    if dtype.kind in "iu":
+        return frames < 1 << 21
+    if dtype.itemsize > 4 or not bounds[2]:
+        return False
+    low, high = float(bounds[0].min()), float(bounds[1].max())
+    return (low > 0 and high * frames < low * 2**29) or (high < 0 and -low * frames < -high * 2**29)

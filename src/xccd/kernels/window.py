@@ -1,0 +1,144 @@
+"""One sorted column: the survivors of a clip are a window ``column[lo:hi]``, and a pass moves its ends inwards.
+
+A rule is (by_mean, by_mad, low, high, ddof, floor, nkeep, maxiters), eight float64; ``maxiters < 0`` goes on until
+stable.
+"""
+
+import math
+
+import numpy as np
+
+from xccd.kernels.block import part
+
+MAD_TO_STD = 1.482602218505602  # 1 / (sqrt(2) erfinv(1/2)): MAD of a normal distribution to its sigma
+HUGE, TINY = 1e70, 1e-70  # beyond these a square times n^2 may leave float64's range
+
+
+@part
+def middle(a, b):
+    """The mean of two values, without overflow, exact wherever the sum is."""
+    total = a + b
+    return 0.5 * total if abs(total) < np.inf else 0.5 * a + 0.5 * b
+
+
+@part
+def median_distance(buffer, c, lo, hi, center):
+    """Median of the distances of ``buffer[lo:hi, c]`` to ``center``, their median.
+
+    The m nearest samples are a window of m, of all of them the one whose farther end is nearest. As it moves right
+    its left end comes nearer and its right end goes farther: halving finds where they cross.
+    """
+    n = hi - lo
+    m = n // 2 + 1
+    a, b = lo, hi - m
+    while a < b:
+        i = (a + b) // 2
+        if center - buffer[i, c] > buffer[i + m - 1, c] - center:
+            a = i + 1
+        else:
+            b = i
+    left, right = center - buffer[a, c], buffer[a + m - 1, c] - center
+    if a > lo and center - buffer[a - 1, c] < right:
+        a -= 1
+        left, right = center - buffer[a, c], buffer[a + m - 1, c] - center
+    if n % 2:
+        return left if left > right else right
+    # without its farther end the window holds the m - 1 nearest
+    farthest = right
+    if left > right:
+        farthest = left
+        a += 1
+    left, right = center - buffer[a, c], buffer[a + m - 2, c] - center
+    return middle(left if left > right else right, farthest)
+
+
+@part
+def scaled_moments(buffer, c, lo, hi, center):
+    """Sum and sum of squares about ``center`` in a unit that keeps squares in range: exact for whole numbers."""
+    left, right = center - buffer[lo, c], buffer[hi - 1, c] - center
+    spread = left if left > right else right
+    unit = 1.0
+    if spread != 0.0 and not (TINY < spread < HUGE):
+        size = abs(np.float64(buffer[lo, c])) + abs(np.float64(buffer[hi - 1, c])) if spread == np.inf else spread
+        exponent = -1000 if size == np.inf else -math.frexp(size)[1]
+        unit = math.ldexp(1.0, (1000 if exponent > 1000 else exponent) - 3)
+    s1 = 0.0
+    s2 = 0.0
+    for i in range(lo, hi):
+        y = buffer[i, c] * unit - center * unit
+        s1 += y
+        s2 += y * y
+    return s1, s2, unit
+
+
+@part
+def put_back(buffer, c, old_lo, old_hi, lo, hi, center, keep):
+    """Widen ``lo, hi`` towards the old ones by smallest residual until ``keep`` are left, equal ones together."""
+    edge = -1.0
+    while lo > old_lo or hi < old_hi:
+        below = center - buffer[lo - 1, c] if lo > old_lo else np.inf
+        above = buffer[hi, c] - center if hi < old_hi else np.inf
+        nearest = below if below <= above else above
+        if hi - lo >= keep and nearest != edge:
+            break
+        edge = nearest
+        if below <= above:
+            lo -= 1
+        else:
+            hi += 1
+    return lo, hi
+
+
+@part
+def window(buffer, c, n, rule, origin, s1, s2):
+    """The surviving window of the sorted ``buffer[:n, c]``, of which ``s1`` and ``s2`` are the sums about ``origin``.
+
+    The test is ``r^2 > k^2 var`` with both sides multiplied by n^2 (n - ddof): no division and no root, so a
+    sample exactly on a bound stays whenever the numbers are whole. What leaves is taken from the sums, which are made
+    anew where little of them is left.
+    """
+    by_mean, by_mad, low, high = rule[0] > 0.0, rule[1] > 0.0, rule[2], rule[3]
+    ddof, floor, nkeep, maxiters = rule[4], rule[5], rule[6], rule[7]
+    lo, hi = np.int64(0), np.int64(n)
+    unit, whole, passes = 1.0, s2, 0
+    spread = abs(buffer[0, c] - origin) + abs(buffer[n - 1, c] - origin)
+    stale = not (TINY < spread < HUGE)
+    while hi > lo and hi - lo > nkeep and passes != maxiters and (by_mad or hi - lo > ddof):
+        n = hi - lo
+        center = middle(np.float64(buffer[lo + (n - 1) // 2, c]), np.float64(buffer[lo + n // 2, c]))
+        if stale:
+            s1, s2, unit = scaled_moments(buffer, c, lo, hi, center)
+            origin, whole = center, s2
+        deviation = MAD_TO_STD * median_distance(buffer, c, lo, hi, center) if by_mad else 0.0
+        deviation = (deviation if deviation > floor else floor) * unit * n
+        factor = 1.0 if by_mad else np.float64(n - ddof)
+        variance = deviation * deviation * factor
+        if not by_mad and (n * s2 - s1 * s1) * n > variance:
+            variance = (n * s2 - s1 * s1) * n
+        base = origin if by_mean else center
+        shift = s1 if by_mean else 0.0
+        new_lo, new_hi = lo, hi
+        while new_lo < new_hi:
+            r = (buffer[new_lo, c] * unit - base * unit) * n - shift
+            if not (r < 0.0 and r * r * factor > low * low * variance):
+                break
+            new_lo += 1
+        while new_lo < new_hi:
+            r = (buffer[new_hi - 1, c] * unit - base * unit) * n - shift
+            if not (r > 0.0 and r * r * factor > high * high * variance):
+                break
+            new_hi -= 1
+        if new_hi - new_lo < nkeep:
+            new_lo, new_hi = put_back(buffer, c, lo, hi, new_lo, new_hi, base + shift / n / unit, nkeep)
+        if new_lo == lo and new_hi == hi:
+            break
+        for i in range(hi - lo - new_hi + new_lo):
+            k = lo + i if lo + i < new_lo else new_hi + i - (new_lo - lo)
+            y = buffer[k, c] * unit - origin * unit
+            s1 -= y
+            s2 -= y * y
+        lo, hi = new_lo, new_hi
+        n = hi - lo
+        stale = not (64.0 * s2 > whole and 64.0 * (n * s2 - s1 * s1) > n * s2)
+        passes += 1
+    return lo, hi
