@@ -1,82 +1,121 @@
-"""Time clips and combinations beside the peers: one run, the same arrays, the ratio of medians.
+"""Time clips and combinations beside the peers: one run, the same arrays, in turns, medians of the repeats.
 
-python benchmarks/compare.py [--frames 25] [--size 1024] [--repeats 5]
+python benchmarks/compare.py [--frames 25] [--size 1024] [--repeats 5] [--threads 1] [--json FILE] [--plots FOLDER]
+
+Every result is checked before it is timed. What has another number of frames than asked for has as many samples; the
+accessor gets frames of four times the pixels. ``--threads`` is for ours: the peers use one.
 """
 
-import argparse
-import platform
-import time
-import warnings
-from collections.abc import Callable
-from importlib.metadata import version
-from statistics import median
+from __future__ import annotations
 
-import bottleneck
-import numpy as np
-import xarray as xr
-from astropy.nddata import CCDData
-from astropy.stats import sigma_clip as astropy_sigma_clip
-from ccdproc import Combiner
+import json
+import warnings
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from chains import COMBINATIONS, combination, samples, weights
+from jobs import rows
+from plots import curves, draw_curves, draw_ratios
+from timing import Goal, Job, machine, machine_text, parser
 
 import xccd
 
-Job = Callable[[], object]
+ROW = "{:<30}{:>9}{:>9}{:>9}  {:<32}{:>9}{:>17}{:>8}  {:<4} {}"
+ROW_HEAD = ("job, times in ms", "xccd", "min", "max", "beside", "median", "ratio", "goal", "", "bound by")
+COMBINATION = "{:<30}{:>9}{:>9}{:>9}  {:<32}{:>9}{:>9}{:>9}{:>9}"
+COMBINATION_HEAD = ("every combination, ms", "xccd", "min", "max", "beside", "median", "ns", "its ns", "ratio")
 
 
-def jobs(pixels: np.ndarray) -> dict[str, tuple[Job, str, Job]]:
-    """Name, our way, the peer's name and its way to do the same."""
-    stack = xr.DataArray(pixels, dims=("frame", "y", "x"))
-
-    def clipped_mean() -> xr.DataArray:
-        return stack.ccd.sigma_clip(3, 3, center="median", maxiters=None).ccd.combine("mean")
-
-    def astropy_clipped_mean() -> np.ndarray:
-        clipped = astropy_sigma_clip(pixels, 3, maxiters=None, axis=0, masked=False)
-        return np.nanmean(clipped, axis=0)
-
-    def ccdproc_clipped_mean() -> CCDData:
-        combiner = Combiner([CCDData(p, unit="adu") for p in pixels])
-        combiner.sigma_clipping(3, 3, func="median")
-        return combiner.average_combine()
-
-    return {
-        "median": (lambda: stack.ccd.combine("median"), "bottleneck", lambda: bottleneck.nanmedian(pixels, axis=0)),
-        "mean": (lambda: stack.ccd.combine("mean"), "bottleneck", lambda: bottleneck.nanmean(pixels, axis=0)),
-        "clip until stable + mean": (clipped_mean, "astropy", astropy_clipped_mean),
-        "clip until stable + mean ": (clipped_mean, "ccdproc (one pass)", ccdproc_clipped_mean),
-    }
+def measure(job: Job, repeats: int) -> dict[str, Any]:
+    """A job's times and what they come to, or what is wrong with its result."""
+    found: dict[str, Any] = {"name": job.name, "peer": job.peer, "bound by": job.bound, "samples": job.samples}
+    try:
+        job.check()
+    except Exception as error:  # one row that fails leaves the others
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return found | {"wrong": " ".join([type(error).__name__, *lines[:5]])}
+    ours, theirs = job.time(repeats)
+    found |= {"seconds": ours, "peer seconds": theirs, "ns a sample": 1e9 * median(ours) / job.samples}
+    if theirs:
+        found["peer ns a sample"] = 1e9 * median(theirs) / job.samples
+    if job.goal:
+        value = job.goal.value(median(ours), median(theirs or [0.0]), job.samples)
+        found |= {"goal": job.goal._asdict(), "value": value, "reached": job.goal.reached(value)}
+    return found
 
 
-def timed(job: Job, repeats: int) -> list[float]:
-    job()  # compiled, memory touched
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        job()
-        times.append(time.perf_counter() - start)
-    return times
+def cells(found: dict[str, Any]) -> list[str]:
+    """What both tables begin with."""
+    ours, theirs = (found[key] for key in ("seconds", "peer seconds"))
+    times = [median(ours), min(ours), max(ours)]
+    return [
+        found["name"],
+        *(f"{1e3 * v:.2f}" for v in times),
+        found["peer"],
+        f"{1e3 * median(theirs):.2f}" if theirs else "-",
+    ]
+
+
+def row_text(found: dict[str, Any]) -> str:
+    goal = Goal(**found["goal"])
+    number = f"{'>=' if goal.kind == 'faster' else '<='} {goal.number:g}"
+    return ROW.format(
+        *cells(found), goal.text(found["value"]), number, "yes" if found["reached"] else "NO", found["bound by"]
+    )
+
+
+def combination_text(found: dict[str, Any]) -> str:
+    ours, theirs = found["ns a sample"], found.get("peer ns a sample")
+    numbers = (f"{ours:.2f}", *((f"{theirs:.2f}", f"{theirs / ours:.1f}") if theirs else "--"))
+    return COMBINATION.format(*cells(found), *numbers)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=25)
-    parser.add_argument("--size", type=int, default=1024)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--json", type=Path, metavar="FILE", help="write all numbers, with versions")
+    options.add_argument("--plots", type=Path, metavar="FOLDER", help="draw time against frames, and ratios")
+    args = options.parse_args()
     warnings.simplefilter("ignore")
-    rng = np.random.default_rng(0)
-    pixels = rng.normal(1000, 10, (args.frames, args.size, args.size)).astype(np.float32)
-    pixels[rng.random(pixels.shape) < 0.001] += 5000
-    names = ("xccd", "numpy", "astropy", "bottleneck", "ccdproc", "numba")
-    print(platform.processor() or platform.machine(), *(f"{n} {version(n)}" for n in names), sep=", ")
-    print(f"{args.frames} x {args.size} x {args.size} float32, {args.threads} thread(s), medians of {args.repeats}")
-    print(f"{'job':<28}{'xccd [ms]':>12}{'min':>8}{'max':>8}{'peer [ms]':>12}{'ratio':>8}  peer")
+    about = machine()
+    what = f"{args.frames} x {args.size} x {args.size} float32, {args.threads} thread(s), medians of {args.repeats}"
+    print(
+        machine_text(about), f"{what}; goals are for 25 x 1024 x 1024 on 1 thread", "", ROW.format(*ROW_HEAD), sep="\n"
+    )
+    report: dict[str, Any] = {
+        "machine": about,
+        "arguments": {k: v for k, v in vars(args).items() if isinstance(v, int)},
+    }
+    wrong: list[str] = []
+
+    def table(jobs: Any, text: Any) -> list[dict[str, Any]]:
+        done = []
+        for job in jobs:
+            found = measure(job, args.repeats)
+            if "wrong" in found:
+                wrong.append(f"{found['name']}, {found['peer']}: {found['wrong']}")
+            print(wrong[-1] if "wrong" in found else text(found), flush=True)
+            done.append(found)
+        return done
+
     with xccd.set_options(threads=args.threads):
-        for name, (ours, peer, theirs) in jobs(pixels).items():
-            mine, other = timed(ours, args.repeats), timed(theirs, max(1, args.repeats // 2))
-            ms = [1e3 * t for t in (median(mine), min(mine), max(mine), median(other))]
-            print(f"{name:<28}{ms[0]:12.1f}{ms[1]:8.1f}{ms[2]:8.1f}{ms[3]:12.1f}{ms[3] / ms[0]:8.1f}  {peer}")
+        report["jobs"] = table(rows(args.frames, args.size, args.threads), row_text)
+        x, w = samples(args.frames, args.size), weights(args.frames)
+        print("", COMBINATION.format(*COMBINATION_HEAD), sep="\n")
+        every = (combination(name, x, w, args.threads) for name in COMBINATIONS)
+        report["combinations"] = table(every, combination_text)
+        if args.plots:
+            report["curves"] = curves(x, args.repeats, args.threads)
+            args.plots.mkdir(parents=True, exist_ok=True)
+            draw_curves(report["curves"], f"{about['processor']}, {what}", args.plots / "frames.svg")
+            draw_ratios(report["jobs"], f"{about['processor']}, {what}", args.plots / "ratios.svg")
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1))
+    judged = [found["reached"] for found in report["jobs"] if "reached" in found]
+    print(f"\n{sum(judged)} of {len(judged)} goals reached")
+    if wrong:
+        raise SystemExit("\n".join([f"{len(wrong)} job(s) with a wrong result:", *wrong]))
 
 
 if __name__ == "__main__":

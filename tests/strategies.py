@@ -45,6 +45,13 @@ def stacks(draw, *, dtypes=FLOATS, elements=None, min_frames=1, max_frames=9, ma
     return array.astype(dtype.newbyteorder()) if swapped else array
 
 
+@st.composite
+def tiles(draw, *, dtypes=FLOATS + INTEGERS, **options) -> np.ndarray:
+    """As `stacks`, but as kernels take it: (frame, pixel), contiguous and of native byte order."""
+    array = draw(stacks(dtypes=dtypes, **options))
+    return np.ascontiguousarray(array.reshape(len(array), -1), array.dtype.newbyteorder("="))
+
+
 def punch_holes(draw, samples: np.ndarray) -> None:
     """Make samples, and whole pixels, of an array (frame, pixel) missing in place."""
     frames, pixels = samples.shape

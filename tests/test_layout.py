@@ -11,11 +11,11 @@ SRC = Path(__file__).parents[1] / "src" / "xccd"
 # A module may import from its own floor and those below, inside functions too.
 FLOORS = {
     "kernels": 0, "_options": 0,
-    "fits.cards": 1, "fits.unpack": 1, "_stack": 1,
+    "_chain": 1, "_stack": 1, "fits.cards": 1, "fits.unpack": 1,
     "fits.pixels": 2, "fits.coords": 2, "fits.shared": 2, "_labels": 2, "_clip_blocks": 2,
     "fits.pixel_grid": 2, "fits.hdus": 3, "fits.reader": 3, "fits.memory": 4, "fits.sources": 4,
     "weights": 3, "fits.header": 3,
-    "product": 4, "fits.write": 4, "fits.open": 5, "fits.image": 6,
+    "warm": 2, "product": 4, "fits.write": 4, "fits.open": 5, "fits.image": 6,
     "clip": 5, "combine": 5, "normalize": 5, "simulate": 5,
     "accessor": 6, "__init__": 7, "demo": 8, "cli": 9,
     "fits": 1,
@@ -30,6 +30,7 @@ def name_of(path: Path) -> str:
 
 def floor(module: str) -> int:
     while module not in FLOORS:
+        assert "." in module, f"{module} has no floor"
         module = module.rpartition(".")[0]
     return FLOORS[module]
 
@@ -60,14 +61,15 @@ def test_kernels_know_numba_and_numpy_only(path: Path) -> None:
     tree = ast.parse(path.read_text())
     roots = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     roots |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert {r.split(".")[0] for r in roots} <= {"math", "numba", "numpy", "xccd"}
+    standard = {"__future__", "collections", "functools", "math", "typing"}
+    assert {r.split(".")[0] for r in roots} <= {"numba", "numpy", "xccd"} | standard
     assert all(r.startswith("xccd.kernels") for r in roots if r.startswith("xccd"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_and_functions_are_short(path: Path) -> None:
     text = path.read_text()
-    assert text.count("\n") <= 400
+    assert text.count("\n") <= (300 if path.parent.name == "kernels" else 400)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             doc = ast.get_docstring(node, clean=False)

@@ -12,6 +12,7 @@ from xccd.fits.open import open_stack
 from xccd.fits.write import to_fits
 from xccd.normalize import normalize
 from xccd.simulate import simulate_night
+from xccd.warm import warm_up
 
 __version__ = _version("xccd")
 
@@ -30,5 +31,6 @@ __all__ = [
     "sigma_clip",
     "simulate_night",
     "to_fits",
+    "warm_up",
     "wcs",
 ]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xccd import _options
+from xccd._chain import Chain, Step
 
 # A NumPy or a dask array: xarray's own word for both is Any.
 Array = Any
@@ -41,11 +43,7 @@ def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.d
         return function(x, *extras)
     import dask.array as da
 
-    if not is_lazy(x):
-        whole = next(e for e in extras if is_lazy(e))
-        x = da.from_array(x, chunks=_chunks_like(whole, x.shape))
-    if x.numblocks[0] > 1:
-        x = x.rechunk({0: -1, **dict.fromkeys(range(1, x.ndim), "auto")})
+    x = _frames_together(x, extras)
     return da.map_blocks(
         function,
         x,
@@ -54,6 +52,18 @@ def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.d
         dtype=dtype,
         meta=np.empty((0,) * (x.ndim - reduce), dtype),
     )
+
+
+def _frames_together(x: Array, extras: Sequence[Array]) -> Array:
+    """``x`` as a dask array with all frames in each chunk, cut as a lazy extra is if it is not lazy itself."""
+    import dask.array as da
+
+    if not is_lazy(x):
+        whole = next(e for e in extras if is_lazy(e))
+        x = da.from_array(x, chunks=_chunks_like(whole, x.shape))
+    if x.numblocks[0] > 1:
+        x = x.rechunk({0: -1, **dict.fromkeys(range(1, x.ndim), "auto")})
+    return x
 
 
 def _chunks_like(lazy: Array, shape: tuple[int, ...]) -> tuple[Any, ...]:
@@ -73,16 +83,35 @@ def _in_chunks_of(x: Array, extra: Array) -> Array:
 
 
 def chained(
-    chain: Kernel, x: Array, scale: Array | None = None, weights: Array | None = None, *, reduce: bool, dtype: Any
+    chain: Chain, x: Array, scale: Array | None = None, weights: Array | None = None, *, reduce: bool, dtype: Any
 ) -> Array:
     """Run a chain on every pixel of ``x``, as `blocks` does.
 
-    On NumPy input bands of pixels go to the pool of threads; within a dask task there is one thread.
+    On NumPy input bands of pixels go to the pool of threads; within a dask task there is one thread. There a chain
+    that goes on from another is run with it from where that began, tile by tile in cache: nothing between is made.
     """
     extras = [np.ones((1,) * x.ndim) if e is None else e for e in (scale, weights)]
-    threads = 1 if any(map(is_lazy, (x, *extras))) else _options.threads()
-    run = partial(_run, chain=chain, reduce=reduce, dtype=dtype, threads=threads)
-    return blocks(run, x, *extras, reduce=reduce, dtype=dtype)
+    lazy = any(map(is_lazy, (x, *extras)))
+    if lazy:
+        x, steps = getattr(x, PLAN, (x, ()))
+        x = _frames_together(x, extras)
+        chain = replace(chain, steps=steps + chain.steps)
+    run = partial(_run, chain=chain, reduce=reduce, dtype=dtype, threads=1 if lazy else _options.threads())
+    result = blocks(run, x, *extras, reduce=reduce, dtype=dtype)
+    if lazy and not reduce:
+        remember(result, x, chain.steps)
+    return result
+
+
+PLAN = "_xccd_plan"
+
+
+def remember(result: Array, source: Array, steps: tuple[Step, ...]) -> None:
+    """Note on a dask array that it is ``steps`` after ``source``.
+
+    Of the object, not of its name: what dask makes of it (persisted, sliced, pickled) stands for itself.
+    """
+    setattr(result, PLAN, (source, steps))
 
 
 def _run(
@@ -90,7 +119,7 @@ def _run(
     scale: np.ndarray[Any, Any],
     weights: np.ndarray[Any, Any],
     *,
-    chain: Kernel,
+    chain: Chain,
     reduce: bool,
     dtype: np.dtype[Any],
     threads: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -102,18 +102,29 @@ class FilePixels:
         kind = "f" if self.bitpix < 0 else "u" if self.bitpix == 8 else "i"
         return np.dtype(f">{kind}{abs(self.bitpix) // 8}")
 
+    @property
+    def raw(self) -> FilePixels | None:
+        """The same pixels with no BZERO, for those who know what to do with it; None where that is not all."""
+        plain = self.bscale == 1 and self.blank is None
+        return replace(self, bzero=0) if plain else None
+
     def read(self, index: Index, out: Samples) -> None:
         first, last, _ = index[0].indices(self.shape[0])
         row = self.stored.itemsize * math.prod(self.shape[1:])
-        data = self._bytes(self.offset + first * row, (last - first) * row)
+        start, count = self.offset + first * row, (last - first) * row
+        as_stored = out.dtype == self.stored and self.raw == self and out.nbytes == count
+        if as_stored and out.flags.c_contiguous:
+            self._fill(out.reshape(-1).view(np.uint8).data, start)
+            return
+        data = bytearray(count)
+        self._fill(memoryview(data), start)
         raw = np.frombuffer(data, self.stored).reshape(last - first, *self.shape[1:])
         convert(raw[(slice(None), *index[1:])], out, self.bscale, self.bzero, self.blank)
 
-    def _bytes(self, start: int, count: int) -> bytearray:
+    def _fill(self, view: memoryview, start: int) -> None:
+        """Bytes of the file from ``start``."""
         path = unpack.scratch(self.path, self.packing, self._check) if self.packing else self.path
-        buffer = bytearray(count)
-        view = memoryview(buffer)
-        done = 0
+        done, count = 0, len(view)
         with self._open(path) as file:
             if not self.packing:
                 self._check(os.fstat(file.fileno()))
@@ -123,7 +134,6 @@ class FilePixels:
                 if not got:
                     raise OSError(f"{self.path} is truncated: {count} bytes wanted from byte {start}, {done} found")
                 done += got
-        return buffer
 
     def _open(self, path: str | os.PathLike[str]) -> io.FileIO:
         try:

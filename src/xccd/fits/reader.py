@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from xccd import _options
-from xccd.fits.pixels import Pixels
+from xccd import _options, _stack
+from xccd._chain import Unsigned
+from xccd.fits.pixels import FilePixels, Pixels
+from xccd.kernels.limits import DIRECT, float_dtype
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,17 @@ class StackReader:
             list(pool.map(one, range(len(self.frames))))
         return stack
 
+    def stored(self) -> tuple[StackReader, bool] | None:
+        """The samples as the files hold them, and whether they are unsigned (BZERO = 32768); None if not so simple."""
+        kinds = {(f.stored, f.native) if isinstance(f, FilePixels) and f.raw else None for f in self.frames}
+        if len(kinds) != 1 or None in kinds or any(self.masks):
+            return None
+        ((dtype, native),) = (kind for kind in kinds if kind)
+        if native not in DIRECT or float_dtype(native).itemsize > self.dtype.itemsize:
+            return None
+        raw = tuple(f.raw for f in self.frames if isinstance(f, FilePixels) and f.raw)
+        return replace(self, frames=raw, dtype=dtype), native.kind == "u" and dtype.kind == "i"
+
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         from dask.base import normalize_token
 
@@ -103,7 +116,6 @@ def plan_chunks(shape: tuple[int, ...], itemsize: int, chunks: Any) -> Any:
 def lazy(reader: StackReader, chunks: Any, as_dims: Callable[[Any], Any]) -> Any:
     """A dask array on ``reader``, one task per band."""
     import dask.array as da
-    from dask.base import tokenize
 
     planned = as_dims(plan_chunks(reader.shape, reader.dtype.itemsize, chunks))
     try:
@@ -112,10 +124,22 @@ def lazy(reader: StackReader, chunks: Any, as_dims: Callable[[Any], Any]) -> Any
             raise ValueError("a chunk has at least one pixel")
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"chunks={chunks!r} does not cut the shape {reader.shape}: {error}") from None
+    stack = _bands(reader, whole)
+    found = reader.stored()
+    if found is not None:
+        raw, unsigned = found
+        _stack.remember(stack, _bands(raw, whole), (Unsigned(),) if unsigned else ())
+    return stack
+
+
+def _bands(reader: StackReader, chunks: Any) -> Any:
+    import dask.array as da
+    from dask.base import tokenize
+
     return da.from_array(
         reader,
-        chunks=whole,
-        name=f"open_stack-{tokenize(reader, whole)}",  # chunks too: dask takes equal names for equal blocks
+        chunks=chunks,
+        name=f"open_stack-{tokenize(reader, chunks)}",  # chunks too: dask takes equal names for equal blocks
         meta=np.empty((0,) * reader.ndim, reader.dtype),
         lock=False,
     )

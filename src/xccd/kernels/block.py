@@ -14,7 +14,9 @@ def kernel(function):
 
 # Part of a kernel, called from compiled code alone: without the means to be called from Python it compiles in half
 # the time. Parts call no other parts where that can be had, as LLVM works once more on all that is called.
-part = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+part = numba.njit(  # type: ignore[call-overload]  # options that numba has and its types leave out
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
 
 BUFFER_BYTES = 32 << 10  # an L1 cache
 LINE = 64  # of the cache: rows that begin on one are 1.5 times faster

@@ -66,16 +66,15 @@ def moments(buffer, frames, n, missing, numbers):
     med, s1, s2 = numbers[0], numbers[1], numbers[2]
     s1[:] = 0.0
     s2[:] = 0.0
-    if missing:
-        for i in range(frames):
-            row = buffer[i]
-            for c in range(n.size):
-                y = np.float64(row[c]) - med[c] if i < n[c] else 0.0
-                s1[c] += y
-                s2[c] += y * y
-        return
     for i in range(0, frames - 1, 2):
         row, other = buffer[i], buffer[i + 1]
+        if missing:  # in the same order as without, as a neighbour's missing sample must change nothing here
+            for c in range(n.size):
+                y = np.float64(row[c]) - med[c] if i < n[c] else 0.0
+                z = np.float64(other[c]) - med[c] if i + 1 < n[c] else 0.0
+                s1[c] += y + z
+                s2[c] += y * y + z * z
+            continue
         for c in range(n.size):
             y = np.float64(row[c]) - med[c]
             z = np.float64(other[c]) - med[c]
@@ -84,7 +83,7 @@ def moments(buffer, frames, n, missing, numbers):
     if frames & 1:
         row = buffer[frames - 1]
         for c in range(n.size):
-            y = np.float64(row[c]) - med[c]
+            y = np.float64(row[c]) - med[c] if frames <= n[c] else 0.0
             s1[c] += y
             s2[c] += y * y
 

@@ -58,5 +58,5 @@ def _next(level: np.float64, dtype: np.dtype[Any], whole: Any, beyond: Any) -> A
         return dtype.type(value) if np.iinfo(dtype).min <= value <= np.iinfo(dtype).max else None
     with np.errstate(over="ignore"):
         value = dtype.type(level)
-    wrong = value < level if whole is np.ceil else value > level
-    return np.nextafter(value, beyond, dtype=dtype) if wrong else value
+        wrong = value < level if whole is np.ceil else value > level
+        return np.nextafter(value, beyond, dtype=dtype) if wrong else value

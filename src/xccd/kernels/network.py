@@ -9,27 +9,29 @@ from typing import Any
 import numpy as np
 
 
-def merge_exchange(n: int) -> list[tuple[int, int]]:
-    """Batcher's merge exchange for any ``n`` (Knuth, The Art of Computer Programming 3, 5.2.2, algorithm M).
+def pairwise_network(n: int) -> list[tuple[int, int]]:
+    """Parberry's pairwise sorting network, for any ``n`` (Parallel Processing Letters 2, 205, 1992).
 
-    Pairs (i, j) with i < j: the lesser value goes to row i. About n log2(n)^2 / 4 of them.
+    Pairs (i, j) with i < j: the lesser value goes to row i. About n log2(n)^2 / 4 of them, as many as Batcher's merge
+    exchange has; but of the middle rows fewer are needed: for a median of 25 samples 104 against 113.
     """
-    pairs: list[tuple[int, int]] = []
-    top = 1 << max(0, (n - 1).bit_length() - 1)
-    p = top if n > 1 else 0
-    while p:
-        q, r, d = top, 0, p
-        while True:
-            pairs += [(i, i + d) for i in range(n - d) if i & p == r]
-            if q == p:
-                break
-            q, r, d = q >> 1, p, q - p
-        p >>= 1
+    pairs = []
+    step = 1
+    while step < n:  # sort by pairs, then pairs by their lesser, ...
+        pairs += [(j - step, j) for j in range(step, n) if j // step % 2]
+        step *= 2
+    step, reach = step // 4, 1
+    while step > 0:
+        far = reach
+        while far > 0:
+            pairs += [(j - far * step, j) for j in range((far + 1) * step, n) if (j // step - far - 1) % 2 == 0]
+            far //= 2
+        step, reach = step // 2, 2 * reach + 1
     return pairs
 
 
 def needed(pairs: list[tuple[int, int]], rows: Iterable[int]) -> list[tuple[int, int]]:
-    """The pairs that can change what ends in ``rows``: for a median of 25 samples 113 of the 138 that sort."""
+    """The pairs that can change what ends in ``rows``: for a median of 25 samples 104 of the 138 that sort."""
     live = set(rows)
     kept = []
     for pair in reversed(pairs):
@@ -42,7 +44,7 @@ def needed(pairs: list[tuple[int, int]], rows: Iterable[int]) -> list[tuple[int,
 @lru_cache(maxsize=256)
 def network(n: int, rows: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
     """The pairs as a read-only (pairs, 2) array: of a whole sort, or of one that is right in ``rows``."""
-    pairs = merge_exchange(n)
+    pairs = pairwise_network(n)
     if rows is not None:
         pairs = needed(pairs, rows)
     # unsigned: a signed index might be negative, and the test for that keeps LLVM from vectorising

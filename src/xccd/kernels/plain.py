@@ -12,8 +12,7 @@ import numpy as np
 
 from xccd.kernels import plain_sums
 from xccd.kernels.limits import limits
-from xccd.kernels.network import middle_rows
-from xccd.kernels.plain_block import middle, missing, sort
+from xccd.kernels.plain_block import middle, missing, sort, tally
 from xccd.kernels.plain_clip import MAD_TO_STD, gather, median_distance, median_nearest, sigma
 
 __all__ = ["KERNELS", "NAME", "extreme", "masked", "reduce", "sigma"]
@@ -29,25 +28,35 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
     _, _, before, behind = limits(x.dtype)
     piece = x[:, start:stop]
     frames, size = piece.shape
-    block = sort(piece, missing(piece, least, most, bounded))
-    count = np.broadcast_to(block.count, size)
+    holes = missing(piece, least, most, bounded)
+    count = np.broadcast_to(tally(holes, frames), size)
+    if count.max() <= nlow + nhigh:
+        least[:], most[:] = behind, before
+        return None
+    rows = {nlow - 1, nlow, *range(count.min() - nhigh - 1, frames - nhigh + 1)}  # next to the cuts
+    block = sort(piece, holes, tuple(sorted(row for row in rows if 0 <= row < frames)))
     top = np.maximum(count - nhigh - 1, 0)  # the last row that stays
-    least[:], most[:] = block.raw(min(nlow, frames - 1)) + 0, block.raw(top) + 0  # + 0: no -0.0
-    both = np.zeros(size, bool)  # of samples that equal a bound some go, some stay
-    if nlow:
-        both |= block.raw(min(nlow, frames) - 1) == least
-    if nhigh:
-        both |= block.raw(np.minimum(top + 1, frames - 1)) == most
+    least[:], most[:] = block.raw(nlow) + 0, block.raw(top) + 0  # + 0: no -0.0
+    both = (block.raw(max(nlow, 1) - 1) == least) & (nlow > 0)
+    both |= (block.raw(np.minimum(top + 1, frames - 1)) == most) & (nhigh > 0)
     none = count <= nlow + nhigh
     least[none], most[none] = behind, before
-    some = np.flatnonzero(both & ~none)
+    both &= ~none
+    return ties(piece, holes, np.flatnonzero(both), nlow, nhigh, least, most) if both.any() else None
+
+
+def ties(x: Any, holes: Any, some: Any, nlow: int, nhigh: int, least: Any, most: Any) -> tuple[Any, Any]:
+    """Of some columns how many of the lowest equal the lower bound, and how many up to the upper bound equal that."""
+    frames, size = x.shape
+    block = sort(x.take(some, axis=1), None if holes is None else holes[:, some])
+    top = block.count - nhigh
     skip, keep = np.zeros(size, np.int64), np.full(size, frames)
     keep[some] = 0
-    for k in range(frames if some.size else 0):
-        row = block.raw(k, some)
+    for k in range(frames):
+        row = block.raw(k)
         skip[some] += (row == least[some]) & (k < nlow)
-        keep[some] += (row == most[some]) & (k <= top[some])
-    return (skip, keep) if some.size else None
+        keep[some] += (row == most[some]) & (k < top)
+    return skip, keep
 
 
 @np.errstate(all="ignore")
@@ -75,28 +84,30 @@ def tied(x: Any, least: Any, most: Any, holes: Any, skip: Any, keep: Any) -> Any
 
 @np.errstate(all="ignore")
 def reduce(
-    name: str, x: Any, start: int, stop: int, bounds: Bounds, weights: Any, q: float, ddof: int, out: Any
-) -> int:
-    """Combine into ``out``, one value a pixel from ``start``; returns how many samples have an unusable weight."""
+    name: str, x: Any, start: int, stop: int, bounds: Bounds, weights: Any, q: float, ddof: int, out: Any,
+    number: Any = None,
+) -> int:  # fmt: skip
+    """Combine into ``out``, one value a pixel from ``start``; returns how many samples have an unusable weight.
+
+    ``number``, how many samples each pixel has, saves nothing here.
+    """
     piece = x[:, start:stop]
     return int(KERNELS[name](piece, missing(piece, *bounds), weights, q, ddof, out) or 0)
 
 
 def median(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
-    """The middle, or the mean of the two middle ones; in the middle rows even where samples are missing: see `sort`."""
+    """The middle, or the mean of the two middle ones."""
     frames = x.shape[0]
-    half, odd = frames // 2, frames % 2 == 1
-    if odd and holes is None:
-        out[:] = sort(x, None, (half,)).raw(half) + 0
+    if holes is None and frames % 2:
+        out[:] = sort(x, None, (frames // 2,)).raw(frames // 2) + 0  # + 0: no -0.0
         return
-    block = sort(x, holes, middle_rows(frames))
-    lower, upper = block.row(max(0, half - 1)), block.row(half)
+    n = tally(holes, frames)
+    fewest = frames if holes is None else n.min(initial=frames, where=n > 0)
+    # missing samples are last, so the fewer are left of a pixel the lower is its middle
+    block = sort(x, holes, tuple(range((fewest - 1) // 2, frames // 2 + 1)))
+    out[:] = middle(block.row((n - 1) // 2), block.row(n // 2))
     if holes is not None:
-        one = block.count % 2 == 1
-        lower, upper = (np.where(one, upper, lower), upper) if odd else (lower, np.where(one, lower, upper))
-    out[:] = middle(lower, upper)
-    if holes is not None:
-        out[block.count == 0] = np.nan
+        out[n == 0] = np.nan
 
 
 def quantile(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
@@ -122,11 +133,11 @@ def mad_std(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> 
         rest = np.empty(x.shape)
         for k, row in enumerate(rest):
             np.subtract(block.row(k), center, out=row)
-        out[:] = MAD_TO_STD * median_nearest(rest)
+        out[:] = MAD_TO_STD * median_nearest(rest) + 0.0
         return
     samples, first = gather(block, np.arange(x.shape[1]))
     distance = median_distance(samples, first, first + n, center)
-    out[:] = np.where(n > 0, MAD_TO_STD * distance, np.nan)
+    out[:] = np.where(n > 0, MAD_TO_STD * distance + 0.0, np.nan)
 
 
 def weighted_quantile(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> int:

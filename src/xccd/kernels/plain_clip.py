@@ -17,29 +17,26 @@ MAD_TO_STD = 1.482602218505602  # 1 / (sqrt(2) erfinv(1/2)): MAD of a normal dis
 HUGE, TINY = 1e70, 1e-70  # beyond these a square times n^2 may leave float64's range
 
 
-def sigma(x: Any, start: int, stop: int, bounds: tuple[Any, Any, bool], rule: Any) -> None:
-    """Narrow the bounds by a clip; ``rule`` as `xccd.kernels.window` has it."""
+@np.errstate(all="ignore")
+def sigma(x: Any, start: int, stop: int, bounds: tuple[Any, Any, bool], rule: Any) -> Any:
+    """Narrow the bounds by a clip, ``rule`` as `xccd.kernels.window` has it; returns how many samples survive."""
     least, most, bounded = bounds
+    _, _, before, behind = limits(x.dtype)
     piece = x[:, start:stop]
-    with np.errstate(all="ignore"):
-        block = sort(piece, missing(piece, least, most, bounded))
-        moments = first_moments(block, rule)
-        columns = np.flatnonzero(suspect(block, *moments, rule))
-        lo, hi = 0, block.count
-        narrow(least, most, block, lo, hi, slice(None))
-        if columns.size:
-            lo, hi = windows(block, columns, *moments[:3], rule)
-            narrow(least, most, block, lo, hi, columns)
-
-
-def narrow(least: Any, most: Any, block: Block, lo: Any, hi: Any, columns: Any) -> None:
-    """Set the bounds of columns to the ends of their windows ``lo`` to ``hi``."""
-    _, _, before, behind = limits(least.dtype)
-    some = columns if isinstance(columns, np.ndarray) else None
-    least[columns], most[columns] = block.raw(lo, some) + 0, block.raw(hi - 1, some) + 0  # + 0: no -0.0
-    if np.ndim(hi):
-        none = np.flatnonzero(hi <= lo) if some is None else columns[hi <= lo]
+    block = sort(piece, missing(piece, least, most, bounded))
+    moments = first_moments(block, rule)
+    number = np.full(stop - start, block.count, np.int32)
+    np.add(block.raw(0), 0, out=least)  # + 0: no -0.0
+    np.add(block.raw(block.count - 1), 0, out=most)
+    columns = np.flatnonzero(suspect(block, *moments, rule))
+    if columns.size:
+        lo, hi = windows(block, columns, *moments[:3], rule)
+        least[columns], most[columns] = block.raw(lo, columns) + 0, block.raw(hi - 1, columns) + 0
+        number[columns] = hi - lo
+    none = number == 0
+    if none.any():
         least[none], most[none] = behind, before
+    return number
 
 
 def first_moments(block: Block, rule: Any) -> tuple[Any, Any, Any, Any]:
@@ -47,7 +44,7 @@ def first_moments(block: Block, rule: Any) -> tuple[Any, Any, Any, Any]:
 
     Sums are made two frames at a time, as in `xccd.kernels.clip.moments`.
     """
-    frames, columns = block.at.size, block.room.shape[1]
+    frames, columns = block.starts.size, block.columns
     n, keep, sums = block.count, rule[1] > 0.0, summed(rule)
     full = n if np.ndim(n) == 0 else n.min(initial=frames)
     center = middle(block.row((n - 1) // 2), block.row(n // 2))
@@ -88,14 +85,12 @@ def median_nearest(rest: Any) -> Any:
 def limit(n: Any, s1: Any, s2: Any, mad: Any, unit: Any, rule: Any) -> tuple[Any, Any]:
     """Of `window`'s test ``r^2 factor > k^2 variance``: variance and factor, from the sums or from the MAD."""
     by_mad, ddof, floor = rule[1] > 0.0, rule[4], rule[5]
-    deviation = MAD_TO_STD * mad
-    deviation = np.where(deviation > floor, deviation, floor) * unit * n
     if by_mad:
-        return deviation * deviation * 1.0, np.ones_like(n)
+        deviation = np.fmax(MAD_TO_STD * mad, floor) * unit * n
+        return deviation * deviation, 1.0
     factor = n - ddof
-    variance = deviation * deviation * factor
-    scatter = (n * s2 - s1 * s1) * n
-    return np.where(scatter > variance, scatter, variance), factor
+    deviation = floor * unit * n if floor else 0.0
+    return np.fmax((n * s2 - s1 * s1) * n, deviation * deviation * factor), factor
 
 
 def suspect(block: Block, center: Any, s1: Any, s2: Any, rest: Any, rule: Any) -> Any:
@@ -106,12 +101,13 @@ def suspect(block: Block, center: Any, s1: Any, s2: Any, rest: Any, rule: Any) -
     below = (block.row(0) - center) * n - shift
     above = (block.row(block.count - 1) - center) * n - shift
     variance, factor = limit(n, s1, s2, median_nearest(rest) if by_mad else 0.0, 1.0, rule)
-    far = (below < 0.0) & (below * below * factor > low * low * variance)
-    far |= (above > 0.0) & (above * above * factor > high * high * variance)
-    spread = np.abs(below) + np.abs(above)
-    far |= (spread != 0.0) & ~((spread >= TINY) & (spread <= HUGE))
+    far = (below * below * factor > low * low * variance) & (below < 0.0)
+    far |= (above * above * factor > high * high * variance) & (above > 0.0)
+    spread = above - below
+    if not (spread.min() > TINY and spread.max() < HUGE):
+        far |= (spread != 0.0) & ~((spread >= TINY) & (spread <= HUGE))
     if by_mad:
-        far |= n < len(block.at)  # `nearest` took them for full
+        far |= n < len(block.starts)  # `nearest` took them for full
     return far & (n > nkeep) & (factor > 0.0)
 
 
@@ -132,7 +128,7 @@ class Columns:
 
 def gather(block: Block, columns: Any) -> tuple[Any, Any]:
     """Some columns one after another, in float64, and where each begins."""
-    frames = block.at.size
+    frames = block.starts.size
     samples = np.empty((columns.size, frames))
     for k in range(frames):
         samples[:, k] = block.raw(k, columns)
@@ -145,13 +141,14 @@ def windows(block: Block, columns: Any, center: Any, s1: Any, s2: Any, rule: Any
     samples, first = gather(block, columns)
     count = np.full(size, block.count) if np.ndim(block.count) == 0 else block.count[columns]
     places = np.stack([np.arange(size), first, first + count])
-    c = Columns(samples, places, np.stack([center, s1, s2, s2, np.ones_like(center)])[:, columns], np.zeros(size, bool))
-    spread = np.abs(samples[first] - c.origin) + np.abs(samples[c.hi - 1] - c.origin)
-    c.stale[:] = ~((spread > TINY) & (spread < HUGE))
+    center, s1, s2 = center.take(columns), s1.take(columns), s2.take(columns)
+    spread = np.abs(samples.take(first) - center) + np.abs(samples.take(first + count - 1) - center)
+    stale = ~((spread > TINY) & (spread < HUGE))
+    c = Columns(samples, places, np.stack([center, s1, s2, s2, np.ones(size)]), stale)
     lo, hi, passes = np.zeros(size, np.int64), count, 0
+    enough = max(0.0, rule[6], 0.0 if rule[1] > 0.0 else rule[4])
     while c.index.size and passes != rule[7]:
-        n = c.hi - c.lo
-        c = c.only((n > 0) & (n > rule[6]) & ((n > rule[4]) | (rule[1] > 0.0)))
+        c = c.only(c.hi - c.lo > enough)
         new_lo, new_hi = once(c, rule)
         moved = (new_lo != c.lo) | (new_hi != c.hi)
         c = c.only(moved)
@@ -171,13 +168,12 @@ def once(c: Columns, rule: Any) -> tuple[Any, Any]:
         renew(c, np.flatnonzero(c.stale), center, summed(rule))
     mad = median_distance(c.samples, c.lo, c.hi, center) if by_mad else 0.0
     variance, factor = limit(n, c.s1, c.s2, mad, c.unit, rule)
-    base, shift = (c.origin, c.s1) if by_mean else (center, np.zeros_like(n))
-    numbers = np.empty((7, 2, n.size))  # of both ends
+    base, shift = (c.origin, c.s1) if by_mean else (center, 0.0)
+    numbers = np.empty((6, 2, n.size))  # of both ends
     for row, value in zip(numbers, (c.unit, base * c.unit, n, shift, factor), strict=False):
         row[:] = value
     numbers[5] = low * low * variance, high * high * variance
-    numbers[6] = [[1.0], [-1.0]]
-    lo, hi = trim(c, numbers.reshape(7, -1))
+    lo, hi = trim(c, numbers.reshape(6, -1))
     short = np.flatnonzero(hi - lo < nkeep)
     if short.size:
         put_back(c, short, lo, hi, base + shift / n / c.unit, nkeep)
@@ -194,19 +190,21 @@ def trim(c: Columns, numbers: Any) -> tuple[Any, Any]:
 
     All at a time, as none goes past the centre: a lower one passes what is below, an upper one what is above.
     """
+    size = c.lo.size
     edge, end = np.concatenate([c.lo, c.hi - 1]), np.concatenate([c.hi, c.lo - 1])
-    alive, place = np.arange(edge.size), edge
+    alive, place = np.arange(2 * size), edge
     while alive.size:
-        unit, base, n, shift, factor, least, step = numbers
+        unit, base, n, shift, factor, least = numbers
         r = (c.samples.take(place) * unit - base) * n - shift
-        out = np.flatnonzero((r * step < 0.0) & (r * r * factor > least))
-        alive, numbers = alive[out], numbers[:, out]
-        place = edge[alive] + numbers[6].astype(np.int64)
+        out = np.flatnonzero(((r < 0.0) ^ (alive >= size)) & (r * r * factor > least))
+        alive = alive.take(out)
+        place = place.take(out) + np.where(alive < size, 1, -1)
         edge[alive] = place
-        more = place != end[alive]
+        more = place != end.take(alive)
         if not more.all():
-            alive, numbers, place = alive[more], numbers[:, more], place[more]
-    return edge[: c.lo.size], edge[c.lo.size :] + 1
+            alive, place, out = alive[more], place[more], out[more]
+        numbers = numbers[:, out]
+    return edge[:size], edge[size:] + 1
 
 
 def put_back(c: Columns, some: Any, lo: Any, hi: Any, center: Any, nkeep: float) -> None:
@@ -253,15 +251,18 @@ def renew(c: Columns, some: Any, center: Any, sums: bool) -> None:
         size = np.where(spread == np.inf, np.abs(first) + np.abs(last), spread)
         exponent = np.where(size == np.inf, -1000, -np.frexp(size)[1])
         unit = np.where(safe, unit, np.ldexp(1.0, (np.minimum(exponent, 1000) - 3).astype(np.intc)))
-    s1, s2 = np.zeros((2, some.size))
+    s1 = s2 = np.zeros(some.size)
     if sums:
         rows = lo + np.arange((hi - lo).max(initial=0))[:, None]
         y = c.samples.take(np.minimum(rows, hi - 1)) * unit - center * unit
         y[rows >= hi] = 0.0
-        for row, square in zip(y, y * y, strict=True):
-            s1 += row
-            s2 += square
+        s1, s2 = added(y), added(y * y)
     c.numbers[:, some] = center, s1, s2, s2, unit
+
+
+def added(rows: Any) -> Any:
+    """The sum of rows, one after another; of a single column NumPy would else sum by halves."""
+    return np.add.reduce(rows, axis=0) if rows.shape[1] > 1 else np.add.accumulate(rows, axis=0)[-1]
 
 
 def median_distance(samples: Any, lo: Any, hi: Any, center: Any) -> Any:

@@ -81,18 +81,15 @@ def usable(x: Any, holes: Any, weights: Any) -> Any:
 def weighted_sums(x: Any, holes: Any, weights: Any) -> tuple[Any, Any, int]:
     """sum(w x), NaN where no sample has a weight, sum(w), and how many samples have an unusable one."""
     columns = x.shape[1]
-    total, whole, bad = Sum(columns), Sum(columns), 0
-    value, some = np.empty(columns), np.zeros(columns, bool)
-    for k, (weight, unusable) in enumerate(usable(x, holes, weights)):
-        np.multiply(x[k], weight, out=value)
-        used = weight > 0.0
-        if not used.all():
-            value[~used] = 0.0
+    total, whole, bad = Sum(columns), np.zeros(columns), 0
+    value = np.empty(columns)
+    for row, (weight, unusable) in zip(x, usable(x, holes, weights), strict=True):
+        np.multiply(row, weight, out=value)
+        value[~(weight > 0.0)] = 0.0
         total.add(value)
-        whole.add(weight)
-        some |= used
+        whole += weight
         bad += unusable
-    return np.where(some, total.result(), np.nan), whole.result(), bad
+    return np.where(whole > 0.0, total.result(), np.nan), whole, bad
 
 
 def weighted_mean(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> int:

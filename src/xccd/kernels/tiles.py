@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.kernels import clip, extrema, ranks, spread, sums, weighted_ranks
+from xccd.kernels import clip, extrema, plain, ranks, spread, sums, weighted_ranks
 from xccd.kernels.block import block
 from xccd.kernels.limits import limits
 from xccd.kernels.network import middle_rows, network
@@ -38,6 +38,7 @@ KERNELS: dict[str, tuple[Any, float | None]] = {
 }
 _ROWS = {row.kernel: row.rows for row in METHODS.values()} | {"weighted_quantile": "all"}
 _NOTHING = np.empty((0, 2), np.uint64)
+LONG = 8192  # frames from which a network is not worth its table of pairs, and NumPy sorts
 
 
 @lru_cache(maxsize=64)
@@ -49,9 +50,11 @@ def _pads(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 
 def sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any) -> Any:
     """Narrow the bounds by a clip, ``rule`` as `xccd.kernels.window` has it; returns how many samples survive."""
+    if x.shape[0] >= LONG:
+        return plain.sigma(x, start, stop, bounds, rule)
     least, most, bounded = bounds
     buffer = block(x.shape[0], x.dtype, stop - start)
-    number, numbers = np.empty(stop - start, np.int32), np.empty((7, buffer.shape[1]))
+    number, numbers = np.empty(stop - start, np.int32), np.zeros((7, buffer.shape[1]))
     pairs = network(x.shape[0])
     clip.sigma_bounds(x, start, stop, least, most, bounded, number, rule, pairs, _pads(x.dtype), buffer, numbers)
     return number
@@ -59,8 +62,10 @@ def sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any) -> Any:
 
 def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int) -> Any:
     """Narrow the bounds by ranks; returns what `masked` needs where equal samples are on both sides, else None."""
-    least, most, bounded = bounds
     frames = x.shape[0]
+    if frames >= LONG:
+        return plain.extreme(x, start, stop, bounds, nlow, nhigh)
+    least, most, bounded = bounds
     buffer = block(frames, x.dtype, stop - start)
     number, skip, keep = (np.empty(stop - start, np.int32) for _ in range(3))
     cuts = {nlow - 1, nlow, frames - nhigh - 1, frames - nhigh}
@@ -85,12 +90,14 @@ def reduce(
     name: str, x: Any, start: int, stop: int, bounds: Bounds, weights: Any, q: float, ddof: int, out: Any,
     number: Any = None,
 ) -> int:  # fmt: skip
-    """Combine into ``out``, one value a pixel from ``start``; returns how many samples have an unusable weight.
+    """Combine into ``out``, a float64 for each pixel from ``start``; returns how many samples have an unusable weight.
 
     ``number`` may say how many samples each pixel has.
     """
-    least, most, bounded = bounds
     frames, rows = x.shape[0], _ROWS.get(name)
+    if rows and frames >= LONG:
+        return plain.reduce(name, x, start, stop, bounds, weights, q, ddof, out, number)
+    least, most, bounded = bounds
     known = number is not None
     number = number if known else np.empty(stop - start, np.int32)
     kernel, option = KERNELS[name]

@@ -82,10 +82,27 @@ def put_back(buffer, c, old_lo, old_hi, lo, hi, center, keep):
         if hi - lo >= keep and nearest != edge:
             break
         edge = nearest
-        if below <= above:
+        if lo > old_lo and (below <= above or hi == old_hi):
             lo -= 1
         else:
             hi += 1
+    return lo, hi
+
+
+@part
+def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
+    """Move both ends inwards past the samples outside; residuals are ``n (x - base) - shift`` in ``unit``."""
+    n = hi - lo
+    while lo < hi:
+        r = (buffer[lo, c] * unit - base * unit) * n - shift
+        if not (r < 0.0 and r * r * factor > low):
+            break
+        lo += 1
+    while lo < hi:
+        r = (buffer[hi - 1, c] * unit - base * unit) * n - shift
+        if not (r > 0.0 and r * r * factor > high):
+            break
+        hi -= 1
     return lo, hi
 
 
@@ -117,17 +134,9 @@ def window(buffer, c, n, rule, origin, s1, s2):
             variance = (n * s2 - s1 * s1) * n
         base = origin if by_mean else center
         shift = s1 if by_mean else 0.0
-        new_lo, new_hi = lo, hi
-        while new_lo < new_hi:
-            r = (buffer[new_lo, c] * unit - base * unit) * n - shift
-            if not (r < 0.0 and r * r * factor > low * low * variance):
-                break
-            new_lo += 1
-        while new_lo < new_hi:
-            r = (buffer[new_hi - 1, c] * unit - base * unit) * n - shift
-            if not (r > 0.0 and r * r * factor > high * high * variance):
-                break
-            new_hi -= 1
+        new_lo, new_hi = narrow(
+            buffer, c, lo, hi, base, unit, shift, factor, low * low * variance, high * high * variance
+        )
         if new_hi - new_lo < nkeep:
             new_lo, new_hi = put_back(buffer, c, lo, hi, new_lo, new_hi, base + shift / n / unit, nkeep)
         if new_lo == lo and new_hi == hi:

@@ -1,0 +1,208 @@
+"""Chains on arrays, and what else computes the same: each combination and each clip that there is.
+
+python benchmarks/chains.py [--frames 25] [--size 128] [--repeats 2]
+
+checks every one and times it, with both engines.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from statistics import median
+from typing import Any, NamedTuple
+
+import bottleneck as bn
+import numpy as np
+from astropy.stats import mad_std, sigma_clip
+from timing import Call, Job, parser
+
+import xccd
+from xccd._chain import Chain, Combine, Extrema, Range, Sigma, Step
+from xccd.kernels.limits import float_dtype
+from xccd.kernels.table import METHODS
+
+Array = np.ndarray[Any, Any]
+
+FEW = 2000  # pixels on which slow, obvious code tells what is right
+ONE = np.ones((1, 1))
+Q = 0.25
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+def run(
+    chain: Chain, x: Array, weights: Array = ONE, *, threads: int = 1, engine: str = "numba", fresh: bool = False
+) -> Call:
+    """A call that runs a chain on ``x`` (frames, pixels) into memory that is there already, or into fresh memory."""
+    dtype = METHODS[chain.end.method].dtype if chain.end else None
+    room = partial(np.empty, x.shape[1] if chain.end else x.shape, dtype or float_dtype(x.dtype))
+    given = None if fresh else room()
+    edges = np.linspace(0, x.shape[1], 8 * threads + 1).astype(int).tolist()  # more bands than threads
+
+    def call() -> Array:
+        out = room() if given is None else given
+        with xccd.set_options(engine=engine):
+            if threads == 1:
+                chain(x, 0, x.shape[1], ONE, weights, out)
+            else:
+                list(_pool(threads).map(lambda start, stop: chain(x, start, stop, ONE, weights, out), edges, edges[1:]))
+        return out
+
+    return call
+
+
+def twin(ours: Call, x: Array, slow: Callable[[Array], Any]) -> Call:
+    """Ours and what ``slow`` makes of the same as float64, the first pixels of both."""
+    return lambda: (ours()[..., :FEW], slow(x[:, :FEW].astype(np.float64)))
+
+
+def clipped(x: Array, by_mad: bool = False) -> Array:
+    """Clip until stable, NaN for what goes: astropy's loop in Python, in which what has gone does not come back.
+
+    Its compiled loop, which is timed, in the end applies the last bounds to all samples: of clips by ``mad_std`` some
+    come back, in one pixel of a hundred.
+    """
+    deviation = partial(mad_std, ignore_nan=True) if by_mad else np.nanstd
+    result: Array = sigma_clip(
+        x, 3, maxiters=None, axis=0, masked=False, cenfunc=np.nanmedian, stdfunc=lambda v, axis: deviation(v, axis=axis)
+    )
+    return result
+
+
+def clipped_mean(x: Array, by_mad: bool = False) -> Any:
+    return np.nanmean(clipped(x, by_mad), axis=0)
+
+
+def peer_clip(x: Array, deviation: str = "std") -> Any:
+    return np.nanmean(sigma_clip(x, 3, maxiters=None, axis=0, masked=False, stdfunc=deviation), axis=0)
+
+
+def weighted_quantile(x: Array, w: Array, q: float) -> Any:
+    """NumPy's; ours is "averaged_inverted_cdf", the same but where weights add up to just ``q`` of all."""
+    if np.isnan(x).any():
+        return np.nanquantile(x, q, axis=0, weights=np.broadcast_to(w[:, None], x.shape), method="inverted_cdf")
+    return np.quantile(x, q, axis=0, weights=w, method="inverted_cdf")
+
+
+def samples(frames: int, size: int) -> Array:
+    """Normal noise as float32 (frames, pixels), one sample of 1000 far above it."""
+    rng = np.random.default_rng(0)
+    x = 1000 + 10 * rng.standard_normal((frames, size * size), np.float32)
+    x.reshape(-1)[rng.integers(0, x.size, x.size // 1000)] += 5000
+    return x
+
+
+def weights(frames: int) -> Array:
+    """One number a frame."""
+    return 0.5 + np.random.default_rng(2).random(frames)
+
+
+def with_holes(x: Array, share: float = 0.05) -> Array:
+    return np.where(np.random.default_rng(1).random(x.shape, np.float32) < share, np.float32(np.nan), x)
+
+
+def of_frames(n: int, x: Array) -> Array:
+    """The samples as ``n`` frames, but for the few that are not a whole number of pixels."""
+    return x.reshape(-1)[: x.size // n * n].reshape(n, -1)
+
+
+def sorted_mean(x: Array) -> Any:
+    """The mean without the lowest and the two highest."""
+    return np.sort(x, axis=0)[1:-2].mean(axis=0)
+
+
+class Way(NamedTuple):
+    """Another way to combine: slow and in float64, and the fast one of a peer, both of (x, weights)."""
+
+    slow: Callable[[Array, Array], Any]
+    peer: str = "-"
+    fast: Callable[[Array, Array], Any] | None = None
+
+
+WAYS: dict[str, Way] = {
+    "mean": Way(lambda x, w: np.nanmean(x, 0), "bottleneck nanmean", lambda x, w: bn.nanmean(x, 0)),
+    "median": Way(lambda x, w: np.nanmedian(x, 0), "bottleneck nanmedian", lambda x, w: bn.nanmedian(x, 0)),
+    "sum": Way(lambda x, w: np.nansum(x, 0), "bottleneck nansum", lambda x, w: bn.nansum(x, 0)),
+    "min": Way(lambda x, w: np.nanmin(x, 0), "bottleneck nanmin", lambda x, w: bn.nanmin(x, 0)),
+    "max": Way(lambda x, w: np.nanmax(x, 0), "bottleneck nanmax", lambda x, w: bn.nanmax(x, 0)),
+    "std": Way(lambda x, w: np.nanstd(x, 0), "bottleneck nanstd", lambda x, w: bn.nanstd(x, 0)),
+    "var": Way(lambda x, w: np.nanvar(x, 0), "bottleneck nanvar", lambda x, w: bn.nanvar(x, 0)),
+    "mad_std": Way(lambda x, w: mad_std(x, 0, ignore_nan=True)),
+    "quantile": Way(lambda x, w: np.nanquantile(x, Q, 0), "numpy quantile", lambda x, w: np.quantile(x, Q, 0)),
+    "count": Way(lambda x, w: np.isfinite(x).sum(0), "numpy isfinite, sum", lambda x, w: np.isfinite(x).sum(0)),
+    "mean, weights": Way(
+        lambda x, w: np.nansum(w[:, None] * x, 0) / (w @ np.isfinite(x)),
+        "numpy average",
+        lambda x, w: np.average(x, 0, w.astype(x.dtype)),
+    ),
+    "sum, weights": Way(lambda x, w: np.nansum(w[:, None] * x, 0), "numpy matmul", lambda x, w: w.astype(x.dtype) @ x),
+    # NumPy's own take 300 ns a sample: one of them is a row of `jobs`
+    "median, weights": Way(lambda x, w: weighted_quantile(x, w, 0.5)),
+    "quantile, weights": Way(lambda x, w: weighted_quantile(x, w, Q)),
+}
+COMBINATIONS = {m: Combine(m, q=Q) for m in METHODS} | {
+    f"{m}, weights": Combine(m, True, q=0.5 if m == "median" else Q) for m, row in METHODS.items() if row.weighted
+}
+
+
+def combination(name: str, x: Array, w: Array, threads: int = 1, engine: str = "numba") -> Job:
+    """A combination, with weights per frame ``w`` if its name says so."""
+    way, end = WAYS[name], COMBINATIONS[name]
+    ours = run(Chain((), end), x, w[:, None] if end.weighted else ONE, threads=threads, engine=engine)
+    theirs = partial(way.fast, x, w) if way.fast else None
+    return Job(name, x.size, ours, way.peer, theirs, pair=twin(ours, x, lambda few: way.slow(few, w)))
+
+
+def without_extrema(x: Array) -> Array:
+    """The lowest and the two highest as NaN, equal ones in frame order."""
+    rank = np.argsort(np.argsort(x, 0, kind="stable"), 0)
+    return np.where((rank < 1) | (rank >= np.isfinite(x).sum(0) - 2), np.nan, x)
+
+
+def sigma(by_mean: bool, by_mad: bool, maxiters: int) -> Sigma:
+    """A clip at 3 deviations."""
+    return Sigma((float(by_mean), float(by_mad), 3.0, 3.0, 0.0, 0.0, 0.0, float(maxiters)))
+
+
+CLIPS: dict[str, tuple[Step, Callable[[Array], Array]]] = {
+    "sigma": (sigma(False, False, -1), clipped),
+    "sigma by mad_std": (sigma(False, True, -1), partial(clipped, by_mad=True)),
+    "sigma about the mean, once": (
+        sigma(True, False, 1),
+        lambda x: sigma_clip(x, 3, maxiters=1, axis=0, masked=False, cenfunc="mean"),
+    ),
+    "extrema": (Extrema(1, 2), without_extrema),
+    "range": (Range(980, 1020), lambda x: np.where((x >= 980) & (x <= 1020), x, np.nan)),
+}
+ENDS = {"alone": None, "mean": Combine("mean")}
+
+
+def clip(name: str, end: str, x: Array, threads: int = 1, engine: str = "numba") -> Job:
+    """A clip, alone or with a mean at its end."""
+    step, slow = CLIPS[name]
+    ours = run(Chain((step,), ENDS[end]), x, threads=threads, engine=engine)
+    right = slow if end == "alone" else lambda few: np.nanmean(slow(few), 0)
+    return Job(f"{name}, {end}", x.size, ours, pair=twin(ours, x, right))
+
+
+def main() -> None:
+    args = parser(__doc__, size=128).parse_args()
+    warnings.simplefilter("ignore")
+    x = samples(args.frames, args.size)
+    w = weights(args.frames)
+    for engine in ("numba", "numpy"):
+        print(f"{engine}: {args.frames} x {args.size} x {args.size} float32")
+        jobs = [combination(name, x, w, engine=engine) for name in COMBINATIONS]
+        for job in jobs + [clip(name, end, x, engine=engine) for name in CLIPS for end in ENDS]:
+            job.check()
+            print(f"  {job.name:<34}{1e9 * median(job.time(args.repeats)[0]) / x.size:8.2f} ns a sample", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""`warm_up`: every kernel compiled before it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xccd._chain import Chain, Combine, Extrema, Sigma
+from xccd.kernels.limits import DIRECT, float_dtype
+from xccd.kernels.table import METHODS
+
+CLIP = Sigma((False, False, 3.0, 3.0, 0.0, 0.0, 0.0, 1.0))
+
+
+def warm_up(dtypes: Sequence[Any] | None = None) -> None:
+    """Compile all that clips and combines, once for all processes of this machine.
+
+    A kernel is compiled when it is first needed for samples of its dtype, in some seconds, and kept on disk (beside the
+    package, or in the user's cache folder where that is read-only). This does it now: when an image for a cluster is
+    built, before a night begins. With the engine "numpy" there is nothing to do.
+
+    Parameters
+    ----------
+    dtypes : sequence of dtype, optional
+        Of the samples. Default: all that kernels know (float32, float64, uint8, int16, uint16, int32). Others are
+        converted to one of them.
+
+    Raises
+    ------
+    ValueError
+        A dtype that kernels do not know.
+
+    Examples
+    --------
+    >>> import xccd
+    >>> xccd.warm_up(["float32"])
+    """
+    chosen = DIRECT if dtypes is None else tuple(np.dtype(d) for d in dtypes)
+    for dtype in chosen:
+        if dtype not in DIRECT:
+            raise ValueError(f"dtypes: {dtype} is none of {', '.join(map(str, DIRECT))}, which others are converted to")
+        tied, untied = (np.array(rows, dtype) for rows in ([[1], [1], [2]], [[1], [2], [3]]))
+        _run(Chain((CLIP,)), untied)
+        _run(Chain((Extrema(1, 0),)), tied)
+        for method, row in METHODS.items():
+            for weighted in (False, True) if row.weighted else (False,):
+                _run(Chain((), Combine(method, weighted)), untied)
+
+
+def _run(chain: Chain, x: np.ndarray[Any, Any]) -> None:
+    one = np.ones((1, 1))
+    out = np.empty((1,) if chain.end else x.shape, float_dtype(x.dtype))
+    chain(x, 0, 1, one, one, out)
