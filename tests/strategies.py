@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 FLOATS = ("float32", "float64")
 INTEGERS = ("uint8", "int16", "uint16", "int32")
+DIRECT = FLOATS + ("int16", "uint16")  # what kernels work on
 MISSING = (np.nan, np.inf, -np.inf)
 
 WHOLE = st.integers(-4, 4).map(float)  # many ties
@@ -46,7 +47,7 @@ def stacks(draw, *, dtypes=FLOATS, elements=None, min_frames=1, max_frames=9, ma
 
 
 @st.composite
-def tiles(draw, *, dtypes=FLOATS + INTEGERS, **options) -> np.ndarray:
+def tiles(draw, *, dtypes=DIRECT, **options) -> np.ndarray:
     """As `stacks`, but as kernels take it: (frame, pixel), contiguous and of native byte order."""
     array = draw(stacks(dtypes=dtypes, **options))
     return np.ascontiguousarray(array.reshape(len(array), -1), array.dtype.newbyteorder("="))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import oracles
 import xccd
-from strategies import FLOATS, INTEGERS, tiles, weights_per_frame
+from strategies import DIRECT, FLOATS, tiles, weights_per_frame
 from xccd import _options
 from xccd._chain import Tile
 from xccd.kernels.limits import float_dtype, limits
@@ -180,7 +180,7 @@ def questions(dtype, n, bounded):
 
 
 @pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+@pytest.mark.parametrize("dtype", DIRECT)
 def test_every_combination(engine, dtype, n):
     for bounded in (False, True):
         values, asked = questions(dtype, n, bounded)
@@ -277,14 +277,16 @@ def test_a_sum_that_overflows_is_infinite(engine, sign):
     assert reduced(engine, "var", x[1:]).tolist() == [INF]
 
 
-@pytest.mark.parametrize("dtype", ("float32",) + INTEGERS)
+@pytest.mark.parametrize("dtype", ["float32", "int16", "uint16"])
 @pytest.mark.parametrize("n", [2, 25, 512])
 def test_no_bit_depends_on_sums_known_to_be_exact(monkeypatch, dtype, n):
     from xccd.kernels import tiles
 
     rng = np.random.default_rng(n)
     found = limits(np.dtype(dtype))
-    blocks = [rng.integers(found.least, found.most, (n, 40), endpoint=True).astype(dtype)] if dtype in INTEGERS else []
+    blocks = (
+        [rng.integers(found.least, found.most, (n, 40), endpoint=True).astype(dtype)] if dtype not in FLOATS else []
+    )
     if dtype == "float32":
         top = np.nextafter(np.float32(2.0**29 / n), np.float32(0))
         blocks = [np.clip(np.exp2(rng.uniform(0, span, (n, 40))), 1, top).astype(dtype) for span in (0.1, 3, 29)]

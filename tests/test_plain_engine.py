@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategies import FLOATS, INTEGERS, stacks
+from strategies import DIRECT, stacks
 from xccd.kernels import plain, plain_block, plain_clip, tiles, window
 from xccd.kernels.limits import float_dtype, limits
 from xccd.kernels.table import METHODS
 
-DTYPES = FLOATS + INTEGERS
+DTYPES = DIRECT
 NAMES = sorted({name for row in METHODS.values() for name in (row.kernel, row.weighted) if name})
 some = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xccd import _options
-from xccd.kernels.limits import DIRECT, float_dtype, inner, limits
+from xccd.kernels.limits import float_dtype, inner, limits, working_dtype
 from xccd.kernels.table import METHODS
 
 Array = np.ndarray[Any, Any]
@@ -157,9 +157,7 @@ def _tile(x: Array, a: int, b: int) -> Tile:
 
     It costs nothing (median and clip take the same time, or 5 % less), and kernels see but one kind of array.
     """
-    dtype = x.dtype.newbyteorder("=")
-    dtype = dtype if dtype in DIRECT else float_dtype(dtype)
-    return Tile(np.array(x[:, a:b], dtype, order="C"), 0, b - a)
+    return Tile(np.array(x[:, a:b], working_dtype(x.dtype), order="C"), 0, b - a)
 
 
 def _cut(extra: Array, a: int, b: int) -> Array:

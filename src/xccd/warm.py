@@ -24,8 +24,8 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
     Parameters
     ----------
     dtypes : sequence of dtype, optional
-        Of the samples. Default: all that kernels know (float32, float64, uint8, int16, uint16, int32). Others are
-        converted to one of them.
+        Of the samples. Default: all that kernels know (float32, float64, int16, uint16). Others are converted to one
+        of them.
 
     Raises
     ------

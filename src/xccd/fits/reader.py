@@ -12,7 +12,9 @@ import numpy as np
 from xccd import _options, _stack
 from xccd._chain import Unsigned
 from xccd.fits.pixels import FilePixels, Pixels
-from xccd.kernels.limits import DIRECT, float_dtype
+from xccd.kernels.limits import float_dtype
+
+SIMPLE = ("u1", "i2", "u2", "i4", "f4", "f8")  # what a chain can begin with as it is stored
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class StackReader:
         if len(kinds) != 1 or None in kinds or any(self.masks):
             return None
         ((dtype, native),) = (kind for kind in kinds if kind)
-        if native not in DIRECT or float_dtype(native).itemsize > self.dtype.itemsize:
+        if native.str[1:] not in SIMPLE or float_dtype(native).itemsize > self.dtype.itemsize:
             return None
         raw = tuple(f.raw for f in self.frames if isinstance(f, FilePixels) and f.raw)
         return replace(self, frames=raw, dtype=dtype), native.kind == "u" and dtype.kind == "i"

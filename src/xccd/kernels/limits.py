@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# dtypes that kernels work on as they are; others are converted to a float, some pixels at a time
-DIRECT = tuple(map(np.dtype, ("f4", "f8", "u1", "i2", "u2", "i4")))
+# dtypes that kernels work on as they are; others are converted to one of them, some pixels at a time
+DIRECT = tuple(map(np.dtype, ("f4", "f8", "i2", "u2")))
 
 
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -20,6 +20,14 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
         )
     small = dtype.itemsize <= (4 if dtype.kind == "f" else 2)
     return np.dtype(np.float32 if small else np.float64)
+
+
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of `DIRECT` in which kernels work on samples of ``dtype``; their image is the same."""
+    dtype = np.dtype(dtype.newbyteorder("="))
+    if dtype in DIRECT:
+        return dtype
+    return np.dtype(f"{dtype.kind}2") if dtype.kind in "iu" and dtype.itemsize == 1 else float_dtype(dtype)
 
 
 class Limits(NamedTuple):

@@ -106,12 +106,13 @@ def reduce(
         pairs = _NOTHING
     else:
         buffer = block(frames, x.dtype, stop - start)
-        size = (frames + 4) * buffer.shape[1]
+        size = 3 * buffer.shape[1]
         pairs = network(frames, middle_rows(frames) if rows == "middle" else None)
+    acc = np.empty((frames + 5, buffer.shape[1]) if name == "weighted_quantile" else size)
     return int(
         kernel(
             x, start, stop, least, most, bounded, known, number, _exact(x.dtype, frames, bounds), weights,
-            q if option is None else option, ddof, pairs, _pads(x.dtype), buffer, np.empty(size), out,
+            q if option is None else option, ddof, pairs, _pads(x.dtype), buffer, acc, out,
         )
     )  # fmt: skip
 

@@ -5,6 +5,8 @@ import numpy as np
 from xccd.kernels.block import exchange, kernel, part
 from xccd.kernels.window import middle
 
+EPSILON = 2.220446049250313e-16
+
 
 @part
 def load_weighted(x, first, least, most, weights, offset, buffer, pads, used, count):
@@ -14,16 +16,13 @@ def load_weighted(x, first, least, most, weights, offset, buffer, pads, used, co
     """
     unusable = 0
     pad, zero = pads[0], pads[2]
-    count[:] = 0
+    per_frame, per_pixel = weights.shape[0] > 1, weights.shape[1] > 1
+    for c in range(least.size):
+        count[c] = 0
     for k in range(x.shape[0]):
         row, to, weight = x[k, first : first + least.size], buffer[k], used[k]
-        frame = weights[k if weights.shape[0] > 1 else 0]
-        if weights.shape[1] > 1:
-            weight[: least.size] = frame[offset : offset + least.size]
-        else:
-            weight[: least.size] = frame[0]
         for c in range(least.size):
-            v, w = row[c], weight[c]
+            v, w = row[c], weights[k if per_frame else 0, offset + c if per_pixel else 0]
             valid = (v >= least[c]) & (v <= most[c])
             usable = (w >= 0.0) & (w < np.inf)
             keep = valid & usable & (w > 0.0)
@@ -37,7 +36,8 @@ def load_weighted(x, first, least, most, weights, offset, buffer, pads, used, co
 @part
 def weight_up_to(x, first, value, used, total):
     """Sum of the weights of the samples up to ``value``, pixel by pixel."""
-    total[:] = 0.0
+    for c in range(value.size):
+        total[c] = 0.0
     for k in range(x.shape[0]):
         row, weight = x[k, first : first + value.size], used[k]
         for c in range(value.size):
@@ -45,17 +45,32 @@ def weight_up_to(x, first, value, used, total):
 
 
 @part
-def halve(buffer, target, slack, total, value, low, high, reached):
-    """One step of the search for the lowest row whose cumulative weight reaches the target; the next row's value."""
-    for c in range(value.size):
-        if low[c] < high[c]:
-            mid = (low[c] + high[c]) // 2
-            if total[c] >= target[c] - slack[c]:
-                high[c] = mid
-                reached[c] = total[c]
-            else:
-                low[c] = mid + 1
-        value[c] = buffer[(low[c] + high[c]) // 2, c]
+def search(x, first, option, n, buffer, value, numbers):
+    """Halve the rows for the lowest whose cumulative weight reaches ``option`` of all: into ``numbers[1]``, with that.
+
+    ``numbers`` are the cumulative weight, the row, the end of the search, the weight reached there, the whole.
+    """
+    total, low, high, reached, whole, used = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5:]
+    for c in range(n.size):
+        whole[c], low[c], high[c] = 0.0, 0.0, n[c] - 1.0 if n[c] else 0.0
+    for k in range(x.shape[0]):
+        for c in range(n.size):
+            whole[c] += used[k, c]
+    for c in range(n.size):
+        reached[c] = whole[c]
+    reach = 1
+    while reach < x.shape[0]:
+        for c in range(n.size):
+            value[c] = buffer[np.int64(low[c] + high[c]) // 2, c]
+        weight_up_to(x, first, value[: n.size], used, total)
+        for c in range(n.size):
+            mid = np.int64(low[c] + high[c]) // 2
+            enough = total[c] >= option * whole[c] - n[c] * EPSILON * whole[c]
+            if low[c] < high[c] and enough:
+                high[c], reached[c] = mid, total[c]
+            elif low[c] < high[c]:
+                low[c] = mid + 1.0
+        reach *= 2
 
 
 @kernel
@@ -64,37 +79,19 @@ def weighted_quantile(
 ):  # fmt: skip
     """The smallest value whose cumulative weight reaches ``option`` of all, the mean with the next where equal.
 
-    Equal means within n eps W: 0.1 + 0.2 is not 0.3.
+    Equal means within n eps W: 0.1 + 0.2 is not 0.3. ``acc`` is (frames + 5, columns) here.
     """
-    frames, columns = x.shape[0], buffer.shape[1]
-    numbers = acc.reshape(frames + 4, columns)
-    total, target, slack, reached, used = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4:]
-    value = np.empty(columns, buffer.dtype)
-    low, high = np.empty(columns, np.int64), np.empty(columns, np.int64)
+    columns = buffer.shape[1]
     bad = 0
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
-        size = a.size
-        bad += load_weighted(x, start + i, a, b, weights, i, buffer, pads, used, n)
+        bad += load_weighted(x, start + i, a, b, weights, i, buffer, pads, acc[5:], n)
         exchange(buffer, pairs, pads[2])
-        total[:] = 0.0
-        for k in range(frames):
-            for c in range(size):
-                total[c] += used[k, c]
-        for c in range(size):
-            target[c], reached[c] = option * total[c], total[c]
-            slack[c] = n[c] * 2.220446049250313e-16 * total[c]
-            low[c], high[c] = 0, n[c] - 1 if n[c] else 0
-            value[c] = buffer[(low[c] + high[c]) // 2, c]
-        reach = 1
-        while reach < frames:
-            weight_up_to(x, start + i, value[:size], used, total)
-            halve(buffer, target, slack, total, value[:size], low, high, reached)
-            reach *= 2
-        for c in range(size):
-            k = low[c]
+        search(x, start + i, option, n, buffer, buffer[x.shape[0]], acc)
+        for c in range(n.size):
+            k = np.int64(acc[1, c])
             following = k
-            if abs(reached[c] - target[c]) <= slack[c]:
+            if abs(acc[3, c] - option * acc[4, c]) <= n[c] * EPSILON * acc[4, c]:
                 while following < n[c] - 1 and buffer[following, c] == buffer[k, c]:
                     following += 1
             result = middle(np.float64(buffer[k, c]), np.float64(buffer[following, c]))
