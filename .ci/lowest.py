@@ -10,5 +10,5 @@ chosen = [*project["dependencies"]]
 for extra in ("plot", "bottleneck", "ccdproc", "zarr", "netcdf"):
     chosen += extras[extra]
 for requirement in chosen:
-    name, bound = re.fullmatch(r"([\w.-]+(?:\[\w+\])?)>=([\w.]+)", requirement).groups()
+    name, bound = re.fullmatch(r"([\w.-]+(?:\[\w+\])?)>=([\w.]+)(?:;.*)?", requirement).groups()
     print(f"{name}=={bound}")

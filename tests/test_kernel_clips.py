@@ -279,3 +279,24 @@ def survivors(engine, x, rule):
     least, most = (np.full(x.shape[1], v) for v in (found.least, found.most))
     engine.sigma(x, 0, x.shape[1], (least, most, False), np.array(rule, np.float64))
     return ((x >= least) & (x <= most)).sum(0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_a_pixel_of_very_many_frames(engine, dtype, monkeypatch):
+    x = np.random.default_rng(6).normal(100, 10, (300, 3)).astype(dtype)
+    x[7] = 900
+    rules = [(0, 0, 3, 3, 0, 0, 0, -1), (0, 1, 3, 3, 0, 0, 0, 2), (0, 0, 0, 0, 0, 0, 0, 1)]
+    expected = [survivors(engine, x, rule) for rule in rules]
+    image, again = np.empty(3), np.empty(3)
+    bounds = tile_of(x).bounds
+    names = ("median", "mad_std", "quantile", "weighted_quantile")
+    one = np.ones((1, 1))
+    for name in names:
+        engine.reduce(name, x, 0, 3, bounds, one, 0.3, 0, image)
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "LONG", 100, raising=False)
+            engine.reduce(name, x, 0, 3, bounds, one, 0.3, 0, again)
+        np.testing.assert_array_equal(image, again)
+    monkeypatch.setattr(engine, "LONG", 100, raising=False)
+    for rule, found in zip(rules, expected, strict=True):
+        np.testing.assert_array_equal(survivors(engine, x, rule), found)

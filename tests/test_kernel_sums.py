@@ -108,12 +108,13 @@ def assert_near(image, expected, values, method, weights=None, q=0.5):
             continue
         with np.errstate(over="ignore"):
             nearest = image.dtype.type(float(value))
-            last = Fraction(np.spacing(abs(nearest)).item()) if math.isfinite(nearest) else 0
+            last = np.spacing(np.nextafter(abs(nearest), np.zeros_like(nearest)))  # inf of what is beyond the dtype
         allowed = rounding(value, x, method, w, q)
         if allowed is None or np.isinf(nearest):
             assert got == nearest
             continue
-        assert abs(Fraction(got.item()) - value) <= allowed + (last if image.dtype == np.float32 else 2 * DENORMAL)
+        last = Fraction(last.item()) if image.dtype == np.float32 else 2 * DENORMAL
+        assert abs(Fraction(got.item()) - value) <= allowed + last
 
 
 # --- against the twins

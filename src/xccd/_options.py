@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -49,7 +50,7 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
         for name, value in options.items():
             if value is not None:
                 _CHECKS[name](value)
-        self._before = dict(_OPTIONS)
+        self._before = {name: _OPTIONS[name] for name in options}
         _OPTIONS.update(options)
 
     def __enter__(self) -> set_options:
@@ -102,7 +103,7 @@ def _quota(root: Path) -> float:
         else:
             quota, period = ((root / "cpu" / f"cpu.cfs_{k}_us").read_text().strip() for k in ("quota", "period"))
         return int(quota) / int(period) if quota not in ("max", "-1") else math.inf
-    except (OSError, ValueError):
+    except (OSError, ValueError, ArithmeticError):
         return math.inf
 
 
@@ -128,9 +129,12 @@ def _numba() -> ModuleType:
 
 
 _said: list[str] = []
+_saying = threading.Lock()
 
 
 def _say_once(error: ImportError) -> None:
-    if not _said:
+    with _saying:
+        first = not _said
         _said.append(str(error))
+    if first:
         log.warning("numba cannot be imported (%s): NumPy computes instead, several times slower", error)

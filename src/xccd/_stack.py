@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -136,7 +136,7 @@ def _run(
         chain(flat, edges[i], edges[i + 1], flat_scale, flat_weights, out)
 
     if count > 1:
-        list(_pool(threads).map(band, range(count)))
+        list(_run_all(band, range(count), threads))
     elif pixels:
         band(0)
     return out.reshape(shape[1:] if reduce else shape)
@@ -150,7 +150,13 @@ def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any
 
 
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-_pools_lock = threading.Lock()
+_pools_lock = threading.RLock()
+
+
+def _run_all(function: Callable[[int], None], numbers: Iterable[int], threads: int) -> Iterator[None]:
+    """Hand work to the pool, under its lock: nobody may ask for another number of threads meanwhile."""
+    with _pools_lock:
+        return _pool(threads).map(function, numbers)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
@@ -160,7 +166,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         if key not in _pools:
             for (owner, _), pool in _pools.items():
                 if owner == os.getpid():
-                    pool.shutdown(wait=False)
+                    pool.shutdown(wait=False)  # what it was given, it finishes
             _pools.clear()
             _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="xccd")
         return _pools[key]

@@ -1,15 +1,27 @@
 """The sorted block: neighbouring pixels as columns of a buffer that stays in cache, sorted all at once."""
 
+import hashlib
+from pathlib import Path
+
 import numba
 import numpy as np
+
+# numba asks of code on disk whether the file of the kernel is the same; this asks it of all that a kernel may call
+SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
 def kernel(function):
     """Compile for one thread, without the GIL; keep the code on disk where a folder for it can be written."""
+    plain = numba.njit(nogil=True, error_model="numpy")
+    if numba.config.DISABLE_JIT:
+        return plain(function)
     try:
-        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # numba finds no folder for its cache
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        kept = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        index = kept._cache._cache_file
+        index._source_stamp = (index._source_stamp, SOURCES)
+    except (RuntimeError, AttributeError):  # no folder for the cache can be written, or numba keeps it otherwise
+        return plain(function)
+    return kept
 
 
 # Part of a kernel, called from compiled code alone: without the means to be called from Python it compiles in half

@@ -14,7 +14,7 @@ import numpy as np
 
 from xccd.kernels import clip, extrema, plain, ranks, spread, sums, weighted_ranks
 from xccd.kernels.block import block
-from xccd.kernels.limits import limits
+from xccd.kernels.limits import float_dtype, limits
 from xccd.kernels.network import middle_rows, network
 from xccd.kernels.table import METHODS
 
@@ -51,12 +51,34 @@ def _pads(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 def sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any) -> Any:
     """Narrow the bounds by a clip, ``rule`` as `xccd.kernels.window` has it; returns how many samples survive."""
     if x.shape[0] >= LONG:
-        return plain.sigma(x, start, stop, bounds, rule)
+        return _sigma_sorted(x, start, stop, bounds, rule)
+    return _sigma(x, start, stop, bounds, rule, network(x.shape[0]))
+
+
+def _sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any, pairs: Any) -> Any:
     least, most, bounded = bounds
     buffer = block(x.shape[0], x.dtype, stop - start)
     number, numbers = np.empty(stop - start, np.int32), np.zeros((7, buffer.shape[1]))
-    pairs = network(x.shape[0])
     clip.sigma_bounds(x, start, stop, least, most, bounded, number, rule, pairs, _pads(x.dtype), buffer, numbers)
+    return number
+
+
+def _sorted(x: Any, start: int, stop: int, bounds: Bounds) -> tuple[Any, Bounds]:
+    """The samples in use as sorted floats, NaN at the end, with bounds of their own."""
+    x = x[:, start:stop]
+    inside = (x >= bounds[0]) & (x <= bounds[1])
+    values = np.sort(np.where(inside, x, np.nan).astype(float_dtype(x.dtype), copy=False), axis=0)
+    found, size = limits(values.dtype), stop - start
+    return values, (np.full(size, found.least), np.full(size, found.most), False)
+
+
+def _sigma_sorted(x: Any, start: int, stop: int, bounds: Bounds, rule: Any) -> Any:
+    values, (least, most, bounded) = _sorted(x, start, stop, bounds)
+    number = _sigma(values, 0, stop - start, (least, most, bounded), rule, _NOTHING)
+    found = limits(x.dtype)
+    some = number > 0
+    bounds[0][:], bounds[1][:] = found.behind, found.before
+    bounds[0][some], bounds[1][some] = least[some], most[some]
     return number
 
 
@@ -95,23 +117,23 @@ def reduce(
     ``number`` may say how many samples each pixel has.
     """
     frames, rows = x.shape[0], _ROWS.get(name)
+    pairs = _NOTHING
     if rows and frames >= LONG:
-        return plain.reduce(name, x, start, stop, bounds, weights, q, ddof, out, number)
-    least, most, bounded = bounds
+        if rows == "middle" or name == "weighted_quantile":
+            return plain.reduce(name, x, start, stop, bounds, weights, q, ddof, out, number)
+        x, bounds = _sorted(x, start, stop, bounds)
+        start, stop = 0, stop - start
+    elif rows:
+        pairs = network(frames, middle_rows(frames) if rows == "middle" else None)
     known = number is not None
     number = number if known else np.empty(stop - start, np.int32)
     kernel, option = KERNELS[name]
-    if rows is None:
-        buffer, size = np.empty((1, sums.COLUMNS), x.dtype), 3 * sums.COLUMNS
-        pairs = _NOTHING
-    else:
-        buffer = block(frames, x.dtype, stop - start)
-        size = 3 * buffer.shape[1]
-        pairs = network(frames, middle_rows(frames) if rows == "middle" else None)
-    acc = np.empty((frames + 5, buffer.shape[1]) if name == "weighted_quantile" else size)
+    buffer = block(frames, x.dtype, stop - start) if rows else np.empty((1, sums.COLUMNS), x.dtype)
+    acc = np.empty((frames + 5, buffer.shape[1]) if name == "weighted_quantile" else 3 * buffer.shape[1])
+    exact = _exact(x.dtype, frames, bounds)
     return int(
         kernel(
-            x, start, stop, least, most, bounded, known, number, _exact(x.dtype, frames, bounds), weights,
+            x, start, stop, *bounds, known, number, exact, weights,
             q if option is None else option, ddof, pairs, _pads(x.dtype), buffer, acc, out,
         )
     )  # fmt: skip
