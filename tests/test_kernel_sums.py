@@ -301,6 +301,10 @@ def test_no_bit_depends_on_sums_known_to_be_exact(monkeypatch, dtype, n):
             patch.setattr(tiles, "_exact", lambda *arguments: False)
             slow = [counting(*arguments)[0] for arguments in asked]
         assert np.array(fast).tobytes() == np.array(slow).tobytes()
+    apart = column(2.0**31, *[1 + 2.0**-23] * 4, dtype="f4")  # the last places of four samples, each below half of one
+    bounds = (apart.min(0), apart.max(0), True)
+    assert not tiles._exact(apart.dtype, 5, bounds)
+    assert counting(tiles, "sum", apart, bounds=bounds)[0] == 2.0**31 + 4 + 2.0**-21
     mixed = np.array([[-1.0], [1.0]], "f4")
     assert not tiles._exact(mixed.dtype, 2, (mixed[0], mixed[1], True))
     assert not tiles._exact(np.dtype("f4"), n, Tile(mixed, 0, 1).bounds)

@@ -209,6 +209,19 @@ def test_the_order_of_frames_does_not_matter(engine, x, rule, data):
     assert_same(*made)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ranks_have_no_negative_zero(engine, dtype):
+    x = np.array(list(product((-0.0, 0.0), repeat=4)), dtype).T.copy()
+    for step, *arguments in ((engine.sigma, RULE), (engine.extreme, 1, 1), (engine.extreme, 0, 0)):
+        bounds = Tile(x, 0, 16).bounds
+        step(x, 0, 16, bounds, *arguments)
+        assert not np.signbit(bounds[:2]).any()
+    for name, q in product(sorted(set(NAMES) - set(SUMS)), (0.0, 0.3, 1.0)):
+        out = np.empty(16)
+        engine.reduce(name, x, 0, 16, Tile(x, 0, 16).bounds, np.ones((1, 1)), q, 0, out)
+        assert not np.signbit(out).any(), name
+
+
 # --- limits
 
 

@@ -61,7 +61,7 @@ def test_kernels_know_numba_and_numpy_only(path: Path) -> None:
     tree = ast.parse(path.read_text())
     roots = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     roots |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    standard = {"__future__", "collections", "functools", "math", "typing"}
+    standard = {"__future__", "collections", "functools", "hashlib", "math", "pathlib", "typing"}
     assert {r.split(".")[0] for r in roots} <= {"numba", "numpy", "xccd"} | standard
     assert all(r.startswith("xccd.kernels") for r in roots if r.startswith("xccd"))
 

@@ -24,6 +24,7 @@ class Tile:
     stop: int
     bounds: tuple[Array, Array, bool] = field(init=False)
     number: Array | None = None  # of samples in use, where that is known
+    total: Array | None = None  # and their sum, where a step gave it
 
     def __post_init__(self) -> None:
         found = limits(self.x.dtype)
@@ -44,9 +45,10 @@ class Sigma:
 
     rule: tuple[float, ...]
 
-    def __call__(self, engine: Any, tile: Tile) -> Tile:
-        tile.number = engine.sigma(tile.x, tile.start, tile.stop, tile.bounds, np.array(self.rule, np.float64))
-        tile.bounds = (*tile.bounds[:2], True)
+    def __call__(self, engine: Any, tile: Tile, summed: bool = False) -> Tile:
+        rule, total = np.array(self.rule, np.float64), np.empty(tile.stop - tile.start) if summed else None
+        tile.number = engine.sigma(tile.x, tile.start, tile.stop, tile.bounds, rule, total)
+        tile.bounds, tile.total = (*tile.bounds[:2], True), total
         return tile
 
 
@@ -88,11 +90,20 @@ class Combine:
     q: float = 0.5
     ddof: int = 0
 
+    @property
+    def sums(self) -> bool:
+        """Whether the plain sum of the samples is all it takes."""
+        return self.method in ("mean", "sum") and not self.weighted
+
     def __call__(self, engine: Any, tile: Tile, scale: Array, weights: Array) -> Array:
         if scale.size > 1 or scale.flat[0] != 1:
             tile = _scaled(tile, scale)
         row = METHODS[self.method]
         name = row.weighted if self.weighted and row.weighted else row.kernel
+        if tile.total is not None and tile.number is not None and not np.isnan(tile.total).any():
+            with np.errstate(invalid="ignore"):  # 0 / 0: nothing was left
+                divisor = tile.number if self.method == "mean" else tile.number > 0
+                return np.where(tile.number > 0, tile.total / divisor, np.nan)
         image = np.empty(tile.stop - tile.start)
         unusable = engine.reduce(
             name, tile.x, tile.start, tile.stop, tile.bounds, weights, self.q, self.ddof, image, tile.number
@@ -138,12 +149,15 @@ class Chain:
     def __call__(self, x: Array, start: int, stop: int, scale: Array, weights: Array, out: Array) -> None:
         """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``."""
         engine = _options.engine()
+        summed = self.end is not None and self.end.sums and scale.size == 1 and scale.flat[0] == 1
         size = max(512, TILE_BYTES // max(1, x.shape[0] * x.itemsize))
         for a in range(start, stop, size):
             b = min(a + size, stop)
             tile = _tile(x, a, b)
-            for step in self.steps:
+            for step in self.steps[:-1]:
                 tile = step(engine, tile)
+            for step in self.steps[-1:]:
+                tile = step(engine, tile, summed) if isinstance(step, Sigma) else step(engine, tile)
             if self.end is None:
                 engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out, a)
                 continue

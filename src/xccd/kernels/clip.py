@@ -7,12 +7,15 @@ from xccd.kernels.window import HUGE, MAD_TO_STD, TINY, window
 
 
 @kernel
-def sigma_bounds(x, start, stop, least, most, bounded, number, rule, pairs, pads, buffer, numbers):
+def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, pairs, pads, buffer, numbers):
     """Narrow ``least`` and ``most`` to the samples that survive a clip, for pixels ``start <= j < stop`` of ``x``.
 
     The bounds are of the dtype of ``x``, one a pixel from ``start``; where nothing survives the least is above the
-    most. ``number`` gets how many survive. ``buffer`` (frames + 1, columns) and ``numbers`` (7, columns) are scratch.
+    most. ``number`` gets how many survive, and ``total``, if it is not empty, their sum, added and subtracted in any
+    order: returned are the least and the greatest sample, by which the caller tells whether that is exact. ``buffer``
+    (frames + 1, columns) and ``numbers`` (7, columns) are scratch.
     """
+    lowest, greatest = np.inf, -np.inf
     frames, columns = x.shape[0], buffer.shape[1]
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
@@ -31,13 +34,24 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, rule, pairs, pads
             a[c] = buffer[0, c]
             b[c] = top[c]
         for c in range(n.size):
+            lowest = a[c] if a[c] < lowest else lowest
+            greatest = numbers[5, c] if numbers[5, c] > greatest else greatest
+        if total.size > 0:
+            add_up(buffer, frames, n, missing, total[i : i + columns])
+        for c in range(n.size):
             if numbers[3, c] > 0.0 or n[c] < frames:
                 lo, hi = 0, np.int64(n[c])
                 if numbers[3, c] > 0.0:
                     lo, hi = window(buffer, c, hi, rule, numbers[0, c], numbers[1, c], numbers[2, c])
                 a[c] = buffer[lo, c] if hi > lo else pads[0]
                 b[c] = buffer[hi - 1, c] if hi > lo else pads[3]
+                if total.size > 0:
+                    for k in range(lo):
+                        total[i + c] -= np.float64(buffer[k, c])
+                    for k in range(hi, n[c]):
+                        total[i + c] -= np.float64(buffer[k, c])
                 n[c] = hi - lo
+    return lowest, greatest
 
 
 @part
@@ -86,6 +100,24 @@ def moments(buffer, frames, n, missing, numbers):
             y = np.float64(row[c]) - med[c] if frames <= n[c] else 0.0
             s1[c] += y
             s2[c] += y * y
+
+
+@part
+def add_up(buffer, frames, n, missing, total):
+    """Plain sums of the samples, two frames at a time."""
+    for c in range(n.size):
+        total[c] = 0.0
+    for i in range(frames):
+        row, other = buffer[i], buffer[i + 1 if i + 1 < frames else i]
+        if i + 1 < frames and i % 2 == 0 and not missing:
+            for c in range(n.size):
+                total[c] += np.float64(row[c]) + np.float64(other[c])
+        elif missing:
+            for c in range(n.size):
+                total[c] += np.float64(row[c]) if i < n[c] else 0.0
+        elif i % 2 == 0:
+            for c in range(n.size):
+                total[c] += np.float64(row[c])
 
 
 @part

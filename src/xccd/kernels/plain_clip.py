@@ -18,8 +18,10 @@ HUGE, TINY = 1e70, 1e-70  # beyond these a square times n^2 may leave float64's 
 
 
 @np.errstate(all="ignore")
-def sigma(x: Any, start: int, stop: int, bounds: tuple[Any, Any, bool], rule: Any) -> Any:
+def sigma(x: Any, start: int, stop: int, bounds: tuple[Any, Any, bool], rule: Any, total: Any = None) -> Any:
     """Narrow the bounds by a clip, ``rule`` as `xccd.kernels.window` has it; returns how many samples survive."""
+    if total is not None:  # which takes no less than `reduce` here
+        total[:] = np.nan
     least, most, bounded = bounds
     _, _, before, behind = limits(x.dtype)
     piece = x[:, start:stop]

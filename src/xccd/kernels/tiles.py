@@ -48,18 +48,28 @@ def _pads(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     return np.array([found.behind, found.behind, 0, found.before], dtype)
 
 
-def sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any) -> Any:
-    """Narrow the bounds by a clip, ``rule`` as `xccd.kernels.window` has it; returns how many samples survive."""
+def sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any, total: Any = None) -> Any:
+    """Narrow the bounds by a clip, ``rule`` as `xccd.kernels.window` has it; returns how many samples survive.
+
+    ``total`` gets their sums, if they are those that `reduce` would make, bit for bit; else NaN.
+    """
     if x.shape[0] >= LONG:
+        if total is not None:
+            total[:] = np.nan
         return _sigma_sorted(x, start, stop, bounds, rule)
-    return _sigma(x, start, stop, bounds, rule, network(x.shape[0]))
+    return _sigma(x, start, stop, bounds, rule, network(x.shape[0]), total)
 
 
-def _sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any, pairs: Any) -> Any:
+def _sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any, pairs: Any, total: Any = None) -> Any:
     least, most, bounded = bounds
     buffer = block(x.shape[0], x.dtype, stop - start)
     number, numbers = np.empty(stop - start, np.int32), np.zeros((7, buffer.shape[1]))
-    clip.sigma_bounds(x, start, stop, least, most, bounded, number, rule, pairs, _pads(x.dtype), buffer, numbers)
+    sums = np.empty(0) if total is None else total
+    low, high = clip.sigma_bounds(
+        x, start, stop, least, most, bounded, number, sums, rule, pairs, _pads(x.dtype), buffer, numbers
+    )
+    if total is not None and not _never_rounds(x.dtype, x.shape[0], low, high):
+        total[:] = np.nan
     return number
 
 
@@ -140,13 +150,18 @@ def reduce(
 
 
 def _exact(dtype: np.dtype[Any], frames: int, bounds: Bounds) -> bool:
-    """Whether no sum of samples can round in float64: whole numbers, or float32 of one sign and of like size.
+    """Whether no sum of samples between these bounds can round."""
+    low, high = (float(bounds[0].min()), float(bounds[1].max())) if bounds[2] else (-np.inf, np.inf)
+    return _never_rounds(dtype, frames, low, high)
+
+
+def _never_rounds(dtype: np.dtype[Any], frames: int, low: float, high: float) -> bool:
+    """Whether no sum of samples from ``low`` to ``high`` rounds in float64: whole, or float32 of one sign, like size.
 
     The least sample, L, is a multiple of 2^-24 L or of more, so all are, and sums up to 2^53 of these are exact.
     """
     if dtype.kind in "iu":
         return frames < 1 << 21
-    if dtype.itemsize > 4 or not bounds[2]:
+    if dtype.itemsize > 4:
         return False
-    low, high = float(bounds[0].min()), float(bounds[1].max())
     return (low > 0 and high * frames < low * 2**29) or (high < 0 and -low * frames < -high * 2**29)
