@@ -61,7 +61,7 @@ def block() -> Figure:
     axes.text(12.3, 7.6, "copy", ha="center", fontsize=9)
 
     left, top, columns = 16, 4.5, 12
-    axes.text(left + columns / 2, 1.4, "block: a buffer in L1, frames x columns", ha="center")
+    axes.text(left + columns / 2, 1.4, "block: a buffer in cache, frames x columns", ha="center")
     for k in range(frames):
         for c in range(columns):
             cell(axes, left + c, top + k, ORANGE if c == 4 else LIGHT)
@@ -75,7 +75,7 @@ def block() -> Figure:
     axes.text(right + 1.3, top + 5.5, "becomes the\ngreater of both", va="center", fontsize=9, color=BLUE)
     axes.text(left + 4.5, top - 0.4, "one pixel", ha="center", color="#a85c12", fontsize=9)
     arrow(axes, (left, top + frames + 0.8), (right, top + frames + 0.8), "<->")
-    axes.text(left + columns / 2, top + frames + 1.3, "a row: contiguous, 32 to 256 neighbouring pixels,\n"
+    axes.text(left + columns / 2, top + frames + 1.3, "a row: contiguous, 64 to 256 neighbouring pixels,\n"
               "begins on a cache line of 64 bytes", ha="center", va="top", fontsize=9)  # fmt: skip
     return figure
 
