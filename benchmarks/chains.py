@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from timing import Call, Job, parser
 
 import xccd
 from xccd._chain import Chain, Combine, Extrema, Range, Sigma, Step
+from xccd._stack import chained
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import METHODS
 
@@ -31,28 +31,24 @@ ONE = np.ones((1, 1))
 Q = 0.25
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
-
-
 def run(
     chain: Chain, x: Array, weights: Array = ONE, *, threads: int = 1, engine: str = "numba", fresh: bool = False
 ) -> Call:
-    """A call that runs a chain on ``x`` (frames, pixels) into memory that is there already, or into fresh memory."""
-    dtype = METHODS[chain.end.method].dtype if chain.end else None
-    room = partial(np.empty, x.shape[1] if chain.end else x.shape, dtype or float_dtype(x.dtype))
-    given = None if fresh else room()
-    edges = np.linspace(0, x.shape[1], 8 * threads + 1).astype(int).tolist()  # more bands than threads
+    """A call that runs a chain on ``x`` (frames, pixels) into memory that is there already, or into fresh memory.
 
-    def call() -> Array:
-        out = room() if given is None else given
-        with xccd.set_options(engine=engine):
-            if threads == 1:
-                chain(x, 0, x.shape[1], ONE, weights, out)
-            else:
-                list(_pool(threads).map(lambda start, stop: chain(x, start, stop, ONE, weights, out), edges, edges[1:]))
-        return out
+    More than one thread are used as the verbs use them, always into fresh memory.
+    """
+    dtype = np.dtype((METHODS[chain.end.method].dtype if chain.end else None) or float_dtype(x.dtype))
+    room = partial(np.empty, x.shape[1] if chain.end else x.shape, dtype)
+    given = None if fresh or threads > 1 else room()
+
+    def call() -> Any:
+        with xccd.set_options(engine=engine, threads=threads):
+            if threads > 1:
+                return chained(chain, x, None, weights, reduce=chain.end is not None, dtype=dtype)
+            out = room() if given is None else given
+            chain(x, 0, x.shape[1], ONE, weights, out)
+            return out
 
     return call
 
