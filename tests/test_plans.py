@@ -43,9 +43,14 @@ def folder(tmp_path):
         (tmp_path / name).mkdir()
         for k, frame in enumerate(counts.astype(name)):
             fits.PrimaryHDU(frame).writeto(tmp_path / name / f"{k}.fits")
-    for name, card, value in (("scaled", "BSCALE", 0.5), ("blank", "BLANK", 97)):
+    cards = {
+        "scaled": ("i2", "BSCALE", 0.5), "blank": ("i2", "BLANK", 97), "shifted": ("i2", "BZERO", 1000),
+        "shifted float": ("f4", "BZERO", 0.5), "shifted bytes": ("u1", "BZERO", 100),
+        "signed bytes": ("u1", "BZERO", -128),
+    }  # fmt: skip
+    for name, (dtype, card, value) in cards.items():
         (tmp_path / name).mkdir()
-        for k, frame in enumerate(counts.astype("i2")):
+        for k, frame in enumerate(counts.astype(dtype)):
             hdu = fits.PrimaryHDU(frame)
             hdu.writeto(tmp_path / name / f"{k}.fits")
             with open(tmp_path / name / f"{k}.fits", "r+b") as file:
@@ -55,7 +60,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-STORED = ("u1", "i2", "u2", "i4", "f4", "f8", "i8", "scaled", "blank")
+PLAIN = ("u1", "i2", "u2", "i4", "f4", "f8", "i8")
+STORED = (*PLAIN, "scaled", "blank", "shifted", "shifted float", "shifted bytes")
 
 
 @pytest.mark.parametrize("chain", CHAINS)
@@ -84,10 +90,11 @@ def plan_of(stack):
 
 
 def test_what_is_read_is_what_is_stored(folder):
-    plans = {name: plan_of(xccd.open_stack(folder / name)) for name in STORED}
+    plans = {name: plan_of(xccd.open_stack(folder / name)) for name in (*STORED, "signed bytes")}
     assert plans == {
         "u1": ("|u1", 0), "i2": (">i2", 0), "u2": (">i2", 1), "i4": (">i4", 0), "f4": (">f4", 0), "f8": (">f8", 0),
-        "i8": (None, 0), "scaled": (None, 0), "blank": (None, 0),
+        "i8": (None, 0), "scaled": (None, 0), "blank": (None, 0), "shifted": (None, 0), "shifted float": (None, 0),
+        "shifted bytes": (None, 0), "signed bytes": (None, 0),
     }  # fmt: skip
     mixed = xccd.open_stack([folder / "u2" / "0.fits", folder / "i2" / "1.fits"])
     assert plan_of(mixed) == (None, 0)

@@ -104,15 +104,16 @@ class FilePixels:
 
     @property
     def raw(self) -> FilePixels | None:
-        """The same pixels with no BZERO, for those who know what to do with it; None where that is not all."""
-        plain = self.bscale == 1 and self.blank is None
-        return replace(self, bzero=0) if plain else None
+        """The numbers in the file, where those are the pixels, or 16-bit ones but for their sign bit; else None."""
+        unsigned = self.bitpix == 16 and self.bzero == 1 << 15
+        simple = self.bscale == 1 and self.blank is None and (self.bzero == 0 or unsigned)
+        return replace(self, bzero=0) if simple else None
 
     def read(self, index: Index, out: Samples) -> None:
         first, last, _ = index[0].indices(self.shape[0])
         row = self.stored.itemsize * math.prod(self.shape[1:])
         start, count = self.offset + first * row, (last - first) * row
-        as_stored = out.dtype == self.stored and self.raw == self and out.nbytes == count
+        as_stored = out.dtype == self.stored and self == self.raw and out.nbytes == count
         if as_stored and out.flags.c_contiguous:
             self._fill(out.reshape(-1).view(np.uint8).data, start)
             return
