@@ -147,7 +147,9 @@ def test_interrupted(
 
 def test_ctrl_c_in_a_real_process(raw: Path, tmp_path: Path) -> None:
     waits = "lambda *a: (print('ready', flush=True), time.sleep(60))"
-    script = f"import sys, time, xccd.cli as c\nc.compute = {waits}\nc.main(sys.argv[1:])"
+    # a shell that puts the tests in the background has the interrupt ignored, and what they start inherits that
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"import signal, sys, time, xccd.cli as c\n{heard}\nc.compute = {waits}\nc.main(sys.argv[1:])"
     process = subprocess.Popen(
         [sys.executable, "-c", script, "combine", str(raw / "bias-*.fits"), "-o", str(tmp_path / "b.fits")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
