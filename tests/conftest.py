@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from xccd import _options
+
 
 @pytest.fixture(scope="session")
 def real_frames() -> Path:
@@ -14,3 +16,10 @@ def real_frames() -> Path:
         reason = "no folder ../shared/data with real frames beside the repository"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     return folder
+
+
+@pytest.fixture
+def fresh_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of a test's own, as a fresh process has them."""
+    monkeypatch.setattr(_options, "_OPTIONS", {"threads": None, "engine": None})
+    monkeypatch.setattr(_options, "_said", [])

@@ -85,7 +85,10 @@ def clipped(engine, x, bounds=None, **rule):
 def without_extrema(engine, x, nlow, nhigh, bounds=None):
     """The masked block."""
     tile = tile_of(x, bounds)
-    return tile.masked(engine, engine.extreme(x, 0, x.shape[1], tile.bounds, nlow, nhigh)).x
+    number, ties = engine.extreme(x, 0, x.shape[1], tile.bounds, nlow, nhigh)
+    left = tile.masked(engine, ties).x
+    np.testing.assert_array_equal(number, np.isfinite(left).sum(0))
+    return left
 
 
 # --- against the twins

@@ -50,7 +50,8 @@ def everything(engine, x, weights, start, stop):
             made[name, bounded] = out
         cut = Tile(x, start, stop)
         cut.bounds = (tile.bounds[0].copy(), tile.bounds[1].copy(), bounded)
-        ties = engine.extreme(x, start, stop, cut.bounds, 1, 2)
+        left, ties = engine.extreme(x, start, stop, cut.bounds, 1, 2)
+        made["left", bounded] = left
         made["extreme", bounded], made["masked", bounded] = np.stack(cut.bounds[:2]), cut.masked(engine, ties).x
         if not bounded:
             made["number"] = engine.sigma(x, start, stop, tile.bounds, RULE)

@@ -132,7 +132,7 @@ def test_the_number_of_threads_does_not_matter(verb):
 
 
 def test_a_dask_task_starts_no_threads(monkeypatch):
-    monkeypatch.setattr(_stack, "ThreadPoolExecutor", never)
+    monkeypatch.setattr(_stack, "run_all", never)
     with xccd.set_options(threads=3):
         assert VERBS["median"](LAYOUTS["tiles"](make())).compute(scheduler="sync").notnull().any()
         with pytest.raises(AssertionError, match="computed early"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,10 @@ class Sigma:
     """`sigma_clip`; the rule is (by_mean, by_mad, low, high, ddof, floor, nkeep, maxiters)."""
 
     rule: tuple[float, ...]
+    summed: bool = False  # whether the sums of what survives are wanted, too
 
-    def __call__(self, engine: Any, tile: Tile, summed: bool = False) -> Tile:
-        rule, total = np.array(self.rule, np.float64), np.empty(tile.stop - tile.start) if summed else None
+    def __call__(self, engine: Any, tile: Tile) -> Tile:
+        rule, total = np.array(self.rule, np.float64), np.empty(tile.stop - tile.start) if self.summed else None
         tile.number = engine.sigma(tile.x, tile.start, tile.stop, tile.bounds, rule, total)
         tile.bounds, tile.total = (*tile.bounds[:2], True), total
         return tile
@@ -60,9 +61,18 @@ class Extrema:
     nhigh: int
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
-        ties = engine.extreme(tile.x, tile.start, tile.stop, tile.bounds, self.nlow, self.nhigh)
-        tile.bounds, tile.number = (*tile.bounds[:2], True), None
-        return tile if ties is None else tile.masked(engine, ties)
+        number, ties = engine.extreme(tile.x, tile.start, tile.stop, tile.bounds, self.nlow, self.nhigh)
+        tile.bounds, tile.number = (*tile.bounds[:2], True), number
+        if ties is None:
+            return tile
+        if tile.x.dtype.kind != "f":  # of whole numbers most are tied, and none can be NaN
+            return tile.masked(engine, ties)
+        skip, keep = ties
+        some = np.flatnonzero((skip > 0) | (keep < tile.x.shape[0]))
+        few = Tile(np.ascontiguousarray(tile.x[:, tile.start + some]), 0, some.size)
+        few.bounds = (tile.bounds[0][some], tile.bounds[1][some], True)
+        tile.x[:, tile.start + some] = few.masked(engine, (skip[some], keep[some])).x  # a tile is a copy
+        return tile
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ class Combine:
         return self.method in ("mean", "sum") and not self.weighted
 
     def __call__(self, engine: Any, tile: Tile, scale: Array, weights: Array) -> Array:
-        if scale.size > 1 or scale.flat[0] != 1:
+        if _is_scaled(scale):
             tile = _scaled(tile, scale)
         row = METHODS[self.method]
         name = row.weighted if self.weighted and row.weighted else row.kernel
@@ -125,15 +135,24 @@ class Unsigned:
 Step = Sigma | Extrema | Range | Unsigned
 
 
+def check_factors(valid: Array, scale: Array) -> None:
+    """A sample without a factor is not taken for a missing one."""
+    if not np.isfinite(scale).all():
+        unusable = np.count_nonzero(valid & ~np.isfinite(scale))
+        if unusable:
+            raise ValueError(f"scale: {unusable} valid samples have a scale that is NaN or infinite")
+
+
+def _is_scaled(scale: Array) -> bool:
+    return bool(scale.size > 1 or scale.flat[0] != 1)
+
+
 def _scaled(tile: Tile, scale: Array) -> Tile:
     """The samples in use times their factors, in float64."""
     x = tile.x[:, tile.start : tile.stop]
     least, most, _ = tile.bounds
     valid = (x >= least) & (x <= most)
-    if not np.isfinite(scale).all():
-        unusable = np.count_nonzero(valid & ~np.isfinite(scale))
-        if unusable:  # a sample without a factor is not taken for a missing one
-            raise ValueError(f"scale: {unusable} valid samples have a scale that is NaN or infinite")
+    check_factors(valid, scale)
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.where(valid, x * scale, np.nan)
     return Tile(values, 0, values.shape[1])
@@ -149,21 +168,26 @@ class Chain:
     def __call__(self, x: Array, start: int, stop: int, scale: Array, weights: Array, out: Array) -> None:
         """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``."""
         engine = _options.engine()
-        summed = self.end is not None and self.end.sums and scale.size == 1 and scale.flat[0] == 1
+        steps = self._steps(scale)
         size = max(512, TILE_BYTES // max(1, x.shape[0] * x.itemsize))
         for a in range(start, stop, size):
             b = min(a + size, stop)
             tile = _tile(x, a, b)
-            for step in self.steps[:-1]:
+            for step in steps:
                 tile = step(engine, tile)
-            for step in self.steps[-1:]:
-                tile = step(engine, tile, summed) if isinstance(step, Sigma) else step(engine, tile)
             if self.end is None:
                 engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out, a)
                 continue
             image = self.end(engine, tile, _cut(scale, a, b), _cut(weights, a, b))
             with np.errstate(over="ignore"):  # a float64 that float32 does not hold is infinite there
                 out[a:b] = image
+
+    def _steps(self, scale: Array) -> tuple[Step, ...]:
+        """The steps, of which the last gives the sums if these are all that is asked for."""
+        *before, last = self.steps or (None,)
+        if not isinstance(last, Sigma) or self.end is None or not self.end.sums or _is_scaled(scale):
+            return self.steps
+        return (*before, replace(last, summed=True))
 
 
 def _tile(x: Array, a: int, b: int) -> Tile:

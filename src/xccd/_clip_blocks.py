@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.kernels.limits import float_dtype
+from xccd.kernels.limits import MAD_TO_STD, float_dtype
 
 Statistic = str | Callable[..., Any]
 
@@ -79,7 +79,7 @@ def _std(values: Any, ddof: int) -> Any:
 
 def _mad_std(values: Any, _: int) -> Any:
     center = np.nanmedian(values, axis=0)
-    return 1.482602218505602 * np.nanmedian(np.abs(values - center), axis=0)
+    return MAD_TO_STD * np.nanmedian(np.abs(values - center), axis=0)
 
 
 _STATISTICS: dict[str, Callable[..., Any]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -136,7 +136,7 @@ def _run(
         chain(flat, edges[i], edges[i + 1], flat_scale, flat_weights, out)
 
     if count > 1:
-        list(_run_all(band, range(count), threads))
+        run_all(band, count, threads)
     elif pixels:
         band(0)
     return out.reshape(shape[1:] if reduce else shape)
@@ -149,27 +149,37 @@ def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any
     return extra.reshape(extra.shape[0], -1)
 
 
-_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+_pools: dict[int, ThreadPoolExecutor] = {}
 _pools_lock = threading.RLock()
 
 
-def _run_all(function: Callable[[int], None], numbers: Iterable[int], threads: int) -> Iterator[None]:
-    """Hand work to the pool, under its lock: nobody may ask for another number of threads meanwhile."""
+def run_all(function: Callable[[int], None], count: int, threads: int) -> None:
+    """``function`` of 0 to ``count - 1`` in the pool, filled under its lock: another number of threads has to wait."""
     with _pools_lock:
-        return _pool(threads).map(function, numbers)
+        done = _pool(threads).map(function, range(count))
+    list(done)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """The process's one pool, made anew where another number of threads is asked for, or after a fork."""
-    key = (os.getpid(), threads)
+    """The process's one pool, made anew where another number of threads is asked for."""
     with _pools_lock:
-        if key not in _pools:
-            for (owner, _), pool in _pools.items():
-                if owner == os.getpid():
-                    pool.shutdown(wait=False)  # what it was given, it finishes
+        if threads not in _pools:
+            for pool in _pools.values():
+                pool.shutdown(wait=False)  # what it was given, it finishes
             _pools.clear()
-            _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="xccd")
-        return _pools[key]
+            _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="xccd")
+        return _pools[threads]
+
+
+def _after_fork() -> None:
+    """The threads of a pool, and who holds its lock, are not there in a forked child."""
+    global _pools_lock
+    _pools.clear()
+    _pools_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xccd import _stack
-from xccd._chain import Chain, Combine
+from xccd._chain import Chain, Combine, check_factors
 from xccd._labels import (
     Obj,
     check_stack,
@@ -192,18 +192,10 @@ def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[A
     return dtype
 
 
-def _check_factors(x: Any, scale: Any) -> None:
-    """A sample without a factor is not taken for a missing one."""
-    if not np.isfinite(scale).all():
-        unusable = np.count_nonzero(np.isfinite(x) & ~np.isfinite(scale))
-        if unusable:
-            raise ValueError(f"scale: {unusable} valid samples have a scale that is NaN or infinite")
-
-
 def _apply(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any], dtype: np.dtype[Any]) -> Any:
     """A user's function of (values, axis) on one block."""
-    _check_factors(x, scale)
     valid = np.isfinite(x)
+    check_factors(valid, scale)
     values = np.where(valid, x, np.nan).astype(float_dtype(x.dtype), copy=False)
     if scale.size != 1:
         values = (values * scale).astype(values.dtype, copy=False)

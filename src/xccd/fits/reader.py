@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,8 +67,7 @@ class StackReader:
         def one(number: int) -> None:
             self._read(number, whole, stack[number])
 
-        with ThreadPoolExecutor(_options.threads()) as pool:
-            list(pool.map(one, range(len(self.frames))))
+        _stack.run_all(one, len(self.frames), _options.threads())
         return stack
 
     def stored(self) -> tuple[StackReader, bool] | None:

@@ -62,6 +62,16 @@ def exchange(buffer, pairs, zero):
 
 
 @part
+def copy(x, first, columns, buffer, zero):
+    """Pixels ``first ...`` of ``x`` to the columns, and nothing else: what waits for memory should not compute."""
+    for k in range(x.shape[0]):
+        row = x[k, first : first + columns]
+        to = buffer[k]
+        for c in range(columns):
+            to[c] = row[c] + zero
+
+
+@part
 def load(x, first, least, most, bounded, buffer, pads, count):
     """Copy pixels ``first ...`` of ``x`` to the columns; returns whether a sample of them may be missing.
 
@@ -70,11 +80,7 @@ def load(x, first, least, most, bounded, buffer, pads, count):
     """
     frames, columns = x.shape[0], least.size
     pad, zero = pads[0], pads[2]  # read once: a store to the buffer might change them
-    for k in range(frames):  # a copy and nothing else: what waits for memory should not compute
-        row = x[k, first : first + columns]
-        to = buffer[k]
-        for c in range(columns):
-            to[c] = row[c] + zero
+    copy(x, first, columns, buffer, zero)
     count[:] = frames
     if not bounded and not holes(buffer, frames, columns, zero):
         return False

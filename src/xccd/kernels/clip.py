@@ -3,7 +3,8 @@
 import numpy as np
 
 from xccd.kernels.block import exchange, kernel, load, part
-from xccd.kernels.window import HUGE, MAD_TO_STD, TINY, window
+from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
+from xccd.kernels.window import middle, window
 
 
 @kernel
@@ -44,7 +45,7 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, pair
                 if numbers[3, c] > 0.0:
                     lo, hi = window(buffer, c, hi, rule, numbers[0, c], numbers[1, c], numbers[2, c])
                 a[c] = buffer[lo, c] if hi > lo else pads[0]
-                b[c] = buffer[hi - 1, c] if hi > lo else pads[3]
+                b[c] = buffer[hi - 1, c] if hi > lo else pads[1]
                 if total.size > 0:
                     for k in range(lo):
                         total[i + c] -= np.float64(buffer[k, c])
@@ -60,9 +61,7 @@ def medians(buffer, frames, n, missing, numbers):
     med, highest, number = numbers[0], numbers[5], numbers[6]
     lower, upper, top = buffer[(frames - 1) // 2], buffer[frames // 2], buffer[frames - 1]
     for c in range(n.size):
-        a, b = np.float64(lower[c]), np.float64(upper[c])
-        total = a + b
-        med[c] = 0.5 * total if abs(total) < np.inf else 0.5 * a + 0.5 * b
+        med[c] = middle(np.float64(lower[c]), np.float64(upper[c]))
     for c in range(n.size):
         highest[c] = top[c]
         number[c] = n[c]
@@ -70,7 +69,7 @@ def medians(buffer, frames, n, missing, numbers):
         for c in range(n.size):
             k = n[c]
             a, b = np.float64(buffer[(k - 1) // 2 if k else 0, c]), np.float64(buffer[k // 2 if k else 0, c])
-            med[c] = 0.5 * (a + b) if abs(a + b) < np.inf else 0.5 * a + 0.5 * b
+            med[c] = middle(a, b)
             highest[c] = buffer[k - 1 if k else 0, c]
 
 

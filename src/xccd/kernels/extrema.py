@@ -43,7 +43,7 @@ def _cut(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
     for c in range(a.size):
         skip[c], keep[c] = 0, buffer.shape[0] - 1
         if n[c] <= nlow + nhigh:
-            a[c], b[c] = pads[0], pads[3]
+            a[c], b[c] = pads[0], pads[1]
             continue
         a[c], b[c] = buffer[nlow, c], buffer[n[c] - nhigh - 1, c]
         if (nlow > 0 and buffer[nlow - 1, c] == a[c]) or (nhigh > 0 and buffer[n[c] - nhigh, c] == b[c]):

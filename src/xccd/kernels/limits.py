@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+MAD_TO_STD = 1.482602218505602  # 1 / (sqrt(2) erfinv(1/2)): MAD of a normal distribution to its sigma
+HUGE, TINY = 1e70, 1e-70  # beyond these a square times n^2 may leave float64's range
+
 # dtypes that kernels work on as they are; others are converted to one of them, some pixels at a time
 DIRECT = tuple(map(np.dtype, ("f4", "f8", "i2", "u2")))
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from xccd.kernels import plain_sums
-from xccd.kernels.limits import limits
+from xccd.kernels.limits import MAD_TO_STD, limits
 from xccd.kernels.plain_block import middle, missing, sort, tally
-from xccd.kernels.plain_clip import MAD_TO_STD, gather, median_distance, median_nearest, sigma
+from xccd.kernels.plain_clip import gather, median_distance, median_nearest, sigma
 
 __all__ = ["KERNELS", "NAME", "extreme", "masked", "reduce", "sigma"]
 
@@ -23,26 +23,27 @@ Bounds = tuple[Any, Any, bool]
 
 @np.errstate(all="ignore")
 def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int) -> Any:
-    """Narrow the bounds by ranks; returns what `masked` needs where equal samples are on both sides, else None."""
+    """Narrow the bounds by ranks; returns how many samples are left, and what `masked` needs where some are tied."""
     least, most, bounded = bounds
     _, _, before, behind = limits(x.dtype)
     piece = x[:, start:stop]
     frames, size = piece.shape
     holes = missing(piece, least, most, bounded)
     count = np.broadcast_to(tally(holes, frames), size)
-    if count.max() <= nlow + nhigh:
+    number = np.maximum(count - nlow - nhigh, 0).astype(np.int32)
+    if not number.any():
         least[:], most[:] = behind, before
-        return None
+        return number, None
     rows = {nlow - 1, nlow, *range(count.min() - nhigh - 1, frames - nhigh + 1)}  # next to the cuts
     block = sort(piece, holes, tuple(sorted(row for row in rows if 0 <= row < frames)))
     top = np.maximum(count - nhigh - 1, 0)  # the last row that stays
     least[:], most[:] = block.raw(nlow) + 0, block.raw(top) + 0  # + 0: no -0.0
     both = (block.raw(max(nlow, 1) - 1) == least) & (nlow > 0)
     both |= (block.raw(np.minimum(top + 1, frames - 1)) == most) & (nhigh > 0)
-    none = count <= nlow + nhigh
+    none = number == 0
     least[none], most[none] = behind, before
     both &= ~none
-    return ties(piece, holes, np.flatnonzero(both), nlow, nhigh, least, most) if both.any() else None
+    return number, ties(piece, holes, np.flatnonzero(both), nlow, nhigh, least, most) if both.any() else None
 
 
 def ties(x: Any, holes: Any, some: Any, nlow: int, nhigh: int, least: Any, most: Any) -> tuple[Any, Any]:

@@ -10,11 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from xccd.kernels.limits import limits
+from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY, limits
 from xccd.kernels.plain_block import Block, middle, missing, sort
-
-MAD_TO_STD = 1.482602218505602  # 1 / (sqrt(2) erfinv(1/2)): MAD of a normal distribution to its sigma
-HUGE, TINY = 1e70, 1e-70  # beyond these a square times n^2 may leave float64's range
 
 
 @np.errstate(all="ignore")

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from xccd.kernels.block import exchange, holes, kernel, load, part
+from xccd.kernels.block import copy, exchange, holes, kernel, load, part
 from xccd.kernels.clip import nearest
-from xccd.kernels.window import MAD_TO_STD, median_distance, middle
+from xccd.kernels.limits import MAD_TO_STD
+from xccd.kernels.window import median_distance, middle
 
 
 @part
@@ -14,12 +15,8 @@ def load_balanced(x, first, least, most, bounded, buffer, pads):
     Returns whether any may be missing, and if so leaves in the last row of the buffer what the next one would become.
     """
     frames, columns = x.shape[0], least.size
-    even, odd, zero = pads[0], pads[3], pads[2]
-    for k in range(frames):
-        row = x[k, first : first + columns]
-        to = buffer[k]
-        for c in range(columns):
-            to[c] = row[c] + zero
+    even, odd, zero = pads[0], pads[1], pads[2]
+    copy(x, first, columns, buffer, zero)
     if not bounded and not holes(buffer, frames, columns, zero):
         return False
     turn = buffer[frames]
@@ -54,8 +51,7 @@ def median(
             odd = missing and turn[c] != pads[0]  # an odd number is missing
             low, high = np.float64(lower[c]), np.float64(upper[c])
             a, b = high if frames & 1 and not odd else low, low if odd and not frames & 1 else high
-            total = a + b
-            to[c] = 0.5 * total if abs(total) < np.inf else 0.5 * a + 0.5 * b
+            to[c] = middle(a, b)
         if missing:
             _empty(x, start + i, least[i : i + columns], most[i : i + columns], pads, lower, upper, to)
     return 0
@@ -65,7 +61,7 @@ def median(
 def _empty(x, first, least, most, pads, lower, upper, to):
     """NaN for pixels without a sample: one of their middle values is no sample's, or could be of whole numbers."""
     for c in range(to.size):
-        if lower[c] == pads[0] or lower[c] == pads[3] or upper[c] == pads[0] or upper[c] == pads[3]:
+        if lower[c] == pads[0] or lower[c] == pads[1] or upper[c] == pads[0] or upper[c] == pads[1]:
             n = 0
             for k in range(x.shape[0]):
                 n += (x[k, first + c] >= least[c]) & (x[k, first + c] <= most[c])

@@ -43,9 +43,9 @@ LONG = 8192  # frames from which a network is not worth its table of pairs, and 
 
 @lru_cache(maxsize=64)
 def _pads(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """What stands for a missing sample, twice; 0; what sorts before all samples."""
+    """What sorts behind all samples, as missing ones do, and before all; 0."""
     found = limits(dtype)
-    return np.array([found.behind, found.behind, 0, found.before], dtype)
+    return np.array([found.behind, found.before, 0], dtype)
 
 
 def sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any, total: Any = None) -> Any:
@@ -93,7 +93,7 @@ def _sigma_sorted(x: Any, start: int, stop: int, bounds: Bounds, rule: Any) -> A
 
 
 def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int) -> Any:
-    """Narrow the bounds by ranks; returns what `masked` needs where equal samples are on both sides, else None."""
+    """Narrow the bounds by ranks; returns how many samples are left, and what `masked` needs where some are tied."""
     frames = x.shape[0]
     if frames >= LONG:
         return plain.extreme(x, start, stop, bounds, nlow, nhigh)
@@ -106,7 +106,7 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
     tied = extrema.extrema_bounds(
         x, start, stop, least, most, bounded, number, nlow, nhigh, rows, pairs, pads, buffer, skip, keep
     )
-    return (skip, keep) if tied else None
+    return number, (skip, keep) if tied else None
 
 
 def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, out: Any, first: int) -> None:

@@ -9,9 +9,7 @@ import math
 import numpy as np
 
 from xccd.kernels.block import part
-
-MAD_TO_STD = 1.482602218505602  # 1 / (sqrt(2) erfinv(1/2)): MAD of a normal distribution to its sigma
-HUGE, TINY = 1e70, 1e-70  # beyond these a square times n^2 may leave float64's range
+from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
 
 
 @part
