@@ -6,6 +6,9 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from xccd.kernels.limits import limits
+from xccd.kernels.vectors import LANES, LINE, fetch, load_sorted, merge4, merge8, pair, sort8
+
 # numba asks of code on disk whether the file of the kernel is the same; this asks it of all that a kernel may call
 SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
@@ -31,76 +34,86 @@ part = numba.njit(  # type: ignore[call-overload]  # options that numba has and 
 )
 
 BUFFER_BYTES = 256 << 10  # half of an L2 cache: with what fits L1, 160 frames and more take up to twice the time
-LINE = 64  # of the cache: rows that begin on one are 1.5 times faster
 
 
 def block(frames, dtype, pixels):
-    """An uninitialised buffer for a block and a spare row: the columns that fit, by whole cache lines, 64 to 256."""
+    """A buffer for a block: a row for each frame, the spare row of its network, and one for whoever sorts.
+
+    As many columns as fit, 64 to 256, by whole cache lines: rows that begin on one are 1.5 times faster. All but the spare row is uninitialised.
+    """
     columns = max(64, min(256, BUFFER_BYTES // (frames * dtype.itemsize) // 32 * 32))
-    columns = max(1, min(columns, pixels))
-    size = (frames + 1) * columns * dtype.itemsize
+    columns = min(columns, -(-pixels // LANES) * LANES)
+    size = (frames + 2) * columns * dtype.itemsize
     room = np.empty(size + LINE, np.uint8)
     skip = -room.ctypes.data % LINE
-    return room[skip : skip + size].view(dtype).reshape(frames + 1, columns)
+    rows = room[skip : skip + size].view(dtype).reshape(frames + 2, columns)
+    rows[frames] = limits(dtype).behind
+    return rows
 
 
 @part
-def exchange(buffer, pairs, zero):
-    """Run a network: each pair of rows becomes their minimum and their maximum, column by column.
+def exchange(buffer, groups, first, x, ahead):
+    """Run the network of `groups.program`, from its group ``first``, on all columns.
 
-    ``+ zero`` changes nothing, but without it LLVM sees that one of two values is in place already and makes
-    the store conditional, which is 2.5 times slower.
+    Meanwhile the pixels of ``x`` from ``ahead``, for the next block, are brought into the cache.
     """
-    for s in range(pairs.shape[0]):
-        p = buffer[pairs[s, 0]]
-        q = buffer[pairs[s, 1]]
-        for c in range(p.size):
-            a = p[c]
-            b = q[c]
-            p[c] = (b if b < a else a) + zero
-            q[c] = a if b < a else b
+    size = np.intp(buffer.shape[1] * buffer.itemsize)
+    for k in range(max(x.shape[0], groups.shape[0] - first)):
+        if k < x.shape[0]:
+            fetch(x, np.intp(k), np.intp(ahead), size)
+        if k >= groups.shape[0] - first:
+            continue
+        s = first + k
+        kind = groups[s, 0]
+        if kind == 0:
+            pair(buffer, groups, s)
+        elif kind == 1:
+            merge4(buffer, groups, s)
+        elif kind == 2:
+            merge8(buffer, groups, s)
+        else:
+            sort8(buffer, groups, s)
 
 
 @part
-def copy(x, first, columns, buffer, zero):
-    """Pixels ``first ...`` of ``x`` to the columns, and nothing else: what waits for memory should not compute."""
-    for k in range(x.shape[0]):
-        row = x[k, first : first + columns]
-        to = buffer[k]
+def sort_clean(x, first, columns, buffer, groups, zero):
+    """Copy pixels ``first ...`` of ``x`` to the columns and sort them; False if a sample is not finite: start anew."""
+    frames, width = x.shape[0], buffer.shape[1]
+    done = np.intp(frames // 8 if first + width <= x.shape[1] else 0)
+    for k in range(done):
+        if load_sorted(x, np.intp(first), buffer, 8 * k):
+            return False
+    missing = False
+    for k in range(8 * done, frames):
+        row, to = x[k, first : first + columns], buffer[k]
         for c in range(columns):
-            to[c] = row[c] + zero
+            value = row[c]
+            to[c] = value + zero
+            missing |= value - value != zero
+    if not missing:
+        exchange(buffer, groups, done, x, first + width)
+    return not missing
 
 
 @part
-def load(x, first, least, most, bounded, buffer, pads, count):
-    """Copy pixels ``first ...`` of ``x`` to the columns; returns whether a sample of them may be missing.
+def sort_block(x, first, least, most, bounded, buffer, groups, pads, count):
+    """Copy pixels ``first ...`` of ``x`` to the columns and sort them; returns whether a sample may be missing.
 
     ``bounded`` says that samples outside ``least`` to ``most`` are missing, else only what is not finite. Missing ones
     become ``pads[0]``, and ``count`` gets how many are not. ``pads[2]`` is 0: adding it makes -0.0 to 0.0.
     """
     frames, columns = x.shape[0], least.size
     pad, zero = pads[0], pads[2]  # read once: a store to the buffer might change them
-    copy(x, first, columns, buffer, zero)
     count[:] = frames
-    if not bounded and not holes(buffer, frames, columns, zero):
+    if not bounded and sort_clean(x, first, columns, buffer, groups, zero):
         return False
     count[:] = 0
     for k in range(frames):
-        to = buffer[k]
+        row, to = x[k, first : first + columns], buffer[k]
         for c in range(columns):
-            value = to[c]
+            value = row[c]
             valid = (value >= least[c]) & (value <= most[c])
             to[c] = (value if valid else pad) + zero
             count[c] += np.int32(1) if valid else np.int32(0)
+    exchange(buffer, groups, 0, x, first + buffer.shape[1])
     return True
-
-
-@part
-def holes(buffer, frames, columns, zero):
-    """Whether a sample is not finite: of no other v is v - v not 0."""
-    found = False
-    for k in range(frames):
-        row = buffer[k]
-        for c in range(columns):
-            found |= row[c] - row[c] != zero
-    return found

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from xccd.kernels.block import exchange, kernel, load, part
+from xccd.kernels.block import kernel, part, sort_block
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
 from xccd.kernels.window import middle, window
 
 
 @kernel
-def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, pairs, pads, buffer, numbers):
+def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, groups, pads, buffer, numbers):
     """Narrow ``least`` and ``most`` to the samples that survive a clip, for pixels ``start <= j < stop`` of ``x``.
 
     The bounds are of the dtype of ``x``, one a pixel from ``start``; where nothing survives the least is above the
@@ -20,8 +20,7 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, pair
     frames, columns = x.shape[0], buffer.shape[1]
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
-        missing = load(x, start + i, a, b, bounded, buffer, pads, n)
-        exchange(buffer, pairs, pads[2])
+        missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
         medians(buffer, frames, n, missing, numbers)
         if rule[1] > 0.0:
             m = frames // 2 + 1
@@ -29,21 +28,19 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, pair
             nearest(buffer, frames, m, numbers[0], numbers[4])
         if rule[1] == 0.0 or rule[0] > 0.0:
             moments(buffer, frames, n, missing, numbers)
+        variances(n, frames, rule, numbers)
         ends(buffer[0], n, frames, rule, numbers)
-        top = buffer[frames - 1]
-        for c in range(n.size):
-            a[c] = buffer[0, c]
-            b[c] = top[c]
-        for c in range(n.size):
-            lowest = a[c] if a[c] < lowest else lowest
-            greatest = numbers[5, c] if numbers[5, c] > greatest else greatest
+        least_one, greatest_one = extent(buffer[0], buffer[frames - 1], numbers[5], a, b)
+        lowest, greatest = min(lowest, least_one), max(greatest, greatest_one)
         if total.size > 0:
             add_up(buffer, frames, n, missing, total[i : i + columns])
         for c in range(n.size):
-            if numbers[3, c] > 0.0 or n[c] < frames:
+            partial = n[c] < frames
+            if numbers[4, c] > 0.0 or partial:
                 lo, hi = 0, np.int64(n[c])
-                if numbers[3, c] > 0.0:
-                    lo, hi = window(buffer, c, hi, rule, numbers[0, c], numbers[1, c], numbers[2, c])
+                if numbers[4, c] > 0.0 or rule[1] > 0.0:
+                    known = np.nan if partial and rule[1] > 0.0 else numbers[3, c]
+                    lo, hi = window(buffer, c, hi, rule, numbers[0, c], numbers[1, c], numbers[2, c], known)
                 a[c] = buffer[lo, c] if hi > lo else pads[0]
                 b[c] = buffer[hi - 1, c] if hi > lo else pads[1]
                 if total.size > 0:
@@ -52,6 +49,19 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, pair
                     for k in range(hi, n[c]):
                         total[i + c] -= np.float64(buffer[k, c])
                 n[c] = hi - lo
+    return lowest, greatest
+
+
+@part
+def extent(bottom, top, highest, a, b):
+    """Bounds of columns of which nothing goes; returns the least and the greatest of all samples."""
+    lowest, greatest = np.inf, -np.inf
+    for c in range(a.size):
+        a[c] = bottom[c]
+        b[c] = top[c]
+    for c in range(a.size):
+        lowest = bottom[c] if bottom[c] < lowest else lowest
+        greatest = highest[c] if highest[c] > greatest else greatest
     return lowest, greatest
 
 
@@ -134,31 +144,38 @@ def nearest(buffer, frames, m, med, distance):
 
 
 @part
-def ends(bottom, n, frames, rule, numbers):
-    """Set ``numbers[3]`` where the lowest or the highest sample of a column is outside, or may be: as `window`."""
-    by_mean, by_mad, low2, high2 = rule[0], rule[1] > 0.0, rule[2] * rule[2], rule[3] * rule[3]
-    ddof, floor, nkeep = rule[4], rule[5], rule[6]
-    med, s1, s2, inner, outer, highest = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
-    number = numbers[6]
-    if by_mad:
-        for c in range(n.size):  # to the form of the standard deviation: n^2 (n - ddof) times the variance
+def variances(n, frames, rule, numbers):
+    """The variance of each column times n^2 (n - ddof), or of a MAD times n^2, into ``numbers[3]``; as `window`."""
+    s1, s2, inner, outer, number = numbers[1], numbers[2], numbers[3], numbers[4], numbers[6]
+    ddof, floor = rule[4], rule[5]
+    if rule[1] > 0.0:
+        for c in range(n.size):
             mad = MAD_TO_STD * (0.5 * (inner[c] + outer[c]))
-            inner[c] = mad * number[c] if mad > floor else floor * number[c]
+            deviation = (mad if mad > floor else floor) * number[c]
+            inner[c] = deviation * deviation
+        return
     for c in range(n.size):
         k = number[c]
-        factor = 1.0 if by_mad else k - ddof
-        shift = by_mean * s1[c] if by_mean > 0.0 else 0.0
-        below = (np.float64(bottom[c]) - med[c]) * k - shift
-        above = (highest[c] - med[c]) * k - shift
         scatter = (k * s2[c] - s1[c] * s1[c]) * k
         least = floor * k
-        scatter = scatter if scatter > least * least * factor else least * least * factor
-        variance = inner[c] * inner[c] if by_mad else scatter
-        far = (below * below * factor > low2 * variance) & (below < 0.0)
-        far |= (above * above * factor > high2 * variance) & (above > 0.0)
+        least = least * least * (k - ddof)
+        inner[c] = scatter if scatter > least else least
+
+
+@part
+def ends(bottom, n, frames, rule, numbers):
+    """Set ``numbers[4]`` where the lowest or the highest sample of a column is outside, or may be: as `window`."""
+    by_mean, low2, high2, nkeep = rule[0], rule[2] * rule[2], rule[3] * rule[3], rule[6]
+    by_mad = 1.0 if rule[1] > 0.0 else 0.0
+    med, s1, variance, flag, highest, number = numbers[0], numbers[1], numbers[3], numbers[4], numbers[5], numbers[6]
+    free = 1.0 if by_mad > 0.0 else -rule[4]
+    for c in range(n.size):
+        k = number[c]
+        factor = (1.0 - by_mad) * k + free
+        below = (np.float64(bottom[c]) - med[c]) * k - by_mean * s1[c]
+        above = (highest[c] - med[c]) * k - by_mean * s1[c]
+        far = (below * below * factor > low2 * variance[c]) & (below < 0.0)
+        far |= (above * above * factor > high2 * variance[c]) & (above > 0.0)
         spread = above - below
         far |= (spread != 0.0) & ((spread < TINY) | (spread > HUGE) | (spread != spread))
-        inner[c] = 1.0 if far & (k > nkeep) & (factor > 0.0) else 0.0
-    if by_mad:
-        for c in range(n.size):  # which `nearest` took for full
-            inner[c] = 1.0 if n[c] < frames else inner[c]
+        flag[c] = 1.0 if far & (k > nkeep) & (factor > 0.0) else 0.0

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from xccd.kernels.block import exchange, kernel, load, part
+from xccd.kernels.block import exchange, kernel, part, sort_block
 
 
 @kernel
-def extrema_bounds(x, start, stop, least, most, bounded, number, nlow, nhigh, rows, pairs, pads, buffer, skip, keep):
+def extrema_bounds(x, start, stop, least, most, bounded, number, nlow, nhigh, cuts, groups, pads, buffer, skip, keep):
     """Narrow the bounds to what is left without the ``nlow`` lowest and ``nhigh`` highest; as `clip.sigma_bounds`.
 
-    ``rows`` is the network of the rows next to the cuts, enough where nothing is missing and no sample is tied. Returns
+    ``cuts`` is the network of the rows next to them, enough where nothing is missing and no sample is tied. Returns
     how many pixels are tied: some of the samples that equal a bound go, some stay. Of those at the least, the first
     ``skip`` in frame order go; of those at the most, the first ``keep`` stay.
     """
@@ -17,15 +17,14 @@ def extrema_bounds(x, start, stop, least, most, bounded, number, nlow, nhigh, ro
     tied = 0
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
-        few = load(x, start + i, a, b, bounded, buffer, pads, n)
-        exchange(buffer, rows, pads[2])
+        few = sort_block(x, start + i, a, b, bounded, buffer, cuts, pads, n)
         few |= nlow + nhigh >= frames
         if not few:
             for c in range(a.size):
                 few |= nlow > 0 and buffer[nlow - 1, c] == buffer[nlow, c]
                 few |= nhigh > 0 and buffer[frames - nhigh, c] == buffer[frames - nhigh - 1, c]
         if few:
-            exchange(buffer, pairs, pads[2])
+            exchange(buffer, groups, 0, x, start + i)
             tied += _cut(buffer, n, nlow, nhigh, pads, a, b, skip[i : i + columns], keep[i : i + columns])
         else:
             for c in range(a.size):
@@ -41,7 +40,7 @@ def _cut(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
     """Bounds of each column with what it holds; returns how many are tied."""
     tied = 0
     for c in range(a.size):
-        skip[c], keep[c] = 0, buffer.shape[0] - 1
+        skip[c], keep[c] = 0, buffer.shape[0] - 2
         if n[c] <= nlow + nhigh:
             a[c], b[c] = pads[0], pads[1]
             continue

@@ -2,47 +2,47 @@
 
 import numpy as np
 
-from xccd.kernels.block import copy, exchange, holes, kernel, load, part
+from xccd.kernels.block import exchange, kernel, part, sort_block, sort_clean
 from xccd.kernels.clip import nearest
 from xccd.kernels.limits import MAD_TO_STD
 from xccd.kernels.window import median_distance, middle
 
 
 @part
-def load_balanced(x, first, least, most, bounded, buffer, pads):
-    """As `block.load`; missing samples become in turn the greatest and the least value, so the middle stays there.
+def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
+    """As `block.sort_block`; missing samples become in turn the greatest and the least, so the middle stays there.
 
     Returns whether any may be missing, and if so leaves in the last row of the buffer what the next one would become.
     """
     frames, columns = x.shape[0], least.size
     even, odd, zero = pads[0], pads[1], pads[2]
-    copy(x, first, columns, buffer, zero)
-    if not bounded and not holes(buffer, frames, columns, zero):
+    if not bounded and sort_clean(x, first, columns, buffer, groups, zero):
         return False
-    turn = buffer[frames]
+    turn = buffer[frames + 1]
     turn[:] = even
     for k in range(frames):
-        to = buffer[k]
+        row, to = x[k, first : first + columns], buffer[k]
         for c in range(columns):
-            value, pad = to[c], turn[c]
+            value, pad = row[c], turn[c]
             valid = (value >= least[c]) & (value <= most[c])
             other = odd if pad == even else even
             to[c] = (value if valid else pad) + zero
             turn[c] = (pad if valid else other) + zero
+    exchange(buffer, groups, 0, x, first + buffer.shape[1])
     return True
 
 
 @kernel
 def median(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):  # fmt: skip
     """The middle, or the mean of the two middle ones."""
     frames, columns = x.shape[0], buffer.shape[1]
-    lower, upper, turn = buffer[frames // 2 - 1 if frames > 1 else 0], buffer[frames // 2], buffer[frames]
+    lower, upper, turn = buffer[frames // 2 - 1 if frames > 1 else 0], buffer[frames // 2], buffer[frames + 1]
     for i in range(0, stop - start, columns):
         to = out[i : i + columns]
-        missing = load_balanced(x, start + i, least[i : i + columns], most[i : i + columns], bounded, buffer, pads)
-        exchange(buffer, pairs, pads[2])
+        a, b = least[i : i + columns], most[i : i + columns]
+        missing = sort_balanced(x, start + i, a, b, bounded, buffer, groups, pads)
         if frames & 1 and not missing:
             for c in range(to.size):
                 to[c] = upper[c]
@@ -50,10 +50,9 @@ def median(
         for c in range(to.size):
             odd = missing and turn[c] != pads[0]  # an odd number is missing
             low, high = np.float64(lower[c]), np.float64(upper[c])
-            a, b = high if frames & 1 and not odd else low, low if odd and not frames & 1 else high
-            to[c] = middle(a, b)
+            to[c] = middle(high if frames & 1 and not odd else low, low if odd and not frames & 1 else high)
         if missing:
-            _empty(x, start + i, least[i : i + columns], most[i : i + columns], pads, lower, upper, to)
+            _empty(x, start + i, a, b, pads, lower, upper, to)
     return 0
 
 
@@ -70,14 +69,13 @@ def _empty(x, first, least, most, pads, lower, upper, to):
 
 @kernel
 def quantile(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):  # fmt: skip
     """NumPy's "linear", of ``option``."""
     columns = buffer.shape[1]
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
-        load(x, start + i, a, b, bounded, buffer, pads, n)
-        exchange(buffer, pairs, pads[2])
+        sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
         for c in range(a.size):
             if n[c] == 0:
                 out[i + c] = np.nan
@@ -93,15 +91,14 @@ def quantile(
 
 @kernel
 def mad_std(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):  # fmt: skip
     """Median absolute deviation from the median, as the sigma of normal noise."""
     frames, columns = x.shape[0], buffer.shape[1]
     med, inner, outer = acc[:columns], acc[columns : 2 * columns], acc[2 * columns : 3 * columns]
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
-        missing = load(x, start + i, a, b, bounded, buffer, pads, n)
-        exchange(buffer, pairs, pads[2])
+        missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
         for c in range(a.size):
             low, high = buffer[(n[c] - 1) // 2 if n[c] else 0, c], buffer[n[c] // 2 if n[c] else 0, c]
             med[c] = middle(np.float64(low), np.float64(high))

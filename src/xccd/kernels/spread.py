@@ -44,7 +44,7 @@ def rescued(x, j, least, most, n, ddof):
 
 @kernel
 def variance(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):  # fmt: skip
     """Variance about the mean by n - ddof, or with ``option`` its root: two passes, the second about the mean."""
     for i in range(0, stop - start, COLUMNS):
@@ -80,7 +80,7 @@ def lesser(row, least, most, sign, acc):
 
 @kernel
 def extreme(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):  # fmt: skip
     """The least of ``option`` times the samples, times ``option``: 1 for the minimum, -1 for the maximum."""
     for i in range(0, stop - start, COLUMNS):
@@ -95,7 +95,7 @@ def extreme(
 
 @kernel
 def count(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):  # fmt: skip
     """Number of samples."""
     for i in range(0, stop - start, COLUMNS):

@@ -74,7 +74,7 @@ def sum_block(x, first, least, most, bounded, known, exact, pads, number, taken,
 
 @kernel
 def sums(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):
     """Sum, or with ``option`` mean."""
     for i in range(0, stop - start, COLUMNS):
@@ -121,7 +121,7 @@ def weigh_samples(row, least, most, weight, zero, acc):
 
 @kernel
 def weighted_sums(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):  # fmt: skip
     """sum(w x), or with ``option`` sum(w x) / sum(w)."""
     zero, bad = pads[2], 0

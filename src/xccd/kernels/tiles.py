@@ -15,7 +15,8 @@ import numpy as np
 from xccd.kernels import clip, extrema, plain, ranks, spread, sums, weighted_ranks
 from xccd.kernels.block import block
 from xccd.kernels.limits import float_dtype, limits
-from xccd.kernels.network import middle_rows, network
+from xccd.kernels.groups import program
+from xccd.kernels.network import middle_rows
 from xccd.kernels.table import METHODS
 
 NAME = "numba"
@@ -37,8 +38,8 @@ KERNELS: dict[str, tuple[Any, float | None]] = {
     "weighted_quantile": (weighted_ranks.weighted_quantile, None),
 }
 _ROWS = {row.kernel: row.rows for row in METHODS.values()} | {"weighted_quantile": "all"}
-_NOTHING = np.empty((0, 2), np.uint64)
-LONG = 8192  # frames from which a network is not worth its table of pairs, and NumPy sorts
+_NOTHING = np.empty((0, 9), np.uint16)
+LONG = 8192  # frames from which a network is not worth its table, and NumPy sorts
 
 
 @lru_cache(maxsize=64)
@@ -57,16 +58,16 @@ def sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any, total: Any =
         if total is not None:
             total[:] = np.nan
         return _sigma_sorted(x, start, stop, bounds, rule)
-    return _sigma(x, start, stop, bounds, rule, network(x.shape[0]), total)
+    return _sigma(x, start, stop, bounds, rule, program(x.shape[0]), total)
 
 
-def _sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any, pairs: Any, total: Any = None) -> Any:
+def _sigma(x: Any, start: int, stop: int, bounds: Bounds, rule: Any, groups: Any, total: Any = None) -> Any:
     least, most, bounded = bounds
     buffer = block(x.shape[0], x.dtype, stop - start)
     number, numbers = np.empty(stop - start, np.int32), np.zeros((7, buffer.shape[1]))
     sums = np.empty(0) if total is None else total
     low, high = clip.sigma_bounds(
-        x, start, stop, least, most, bounded, number, sums, rule, pairs, _pads(x.dtype), buffer, numbers
+        x, start, stop, least, most, bounded, number, sums, rule, groups, _pads(x.dtype), buffer, numbers
     )
     if total is not None and not _never_rounds(x.dtype, x.shape[0], low, high):
         total[:] = np.nan
@@ -101,10 +102,10 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
     buffer = block(frames, x.dtype, stop - start)
     number, skip, keep = (np.empty(stop - start, np.int32) for _ in range(3))
     cuts = {nlow - 1, nlow, frames - nhigh - 1, frames - nhigh}
-    rows = network(frames, tuple(sorted(r for r in cuts if 0 <= r < frames)))
-    pairs, pads = network(frames), _pads(x.dtype)
+    near = program(frames, tuple(sorted(r for r in cuts if 0 <= r < frames)))
+    groups, pads = program(frames), _pads(x.dtype)
     tied = extrema.extrema_bounds(
-        x, start, stop, least, most, bounded, number, nlow, nhigh, rows, pairs, pads, buffer, skip, keep
+        x, start, stop, least, most, bounded, number, nlow, nhigh, near, groups, pads, buffer, skip, keep
     )
     return number, (skip, keep) if tied else None
 
@@ -127,14 +128,14 @@ def reduce(
     ``number`` may say how many samples each pixel has.
     """
     frames, rows = x.shape[0], _ROWS.get(name)
-    pairs = _NOTHING
+    groups = _NOTHING
     if rows and frames >= LONG:
         if rows == "middle" or name == "weighted_quantile":
             return plain.reduce(name, x, start, stop, bounds, weights, q, ddof, out, number)
         x, bounds = _sorted(x, start, stop, bounds)
         start, stop = 0, stop - start
     elif rows:
-        pairs = network(frames, middle_rows(frames) if rows == "middle" else None)
+        groups = program(frames, middle_rows(frames) if rows == "middle" else None)
     known = number is not None
     number = number if known else np.empty(stop - start, np.int32)
     kernel, option = KERNELS[name]
@@ -144,7 +145,7 @@ def reduce(
     return int(
         kernel(
             x, start, stop, *bounds, known, number, exact, weights,
-            q if option is None else option, ddof, pairs, _pads(x.dtype), buffer, acc, out,
+            q if option is None else option, ddof, groups, _pads(x.dtype), buffer, acc, out,
         )
     )  # fmt: skip
 

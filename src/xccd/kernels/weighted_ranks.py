@@ -75,7 +75,7 @@ def search(x, first, option, n, buffer, value, numbers):
 
 @kernel
 def weighted_quantile(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, pairs, pads, buffer, acc, out
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):  # fmt: skip
     """The smallest value whose cumulative weight reaches ``option`` of all, the mean with the next where equal.
 
@@ -86,8 +86,8 @@ def weighted_quantile(
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
         bad += load_weighted(x, start + i, a, b, weights, i, buffer, pads, acc[5:], n)
-        exchange(buffer, pairs, pads[2])
-        search(x, start + i, option, n, buffer, buffer[x.shape[0]], acc)
+        exchange(buffer, groups, 0, x, start + i + columns)
+        search(x, start + i, option, n, buffer, buffer[x.shape[0] + 1], acc)
         for c in range(n.size):
             k = np.int64(acc[1, c])
             following = k

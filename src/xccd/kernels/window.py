@@ -28,26 +28,20 @@ def median_distance(buffer, c, lo, hi, center):
     """
     n = hi - lo
     m = n // 2 + 1
-    a, b = lo, hi - m
-    while a < b:
-        i = (a + b) // 2
-        if center - buffer[i, c] > buffer[i + m - 1, c] - center:
-            a = i + 1
-        else:
-            b = i
+    a, rest = lo, hi - m - lo
+    while rest > 0:  # as many rounds for all columns of n, without a branch that the processor would have to guess
+        half = (rest + 1) // 2
+        i = a + half - 1
+        a = a + half if center - buffer[i, c] > buffer[i + m - 1, c] - center else a
+        rest -= half
+    back = 1 if a > lo else 0
+    a = a - back if center - buffer[a - back, c] < buffer[a + m - 1, c] - center else a
     left, right = center - buffer[a, c], buffer[a + m - 1, c] - center
-    if a > lo and center - buffer[a - 1, c] < right:
-        a -= 1
-        left, right = center - buffer[a, c], buffer[a + m - 1, c] - center
-    if n % 2:
-        return left if left > right else right
-    # without its farther end the window holds the m - 1 nearest
-    farthest = right
-    if left > right:
-        farthest = left
-        a += 1
-    left, right = center - buffer[a, c], buffer[a + m - 2, c] - center
-    return middle(left if left > right else right, farthest)
+    farthest = left if left > right else right
+    a = a + 1 if left > right else a  # without its farther end the window holds the m - 1 nearest
+    left, right = center - buffer[a, c], buffer[a + m - 2 if m > 1 else a, c] - center
+    even = middle(left if left > right else right, farthest)
+    return farthest if n % 2 else even
 
 
 @part
@@ -67,6 +61,30 @@ def scaled_moments(buffer, c, lo, hi, center):
         s1 += y
         s2 += y * y
     return s1, s2, unit
+
+
+@part
+def _in_range(spread):
+    """Whether squares of residuals need no other unit."""
+    return TINY < spread < HUGE
+
+
+@part
+def without(buffer, c, lo, hi, origin, unit, s1, s2):
+    """The sums without the samples of a window."""
+    for k in range(lo, hi):
+        y = buffer[k, c] * unit - origin * unit
+        s1 -= y
+        s2 -= y * y
+    return s1, s2
+
+
+@part
+def least_variance(buffer, c, lo, hi, center, by_mad, floor, unit):
+    """The square of n times the MAD, as the sigma of normal noise, or of n times the floor if that is more."""
+    deviation = MAD_TO_STD * median_distance(buffer, c, lo, hi, center) * unit if by_mad else 0.0
+    deviation = (deviation if deviation > floor else floor) * (hi - lo)
+    return deviation * deviation
 
 
 @part
@@ -105,8 +123,9 @@ def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
 
 
 @part
-def window(buffer, c, n, rule, origin, s1, s2):
-    """The surviving window of the sorted ``buffer[:n, c]``, of which ``s1`` and ``s2`` are the sums about ``origin``.
+def window(buffer, c, n, rule, origin, s1, s2, known):
+    """The surviving window of the sorted ``buffer[:n, c]``, of which ``s1`` and ``s2`` are the sums about ``origin``;
+    ``known`` is the first variance, times n^2 (n - ddof), or NaN.
 
     The test is ``r^2 > k^2 var`` with both sides multiplied by n^2 (n - ddof): no division and no root, so a
     sample exactly on a bound stays whenever the numbers are whole. What leaves is taken from the sums, which are made
@@ -115,23 +134,21 @@ def window(buffer, c, n, rule, origin, s1, s2):
     by_mean, by_mad, low, high = rule[0] > 0.0, rule[1] > 0.0, rule[2], rule[3]
     ddof, floor, nkeep, maxiters = rule[4], rule[5], rule[6], rule[7]
     lo, hi = np.int64(0), np.int64(n)
-    unit, whole, passes = 1.0, s2, 0
-    spread = abs(buffer[0, c] - origin) + abs(buffer[n - 1, c] - origin)
-    stale = not (TINY < spread < HUGE)
+    summed, unit, whole, passes = by_mean or not by_mad, 1.0, s2, 0
+    stale = not _in_range(buffer[n - 1, c] - np.float64(buffer[0, c]))
     while hi > lo and hi - lo > nkeep and passes != maxiters and (by_mad or hi - lo > ddof):
         n = hi - lo
         center = middle(np.float64(buffer[lo + (n - 1) // 2, c]), np.float64(buffer[lo + n // 2, c]))
         if stale:
             s1, s2, unit = scaled_moments(buffer, c, lo, hi, center)
             origin, whole = center, s2
-        deviation = MAD_TO_STD * median_distance(buffer, c, lo, hi, center) if by_mad else 0.0
-        deviation = (deviation if deviation > floor else floor) * unit * n
         factor = 1.0 if by_mad else np.float64(n - ddof)
-        variance = deviation * deviation * factor
+        variance = known
+        if passes > 0 or stale or known != known:
+            variance = least_variance(buffer, c, lo, hi, center, by_mad, floor * unit, unit) * factor
         if not by_mad and (n * s2 - s1 * s1) * n > variance:
             variance = (n * s2 - s1 * s1) * n
-        base = origin if by_mean else center
-        shift = s1 if by_mean else 0.0
+        base, shift = (origin, s1) if by_mean else (center, 0.0)
         new_lo, new_hi = narrow(
             buffer, c, lo, hi, base, unit, shift, factor, low * low * variance, high * high * variance
         )
@@ -139,13 +156,14 @@ def window(buffer, c, n, rule, origin, s1, s2):
             new_lo, new_hi = put_back(buffer, c, lo, hi, new_lo, new_hi, base + shift / n / unit, nkeep)
         if new_lo == lo and new_hi == hi:
             break
-        for i in range(hi - lo - new_hi + new_lo):
-            k = lo + i if lo + i < new_lo else new_hi + i - (new_lo - lo)
-            y = buffer[k, c] * unit - origin * unit
-            s1 -= y
-            s2 -= y * y
+        if summed:
+            s1, s2 = without(buffer, c, lo, new_lo, origin, unit, s1, s2)
+            s1, s2 = without(buffer, c, new_hi, hi, origin, unit, s1, s2)
         lo, hi = new_lo, new_hi
         n = hi - lo
-        stale = not (64.0 * s2 > whole and 64.0 * (n * s2 - s1 * s1) > n * s2)
+        if summed:
+            stale = not (64.0 * s2 > whole and 64.0 * (n * s2 - s1 * s1) > n * s2)
+        elif n > 0:
+            unit, stale = 1.0, not _in_range(buffer[hi - 1, c] - np.float64(buffer[lo, c]))
         passes += 1
     return lo, hi
