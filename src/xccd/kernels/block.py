@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 from xccd.kernels.limits import limits
-from xccd.kernels.vectors import LANES, LINE, fetch, load_sorted, merge4, merge8, pair, sort8
+from xccd.kernels.vectors import LANES, LINE, fetch, load_counted, load_sorted, merge4, merge8, pair, sort8
 
 # numba asks of code on disk whether the file of the kernel is the same; this asks it of all that a kernel may call
 SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
@@ -39,7 +39,8 @@ BUFFER_BYTES = 256 << 10  # half of an L2 cache: with what fits L1, 160 frames a
 def block(frames, dtype, pixels):
     """A buffer for a block: a row for each frame, the spare row of its network, and one for whoever sorts.
 
-    As many columns as fit, 64 to 256, by whole cache lines: rows that begin on one are 1.5 times faster. All but the spare row is uninitialised.
+    As many columns as fit, 64 to 256, by whole cache lines: rows that begin on one are 1.5 times faster. All but the
+    spare row is uninitialised.
     """
     columns = max(64, min(256, BUFFER_BYTES // (frames * dtype.itemsize) // 32 * 32))
     columns = min(columns, -(-pixels // LANES) * LANES)
@@ -97,23 +98,29 @@ def sort_clean(x, first, columns, buffer, groups, zero):
 
 @part
 def sort_block(x, first, least, most, bounded, buffer, groups, pads, count):
-    """Copy pixels ``first ...`` of ``x`` to the columns and sort them; returns whether a sample may be missing.
+    """Copy pixels ``first ...`` of ``x`` to the columns and sort them; returns whether a sample is missing.
 
     ``bounded`` says that samples outside ``least`` to ``most`` are missing, else only what is not finite. Missing ones
     become ``pads[0]``, and ``count`` gets how many are not. ``pads[2]`` is 0: adding it makes -0.0 to 0.0.
     """
-    frames, columns = x.shape[0], least.size
+    frames, columns, width = x.shape[0], least.size, buffer.shape[1]
     pad, zero = pads[0], pads[2]  # read once: a store to the buffer might change them
-    count[:] = frames
     if not bounded and sort_clean(x, first, columns, buffer, groups, zero):
+        count[:] = frames
         return False
+    done = np.intp(frames // 8 if columns == width and first + width <= x.shape[1] else 0)
     count[:] = 0
-    for k in range(frames):
+    for k in range(done):
+        load_counted(x, np.intp(first), least, most, buffer, 8 * k, pad, pad, count)
+    for k in range(8 * done, frames):
         row, to = x[k, first : first + columns], buffer[k]
         for c in range(columns):
             value = row[c]
             valid = (value >= least[c]) & (value <= most[c])
             to[c] = (value if valid else pad) + zero
             count[c] += np.int32(1) if valid else np.int32(0)
-    exchange(buffer, groups, 0, x, first + buffer.shape[1])
-    return True
+    exchange(buffer, groups, done, x, first + width)
+    missing = False
+    for c in range(columns):
+        missing |= count[c] < frames
+    return missing

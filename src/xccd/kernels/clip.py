@@ -30,17 +30,15 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, grou
             moments(buffer, frames, n, missing, numbers)
         variances(n, frames, rule, numbers)
         ends(buffer[0], n, frames, rule, numbers)
-        least_one, greatest_one = extent(buffer[0], buffer[frames - 1], numbers[5], a, b)
+        least_one, greatest_one = extent(buffer[0], n, numbers[5], pads, a, b)
         lowest, greatest = min(lowest, least_one), max(greatest, greatest_one)
         if total.size > 0:
             add_up(buffer, frames, n, missing, total[i : i + columns])
         for c in range(n.size):
-            partial = n[c] < frames
+            partial = n[c] < frames and rule[1] > 0.0  # `nearest` took it for full
             if numbers[4, c] > 0.0 or partial:
-                lo, hi = 0, np.int64(n[c])
-                if numbers[4, c] > 0.0 or rule[1] > 0.0:
-                    known = np.nan if partial and rule[1] > 0.0 else numbers[3, c]
-                    lo, hi = window(buffer, c, hi, rule, numbers[0, c], numbers[1, c], numbers[2, c], known)
+                known = np.nan if partial else numbers[3, c]
+                lo, hi = window(buffer, c, n[c], rule, numbers[0, c], numbers[1, c], numbers[2, c], known)
                 a[c] = buffer[lo, c] if hi > lo else pads[0]
                 b[c] = buffer[hi - 1, c] if hi > lo else pads[1]
                 if total.size > 0:
@@ -53,12 +51,12 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, grou
 
 
 @part
-def extent(bottom, top, highest, a, b):
+def extent(bottom, n, highest, pads, a, b):
     """Bounds of columns of which nothing goes; returns the least and the greatest of all samples."""
     lowest, greatest = np.inf, -np.inf
     for c in range(a.size):
         a[c] = bottom[c]
-        b[c] = top[c]
+        b[c] = highest[c] if n[c] > 0 else pads[1]
     for c in range(a.size):
         lowest = bottom[c] if bottom[c] < lowest else lowest
         greatest = highest[c] if highest[c] > greatest else greatest

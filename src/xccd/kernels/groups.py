@@ -88,7 +88,7 @@ def needed(groups: Iterable[Group], n: int, rows: Iterable[int]) -> list[Group]:
 
 @lru_cache(maxsize=256)
 def program(n: int, rows: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
-    """The groups as a read-only table: kind and rows of each; those beyond ``n`` are ``n``, the spare row of a block."""
+    """The groups as a read-only table: kind and rows of each; a row beyond ``n`` is ``n``, the spare one of a block."""
     groups = needed(grouped_network(n), n, range(n) if rows is None else rows)
     table = np.zeros((len(groups), 9), np.uint16)
     for line, (kind, members) in zip(table, groups, strict=True):

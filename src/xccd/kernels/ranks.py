@@ -5,6 +5,7 @@ import numpy as np
 from xccd.kernels.block import exchange, kernel, part, sort_block, sort_clean
 from xccd.kernels.clip import nearest
 from xccd.kernels.limits import MAD_TO_STD
+from xccd.kernels.vectors import load_turned
 from xccd.kernels.window import median_distance, middle
 
 
@@ -14,13 +15,16 @@ def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
 
     Returns whether any may be missing, and if so leaves in the last row of the buffer what the next one would become.
     """
-    frames, columns = x.shape[0], least.size
+    frames, columns, width = x.shape[0], least.size, buffer.shape[1]
     even, odd, zero = pads[0], pads[1], pads[2]
     if not bounded and sort_clean(x, first, columns, buffer, groups, zero):
         return False
+    done = np.intp(frames // 8 if columns == width and first + width <= x.shape[1] else 0)
     turn = buffer[frames + 1]
     turn[:] = even
-    for k in range(frames):
+    for k in range(done):
+        load_turned(x, np.intp(first), least, most, buffer, 8 * k, even, odd, turn)
+    for k in range(8 * done, frames):
         row, to = x[k, first : first + columns], buffer[k]
         for c in range(columns):
             value, pad = row[c], turn[c]
@@ -28,7 +32,7 @@ def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
             other = odd if pad == even else even
             to[c] = (value if valid else pad) + zero
             turn[c] = (pad if valid else other) + zero
-    exchange(buffer, groups, 0, x, first + buffer.shape[1])
+    exchange(buffer, groups, done, x, first + width)
     return True
 
 
@@ -38,29 +42,30 @@ def median(
 ):  # fmt: skip
     """The middle, or the mean of the two middle ones."""
     frames, columns = x.shape[0], buffer.shape[1]
-    lower, upper, turn = buffer[frames // 2 - 1 if frames > 1 else 0], buffer[frames // 2], buffer[frames + 1]
+    odd = frames & 1
+    one, turn = buffer[frames // 2 if odd else frames // 2 - 1], buffer[frames + 1]
+    other = buffer[max(0, frames // 2 - 1) if odd else frames // 2]
     for i in range(0, stop - start, columns):
-        to = out[i : i + columns]
-        a, b = least[i : i + columns], most[i : i + columns]
-        missing = sort_balanced(x, start + i, a, b, bounded, buffer, groups, pads)
-        if frames & 1 and not missing:
+        to, a, b = out[i : i + columns], least[i : i + columns], most[i : i + columns]
+        if sort_balanced(x, start + i, a, b, bounded, buffer, groups, pads):
+            for c in range(to.size):  # whether an odd number is missing, is hard to guess
+                both = (turn[c] != pads[0]) == odd
+                to[c] = middle(np.float64(one[c]), np.float64(other[c] if both else one[c]))
+            _empty(x, start + i, a, b, pads, one, other, to)
+        elif odd:
             for c in range(to.size):
-                to[c] = upper[c]
-            continue
-        for c in range(to.size):
-            odd = missing and turn[c] != pads[0]  # an odd number is missing
-            low, high = np.float64(lower[c]), np.float64(upper[c])
-            to[c] = middle(high if frames & 1 and not odd else low, low if odd and not frames & 1 else high)
-        if missing:
-            _empty(x, start + i, a, b, pads, lower, upper, to)
+                to[c] = one[c]
+        else:
+            for c in range(to.size):
+                to[c] = middle(np.float64(one[c]), np.float64(other[c]))
     return 0
 
 
 @part
-def _empty(x, first, least, most, pads, lower, upper, to):
+def _empty(x, first, least, most, pads, one, other, to):
     """NaN for pixels without a sample: one of their middle values is no sample's, or could be of whole numbers."""
     for c in range(to.size):
-        if lower[c] == pads[0] or lower[c] == pads[1] or upper[c] == pads[0] or upper[c] == pads[1]:
+        if one[c] == pads[0] or one[c] == pads[1] or other[c] == pads[0] or other[c] == pads[1]:
             n = 0
             for k in range(x.shape[0]):
                 n += (x[k, first + c] >= least[c]) & (x[k, first + c] <= most[c])

@@ -26,7 +26,8 @@ class Vectors:
         self.lanes = BYTES // self.align
         self.type = ir.VectorType(context.get_data_type(kind), self.lanes)
         self.bits = ir.VectorType(ir.IntType(kind.bitwidth), self.lanes)
-        sign = "" if self.real else "s" if kind.signed else "u"
+        self.signed = not self.real and kind.signed
+        sign = "" if self.real else "s" if self.signed else "u"
         self.least, self.greatest = (self.function(sign + name, self.type) for name in self.names)
 
     @property
@@ -64,6 +65,39 @@ class Vectors:
         """Its bits without the sign: as an integer greater for what is not finite than for what is."""
         every = ir.Constant(self.bits, [(1 << (8 * self.align - 1)) - 1] * self.lanes)
         return self.builder.and_(self.builder.bitcast(value, self.bits), every)
+
+    def outside(self, value, low, high):
+        """Whether it is below or above, or NaN."""
+        if self.real:
+            return self.builder.or_(*(self.builder.fcmp_unordered(o, value, v) for o, v in (("<", low), (">", high))))
+        compare = self.builder.icmp_signed if self.signed else self.builder.icmp_unsigned
+        return self.builder.or_(compare("<", value, low), compare(">", value, high))
+
+    def positive(self, value):
+        """The same, 0.0 for -0.0."""
+        return self.builder.fadd(value, ir.Constant(self.type, [0.0] * self.lanes)) if self.real else value
+
+    def repeated(self, bits):
+        """A vector of the same bits."""
+        one = self.builder.insert_element(ir.Constant(self.bits, ir.Undefined), bits, ir.IntType(32)(0))
+        places = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, ir.Constant(self.bits, ir.Undefined), places)
+
+    def flipped(self, value, some, bits):
+        """The same, where ``some`` says so with other bits."""
+        change = self.builder.and_(self.builder.sext(some, self.bits), bits)
+        return self.builder.bitcast(self.builder.xor(self.builder.bitcast(value, self.bits), change), self.type)
+
+    def count(self, missing, number, column):
+        """Add to the int32 ``number`` of each column how often it is not among the ``missing``."""
+        total = ir.Constant(self.bits, [len(missing)] * self.lanes)
+        for some in missing:
+            total = self.builder.add(total, self.builder.sext(some, self.bits))
+        kind = ir.VectorType(ir.IntType(32), self.lanes)
+        fit = self.builder.zext if self.align < 4 else self.builder.trunc if self.align > 4 else lambda v, _: v
+        place = self.builder.bitcast(self.builder.gep(number, [column]), kind.as_pointer())
+        sums = self.builder.add(self.builder.load(place, align=4), fit(total, kind))
+        self.builder.store(sums, place, align=4)
 
     def infinite(self):
         """The magnitude of infinity."""
@@ -112,9 +146,9 @@ def comparators(pairs):
 
 @intrinsic
 def load_sorted(_, x, first, buffer, row):
-    """Eight rows of ``x`` from ``row``, from column ``first``: sorted to the block; says whether a sample is not finite.
+    """Sort eight rows of ``x`` from ``row`` and column ``first`` into the block; returns whether one is not finite.
 
-    The block is filled: ``x`` must go on so far. -0.0 becomes 0.0.
+    The whole width of the block is filled: ``x`` must go on so far. -0.0 becomes 0.0.
     """
 
     def codegen(context, builder, signature, args):
@@ -131,16 +165,60 @@ def load_sorted(_, x, first, buffer, row):
                 for value in values:
                     both = builder.load(greatest), vectors.magnitude(value)
                     builder.store(builder.call(largest, both), greatest)
-                values = [builder.fadd(value, ir.Constant(vectors.type, [0.0] * vectors.lanes)) for value in values]
+                values = [vectors.positive(value) for value in values]
             vectors.compare(values, SORT8)
             for to, value in zip(rows, values, strict=True):
                 vectors.store(value, to, column)
         if not vectors.real:
             return cgutils.false_bit
         over = builder.icmp_unsigned(">=", builder.load(greatest), vectors.infinite())
-        return builder.icmp_unsigned("!=", builder.bitcast(over, ir.IntType(vectors.lanes)), ir.IntType(vectors.lanes)(0))
+        return builder.icmp_unsigned(
+            "!=", builder.bitcast(over, ir.IntType(vectors.lanes)), ir.IntType(vectors.lanes)(0)
+        )
 
     return types.boolean(x, first, buffer, row), codegen
+
+
+def loader(turning):
+    """As `load_sorted`, for samples that may be missing, which those outside ``least`` to ``most`` are.
+
+    A function ``(x, first, least, most, buffer, row, even, odd, state)``. ``state`` has a place for each column. If
+    ``turning`` it holds what a missing sample becomes, ``even`` or ``odd``, the one after the other; else that is
+    ``even``, and to ``state``, int32, is added how many are not missing.
+    """
+
+    @intrinsic
+    def run(_, x, first, least, most, buffer, row, even, odd, state):
+        def codegen(context, builder, signature, args):
+            kinds, (x, first, _, _, whole, row, even, odd, _) = signature.args, args
+            vectors = Vectors(context, builder, kinds[4].dtype)
+            members = [builder.add(row, INDEX(k)) for k in range(8)]
+            sources = [_row(context, builder, kinds[0], x, k, first) for k in members]
+            rows = [_row(context, builder, kinds[4], whole, k, INDEX(0)) for k in members]
+            least, most, state = (context.make_array(kinds[k])(context, builder, args[k]).data for k in (2, 3, 8))
+            pad, other = (vectors.repeated(builder.bitcast(v, vectors.bits.element)) for v in (even, odd))
+            change = builder.xor(pad, other)
+            with _each(builder, context.make_array(kinds[4])(context, builder, whole), vectors.lanes) as (column, _):
+                low, high = vectors.load(least, column), vectors.load(most, column)
+                now = vectors.load(state, column) if turning else builder.bitcast(pad, vectors.type)
+                missing, values = [], []
+                for source in sources:
+                    value = vectors.load(source, column)
+                    missing.append(vectors.outside(value, low, high))
+                    values.append(vectors.positive(builder.select(missing[-1], now, value)))
+                    now = vectors.flipped(now, missing[-1], change) if turning else now
+                vectors.compare(values, SORT8)
+                for to, value in zip(rows, values, strict=True):
+                    vectors.store(value, to, column)
+                if turning:
+                    vectors.store(now, state, column)
+                else:
+                    vectors.count(missing, state, column)
+            return context.get_dummy_value()
+
+        return types.void(x, first, least, most, buffer, row, even, odd, state), codegen
+
+    return run if not numba.config.DISABLE_JIT else _padded_by_rows(turning)
 
 
 @intrinsic
@@ -171,6 +249,23 @@ def _by_rows(pairs):
     return run
 
 
+def _padded_by_rows(turning):
+    """`loader` for the same."""
+
+    def run(x, first, least, most, buffer, row, even, odd, state):
+        for k in range(row, row + 8):
+            value = x[k, first : first + buffer.shape[1]]
+            valid = (value >= least) & (value <= most)
+            buffer[k] = np.where(valid, value, state if turning else even) + value.dtype.type(0)
+            if turning:
+                state[:] = np.where(valid, state, np.where(state == even, odd, even))
+            else:
+                state += valid
+        buffer[row : row + 8].sort(axis=0)
+
+    return run
+
+
 if numba.config.DISABLE_JIT:
 
     def load_sorted(x, first, buffer, row):
@@ -183,3 +278,4 @@ if numba.config.DISABLE_JIT:
 
 
 pair, merge4, merge8, sort8 = map(comparators, KINDS)
+load_counted, load_turned = loader(turning=False), loader(turning=True)
