@@ -278,21 +278,39 @@ def test_a_sum_that_overflows_is_infinite(engine, sign):
     assert reduced(engine, "var", x[1:]).tolist() == [INF]
 
 
+def exact_blocks(dtype, n):
+    """Samples of which no sum rounds, up to the limit of what is taken for such."""
+    rng = np.random.default_rng(n)
+    if dtype not in FLOATS:
+        found = limits(np.dtype(dtype))
+        return [rng.integers(found.least, found.most, (n, 40), endpoint=True).astype(dtype)]
+    top = np.nextafter(np.float32(2.0**28 / n), np.float32(0))
+    blocks = [np.clip(np.exp2(rng.uniform(0, span, (n, 40))), 1, top).astype(dtype) for span in (0.1, 3, 28)]
+    return [sign * np.float32(unit) * x for x in blocks for sign in (1, -1) for unit in (1, 1e-30, 1e20)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16", "uint16"])
+@pytest.mark.parametrize("n", [2, 25, 512])
+@pytest.mark.parametrize("by", [(0, 0), (1, 0), (0, 1), (1, 1)], ids=["median", "mean", "mad", "mean and mad"])
+def test_sums_of_a_clip_are_exact(dtype, n, by):
+    from xccd.kernels import tiles
+
+    for x in exact_blocks(dtype, n):
+        found = limits(x.dtype)
+        least = np.where(np.arange(40) % 3, found.least, np.median(x, axis=0)).astype(dtype)  # half of some are missing
+        bounds, total = (least, np.full(40, found.most), True), np.empty(40)
+        number = tiles.sigma(x, 0, 40, bounds, np.array([*by, 1.5, 1.5, 0, 0, 0, -1.0]), total)
+        valid = (x >= bounds[0]) & (x <= bounds[1])
+        assert number.tolist() == valid.sum(axis=0).tolist()
+        assert total.tolist() == [math.fsum(x[valid[:, k], k].tolist()) for k in range(40)]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int16", "uint16"])
 @pytest.mark.parametrize("n", [2, 25, 512])
 def test_no_bit_depends_on_sums_known_to_be_exact(monkeypatch, dtype, n):
     from xccd.kernels import tiles
 
-    rng = np.random.default_rng(n)
-    found = limits(np.dtype(dtype))
-    blocks = (
-        [rng.integers(found.least, found.most, (n, 40), endpoint=True).astype(dtype)] if dtype not in FLOATS else []
-    )
-    if dtype == "float32":
-        top = np.nextafter(np.float32(2.0**29 / n), np.float32(0))
-        blocks = [np.clip(np.exp2(rng.uniform(0, span, (n, 40))), 1, top).astype(dtype) for span in (0.1, 3, 29)]
-        blocks = [sign * np.float32(unit) * x for x in blocks for sign in (1, -1) for unit in (1, 1e-30, 1e20)]
-    for x in blocks:
+    for x in exact_blocks(dtype, n):
         bounds = (x.min(0), np.sort(x, axis=0)[-1 - n // 8], True)
         asked = [(tiles, method, x, None, 0.5, 0, bounds) for method in ("mean", "sum", "std", "var")]
         assert tiles._exact(x.dtype, n, bounds)

@@ -113,10 +113,9 @@ class Combine:
             tile = _scaled(tile, scale)
         row = METHODS[self.method]
         name = row.weighted if self.weighted and row.weighted else row.kernel
-        if tile.total is not None and tile.number is not None and not np.isnan(tile.total).any():
+        if tile.total is not None and not np.isnan(tile.total[0]):  # all are, or none
             with np.errstate(invalid="ignore"):  # 0 / 0: nothing was left
-                divisor = tile.number if self.method == "mean" else tile.number > 0
-                return np.where(tile.number > 0, tile.total / divisor, np.nan)
+                return tile.total / (tile.number if self.method == "mean" else tile.number > 0)
         image = np.empty(tile.stop - tile.start)
         unusable = engine.reduce(
             name, tile.x, tile.start, tile.stop, tile.bounds, weights, self.q, self.ddof, image, tile.number

@@ -23,16 +23,17 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, grou
         missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
         medians(buffer, frames, n, missing, numbers)
         if rule[1] > 0.0:
-            m = frames // 2 + 1
-            nearest(buffer, frames, m - 1 + frames % 2, numbers[0], numbers[3])
-            nearest(buffer, frames, m, numbers[0], numbers[4])
+            both_nearest(buffer, frames, numbers[0], numbers[3], numbers[4])
         if rule[1] == 0.0 or rule[0] > 0.0:
             moments(buffer, frames, n, missing, numbers)
         variances(n, frames, rule, numbers)
         ends(buffer[0], n, frames, rule, numbers)
         least_one, greatest_one = extent(buffer[0], n, numbers[5], pads, a, b)
         lowest, greatest = min(lowest, least_one), max(greatest, greatest_one)
-        if total.size > 0:
+        if total.size > 0 and (rule[1] == 0.0 or rule[0] > 0.0):
+            for c in range(n.size):
+                total[i + c] = numbers[1, c] + numbers[6, c] * numbers[0, c] if n[c] > 0 else 0.0
+        elif total.size > 0:
             add_up(buffer, frames, n, missing, total[i : i + columns])
         for c in range(n.size):
             partial = n[c] < frames and rule[1] > 0.0  # `nearest` took it for full
@@ -139,6 +140,17 @@ def nearest(buffer, frames, m, med, distance):
             farther = below if below > above else above
             least = distance[c]
             distance[c] = (farther if farther < least else least) + 0.0
+
+
+@part
+def both_nearest(buffer, frames, med, inner, outer):
+    """Of full columns the distances to ``med`` of which the median is the mean: of an odd number one and the same."""
+    m = frames // 2 + 1
+    nearest(buffer, frames, m, med, outer)
+    if frames % 2:
+        inner[:] = outer
+    else:
+        nearest(buffer, frames, m - 1, med, inner)
 
 
 @part

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xccd.kernels.block import exchange, kernel, part, sort_block, sort_clean
-from xccd.kernels.clip import nearest
+from xccd.kernels.clip import both_nearest
 from xccd.kernels.limits import MAD_TO_STD
 from xccd.kernels.vectors import load_turned
 from xccd.kernels.window import median_distance, middle
@@ -112,9 +112,7 @@ def mad_std(
                 far = median_distance(buffer, c, 0, n[c], med[c]) if n[c] else np.nan
                 out[i + c] = MAD_TO_STD * far
         else:
-            m = frames // 2 + 1
-            nearest(buffer, frames, m - 1 + frames % 2, med, inner)
-            nearest(buffer, frames, m, med, outer)
+            both_nearest(buffer, frames, med, inner, outer)
             for c in range(a.size):
                 out[i + c] = MAD_TO_STD * middle(inner[c], outer[c])
     return 0

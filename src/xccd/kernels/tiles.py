@@ -14,8 +14,8 @@ import numpy as np
 
 from xccd.kernels import clip, extrema, plain, ranks, spread, sums, weighted_ranks
 from xccd.kernels.block import block
-from xccd.kernels.limits import float_dtype, limits
 from xccd.kernels.groups import program
+from xccd.kernels.limits import float_dtype, limits
 from xccd.kernels.network import middle_rows
 from xccd.kernels.table import METHODS
 
@@ -159,10 +159,11 @@ def _exact(dtype: np.dtype[Any], frames: int, bounds: Bounds) -> bool:
 def _never_rounds(dtype: np.dtype[Any], frames: int, low: float, high: float) -> bool:
     """Whether no sum of samples from ``low`` to ``high`` rounds in float64: whole, or float32 of one sign, like size.
 
-    The least sample, L, is a multiple of 2^-24 L or of more, so all are, and sums up to 2^53 of these are exact.
+    The least sample, L, is a multiple of 2^-24 L or of more, so all are; their residuals about a median are of half
+    that, and sums up to 2^53 of these are exact.
     """
     if dtype.kind in "iu":
         return frames < 1 << 21
     if dtype.itemsize > 4:
         return False
-    return (low > 0 and high * frames < low * 2**29) or (high < 0 and -low * frames < -high * 2**29)
+    return (low > 0 and high * frames < low * 2**28) or (high < 0 and -low * frames < -high * 2**28)
