@@ -307,6 +307,36 @@ def test_sums_of_a_clip_are_exact(dtype, n, by):
 
 @pytest.mark.parametrize("dtype", ["float32", "int16", "uint16"])
 @pytest.mark.parametrize("n", [2, 25, 512])
+@pytest.mark.parametrize(("nlow", "nhigh"), [(1, 2), (0, 1), (7, 0), (1, 0), (300, 211)])
+def test_sums_without_extrema_are_exact(dtype, n, nlow, nhigh):
+    from xccd.kernels import tiles
+
+    for x in exact_blocks(dtype, n):
+        x[: n // 2] = x[n - n // 2 :]  # all tied
+        found = limits(x.dtype)
+        for least in (found.least, np.where(np.arange(40) % 3, found.least, np.median(x, axis=0)).astype(dtype)):
+            bounds, total = (np.full(40, least), np.full(40, found.most), True), np.empty(40)
+            kept = [sorted(column[column >= low].tolist()) for column, low in zip(x.T, bounds[0], strict=True)]
+            kept = [column[nlow : max(0, len(column) - nhigh)] for column in kept]
+            number, ties = tiles.extreme(x, 0, 40, bounds, nlow, nhigh, total)
+            assert number.tolist() == [len(column) for column in kept]
+            if any(kept):
+                assert ties is None
+                assert total.tolist() == [math.fsum(column) for column in kept]
+
+
+def test_extrema_without_exact_sums_are_as_ever():
+    from xccd.kernels import tiles
+
+    x = np.array([[-5.0, 1.0], [-1.0, 2.0], [-1.0, 2.0], [7.0, 2.0]], "f4")
+    asked = [(Tile(x, 0, 2).bounds, total) for total in (None, np.zeros(2))]
+    (number, ties), (same, others) = (tiles.extreme(x, 0, 2, bounds, 2, 0, total) for bounds, total in asked)
+    assert np.isnan(asked[1][1]).all()
+    np.testing.assert_array_equal([number, *ties, *asked[0][0][:2]], [same, *others, *asked[1][0][:2]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16", "uint16"])
+@pytest.mark.parametrize("n", [2, 25, 512])
 def test_no_bit_depends_on_sums_known_to_be_exact(monkeypatch, dtype, n):
     from xccd.kernels import tiles
 

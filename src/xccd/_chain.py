@@ -59,10 +59,12 @@ class Extrema:
 
     nlow: int
     nhigh: int
+    summed: bool = False  # as of `Sigma`
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
-        number, ties = engine.extreme(tile.x, tile.start, tile.stop, tile.bounds, self.nlow, self.nhigh)
-        tile.bounds, tile.number = (*tile.bounds[:2], True), number
+        total = np.empty(tile.stop - tile.start) if self.summed else None
+        number, ties = engine.extreme(tile.x, tile.start, tile.stop, tile.bounds, self.nlow, self.nhigh, total)
+        tile.bounds, tile.number, tile.total = (*tile.bounds[:2], True), number, total
         if ties is None:
             return tile
         if tile.x.dtype.kind != "f":  # of whole numbers most are tied, and none can be NaN
@@ -73,7 +75,7 @@ class Extrema:
         few.bounds = (tile.bounds[0][some], tile.bounds[1][some], True)
         x = tile.x[:, tile.start : tile.stop].copy()  # it may be the caller's
         x[:, some] = few.masked(engine, (skip[some], keep[some])).x
-        fixed = Tile(x, 0, x.shape[1], number)
+        fixed = Tile(x, 0, x.shape[1], number, total)
         fixed.bounds = tile.bounds
         return fixed
 
@@ -187,7 +189,7 @@ class Chain:
     def _steps(self, scale: Array) -> tuple[Step, ...]:
         """The steps, of which the last gives the sums if these are all that is asked for."""
         *before, last = self.steps or (None,)
-        if not isinstance(last, Sigma) or self.end is None or not self.end.sums or _is_scaled(scale):
+        if not isinstance(last, Sigma | Extrema) or self.end is None or not self.end.sums or _is_scaled(scale):
             return self.steps
         return (*before, replace(last, summed=True))
 

@@ -6,12 +6,15 @@ from xccd.kernels.block import exchange, kernel, part, sort_block
 
 
 @kernel
-def extrema_bounds(x, start, stop, least, most, bounded, number, nlow, nhigh, cuts, groups, pads, buffer, skip, keep):
+def extrema_bounds(
+    x, start, stop, least, most, bounded, number, total, nlow, nhigh, cuts, groups, pads, buffer, skip, keep
+):  # fmt: skip
     """Narrow the bounds to what is left without the ``nlow`` lowest and ``nhigh`` highest; as `clip.sigma_bounds`.
 
-    ``cuts`` is the network of the rows next to them, enough where nothing is missing and no sample is tied. Returns
-    how many pixels are tied: some of the samples that equal a bound go, some stay. Of those at the least, the first
-    ``skip`` in frame order go; of those at the most, the first ``keep`` stay.
+    ``cuts`` is the network of the rows outside and next to the cuts, enough where nothing is missing and no sample is
+    tied. ``total`` gets the sums of what is left, if it is not empty; then no sample has to be told from one tied to
+    it. Returns how many pixels are tied: some of the samples that equal a bound go, some stay. Of those at the least,
+    the first ``skip`` in frame order go; of those at the most, the first ``keep`` stay.
     """
     frames, columns = x.shape[0], buffer.shape[1]
     tied = 0
@@ -19,20 +22,38 @@ def extrema_bounds(x, start, stop, least, most, bounded, number, nlow, nhigh, cu
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
         few = sort_block(x, start + i, a, b, bounded, buffer, cuts, pads, n)
         few |= nlow + nhigh >= frames
-        if not few:
+        if not few and total.size == 0:
             for c in range(a.size):
                 few |= nlow > 0 and buffer[nlow - 1, c] == buffer[nlow, c]
                 few |= nhigh > 0 and buffer[frames - nhigh, c] == buffer[frames - nhigh - 1, c]
         if few:
-            exchange(buffer, groups, 0, x, start + i)
+            exchange(buffer, groups, 0, x, start + i + columns)
             tied += _cut(buffer, n, nlow, nhigh, pads, a, b, skip[i : i + columns], keep[i : i + columns])
         else:
             for c in range(a.size):
                 a[c], b[c] = buffer[nlow, c], buffer[frames - nhigh - 1, c]
                 skip[i + c], keep[i + c] = 0, frames
+        if total.size > 0:
+            _add_up(buffer, n, nlow, nhigh, total[i : i + columns])
         for c in range(a.size):
             n[c] = n[c] - nlow - nhigh if n[c] > nlow + nhigh else 0
     return tied
+
+
+@part
+def _add_up(buffer, n, nlow, nhigh, total):
+    """Sums of the rows between the cuts."""
+    fewest = n[0]
+    for c in range(n.size):
+        total[c] = 0.0
+        fewest = min(fewest, n[c])
+    for k in range(nlow, fewest - nhigh):
+        row = buffer[k]
+        for c in range(n.size):
+            total[c] += np.float64(row[c])
+    for c in range(n.size):
+        for k in range(max(nlow, fewest - nhigh), n[c] - nhigh):
+            total[c] += np.float64(buffer[k, c])
 
 
 @part

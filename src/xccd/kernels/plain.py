@@ -22,8 +22,10 @@ Bounds = tuple[Any, Any, bool]
 
 
 @np.errstate(all="ignore")
-def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int) -> Any:
+def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int, total: Any = None) -> Any:
     """Narrow the bounds by ranks; returns how many samples are left, and what `masked` needs where some are tied."""
+    if total is not None:  # which takes no less than `reduce` here
+        total[:] = np.nan
     least, most, bounded = bounds
     _, _, before, behind = limits(x.dtype)
     piece = x[:, start:stop]

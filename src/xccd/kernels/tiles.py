@@ -93,20 +93,30 @@ def _sigma_sorted(x: Any, start: int, stop: int, bounds: Bounds, rule: Any) -> A
     return number
 
 
-def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int) -> Any:
-    """Narrow the bounds by ranks; returns how many samples are left, and what `masked` needs where some are tied."""
+def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int, total: Any = None) -> Any:
+    """Narrow the bounds by ranks; returns how many samples are left, and what `masked` needs where some are tied.
+
+    ``total`` as in `sigma`. Where it is given ties are told only if the sums are not.
+    """
     frames = x.shape[0]
     if frames >= LONG:
-        return plain.extreme(x, start, stop, bounds, nlow, nhigh)
+        return plain.extreme(x, start, stop, bounds, nlow, nhigh, total)
     least, most, bounded = bounds
+    before = (least.copy(), most.copy(), bounded)
     buffer = block(frames, x.dtype, stop - start)
     number, skip, keep = (np.empty(stop - start, np.int32) for _ in range(3))
-    cuts = {nlow - 1, nlow, frames - nhigh - 1, frames - nhigh}
-    near = program(frames, tuple(sorted(r for r in cuts if 0 <= r < frames)))
-    groups, pads = program(frames), _pads(x.dtype)
+    cuts = program(frames, tuple(r for r in range(frames) if r <= nlow or r >= frames - nhigh - 1))
     tied = extrema.extrema_bounds(
-        x, start, stop, least, most, bounded, number, nlow, nhigh, near, groups, pads, buffer, skip, keep
-    )
+        x, start, stop, least, most, bounded, number, np.empty(0) if total is None else total, nlow, nhigh, cuts,
+        program(frames), _pads(x.dtype), buffer, skip, keep,
+    )  # fmt: skip
+    if total is not None:
+        some = number > 0
+        if some.any() and _never_rounds(x.dtype, frames, float(least[some].min()), float(most[some].max())):
+            return number, None
+        total[:] = np.nan
+        least[:], most[:] = before[:2]
+        return extreme(x, start, stop, bounds, nlow, nhigh)
     return number, (skip, keep) if tied else None
 
 
