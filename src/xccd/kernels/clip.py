@@ -28,8 +28,8 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, grou
             moments(buffer, frames, n, missing, numbers)
         variances(n, frames, rule, numbers)
         ends(buffer[0], n, frames, rule, numbers)
-        least_one, greatest_one = extent(buffer[0], n, numbers[5], pads, a, b)
-        lowest, greatest = min(lowest, least_one), max(greatest, greatest_one)
+        low, high = extent(buffer[0], n, numbers[5], pads, a, b)
+        lowest, greatest = low if low < lowest else lowest, high if high > greatest else greatest
         if total.size > 0 and (rule[1] == 0.0 or rule[0] > 0.0):
             for c in range(n.size):
                 total[i + c] = numbers[1, c] + numbers[6, c] * numbers[0, c] if n[c] > 0 else 0.0
@@ -147,10 +147,11 @@ def both_nearest(buffer, frames, med, inner, outer):
     """Of full columns the distances to ``med`` of which the median is the mean: of an odd number one and the same."""
     m = frames // 2 + 1
     nearest(buffer, frames, m, med, outer)
-    if frames % 2:
-        inner[:] = outer
-    else:
+    if frames % 2 == 0:
         nearest(buffer, frames, m - 1, med, inner)
+        return
+    for c in range(inner.size):  # numba takes seconds to compile the assignment of a slice
+        inner[c] = outer[c]
 
 
 @part
