@@ -58,8 +58,7 @@ def rule_of(low=3, high=3, center="mean", deviation="std", maxiters=1, ddof=0, f
 def tile_of(x, bounds=None):
     """All pixels as a tile, with bounds of its own."""
     tile = Tile(x, 0, x.shape[1])
-    if bounds is not None:
-        tile.bounds = (bounds[0].copy(), bounds[1].copy(), True)
+    tile.bounds = tile.own_bounds() if bounds is None else (bounds[0].copy(), bounds[1].copy(), True)
     return tile
 
 
@@ -109,7 +108,7 @@ def block_of(dtype, n):
         x[:, 2] = rng.integers(found.least, found.most, n, endpoint=True)
         x[: n // 3, 2] = rng.choice([found.least, found.most], n // 3)
     x = x.astype(dtype)
-    least, most, _ = Tile(x, 0, 4).bounds
+    least, most, _ = Tile(x, 0, 4).own_bounds()
     for j in range(3):
         finite = np.sort(x[np.isfinite(x[:, j]), j])
         if finite.size:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from xccd.kernels.groups import KINDS, PAIR, SORT8, grouped_network, needed, program
+from xccd.kernels.groups import KINDS, MERGE4, MERGE8, PAIR, SORT8, grouped_network, needed, program
 from xccd.kernels.limits import DIRECT, limits
 from xccd.kernels.network import middle_rows, network
 
@@ -30,17 +30,16 @@ def run(table, x):
     return rows[:-1]
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", [MERGE4, MERGE8, SORT8])
 def test_what_stands_in_a_group(kind):
-    """Eight rows come out sorted; of a merge those whose halves were, of four the first two strides of one."""
+    """Rows come out sorted, of a merge if their halves were."""
     size = 1 + max(map(max, kind))
-    x = np.array([v for v in product((0, 1), repeat=size) if kind is SORT8 or _runs(v, size // 2)]).T
+    x = np.array(list(product((0, 1), repeat=size)))
+    if kind is not SORT8:
+        halves = x.reshape(-1, 2, size // 2)
+        x = x[(np.diff(halves, axis=2) >= 0).all(axis=(1, 2))]
     line = np.array([[KINDS.index(kind), *range(size)]])
-    np.testing.assert_array_equal(run(line, x), np.sort(x, axis=0))
-
-
-def _runs(values, length):
-    return all(list(values[k : k + length]) == sorted(values[k : k + length]) for k in (0, length))
+    np.testing.assert_array_equal(run(line, x.T), np.sort(x.T, axis=0))
 
 
 @pytest.mark.parametrize("n", range(1, 14))
@@ -66,7 +65,7 @@ def test_rows_are_written_less_often_than_by_pairs():
     def written(n, rows):
         return sum(1 + max(map(max, KINDS[kind])) for kind in program(n, rows)[:, 0])
 
-    for n, most in ((25, 0.55), (100, 0.65), (1000, 0.7)):
+    for n, most in ((25, 0.55), (100, 0.6), (1000, 0.62)):
         for rows in (None, middle_rows(n)):
             assert written(n, rows) < most * 2 * len(network(n, rows))
 

@@ -152,7 +152,7 @@ def block(dtype, n):
 def inner_bounds(dtype, n):
     """Bounds that leave the middle of each pixel of the block, and nothing of the last one."""
     x = block(dtype, n)
-    least, most, _ = Tile(x, 0, 6).bounds
+    least, most, _ = Tile(x, 0, 6).own_bounds()
     for j in range(6):
         finite = np.sort(x[np.isfinite(x[:, j]), j])
         if finite.size and j < 5:
@@ -329,7 +329,7 @@ def test_extrema_without_exact_sums_are_as_ever():
     from xccd.kernels import tiles
 
     x = np.array([[-5.0, 1.0], [-1.0, 2.0], [-1.0, 2.0], [7.0, 2.0]], "f4")
-    asked = [(Tile(x, 0, 2).bounds, total) for total in (None, np.zeros(2))]
+    asked = [(Tile(x, 0, 2).own_bounds(), total) for total in (None, np.zeros(2))]
     (number, ties), (same, others) = (tiles.extreme(x, 0, 2, bounds, 2, 0, total) for bounds, total in asked)
     assert np.isnan(asked[1][1]).all()
     np.testing.assert_array_equal([number, *ties, *asked[0][0][:2]], [same, *others, *asked[1][0][:2]])

@@ -41,6 +41,7 @@ def everything(engine, x, weights, start, stop):
     """What all kernels make of some pixels, by name; pixels along the last axis."""
     made = {}
     tile = Tile(x, start, stop)
+    tile.bounds = tile.own_bounds()
     for bounded in (False, True):
         for name in NAMES:
             out = np.full(stop - start, 77.0)
@@ -204,7 +205,7 @@ def test_the_order_of_frames_does_not_matter(engine, x, rule, data):
             engine.reduce(name, samples, 0, size, Tile(samples, 0, size).bounds, w, 0.3, 0, image)
             assert not np.signbit(image[image == 0]).any()
         for step, *arguments in ((engine.sigma, rule), (engine.extreme, 1, 2)):
-            bounds = Tile(samples, 0, size).bounds
+            bounds = Tile(samples, 0, size).own_bounds()
             step(samples, 0, size, bounds, *arguments)
             results[step.__name__] = np.stack(bounds[:2])
     assert_same(*made)
@@ -214,7 +215,7 @@ def test_the_order_of_frames_does_not_matter(engine, x, rule, data):
 def test_ranks_have_no_negative_zero(engine, dtype):
     x = np.array(list(product((-0.0, 0.0), repeat=4)), dtype).T.copy()
     for step, *arguments in ((engine.sigma, RULE), (engine.extreme, 1, 1), (engine.extreme, 0, 0)):
-        bounds = Tile(x, 0, 16).bounds
+        bounds = Tile(x, 0, 16).own_bounds()
         step(x, 0, 16, bounds, *arguments)
         assert not np.signbit(bounds[:2]).any()
     for name, q in product(sorted(set(NAMES) - set(SUMS)), (0.0, 0.3, 1.0)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from xccd.kernels.limits import float_dtype, inner, limits, working_dtype
 from xccd.kernels.table import METHODS
 
 Array = np.ndarray[Any, Any]
-TILE_BYTES = 2 << 20  # of samples at a time: in L2 or L3, and far more work than the calls that it takes
+TILE_BYTES = 4 << 20  # of samples at a time: in L2 or L3, and far more work than the calls that it takes
 
 
 @dataclass
@@ -27,9 +28,12 @@ class Tile:
     total: Array | None = None  # and their sum, where a step gave it
 
     def __post_init__(self) -> None:
-        found = limits(self.x.dtype)
-        size = self.stop - self.start
-        self.bounds = (np.full(size, found.least), np.full(size, found.most), False)
+        self.bounds = (*_everything(self.x.dtype, self.stop - self.start), False)
+
+    def own_bounds(self) -> tuple[Array, Array, bool]:
+        """The bounds, to be narrowed in place."""
+        least, most, bounded = self.bounds
+        return least.copy(), most.copy(), bounded
 
     def masked(self, engine: Any, ties: Any = None) -> Tile:
         """The same pixels by themselves, NaN for what is not in use."""
@@ -37,6 +41,13 @@ class Tile:
         out = np.empty((self.x.shape[0], size), float_dtype(self.x.dtype))
         engine.masked(self.x, self.start, self.stop, self.bounds, ties, out, 0)
         return Tile(out, 0, size)
+
+
+@lru_cache(maxsize=16)
+def _everything(dtype: np.dtype[Any], size: int) -> tuple[Array, Array]:
+    """Bounds within which all samples are, for so many pixels; nobody writes to them."""
+    found = limits(dtype)
+    return np.full(size, found.least), np.full(size, found.most)
 
 
 @dataclass(frozen=True)
@@ -48,8 +59,9 @@ class Sigma:
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
         rule, total = np.array(self.rule, np.float64), np.empty(tile.stop - tile.start) if self.summed else None
-        tile.number = engine.sigma(tile.x, tile.start, tile.stop, tile.bounds, rule, total)
-        tile.bounds, tile.total = (*tile.bounds[:2], True), total
+        least, most, bounded = tile.own_bounds()
+        tile.number = engine.sigma(tile.x, tile.start, tile.stop, (least, most, bounded), rule, total)
+        tile.bounds, tile.total = (least, most, True), total
         return tile
 
 
@@ -63,8 +75,9 @@ class Extrema:
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
         total = np.empty(tile.stop - tile.start) if self.summed else None
-        number, ties = engine.extreme(tile.x, tile.start, tile.stop, tile.bounds, self.nlow, self.nhigh, total)
-        tile.bounds, tile.number, tile.total = (*tile.bounds[:2], True), number, total
+        bounds = tile.own_bounds()
+        number, ties = engine.extreme(tile.x, tile.start, tile.stop, bounds, self.nlow, self.nhigh, total)
+        tile.bounds, tile.number, tile.total = (*bounds[:2], True), number, total
         if ties is None:
             return tile
         if tile.x.dtype.kind != "f":  # of whole numbers most are tied, and none can be NaN
@@ -89,7 +102,7 @@ class Range:
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
         low, high = inner(self.low, self.high, tile.x.dtype)
-        least, most, _ = tile.bounds
+        least, most, _ = tile.own_bounds()
         np.maximum(least, low, out=least)
         np.minimum(most, high, out=most)
         tile.bounds, tile.number = (least, most, True), None
@@ -110,21 +123,23 @@ class Combine:
         """Whether the plain sum of the samples is all it takes."""
         return self.method in ("mean", "sum") and not self.weighted
 
-    def __call__(self, engine: Any, tile: Tile, scale: Array, weights: Array) -> Array:
+    def __call__(self, engine: Any, tile: Tile, scale: Array, weights: Array, out: Array) -> None:
         if _is_scaled(scale):
             tile = _scaled(tile, scale)
+        if tile.total is not None and tile.number is not None and not np.isnan(tile.total[0]):  # all are, or none
+            divisor = tile.number if self.method == "mean" else tile.number > 0
+            np.divide(tile.total, divisor, out=out, casting="same_kind")  # 0 / 0: nothing was left
+            return
         row = METHODS[self.method]
         name = row.weighted if self.weighted and row.weighted else row.kernel
-        if tile.total is not None and not np.isnan(tile.total[0]):  # all are, or none
-            with np.errstate(invalid="ignore"):  # 0 / 0: nothing was left
-                return tile.total / (tile.number if self.method == "mean" else tile.number > 0)
-        image = np.empty(tile.stop - tile.start)
+        image = out if out.dtype.kind == "f" else np.empty(out.shape)
         unusable = engine.reduce(
             name, tile.x, tile.start, tile.stop, tile.bounds, weights, self.q, self.ddof, image, tile.number
         )
         if unusable:
             raise ValueError(f"weights: {unusable} valid samples have a weight that is negative, NaN or infinite")
-        return image
+        if image is not out:
+            out[:] = image
 
 
 @dataclass(frozen=True)
@@ -182,9 +197,8 @@ class Chain:
             if self.end is None:
                 engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out, a)
                 continue
-            image = self.end(engine, tile, _cut(scale, a, b), _cut(weights, a, b))
-            with np.errstate(over="ignore"):  # a float64 that float32 does not hold is infinite there
-                out[a:b] = image
+            with np.errstate(over="ignore", invalid="ignore"):  # a float64 that float32 does not hold is infinite there
+                self.end(engine, tile, _cut(scale, a, b), _cut(weights, a, b), out[a:b])
 
     def _steps(self, scale: Array) -> tuple[Step, ...]:
         """The steps, of which the last gives the sums if these are all that is asked for."""

@@ -51,5 +51,9 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
 
 def _run(chain: Chain, x: np.ndarray[Any, Any]) -> None:
     one = np.ones((1, 1))
-    out = np.empty((1,) if chain.end else x.shape, float_dtype(x.dtype))
-    chain(x, 0, 1, one, one, out)
+    if chain.end is None:
+        chain(x, 0, 1, one, one, np.empty(x.shape, float_dtype(x.dtype)))
+        return
+    given = METHODS[chain.end.method].dtype
+    for dtype in {np.dtype(given)} if given else {float_dtype(x.dtype), np.dtype(np.float64)}:
+        chain(x, 0, 1, one, one, np.empty(1, dtype))

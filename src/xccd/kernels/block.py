@@ -7,7 +7,19 @@ import numba
 import numpy as np
 
 from xccd.kernels.limits import limits
-from xccd.kernels.vectors import LANES, LINE, fetch, load_counted, load_sorted, merge4, merge8, pair, sort8
+from xccd.kernels.vectors import (
+    LANES,
+    LINE,
+    across6,
+    fetch,
+    load_counted,
+    load_sorted,
+    merge4,
+    merge8,
+    pair,
+    sort8,
+    within8,
+)
 
 # numba asks of code on disk whether the file of the kernel is the same; this asks it of all that a kernel may call
 SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
@@ -39,10 +51,10 @@ BUFFER_BYTES = 256 << 10  # half of an L2 cache: with what fits L1, 160 frames a
 def block(frames, dtype, pixels):
     """A buffer for a block: a row for each frame, the spare row of its network, and one for whoever sorts.
 
-    As many columns as fit, 64 to 256, by whole cache lines: rows that begin on one are 1.5 times faster. All but the
+    As many columns as fit, 128 to 256, by whole cache lines: rows that begin on one are 1.5 times faster. All but the
     spare row is uninitialised.
     """
-    columns = max(64, min(256, BUFFER_BYTES // (frames * dtype.itemsize) // 32 * 32))
+    columns = max(128, min(256, BUFFER_BYTES // (frames * dtype.itemsize) // 32 * 32))
     columns = min(columns, -(-pixels // LANES) * LANES)
     size = (frames + 2) * columns * dtype.itemsize
     room = np.empty(size + LINE, np.uint8)
@@ -72,6 +84,10 @@ def exchange(buffer, groups, first, x, ahead):
             merge4(buffer, groups, s)
         elif kind == 2:
             merge8(buffer, groups, s)
+        elif kind == 3:
+            within8(buffer, groups, s)
+        elif kind == 4:
+            across6(buffer, groups, s)
         else:
             sort8(buffer, groups, s)
 

@@ -19,7 +19,9 @@ SORT8: Pairs = (
     *((0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6)),
     *MERGE8,
 )  # fmt: skip
-KINDS = (PAIR, MERGE4, MERGE8, SORT8)
+WITHIN8: Pairs = ((0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (3, 4))
+ACROSS6: Pairs = ((1, 3), (2, 4), (0, 1), (2, 3), (4, 5))
+KINDS = (PAIR, MERGE4, MERGE8, WITHIN8, ACROSS6, SORT8)
 
 
 class Group(NamedTuple):
@@ -33,7 +35,8 @@ def grouped_network(n: int) -> Iterator[Group]:
     """Batcher's odd-even merge sort of ``n`` rows (AFIPS 32, 307, 1968); rows beyond ``n`` stand for greatest samples.
 
     A merge compares rows that are ``stride`` apart, for strides that become halves. Rows that take part in some strides
-    one after the other and in nothing else between are a group: eight for the first three strides, four for two.
+    one after the other and in nothing else between are a group: eight for the first three strides; for three later
+    ones eight and, across the ends of these, six.
     """
     for start in range(0, n, 8):
         if n - start < 6:  # so few take less one by one
@@ -51,12 +54,15 @@ def _merge(start: int, length: int) -> Iterator[Group]:
     """Merge two sorted runs of ``length`` rows, 8 or more."""
     yield from _spread(MERGE8, start, start + 1, length, length // 4)
     end, stride = start + 2 * length, length // 8
-    while stride > 1:
-        half = stride // 2
-        yield from _spread(MERGE4, start + stride, end - stride, 2 * stride, half)
-        yield from _spread(PAIR, start + half, end - half, 2 * stride, half)
-        stride //= 4
-    if stride:
+    while stride >= 4:
+        quarter = stride // 4
+        yield from _spread(WITHIN8, start + stride, end - stride, 2 * stride, quarter)
+        yield from _spread(ACROSS6, start + quarter, end - stride, 2 * stride, quarter)
+        stride //= 8
+    if stride == 2:
+        yield from _spread(MERGE4, start + 2, end - 2, 4, 1)
+        yield from _spread(PAIR, start + 1, end - 1, 4, 1)
+    elif stride == 1:
         yield from _spread(PAIR, start + 1, end - 1, 2, 1)
 
 

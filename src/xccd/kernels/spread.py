@@ -5,16 +5,15 @@ import math
 import numpy as np
 
 from xccd.kernels.block import kernel, part
-from xccd.kernels.sums import COLUMNS, REST, WHOLE, count_between, sum_block
+from xccd.kernels.sums import COLUMNS, LEAST, MOST, REST, WHOLE, count_between, sum_block, widen
 
 
 @part
-def squares(row, least, most, acc):
+def squares(row, acc):
     """Add one frame's residuals about the mean at ``WHOLE``, and their squares."""
     for c in range(row.size):
-        v = row[c]
-        y = np.float64(v) - acc[c + WHOLE]
-        y = y if (v >= least[c]) & (v <= most[c]) else 0.0
+        v = np.float64(row[c])
+        y = v - acc[c + WHOLE] if (v >= acc[c + LEAST]) & (v <= acc[c + MOST]) else 0.0
         acc[c] += y
         acc[c + REST] += y * y
 
@@ -51,12 +50,13 @@ def variance(
         a, b, n = least[i : i + COLUMNS], most[i : i + COLUMNS], number[i : i + COLUMNS]
         size = a.size
         sum_block(x, start + i, a, b, bounded, known, exact, pads, n, buffer[0], acc)
+        widen(a, b, acc)
         for c in range(size):
             acc[c + WHOLE] = acc[c] / n[c] if n[c] > 0 else 0.0
             acc[c] = 0.0
             acc[c + REST] = 0.0
         for k in range(x.shape[0]):
-            squares(x[k, start + i : start + i + size], a, b, acc)
+            squares(x[k, start + i : start + i + size], acc)
         for c in range(size):
             s1, s2, unit = acc[c], acc[c + REST], 1.0
             spread = (s2 - s1 * s1 / n[c]) / (n[c] - ddof)

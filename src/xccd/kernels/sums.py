@@ -13,6 +13,8 @@ COLUMNS = 512  # of a block of sums: their accumulators fill half of L1
 # accumulators are one array with fixed places: of two arrays the compiler would have to ask whether they overlap
 REST = COLUMNS
 WHOLE = 2 * COLUMNS
+LEAST, MOST = 3 * COLUMNS, 4 * COLUMNS  # the bounds as float64: LLVM takes longer to widen a choice than a number
+PLACES = 5 * COLUMNS
 
 
 @part
@@ -87,12 +89,21 @@ def sums(
 
 
 @part
-def weigh_frame(row, least, most, zero, w, acc):
+def widen(least, most, acc):
+    """The bounds to their places."""
+    for c in range(least.size):
+        acc[c + LEAST] = least[c]
+    for c in range(most.size):
+        acc[c + MOST] = most[c]
+
+
+@part
+def weigh_frame(row, w, acc):
     """Add w x and w of one frame's samples between the bounds."""
     for c in range(row.size):
-        v = row[c]
-        valid = (v >= least[c]) & (v <= most[c])
-        a, b = acc[c], np.float64(v if valid else zero) * w
+        v = np.float64(row[c])
+        valid = (v >= acc[c + LEAST]) & (v <= acc[c + MOST])
+        a, b = acc[c], (v if valid else 0.0) * w
         t = a + b
         z = t - a
         acc[c] = t
@@ -101,16 +112,16 @@ def weigh_frame(row, least, most, zero, w, acc):
 
 
 @part
-def weigh_samples(row, least, most, weight, zero, acc):
+def weigh_samples(row, weight, acc):
     """As `weigh_frame` with a weight for each sample; returns how many valid ones have an unusable weight."""
     unusable = 0
     for c in range(row.size):
-        v, w = row[c], weight[c]
-        valid = (v >= least[c]) & (v <= most[c])
+        v, w = np.float64(row[c]), weight[c]
+        valid = (v >= acc[c + LEAST]) & (v <= acc[c + MOST])
         usable = (w >= 0.0) & (w < np.inf)
         unusable += 1 if valid & (not usable) else 0
         w = w if valid & usable else 0.0
-        a, b = acc[c], np.float64(v if w > 0.0 else zero) * w
+        a, b = acc[c], (v if w > 0.0 else 0.0) * w
         t = a + b
         z = t - a
         acc[c] = t
@@ -124,17 +135,18 @@ def weighted_sums(
     x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
 ):  # fmt: skip
     """sum(w x), or with ``option`` sum(w x) / sum(w)."""
-    zero, bad = pads[2], 0
+    bad = 0
     for i in range(0, stop - start, COLUMNS):
         a, b = least[i : i + COLUMNS], most[i : i + COLUMNS]
         acc[:] = 0.0
+        widen(a, b, acc)
         for k in range(x.shape[0]):
             row = x[k, start + i : start + i + a.size]
             frame = weights[k if weights.shape[0] > 1 else 0]
             if weights.shape[1] > 1:
-                bad += weigh_samples(row, a, b, frame[i : i + a.size], zero, acc)
+                bad += weigh_samples(row, frame[i : i + a.size], acc)
             elif 0.0 < frame[0] < np.inf:
-                weigh_frame(row, a, b, zero, frame[0], acc)
+                weigh_frame(row, frame[0], acc)
             elif frame[0] != 0.0:
                 for c in range(row.size):
                     bad += (row[c] >= a[c]) & (row[c] <= b[c])

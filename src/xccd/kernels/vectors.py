@@ -122,10 +122,49 @@ def _each(builder, buffer, lanes):
     return cgutils.for_range_slice(builder, INDEX(0), cgutils.unpack_tuple(builder, buffer.shape)[1], INDEX(lanes))
 
 
+def _by_rows(pairs):
+    """`comparators` in NumPy."""
+
+    def run(buffer, table, s):
+        for i, j in pairs:
+            p, q = buffer[table[s, i + 1]], buffer[table[s, j + 1]]
+            p[:], q[:] = np.minimum(p, q), np.maximum(p, q)
+
+    return run
+
+
+def _padded_by_rows(turning):
+    """`loader` in NumPy."""
+
+    def run(x, first, least, most, buffer, row, even, odd, state):
+        for k in range(row, row + 8):
+            value = x[k, first : first + buffer.shape[1]]
+            valid = (value >= least) & (value <= most)
+            buffer[k] = np.where(valid, value, state if turning else even) + value.dtype.type(0)
+            if turning:
+                state[:] = np.where(valid, state, np.where(state == even, odd, even))
+            else:
+                state += valid
+        buffer[row : row + 8].sort(axis=0)
+
+    return run
+
+
+def _sorted_rows(x, first, buffer, row):
+    values = x[row : row + 8, first : first + buffer.shape[1]]
+    buffer[row : row + 8] = np.sort(values, axis=0) + values.dtype.type(0)
+    return not np.isfinite(values).all()
+
+
+def instructions(plain):
+    """Decorate what gives instructions to numba; where Python is not to be compiled, ``plain`` does the same."""
+    return (lambda _: plain) if getattr(numba.config, "DISABLE_JIT", 0) else intrinsic
+
+
 def comparators(pairs):
     """A function ``(buffer, table, s)``: rows of the group of line ``s`` are compared as ``pairs`` say."""
 
-    @intrinsic
+    @instructions(_by_rows(pairs))
     def run(_, buffer, table, s):
         def codegen(context, builder, signature, args):
             (block, lines, _), (whole, table, s) = signature.args, args
@@ -141,10 +180,10 @@ def comparators(pairs):
 
         return types.void(buffer, table, s), codegen
 
-    return run if not numba.config.DISABLE_JIT else _by_rows(pairs)
+    return run
 
 
-@intrinsic
+@instructions(_sorted_rows)
 def load_sorted(_, x, first, buffer, row):
     """Sort eight rows of ``x`` from ``row`` and column ``first`` into the block; returns whether one is not finite.
 
@@ -187,7 +226,7 @@ def loader(turning):
     ``even``, and to ``state``, int32, is added how many are not missing.
     """
 
-    @intrinsic
+    @instructions(_padded_by_rows(turning))
     def run(_, x, first, least, most, buffer, row, even, odd, state):
         def codegen(context, builder, signature, args):
             kinds, (x, first, _, _, whole, row, even, odd, _) = signature.args, args
@@ -218,10 +257,10 @@ def loader(turning):
 
         return types.void(x, first, least, most, buffer, row, even, odd, state), codegen
 
-    return run if not numba.config.DISABLE_JIT else _padded_by_rows(turning)
+    return run
 
 
-@intrinsic
+@instructions(lambda x, row, first, size: None)
 def fetch(_, x, row, first, size):
     """Have ``size`` bytes of a row brought into the cache while other work goes on; beyond its end is no error."""
 
@@ -238,44 +277,5 @@ def fetch(_, x, row, first, size):
     return types.void(x, row, first, size), codegen
 
 
-def _by_rows(pairs):
-    """`comparators` for a Python that does not compile."""
-
-    def run(buffer, table, s):
-        for i, j in pairs:
-            p, q = buffer[table[s, i + 1]], buffer[table[s, j + 1]]
-            p[:], q[:] = np.minimum(p, q), np.maximum(p, q)
-
-    return run
-
-
-def _padded_by_rows(turning):
-    """`loader` for the same."""
-
-    def run(x, first, least, most, buffer, row, even, odd, state):
-        for k in range(row, row + 8):
-            value = x[k, first : first + buffer.shape[1]]
-            valid = (value >= least) & (value <= most)
-            buffer[k] = np.where(valid, value, state if turning else even) + value.dtype.type(0)
-            if turning:
-                state[:] = np.where(valid, state, np.where(state == even, odd, even))
-            else:
-                state += valid
-        buffer[row : row + 8].sort(axis=0)
-
-    return run
-
-
-if numba.config.DISABLE_JIT:
-
-    def load_sorted(x, first, buffer, row):
-        values = x[row : row + 8, first : first + buffer.shape[1]]
-        buffer[row : row + 8] = np.sort(values, axis=0) + values.dtype.type(0)
-        return not np.isfinite(values).all()
-
-    def fetch(x, row, first, size):
-        pass
-
-
-pair, merge4, merge8, sort8 = map(comparators, KINDS)
+pair, merge4, merge8, within8, across6, sort8 = map(comparators, KINDS)
 load_counted, load_turned = loader(turning=False), loader(turning=True)
