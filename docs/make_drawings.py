@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from xccd.kernels.network import middle_rows, needed, pairwise_network
+from xccd.kernels.groups import Group, grouped_network, needed
+from xccd.kernels.network import middle_rows
 
 FOLDER = Path(__file__).resolve().parent / "_static"
 WIDTH = 7  # inches: about 700 pixels
@@ -55,10 +56,10 @@ def block() -> Figure:
         axes.add_patch(Rectangle((x, y), 6, 6, facecolor="white", edgecolor="#8a9bb0", lw=0.8))
         axes.add_patch(Rectangle((x, y + 2), 6, 1, facecolor=LIGHT, edgecolor="#8a9bb0", lw=0.4))
     axes.add_patch(Rectangle((1 + 1.5, 5.6 + 2), 2.5, 1, facecolor=BLUE, lw=0))
-    axes.text(1, 12.4, "light: a tile, the same pixels\nof all frames, 2 MB", va="top", fontsize=9)
+    axes.text(1, 12.4, "light: a tile, the same pixels\nof all frames, 4 MB", va="top", fontsize=9)
     axes.text(1, 14.5, "dark: a block of it", va="top", fontsize=9, color=BLUE)
     arrow(axes, (10.3, 8.1), (14.3, 8.1))
-    axes.text(12.3, 7.6, "copy", ha="center", fontsize=9)
+    axes.text(12.3, 7.6, "load", ha="center", fontsize=9)
 
     left, top, columns = 16, 4.5, 12
     axes.text(left + columns / 2, 1.4, "block: a buffer in cache, frames x columns", ha="center")
@@ -75,7 +76,7 @@ def block() -> Figure:
     axes.text(right + 1.3, top + 5.5, "becomes the\ngreater of both", va="center", fontsize=9, color=BLUE)
     axes.text(left + 4.5, top - 0.4, "one pixel", ha="center", color="#a85c12", fontsize=9)
     arrow(axes, (left, top + frames + 0.8), (right, top + frames + 0.8), "<->")
-    axes.text(left + columns / 2, top + frames + 1.3, "a row: contiguous, 64 to 256 neighbouring pixels,\n"
+    axes.text(left + columns / 2, top + frames + 1.3, "a row: contiguous, 128 to 256 neighbouring pixels,\n"
               "begins on a cache line of 64 bytes", ha="center", va="top", fontsize=9)  # fmt: skip
     return figure
 
@@ -93,35 +94,43 @@ def layers(pairs: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
 
 
 def network() -> Figure:
-    """The comparators for eight samples; those that the median does without are pale."""
-    n = 8
-    pairs = pairwise_network(n)
+    """The groups of comparators that give the median of sixteen samples, one colour each."""
+    n = 16
     rows = middle_rows(n)
-    kept = set(needed(pairs, rows))
-    columns = layers(pairs)
-    figure, axes = canvas(3.6, (-1.7, len(columns) + 2.2), (-1.3, n + 0.3))
-    end = len(columns)
+    groups = needed(grouped_network(n), n, rows)
+    stages: list[list[Group]] = []  # of groups side by side: those that share no stretch of rows
+    for group in groups:
+        beside = stages and all(g.rows[-1] < group.rows[0] for g in stages[-1])
+        stages = stages if beside else [*stages, []]
+        stages[-1].append(group)
+    drawn = [[(group, layers(pairs_of(group))) for group in stage] for stage in stages]
+    widths = [max(len(columns) for _, columns in stage) for stage in drawn]
+    end = sum(widths) + 0.8 * (len(widths) - 1)
+    figure, axes = canvas(4.6, (-4.2, end + 7), (-2.2, n + 0.2))
     for k in range(n):
         middle = k in rows
-        axes.plot([-0.6, end - 0.4], [k, k], color=INK if middle else "#8a8a8a", lw=1.4 if middle else 0.8, zorder=1)
-        axes.text(-0.8, k, f"row {k}", ha="right", va="center", fontsize=9)
-        word = {0: "least", n - 1: "greatest"}.get(k, "")
-        axes.text(end - 0.2, k, word, va="center", fontsize=9, color="#707070")
-    for at, column in enumerate(columns):
-        for i, j in column:
-            color = BLUE if (i, j) in kept else PALE
-            axes.plot([at, at], [i, j], color=color, lw=2, marker="o", ms=6, zorder=3 if color == BLUE else 2)
-    axes.plot([end - 0.2, end, end, end - 0.2], [rows[0]] * 2 + [rows[1]] * 2, color=INK, lw=1.2)
-    axes.text(end + 0.15, sum(rows) / 2, "their mean is\nthe median", va="center", fontsize=9)
-    axes.text(
-        -0.6,
-        -0.85,
-        "Each line is a comparator: the lesser value goes to the upper row, the greater to the lower.",
-        fontsize=9,
-    )
-    axes.text(end / 2 - 0.5, n - 0.25, f"{len(kept)} of {len(pairs)} comparators (blue) are enough for the median",
-              ha="center", va="center", fontsize=9, color=BLUE)  # fmt: skip
+        axes.plot([-0.8, end], [k, k], color=INK if middle else "#8a8a8a", lw=1.4 if middle else 0.7, zorder=1)
+        axes.text(-1, k, f"row {k}", ha="right", va="center", fontsize=8)
+    at, shades = 0.0, [LIGHT, "#f8e3cb"]
+    for stage, width in zip(drawn, widths, strict=True):
+        for place, (group, columns) in enumerate(stage):
+            top, bottom = group.rows[0], group.rows[-1]
+            axes.add_patch(Rectangle((at - 0.4, top - 0.45), width - 0.2, bottom - top + 0.9, zorder=0, lw=0,
+                                     facecolor=shades[(place + len(columns)) % 2]))  # fmt: skip
+            for column, pairs in enumerate(columns):
+                for i, j in pairs:
+                    axes.plot([at + column] * 2, [i, j], color=BLUE, lw=1.4, marker="o", ms=3.5, zorder=3)
+        at += width + 0.8
+    axes.plot([end, end + 0.3, end + 0.3, end], [rows[0]] * 2 + [rows[1]] * 2, color=INK, lw=1.2)
+    axes.text(end + 0.6, sum(rows) / 2, "their mean is\nthe median", va="center", fontsize=9)
+    axes.text(-0.8, -1.4, "Each line is a comparator: the lesser value goes to the upper row, the greater to the lower.\n"
+              "Each shaded stretch is a group: its rows are read once and written once.", va="center", fontsize=9)  # fmt: skip
     return figure
+
+
+def pairs_of(group: Group) -> list[tuple[int, int]]:
+    """The rows that a group compares."""
+    return [(group.rows[i], group.rows[j]) for i, j in group.kind]
 
 
 # a column with three outliers, of which each hides the next

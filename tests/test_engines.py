@@ -286,7 +286,12 @@ def test_after_warm_up_verbs_compile_nothing():
     xccd.warm_up([np.float32])
     before = {kernel: len(kernel.signatures) for kernel in kernels}
     with xccd.set_options(engine="numba"):
-        for stack in (make(), make((1, 1, 1)), make((20, 3, 4))[:, ::-1]):
+        fixed, crooked = make(), make()
+        fixed.values.flags.writeable = False
+        odd = np.frombuffer(bytearray(b"\0" + crooked.values.tobytes()), np.uint8)[1:]  # begins between two samples
+        crooked.values = odd.view(np.float32).reshape(crooked.shape)
+        assert not crooked.values.flags.aligned
+        for stack in (make(), make((1, 1, 1)), make((20, 3, 4))[:, ::-1], fixed, crooked):
             weights = np.linspace(1, 2, stack.sizes["frame"])
             stack.ccd.clip_extrema(0, 0)
             for clipped in (stack, stack.ccd.minmax(1, 1000)):

@@ -209,9 +209,12 @@ class Chain:
 
 
 def _tile(x: Array, a: int, b: int) -> Tile:
-    """Some pixels as kernels read them: where that takes another dtype or byte order, a copy."""
+    """Some pixels as kernels read them: where that takes another dtype or byte order, a copy.
+
+    So also of memory that must not be written to, or is not aligned, for which numba would compile all once more.
+    """
     dtype = working_dtype(x.dtype)
-    if x.dtype == dtype and x.flags.c_contiguous:
+    if x.dtype == dtype and x.flags.carray:
         return Tile(x, a, b)
     return Tile(np.array(x[:, a:b], dtype, order="C"), 0, b - a)
 
