@@ -123,8 +123,11 @@ def network() -> Figure:
         at += width + 0.8
     axes.plot([end, end + 0.3, end + 0.3, end], [rows[0]] * 2 + [rows[1]] * 2, color=INK, lw=1.2)
     axes.text(end + 0.6, sum(rows) / 2, "their mean is\nthe median", va="center", fontsize=9)
-    axes.text(-0.8, -1.4, "Each line is a comparator: the lesser value goes to the upper row, the greater to the lower.\n"
-              "Each shaded stretch is a group: its rows are read once and written once.", va="center", fontsize=9)  # fmt: skip
+    said = (
+        "Each line is a comparator: the lesser value goes to the upper row, the greater to the lower.\n"
+        "Each shaded stretch is a group: its rows are read once and written once."
+    )
+    axes.text(-0.8, -1.4, said, va="center", fontsize=9)
     return figure
 
 
