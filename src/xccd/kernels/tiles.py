@@ -150,7 +150,7 @@ def reduce(
     number = number if known else np.empty(stop - start, np.int32)
     kernel, option = KERNELS[name]
     buffer = block(frames, x.dtype, stop - start) if rows else np.empty((1, sums.COLUMNS), x.dtype)
-    acc = np.empty((frames + 5, buffer.shape[1]) if name == "weighted_quantile" else sums.PLACES)
+    acc = np.empty((frames + 6, buffer.shape[1]) if name == "weighted_quantile" else sums.PLACES)
     exact = _exact(x.dtype, frames, bounds)
     return int(
         kernel(

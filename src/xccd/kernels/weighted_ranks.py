@@ -41,16 +41,17 @@ def weight_up_to(x, first, value, used, total):
     for k in range(x.shape[0]):
         row, weight = x[k, first : first + value.size], used[k]
         for c in range(value.size):
-            total[c] += weight[c] if row[c] <= value[c] else 0.0
+            total[c] += weight[c] if np.float64(row[c]) <= value[c] else 0.0
 
 
 @part
-def search(x, first, option, n, buffer, value, numbers):
+def search(x, first, option, n, buffer, numbers):
     """Halve the rows for the lowest whose cumulative weight reaches ``option`` of all: into ``numbers[1]``, with that.
 
-    ``numbers`` are the cumulative weight, the row, the end of the search, the weight reached there, the whole.
+    ``numbers`` are the cumulative weight, the row, the end of the search, the weight reached there, the whole, a value.
     """
-    total, low, high, reached, whole, used = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5:]
+    total, low, high, reached, whole, value = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
+    used = numbers[6:]
     for c in range(n.size):
         whole[c], low[c], high[c] = 0.0, 0.0, n[c] - 1.0 if n[c] else 0.0
     for k in range(x.shape[0]):
@@ -63,13 +64,12 @@ def search(x, first, option, n, buffer, value, numbers):
         for c in range(n.size):
             value[c] = buffer[np.int64(low[c] + high[c]) // 2, c]
         weight_up_to(x, first, value[: n.size], used, total)
-        for c in range(n.size):
-            mid = np.int64(low[c] + high[c]) // 2
+        for c in range(n.size):  # choices, not branches: which way it goes cannot be guessed
+            mid = np.floor((low[c] + high[c]) * 0.5)
+            more = low[c] < high[c]
             enough = total[c] >= option * whole[c] - n[c] * EPSILON * whole[c]
-            if low[c] < high[c] and enough:
-                high[c], reached[c] = mid, total[c]
-            elif low[c] < high[c]:
-                low[c] = mid + 1.0
+            reached[c] = total[c] if more & enough else reached[c]
+            high[c], low[c] = mid if more & enough else high[c], low[c] if enough | (not more) else mid + 1.0
         reach *= 2
 
 
@@ -79,15 +79,15 @@ def weighted_quantile(
 ):  # fmt: skip
     """The smallest value whose cumulative weight reaches ``option`` of all, the mean with the next where equal.
 
-    Equal means within n eps W: 0.1 + 0.2 is not 0.3. ``acc`` is (frames + 5, columns) here.
+    Equal means within n eps W: 0.1 + 0.2 is not 0.3. ``acc`` is (frames + 6, columns) here.
     """
     columns = buffer.shape[1]
     bad = 0
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
-        bad += load_weighted(x, start + i, a, b, weights, i, buffer, pads, acc[5:], n)
+        bad += load_weighted(x, start + i, a, b, weights, i, buffer, pads, acc[6:], n)
         exchange(buffer, groups, 0, x, start + i + columns)
-        search(x, start + i, option, n, buffer, buffer[x.shape[0] + 1], acc)
+        search(x, start + i, option, n, buffer, acc)
         for c in range(n.size):
             k = np.int64(acc[1, c])
             following = k
