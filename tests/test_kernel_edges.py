@@ -1,0 +1,105 @@
+"""What kernels read and write ends where the stack, its bounds and its image end."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from processes import finish, start
+from xccd.kernels.limits import DIRECT, limits
+
+numba = pytest.importorskip("numba")
+from xccd.kernels import clip, extrema, tiles  # noqa: E402  (needs numba)
+from xccd.kernels.block import block  # noqa: E402
+from xccd.kernels.groups import program  # noqa: E402
+
+FENCE = 77
+SIZES = [(25, 300, 250), (8, 256, 255), (16, 1000, 129), (3, 40, 17), (9, 700, 256)]  # frames, pixels there and asked
+
+
+def fenced(size, dtype, value=FENCE):
+    """An array to work on and the whole of which it is the middle."""
+    whole = np.full(size + 600, value, dtype)
+    return whole[300 : 300 + size], whole
+
+
+def untouched(whole, size):
+    return (np.delete(whole, np.s_[300 : 300 + size]) == FENCE).all()
+
+
+@pytest.mark.parametrize("dtype", DIRECT, ids=str)
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize(("frames", "pixels", "size"), SIZES)
+def test_clips_write_to_their_pixels_alone(dtype, bounded, frames, pixels, size):
+    x = np.random.default_rng(1).integers(0, 90, (frames, pixels)).astype(dtype)
+    if dtype.kind == "f":
+        x[0, ::7] = np.nan
+    found = limits(dtype)
+    pads, buffer = tiles._pads(dtype), block(frames, dtype, size)
+    least, most, number, skip, keep = (fenced(size, d) for d in (dtype, dtype, np.int32, np.int32, np.int32))
+    total, numbers = fenced(size, np.float64), np.zeros((7, buffer.shape[1]))
+    rule = np.array([0, 0, 2, 2, 0, 0, 0, -1.0])
+    some = (least[0], most[0], bounded, number[0], total[0])
+    for which in ("sigma", "extrema"):
+        least[0][:], most[0][:] = found.least, found.most
+        if which == "sigma":
+            clip.sigma_bounds(x, 0, size, *some, rule, program(frames), pads, buffer, numbers)
+        else:
+            extrema.extrema_bounds(
+                x, 0, size, *some, 1, 1, program(frames), program(frames), pads, buffer, skip[0], keep[0]
+            )
+        for _, whole in (least, most, number, total, skip, keep):
+            assert untouched(whole, size)
+
+
+@pytest.mark.parametrize("dtype", DIRECT, ids=str)
+@pytest.mark.parametrize("name", sorted(tiles.KERNELS))
+@pytest.mark.parametrize(("frames", "pixels", "size"), SIZES)
+def test_images_are_written_to_their_pixels_alone(dtype, name, frames, pixels, size):
+    x = np.random.default_rng(1).integers(0, 90, (frames, pixels)).astype(dtype)
+    found = limits(dtype)
+    bounds = (np.full(size, found.least), np.full(size, found.most))
+    for bounded in (False, True):
+        (image, whole), (number, counts) = fenced(size, np.float64), fenced(size, np.int32)
+        number[:] = frames
+        tiles.reduce(name, x, 0, size, (*bounds, bounded), np.ones((1, 1)), 0.5, 0, image, number)
+        assert untouched(whole, size)
+        assert untouched(counts, size)
+
+
+# A stack whose last sample is the last before memory that must not be read.
+AT_THE_EDGE = """
+import ctypes, mmap, sys
+import numpy as np
+from xccd.kernels import tiles
+from xccd.kernels.limits import limits
+from xccd.kernels.tiles import KERNELS
+
+dtype, frames, pixels = np.dtype(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+page, size = mmap.PAGESIZE, frames * pixels * dtype.itemsize
+room = mmap.mmap(-1, (size // page + 2) * page)
+start = ctypes.addressof(ctypes.c_char.from_buffer(room))
+end = size // page * page + page
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.mprotect(ctypes.c_void_p(start + end), ctypes.c_size_t(page), 0) == 0
+x = np.frombuffer(room, dtype, frames * pixels, end - size).reshape(frames, pixels)
+x[:] = np.arange(frames * pixels).reshape(frames, pixels) % 97
+found = limits(dtype)
+for first in (0, 3):
+    for bounded in (False, True):
+        new = lambda: (np.full(pixels - first, found.least), np.full(pixels - first, found.most), bounded)
+        for name in ("median", "quantile", "mean", "weighted_mean", "weighted_quantile", "std"):
+            tiles.reduce(name, x, first, pixels, new(), np.ones((1, 1)), 0.5, 0, np.empty(pixels - first))
+        tiles.sigma(x, first, pixels, new(), np.array([0, 0, 2, 2, 0, 0, 0, -1.0]))
+        tiles.extreme(x, first, pixels, new(), 1, 1)
+print("whole", flush=True)
+import os; os._exit(0)  # the room cannot be unmapped while x is there
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="protects memory as Linux does")
+@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+@pytest.mark.parametrize(("frames", "pixels"), [(8, 300), (25, 1000)])
+def test_nothing_is_read_beyond_the_stack(dtype, frames, pixels):
+    out, _ = finish(start(AT_THE_EDGE, dtype, frames, pixels))
+    assert out == "whole\n"
