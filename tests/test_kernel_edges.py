@@ -103,3 +103,20 @@ import os; os._exit(0)  # the room cannot be unmapped while x is there
 def test_nothing_is_read_beyond_the_stack(dtype, frames, pixels):
     out, _ = finish(start(AT_THE_EDGE, dtype, frames, pixels))
     assert out == "whole\n"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 7, 8, 23, 24])
+def test_one_missing_sample_of_a_whole_block_is_seen(dtype, bad, row):
+    x = np.random.default_rng(row).normal(100, 1, (25, 600)).astype(dtype)
+    x[row, [3, 300]] = bad
+    expected = np.nanmedian(np.where(np.isfinite(x), x, np.nan).astype(np.float64), axis=0)
+    found = limits(np.dtype(dtype))
+    bounds = (np.full(600, found.least), np.full(600, found.most), False)
+    for name in ("median", "quantile"):
+        image = np.empty(600)
+        tiles.reduce(name, x, 0, 600, bounds, np.ones((1, 1)), 0.5, 0, image)
+        np.testing.assert_allclose(image, expected, rtol=1e-15)
+    number = tiles.sigma(x, 0, 600, bounds, np.array([0, 0, 9, 9, 0, 0, 0, 1.0]))
+    assert number.tolist() == np.isfinite(x).sum(axis=0).tolist()
