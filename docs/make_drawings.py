@@ -103,7 +103,7 @@ def network() -> Figure:
         beside = stages and all(g.rows[-1] < group.rows[0] for g in stages[-1])
         stages = stages if beside else [*stages, []]
         stages[-1].append(group)
-    drawn = [[(group, layers(pairs_of(group))) for group in stage] for stage in stages]
+    drawn = [[(group, layers(group.pairs)) for group in stage] for stage in stages]
     widths = [max(len(columns) for _, columns in stage) for stage in drawn]
     end = sum(widths) + 0.8 * (len(widths) - 1)
     figure, axes = canvas(4.6, (-4.2, end + 7), (-2.2, n + 0.2))
@@ -129,11 +129,6 @@ def network() -> Figure:
     )
     axes.text(-0.8, -1.4, said, va="center", fontsize=9)
     return figure
-
-
-def pairs_of(group: Group) -> list[tuple[int, int]]:
-    """The rows that a group compares."""
-    return [(group.rows[i], group.rows[j]) for i, j in group.kind]
 
 
 # a column with three outliers, of which each hides the next

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ccdproc
 import numpy as np
 import pytest
 import xarray as xr
@@ -19,12 +20,10 @@ from astropy.io.fits.verify import VerifyWarning
 from astropy.nddata import CCDData
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
+from ccdproc import Combiner, ImageFileCollection, combine
 
 import oracles
 import xccd
-
-ccdproc = pytest.importorskip("ccdproc")
-from ccdproc import Combiner, ImageFileCollection, combine  # noqa: E402
 
 PAGE = Path(__file__).parents[1] / "docs" / "from_ccdproc.md"
 NUMBERS = [5, 12, 25]
@@ -273,7 +272,6 @@ def test_combine_of_a_collection(tmp_path: Path) -> None:
 
 
 def test_combining_reprojected_images() -> None:
-    pytest.importorskip("reproject")
     target, *shifted = (grid(10 + dx, 8 - dx) for dx in (0, 0, 1, 2.5))
     rng = np.random.default_rng(0)
     images = [CCDData(rng.normal(100, 3, (16, 20)), unit="adu", wcs=wcs) for wcs in shifted]

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 from processes import finish, start
+from xccd.kernels import clip, extrema, tiles
+from xccd.kernels.block import block
+from xccd.kernels.groups import program
 from xccd.kernels.limits import DIRECT, limits
-
-numba = pytest.importorskip("numba")
-from xccd.kernels import clip, extrema, tiles  # noqa: E402  (needs numba)
-from xccd.kernels.block import block  # noqa: E402
-from xccd.kernels.groups import program  # noqa: E402
 
 FENCE = 77
 SIZES = [(25, 300, 250), (8, 256, 255), (16, 1000, 129), (3, 40, 17), (9, 700, 256)]  # frames, pixels there and asked

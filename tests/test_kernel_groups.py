@@ -2,18 +2,17 @@
 
 from itertools import product
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from xccd.kernels import block, vectors
 from xccd.kernels.groups import KINDS, MERGE4, MERGE8, PAIR, SORT8, grouped_network, needed, program
 from xccd.kernels.limits import DIRECT, limits
 from xccd.kernels.network import middle_rows, network
-
-numba = pytest.importorskip("numba")
-from xccd.kernels import block, vectors  # noqa: E402  (needs numba)
 
 SIZES = sorted({1, 2, 3, 5, 6, 7, 25, 37, 53, 97, 100, 1000} | {2**k + d for k in range(3, 10) for d in (-1, 0, 1)})
 

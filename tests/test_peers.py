@@ -6,6 +6,7 @@ The reasons stand in docs/how_it_is_fast.md, "Where others differ".
 from functools import partial
 from pathlib import Path
 
+import bottleneck as bn
 import numpy as np
 import pytest
 import xarray as xr
@@ -28,7 +29,6 @@ def rejected(stack: xr.DataArray, **rule: object) -> np.ndarray:
 
 
 def test_medians_are_those_of_numpy_and_bottleneck(stack: xr.DataArray) -> None:
-    bn = pytest.importorskip("bottleneck")
     holes = stack.where(np.random.default_rng(0).random(stack.shape) > 0.2)
     with pytest.warns(RuntimeWarning, match="All-NaN"):
         expected = np.nanmedian(holes, axis=0)
@@ -45,7 +45,6 @@ def test_means_are_those_of_float64(stack: xr.DataArray) -> None:
 
 def test_means_of_float32_differ_where_counts_pass_their_digits(stack: xr.DataArray) -> None:
     """A lift of 2^23 leaves float32 a digit of one count, in sums of eight not even that."""
-    bn = pytest.importorskip("bottleneck")
     lifted = (np.floor(stack) % 1000 + 2**23).astype("float32")
     mean, expected = lifted.ccd.combine("mean"), np.mean(lifted.values, axis=0, dtype=np.float64)
     np.testing.assert_array_equal(mean, expected.astype("float32"))

@@ -23,7 +23,7 @@ class Tile:
     x: Array
     start: int
     stop: int
-    bounds: tuple[Array, Array, bool] = field(init=False)
+    bounds: tuple[Array, Array, bool] = field(init=False)  # shared until a step has made its own
     number: Array | None = None  # of samples in use, where that is known
     total: Array | None = None  # and their sum, where a step gave it
 
@@ -43,9 +43,9 @@ class Tile:
         return Tile(out, 0, size)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _everything(dtype: np.dtype[Any], size: int) -> tuple[Array, Array]:
-    """Bounds within which all samples are, for so many pixels; nobody writes to them."""
+    """Bounds within which all samples are; nobody writes to them. Made anew they take 5 % of a median of 10."""
     found = limits(dtype)
     return np.full(size, found.least), np.full(size, found.most)
 

@@ -14,29 +14,31 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, grou
     The bounds are of the dtype of ``x``, one a pixel from ``start``; where nothing survives the least is above the
     most. ``number`` gets how many survive, and ``total``, if it is not empty, their sum, added and subtracted in any
     order: returned are the least and the greatest sample, by which the caller tells whether that is exact. ``buffer``
-    (frames + 1, columns) and ``numbers`` (7, columns) are scratch.
+    (frames + 2, columns) and ``numbers`` (7, columns) are scratch.
     """
     lowest, greatest = np.inf, -np.inf
     frames, columns = x.shape[0], buffer.shape[1]
+    by_mad = rule[1] > 0.0
+    by_moments = rule[0] > 0.0 or not by_mad
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
         missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
         medians(buffer, frames, n, missing, numbers)
-        if rule[1] > 0.0:
+        if by_mad:
             both_nearest(buffer, frames, numbers[0], numbers[3], numbers[4])
-        if rule[1] == 0.0 or rule[0] > 0.0:
+        if by_moments:
             moments(buffer, frames, n, missing, numbers)
-        variances(n, frames, rule, numbers)
-        ends(buffer[0], n, frames, rule, numbers)
+        variances(n, rule, numbers)
+        ends(buffer[0], n, rule, numbers)
         low, high = extent(buffer[0], n, numbers[5], pads, a, b)
         lowest, greatest = low if low < lowest else lowest, high if high > greatest else greatest
-        if total.size > 0 and (rule[1] == 0.0 or rule[0] > 0.0):
+        if total.size > 0 and by_moments:
             for c in range(n.size):
                 total[i + c] = numbers[1, c] + numbers[6, c] * numbers[0, c] if n[c] > 0 else 0.0
         elif total.size > 0:
             add_up(buffer, frames, n, missing, total[i : i + columns])
         for c in range(n.size):
-            partial = n[c] < frames and rule[1] > 0.0  # `nearest` took it for full
+            partial = n[c] < frames and by_mad  # `nearest` took it for full
             if numbers[4, c] > 0.0 or partial:
                 known = np.nan if partial else numbers[3, c]
                 lo, hi = window(buffer, c, n[c], rule, numbers[0, c], numbers[1, c], numbers[2, c], known)
@@ -155,7 +157,7 @@ def both_nearest(buffer, frames, med, inner, outer):
 
 
 @part
-def variances(n, frames, rule, numbers):
+def variances(n, rule, numbers):
     """The variance of each column times n^2 (n - ddof), or of a MAD times n^2, into ``numbers[3]``; as `window`."""
     s1, s2, inner, outer, number = numbers[1], numbers[2], numbers[3], numbers[4], numbers[6]
     ddof, floor = rule[4], rule[5]
@@ -174,7 +176,7 @@ def variances(n, frames, rule, numbers):
 
 
 @part
-def ends(bottom, n, frames, rule, numbers):
+def ends(bottom, n, rule, numbers):
     """Set ``numbers[4]`` where the lowest or the highest sample of a column is outside, or may be: as `window`."""
     by_mean, low2, high2, nkeep = rule[0], rule[2] * rule[2], rule[3] * rule[3], rule[6]
     by_mad = 1.0 if rule[1] > 0.0 else 0.0

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.kernels.network import pairwise_network
+from xccd.kernels import network
 
 Pairs = tuple[tuple[int, int], ...]
 # The kinds of groups: which of their rows are compared. All stand in `vectors`, as straight code.
@@ -30,6 +30,11 @@ class Group(NamedTuple):
     kind: Pairs
     rows: tuple[int, ...]
 
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The rows that are compared, one pair after the other."""
+        return [(self.rows[i], self.rows[j]) for i, j in self.kind]
+
 
 def grouped_network(n: int) -> Iterator[Group]:
     """Batcher's odd-even merge sort of ``n`` rows (AFIPS 32, 307, 1968); rows beyond ``n`` stand for greatest samples.
@@ -40,7 +45,7 @@ def grouped_network(n: int) -> Iterator[Group]:
     """
     for start in range(0, n, 8):
         if n - start < 6:  # so few take less one by one
-            yield from (Group(PAIR, (start + i, start + j)) for i, j in pairwise_network(n - start))
+            yield from (Group(PAIR, (start + i, start + j)) for i, j in network.pairwise_network(n - start))
         else:
             yield Group(SORT8, tuple(range(start, start + 8)))
     length = 8
@@ -79,16 +84,12 @@ def needed(groups: Iterable[Group], n: int, rows: Iterable[int]) -> list[Group]:
     live = set(rows)
     kept: list[Group] = []
     for group in reversed(list(groups)):
-        pairs = []
-        for i, j in reversed([(group.rows[p], group.rows[q]) for p, q in group.kind]):
-            if j < n and not live.isdisjoint((i, j)):
-                live.update((i, j))
-                pairs.append((i, j))
+        pairs = network.needed([pair for pair in group.pairs if pair[1] < n], live)
         loaded = group.kind is SORT8 and group.rows[-1] < n  # in the same go, so in any case
         if loaded or 2 * len(pairs) > max(len(group.rows), len(group.kind)):  # a pair is written in two cycles
             kept.append(group)
         else:
-            kept += [Group(PAIR, pair) for pair in pairs]
+            kept += [Group(PAIR, pair) for pair in reversed(pairs)]
     return kept[::-1]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -30,9 +29,11 @@ def pairwise_network(n: int) -> list[tuple[int, int]]:
     return pairs
 
 
-def needed(pairs: list[tuple[int, int]], rows: Iterable[int]) -> list[tuple[int, int]]:
-    """The pairs that can change what ends in ``rows``: for a median of 25 samples 104 of the 138 that sort."""
-    live = set(rows)
+def needed(pairs: list[tuple[int, int]], live: set[int]) -> list[tuple[int, int]]:
+    """The pairs that can change what ends in the rows ``live``: for a median of 25 samples 104 of the 138 that sort.
+
+    ``live`` gets the rows that matter before them.
+    """
     kept = []
     for pair in reversed(pairs):
         if not live.isdisjoint(pair):
@@ -46,8 +47,7 @@ def network(n: int, rows: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]
     """The pairs as a read-only (pairs, 2) array: of a whole sort, or of one that is right in ``rows``."""
     pairs = pairwise_network(n)
     if rows is not None:
-        pairs = needed(pairs, rows)
-    # unsigned: a signed index might be negative, and the test for that keeps LLVM from vectorising
+        pairs = needed(pairs, set(rows))
     table = np.array(pairs, np.uint64).reshape(-1, 2)
     table.flags.writeable = False
     return table

@@ -53,7 +53,7 @@ def sum_block(x, first, least, most, bounded, known, exact, pads, number, taken,
     """Sums into ``acc``, and how many samples each has into ``number`` unless that is known."""
     frames, size = x.shape[0], least.size
     zero = pads[2]
-    acc[:] = 0.0
+    acc[:WHOLE] = 0.0
     clean = not bounded
     if clean:  # for all we know: what is not finite would show in the sum
         for k in range(frames):
@@ -62,7 +62,7 @@ def sum_block(x, first, least, most, bounded, known, exact, pads, number, taken,
             clean &= acc[c] - acc[c] == 0.0
         number[:size] = frames
     if not clean:
-        acc[:] = 0.0
+        acc[:WHOLE] = 0.0
         for k in range(frames):
             take(x[k, first : first + size], least, most, zero, taken)
             add(taken[:size], exact, acc)
@@ -138,7 +138,7 @@ def weighted_sums(
     bad = 0
     for i in range(0, stop - start, COLUMNS):
         a, b = least[i : i + COLUMNS], most[i : i + COLUMNS]
-        acc[:] = 0.0
+        acc[:LEAST] = 0.0
         widen(a, b, acc)
         for k in range(x.shape[0]):
             row = x[k, start + i : start + i + a.size]

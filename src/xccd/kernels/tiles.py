@@ -101,8 +101,11 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
     frames = x.shape[0]
     if frames >= LONG:
         return plain.extreme(x, start, stop, bounds, nlow, nhigh, total)
+    if total is not None and _rounds(x[0, start:stop]):
+        total[:] = np.nan
+        total = None
     least, most, bounded = bounds
-    before = (least.copy(), most.copy(), bounded)
+    before = least.copy(), most.copy()
     buffer = block(frames, x.dtype, stop - start)
     number, skip, keep = (np.empty(stop - start, np.int32) for _ in range(3))
     cuts = program(frames, tuple(r for r in range(frames) if r <= nlow or r >= frames - nhigh - 1))
@@ -115,7 +118,7 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
         if some.any() and _never_rounds(x.dtype, frames, float(least[some].min()), float(most[some].max())):
             return number, None
         total[:] = np.nan
-        least[:], most[:] = before[:2]
+        least[:], most[:] = before  # rare: what was tied has to be told
         return extreme(x, start, stop, bounds, nlow, nhigh)
     return number, (skip, keep) if tied else None
 
@@ -158,6 +161,12 @@ def reduce(
             q if option is None else option, ddof, groups, _pads(x.dtype), buffer, acc, out,
         )
     )  # fmt: skip
+
+
+def _rounds(frame: Any) -> bool:
+    """Whether sums of frames like this one round, as far as it alone can tell: float64, or of both signs."""
+    real = frame.dtype.kind == "f"
+    return bool(real and (frame.dtype.itemsize > 4 or ((frame < 0).any() and (frame > 0).any())))
 
 
 def _exact(dtype: np.dtype[Any], frames: int, bounds: Bounds) -> bool:

@@ -124,9 +124,9 @@ def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
 
 @part
 def window(buffer, c, n, rule, origin, s1, s2, known):
-    """The surviving window of the sorted ``buffer[:n, c]``, of which ``s1`` and ``s2`` are the sums about ``origin``;
-    ``known`` is the first variance, times n^2 (n - ddof), or NaN.
+    """The surviving window of the sorted ``buffer[:n, c]``.
 
+    ``s1`` and ``s2`` are the sums about ``origin``, ``known`` the first variance times n^2 (n - ddof), or NaN.
     The test is ``r^2 > k^2 var`` with both sides multiplied by n^2 (n - ddof): no division and no root, so a
     sample exactly on a bound stays whenever the numbers are whole. What leaves is taken from the sums, which are made
     anew where little of them is left.
