@@ -150,6 +150,12 @@ def test_natural_sort_is_one_order_for_equal_numbers(tmp_path: Path) -> None:
     assert found == ["f1", "f02", "f2", "f010", "f10"]
 
 
+def test_natural_sort_of_names_with_and_without_a_number(tmp_path: Path) -> None:
+    for name in ("a1", "a", "a10"):
+        write(tmp_path / name, image(1))
+    assert [Path(f).name for f in xccd.open_stack(tmp_path / "a*").file.values] == ["a", "a1", "a10"]
+
+
 def test_a_folder_gives_fits_files_only(tmp_path: Path) -> None:
     for name in ("a.FITS", "b.fit", "c.fts.gz", "d.txt", ".hidden.fits"):
         write(tmp_path / name, image(1))

@@ -88,10 +88,10 @@ def _is_fits(path: Path) -> bool:
     return name.endswith(EXTENSIONS) and not name.startswith(".") and path.is_file()
 
 
-def natural(path: Path) -> list[Any]:
+def natural(name: str | Path) -> tuple[list[Any], str]:
     """A sorting key that puts flat-2 before flat-10."""
-    parts = re.split(r"(\d+)", str(path))
-    return [*(int(p) if i % 2 else p for i, p in enumerate(parts)), str(path)]  # flat-2 and flat-02: always one way
+    parts = re.split(r"(\d+)", str(name))
+    return [int(p) if i % 2 else p for i, p in enumerate(parts)], str(name)  # flat-2 and flat-02: always one way
 
 
 def _open(item: Any, hdu: int | str | None, mask_hdu: int | str | None) -> Frame:
