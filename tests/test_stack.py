@@ -234,7 +234,7 @@ class TestStacks:
             call(make()[0].to_dataset())
         with pytest.raises(ValueError, match=r"the stack is empty: its dimension 'frame' has size 0"):
             call(make()[:0])
-        with pytest.raises(TypeError, match=r"takes an xarray DataArray or Dataset, not ndarray: wrap"):
+        with pytest.raises(TypeError, match=r"takes an xarray DataArray, Dataset or DataTree, not ndarray: wrap"):
             call(make().values)
 
     @pytest.mark.parametrize("dtype", ["c16", "U3", "M8[ns]", "O"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -14,35 +13,47 @@ import numpy as np
 import xarray as xr
 
 from xccd import _stack
+from xccd._nodes import NODE, map_nodes
 from xccd.fits import cards
 from xccd.kernels.limits import float_dtype
 
 P = ParamSpec("P")
-Obj = TypeVar("Obj", xr.DataArray, xr.Dataset)
+Obj = TypeVar("Obj", xr.DataArray, xr.Dataset, xr.DataTree)
 
 
 def per_variable(
     verb: Callable[Concatenate[xr.DataArray, P], xr.DataArray],
 ) -> Callable[Concatenate[Obj, P], Obj]:
-    """Let a verb on a DataArray work on each science variable of a Dataset too.
+    """Let a verb on a DataArray work on each science variable of a Dataset too, and of the nodes of a DataTree.
 
     A science variable has the dimension that the verb works along, and no other variable names it in its
-    ``ancillary_variables``. The rest of the Dataset stays, except what still has a dimension that was combined.
+    ``ancillary_variables``. The rest of the Dataset stays, except what still has a dimension that was combined; of
+    a tree, nodes without the dimension.
     """
 
     @wraps(verb)
     def on_any(obj: Obj, *args: P.args, **kwargs: P.kwargs) -> Obj:
+        dim: Hashable = kwargs.get("dim", "frame")
+
+        def on_dataset(ds: xr.Dataset) -> xr.Dataset:
+            done = {name: verb(ds[name], *args, **kwargs) for name in science_variables(ds, dim)}
+            return _in_place_of(ds, done, dim)
+
+        def is_concerned(ds: xr.Dataset) -> bool:
+            return any(dim in v.dims for v in ds.data_vars.values())
+
         if isinstance(obj, xr.DataArray):
             return verb(obj, *args, **kwargs)
-        if not isinstance(obj, xr.Dataset):
-            raise TypeError(
-                f"xccd.{verb.__name__} takes an xarray DataArray or Dataset, not {type(obj).__name__}: "
-                "wrap a NumPy array with xr.DataArray(values, dims=('frame', 'y', 'x'))"
-            )
-        dim: Hashable = kwargs.get("dim", "frame")
-        with _warnings_once():
-            done = {name: verb(obj[name], *args, **kwargs) for name in science_variables(obj, dim)}
-        return _in_place_of(obj, done, dim)
+        if isinstance(obj, xr.Dataset):
+            with _WarningsOnce():
+                return on_dataset(obj)
+        if isinstance(obj, xr.DataTree):
+            with _WarningsOnce():
+                return map_nodes(on_dataset, obj, is_concerned, f"a variable with the dimension {dim!r}")
+        raise TypeError(
+            f"xccd.{verb.__name__} takes an xarray DataArray, Dataset or DataTree, not {type(obj).__name__}: "
+            "wrap a NumPy array with xr.DataArray(values, dims=('frame', 'y', 'x'))"
+        )
 
     return cast("Callable[Concatenate[Obj, P], Obj]", on_any)
 
@@ -86,26 +97,32 @@ def _same(a: xr.Variable, b: xr.Variable) -> bool:
     return bool(a.equals(b))
 
 
-_SAID: ContextVar[set[str] | None] = ContextVar("what this call has warned of", default=None)
+# Each place of the code that warned, with what it said first and the nodes that it said it of.
+_SAID: ContextVar[dict[Any, tuple[str, list[str]]] | None] = ContextVar("what this call warns of", default=None)
 
 
-@contextmanager
-def _warnings_once() -> Iterator[None]:
-    token = _SAID.set(set())
-    try:
-        yield
-    finally:
-        _SAID.reset(token)
+class _WarningsOnce:
+    """One warning for each reason when the block is done, however many variables and nodes have it."""
+
+    def __enter__(self) -> None:
+        self.token = _SAID.set({})
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        said = _SAID.get() or {}
+        _SAID.reset(self.token)
+        for message, nodes in said.values() if kind is None else ():
+            first, *more = dict.fromkeys(nodes)
+            others = f" (and the like at {len(more)} more)" if more else ""
+            warn(f"{message}; at the node {first!r}{others}" if first else message)
 
 
 def warn(message: str) -> None:
     """Warn at the line of the caller outside this package, once a call however many variables it works on."""
-    said = _SAID.get()
-    if said is not None:
-        if message in said:
-            return
-        said.add(message)
     level, frame = 1, sys._getframe()
+    said = _SAID.get()
+    if said is not None and frame.f_back:
+        said.setdefault((frame.f_back.f_code, frame.f_back.f_lineno), (message, []))[1].append(NODE.get())
+        return
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "xccd":
         frame, level = frame.f_back, level + 1
     warnings.warn(message, UserWarning, stacklevel=level)
@@ -113,8 +130,8 @@ def warn(message: str) -> None:
 
 def science_variables(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:
     """The variables with ``dim`` that are not another's ancillary ones."""
-    ancillary = {name for v in ds.data_vars.values() for name in str(v.attrs.get("ancillary_variables", "")).split()}
-    found = [n for n, v in ds.data_vars.items() if dim in v.dims and n not in ancillary]
+    helpers = ancillary(ds)
+    found = [n for n, v in ds.data_vars.items() if dim in v.dims and n not in helpers]
     if not found:
         dims = {str(n): v.dims for n, v in ds.data_vars.items()}
         raise ValueError(
@@ -122,6 +139,11 @@ def science_variables(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:
             "name the dimension of the frames with dim=..., or rename it to 'frame'"
         )
     return found
+
+
+def ancillary(ds: xr.Dataset) -> set[Hashable]:
+    """The variables that others name as their ``ancillary_variables``."""
+    return {name for v in ds.data_vars.values() for name in str(v.attrs.get("ancillary_variables", "")).split()}
 
 
 def check_stack(stack: xr.DataArray, dim: Hashable) -> int:

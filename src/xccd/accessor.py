@@ -32,6 +32,7 @@ def _bind(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[CC
     return cast("Callable[Concatenate[CCDAccessor, P], R]", method)
 
 
+@xr.register_datatree_accessor("ccd")
 @xr.register_dataset_accessor("ccd")
 @xr.register_dataarray_accessor("ccd")
 class CCDAccessor:

@@ -14,6 +14,7 @@ from xccd import _clip_blocks, _stack
 from xccd._chain import Chain, Extrema, Range, Sigma
 from xccd._clip_blocks import Statistic
 from xccd._labels import Obj, add_history, check_stack, frames_first, like, per_variable, step_text, warn
+from xccd._nodes import map_nodes
 from xccd.kernels.limits import float_dtype
 
 CENTERS = ("mean", "median")
@@ -41,8 +42,8 @@ def sigma_clip(
 
     Parameters
     ----------
-    stack : DataArray or Dataset
-        Frames along ``dim``; of a Dataset, every variable that has it.
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
     low, high : float or None, default: 3
         Thresholds in deviations, 0 or more. ``None`` switches a side off.
     center : {"mean", "median"} or callable, default: "mean"
@@ -63,7 +64,7 @@ def sigma_clip(
 
     Returns
     -------
-    DataArray or Dataset
+    DataArray, Dataset or DataTree
         Same shape and labels, rejected samples NaN, in the stack's float dtype (float32 for integers of up to 16
         bits, float64 for wider ones). Finite values that stay are not changed.
 
@@ -136,8 +137,8 @@ def clip_extrema(stack: xr.DataArray, nlow: int = 0, nhigh: int = 0, *, dim: Has
 
     Parameters
     ----------
-    stack : DataArray or Dataset
-        Frames along ``dim``; of a Dataset, every variable that has it.
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
     nlow, nhigh : int, default: 0
         How many go at each end. A pixel with no more valid samples than ``nlow + nhigh`` becomes missing.
     dim : hashable, default: "frame"
@@ -145,7 +146,7 @@ def clip_extrema(stack: xr.DataArray, nlow: int = 0, nhigh: int = 0, *, dim: Has
 
     Returns
     -------
-    DataArray or Dataset
+    DataArray, Dataset or DataTree
         Same shape and labels, rejected samples NaN.
 
     Raises
@@ -193,8 +194,8 @@ def minmax(
 
     Parameters
     ----------
-    stack : DataArray or Dataset
-        Frames along ``dim``; of a Dataset, every variable that has it.
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
     min, max : float, optional
         Limits in data units. ``None``: no limit.
     dim : hashable, default: "frame"
@@ -202,7 +203,7 @@ def minmax(
 
     Returns
     -------
-    DataArray or Dataset
+    DataArray, Dataset or DataTree
         Same shape and labels, rejected samples NaN.
 
     Raises
@@ -237,12 +238,12 @@ def mask(stack: Obj) -> Obj:
 
     Parameters
     ----------
-    stack : DataArray or Dataset
+    stack : DataArray, Dataset or DataTree
         Any shape.
 
     Returns
     -------
-    DataArray or Dataset
+    DataArray, Dataset or DataTree
         Booleans of the same shape, True where missing.
 
     Examples
@@ -253,6 +254,8 @@ def mask(stack: Obj) -> Obj:
     >>> xr.DataArray([1.0, np.nan, np.inf], dims="frame").ccd.mask.values.tolist()
     [False, True, True]
     """
+    if isinstance(stack, xr.DataTree):
+        return map_nodes(mask, stack, lambda ds: bool(ds.data_vars), "a variable")
     finite: Obj = np.isfinite(stack)  # type: ignore[assignment]  # xarray gives back its own kind
     return ~finite
 

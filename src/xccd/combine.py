@@ -45,8 +45,8 @@ def combine(
 
     Parameters
     ----------
-    stack : DataArray or Dataset
-        Frames along ``dim``; of a Dataset, every variable that has it.
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
     method : str or callable, default: "mean"
         "mean", "median", "sum", "min", "max", "std", "var", "mad_std", "quantile", "count", or a function of
         (values with NaN where missing, axis).
@@ -68,7 +68,7 @@ def combine(
 
     Returns
     -------
-    DataArray or Dataset
+    DataArray, Dataset or DataTree
         The image without ``dim``, in the stack's unit. NaN where no valid sample, or no weight, is left ("count": 0).
         Attributes and the coordinate ``image_header`` describe the product (NCOMBINE, EXPTIME, ..., HISTORY).
 
@@ -127,14 +127,14 @@ def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
 
     Parameters
     ----------
-    stack : DataArray or Dataset
+    stack : DataArray, Dataset or DataTree
         Frames along ``dim``.
     dim : hashable, default: "frame"
         The dimension that holds the frames.
 
     Returns
     -------
-    DataArray or Dataset
+    DataArray, Dataset or DataTree
         int64, without ``dim``.
 
     Raises

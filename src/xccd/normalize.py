@@ -32,8 +32,8 @@ def normalize(
 
     Parameters
     ----------
-    stack : DataArray or Dataset
-        Frames along ``dim``; of a Dataset, every variable that has it.
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
     scale, zero : str, callable or array-like, optional
         The level S that is scaled, the level Z that is shifted: "mean", "median", "mode" or "clipped_median" of a frame
         (its valid pixels), a keyword of the frames ("EXPTIME"), one number a frame, or a function of a frame (a
@@ -48,7 +48,7 @@ def normalize(
 
     Returns
     -------
-    DataArray or Dataset
+    DataArray, Dataset or DataTree
         Same shape and labels. The coordinates ``scale`` and ``zero`` on ``dim`` hold what was done since the
         stack was opened: ``y = scale * x - zero``.
 

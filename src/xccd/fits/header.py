@@ -113,7 +113,7 @@ def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
 def _one_frame(obj: xr.DataArray, i: int | None) -> xr.DataArray:
     """Frame ``i`` of a stack; an image, or a stack without ``i``, as it is."""
     if not isinstance(obj, xr.DataArray):
-        raise TypeError(f"a header belongs to a DataArray, not to a {type(obj).__name__}")
+        raise TypeError(f"a header belongs to a DataArray, not to a {type(obj).__name__}: pick a variable")
     if "frame" not in obj.dims:
         if i not in (None, 0):
             raise IndexError(f"i={i}: this is one image, with one header: leave i out")
