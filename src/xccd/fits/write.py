@@ -7,15 +7,19 @@ import io
 import os
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, overload
 
 import numpy as np
 import xarray as xr
 
 from xccd import _stack
+from xccd._labels import ancillary
+from xccd._nodes import at_node
 from xccd.fits import cards
 from xccd.fits.header import FILES, in_order
 from xccd.fits.header import header as header_of
@@ -29,24 +33,34 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 GROUP_BYTES = 256 << 20  # what is computed at a time on dask input, as written
 
 
+@overload
 def to_fits(
-    image: xr.DataArray,
+    image: xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = ..., header: dict[str, Any] | None = ...
+) -> Path: ...
+@overload
+def to_fits(
+    image: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = ..., header: dict[str, Any] | None = ...
+) -> list[Path]: ...
+def to_fits(
+    image: xr.DataArray | xr.DataTree,
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
     header: dict[str, Any] | None = None,
-) -> Path:
-    """Write an image, or a whole stack, as a FITS file.
+) -> Path | list[Path]:
+    """Write an image, or a whole stack, as a FITS file; a tree as one file for each node.
 
     The file is written beside its target under another name, synced to disk and renamed: whatever happens, there
     is the old file or the new one. On dask input this computes, some rows at a time.
 
     Parameters
     ----------
-    image : DataArray
-        A combined image, a frame, or a stack (written as a cube, with the cards that all its frames share).
+    image : DataArray or DataTree
+        A combined image, a frame, or a stack (written as a cube, with the cards that all its frames share). Of a tree,
+        the one variable of each node.
     path : path
-        The file to write. Its folder must exist.
+        The file to write. Its folder must exist. For a tree the folder: the node ``flat/r/2`` goes to ``flat-r-2.fits``
+        in it.
     overwrite : bool, default: False
         Replace a file that is there.
     header : dict, optional
@@ -54,8 +68,8 @@ def to_fits(
 
     Returns
     -------
-    pathlib.Path
-        Where the file is.
+    pathlib.Path, or a list of them for a tree
+        Where the file is. Nothing is computed before all files of a tree are known to have a place and a header.
 
     Raises
     ------
@@ -64,7 +78,8 @@ def to_fits(
     OSError
         No such folder, a folder in the file's place, no permission, a full disk.
     TypeError, ValueError
-        A dtype that FITS does not have, a WCS that cannot be moved (see `header`), a card that cannot be written.
+        A dtype that FITS does not have, a WCS that cannot be moved (see `header`), a card that cannot be written; of a
+        tree a node with several variables, or two nodes for one file.
 
     Examples
     --------
@@ -77,6 +92,37 @@ def to_fits(
     >>> xccd.open_stack(path).values.tolist()
     [[[2.0, 3.0]]]
     """
+    if isinstance(image, xr.DataTree):
+        products = []
+        for node, one in _images(image):
+            with at_node(node):
+                products.append(_product(one, Path(path) / f"{node.replace('/', '-')}.fits", overwrite, header))
+        _check_apart([product.target for product in products])
+        return [product.write(overwrite) for product in products]
+    return _product(image, path, overwrite, header).write(overwrite)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """An image that can be written: where to, its header, and the dtype in the file."""
+
+    image: xr.DataArray
+    target: Path
+    head: bytes
+    stored: np.dtype[Any]
+
+    def write(self, overwrite: bool) -> Path:
+        with _replacing(self.target.resolve(), overwrite) as file:  # a link stays one, its file is replaced
+            file.write(self.head)
+            _write_data(file, self.image, self.stored)
+            file.write(_frames_table(self.image))
+        return self.target
+
+
+def _product(
+    image: xr.DataArray, path: str | os.PathLike[str], overwrite: bool, header: dict[str, Any] | None
+) -> _Product:
+    """All checks, and nothing computed."""
     if not isinstance(image, xr.DataArray):
         raise TypeError(f"to_fits writes a DataArray, not a {type(image).__name__}: pick a variable, ds['data']")
     if image.ndim == 0 or image.size == 0:
@@ -84,13 +130,32 @@ def to_fits(
     stored = dtype_in_file(image.dtype)
     target = Path(path).expanduser()
     check_target(target, overwrite)
-    head = _header(image, header)
-    image = in_order(image)
-    with _replacing(target.resolve(), overwrite) as file:  # a link stays one, its file is replaced
-        file.write(head)
-        _write_data(file, image, stored)
-        file.write(_frames_table(image))
-    return target
+    return _Product(in_order(image), target, _header(image, header), stored)
+
+
+def _images(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray]]:
+    """The image of each node that has one, and the node's path, which begins with the name of the tree."""
+    found = 0
+    for key, node in tree.subtree_with_keys:
+        ds = node.to_dataset()
+        names = [name for name in ds.data_vars if name not in ancillary(ds)]
+        path = "/".join(part for part in (tree.name, *key.split("/")) if part and part != ".") or "root"
+        if len(names) > 1:
+            raise ValueError(
+                f"the node {path!r} has the variables {', '.join(map(str, names))}, and a file holds one image: write "
+                f"one after the other, tree[{key!r}][{names[0]!r}].ccd.to_fits(...)"
+            )
+        for name in names:
+            found += 1
+            yield path, ds[name]
+    if not found:
+        raise ValueError("to_fits: no node of this DataTree has a variable")
+
+
+def _check_apart(targets: list[Path]) -> None:
+    twice = [str(target) for target, times in Counter(targets).items() if times > 1]
+    if twice:
+        raise ValueError(f"to_fits: several nodes of this tree would go to {twice[0]!r}: rename one of them")
 
 
 def check_target(target: Path, overwrite: bool) -> None:
