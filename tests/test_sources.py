@@ -133,7 +133,7 @@ def sources_page() -> str:
         [
             "# What can be opened",
             "",
-            "What `xccd.open_stack` takes as `files`. Lists may mix kinds. A test opens each of them.",
+            "What `open_stack` and `open_tree` take as `files`. Lists may mix kinds. A test opens each of them.",
             "",
             "| `files` | what it is |",
             "|---|---|",

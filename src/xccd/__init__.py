@@ -9,6 +9,7 @@ from xccd.combine import combine, count
 from xccd.fits.header import header, wcs
 from xccd.fits.image import open_image
 from xccd.fits.open import open_stack
+from xccd.fits.tree import open_tree
 from xccd.fits.write import to_fits
 from xccd.normalize import normalize
 from xccd.simulate import simulate_night
@@ -27,6 +28,7 @@ __all__ = [
     "normalize",
     "open_image",
     "open_stack",
+    "open_tree",
     "set_options",
     "sigma_clip",
     "simulate_night",

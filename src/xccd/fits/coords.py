@@ -142,12 +142,8 @@ def frame_coords(
         if len(found := {h.get(keyword) for h in headers}) == 1 and None not in found:
             differing.remove(keyword)
             equal[keyword] = headers[0][keyword]
-    asked = _asked(keywords)
-    absent = [k for k in asked if not any(k in h for h in headers)]
-    if absent:
-        raise ValueError(f"keywords={absent}: no frame has them in its header")
     coords = core(headers)
-    for keyword in (*differing, *asked):
+    for keyword in (*differing, *asked(keywords, headers)):
         values = column(headers, keyword)
         if not _is_empty(values):
             coords.setdefault(coordinate_name(keyword), values)
@@ -155,11 +151,16 @@ def frame_coords(
     return coords, attrs
 
 
-def _asked(keywords: Any) -> list[str]:
-    asked = [] if keywords is None else list(keywords) if isinstance(keywords, Iterable) else [keywords]
-    if isinstance(keywords, str) or not all(isinstance(k, str) for k in asked):
+def asked(keywords: Any, headers: Sequence[Values]) -> list[str]:
+    """What the user gave as ``keywords``, checked; each is in some header."""
+    names = [] if keywords is None else list(keywords) if isinstance(keywords, Iterable) else [keywords]
+    if isinstance(keywords, str) or not all(isinstance(k, str) for k in names):
         raise TypeError(f"keywords={keywords!r} is not a list of header keywords, as ['AIRMASS', 'SEEING']")
-    return [k.upper() for k in asked]
+    names = [k.upper() for k in names]
+    absent = [k for k in names if not any(k in h for h in headers)]
+    if absent:
+        raise ValueError(f"keywords={absent}: no frame has them in its header")
+    return names
 
 
 def _is_empty(values: np.ndarray[Any, Any]) -> bool:

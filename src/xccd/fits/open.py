@@ -82,6 +82,13 @@ def open_stack(
     (('frame', 'y', 'x'), dtype('float32'), [30.0, 30.0])
     """
     found = frames(files, hdu, mask_hdu)
+    return stack_of(found, chunks=chunks, keywords=keywords, keep_headers=keep_headers, dtype=dtype)
+
+
+def stack_of(
+    found: list[Frame], *, chunks: Any, keywords: Sequence[str] | None, keep_headers: bool, dtype: Any
+) -> xr.DataArray:
+    """One stack of frames whose headers have been read; the arguments are those of `open_stack`."""
     squeezed = _check_shapes(found)
     reader = StackReader(
         tuple(f.pixels for f in found),
@@ -135,7 +142,9 @@ def _check_shapes(found: list[Frame]) -> int:
             + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             for shape, names in by_shape.items()
         )
-        raise ValueError(f"the frames have differing shapes ({listing}): stack one shape at a time")
+        raise ValueError(
+            f"the frames have differing shapes ({listing}): stack one shape at a time, or use xccd.open_tree"
+        )
     (shape,) = by_shape
     spare = len(shape) - 2
     return next((i for i in range(max(spare, 0)) if shape[i] != 1), max(spare, 0))

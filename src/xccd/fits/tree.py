@@ -1,0 +1,258 @@
+"""`open_tree`: files of many kinds into a tree, one stack at the node of each kind."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd._nodes import at_node
+from xccd.fits import cards
+from xccd.fits.coords import Values, asked, column, core
+from xccd.fits.memory import Frame
+from xccd.fits.open import stack_of
+from xccd.fits.sources import frames, natural
+
+By = str | Callable[[dict[str, Any]], Any]
+Value = str | int | float | None
+
+KINDS = ("IMAGETYP", "FILTER", "EXPTIME")
+INSTEAD = {"IMAGETYP": "OBSTYPE"}  # what many observatories write in its place
+KIND_OF = frozenset({"IMAGETYP", "OBSTYPE"})
+NO_MORE_SAID = re.compile(r"[\s_-]+(frame|field|image)s?$")  # a "Light Frame" is a light, a "Flat Field" a flat
+BINNINGS = (  # of x, of y; or of both in one
+    ("XBINNING", "YBINNING"), ("CCDXBIN", "CCDYBIN"), ("BINX", "BINY"), ("CCDBIN1", "CCDBIN2"), ("CCDSUM",),
+    ("BINNING",),
+)  # fmt: skip
+LONGEST = 60  # characters of a name: as UTF-8 no more than a file system takes
+LISTED = 60  # keywords in an error
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the tree: the value that each frame has there, ``None`` where it has none."""
+
+    name: str
+    values: list[Value]
+    where_it_differs: bool = False
+
+    def splits(self, numbers: list[int]) -> bool:
+        """Whether these frames get nodes at this level."""
+        values = {self.values[i] for i in numbers}
+        return len(values) > 1 if self.where_it_differs else values != {None}
+
+
+def open_tree(
+    files: Any,
+    *,
+    by: By | Sequence[By] = KINDS,
+    hdu: int | str | None = None,
+    mask_hdu: int | str | None = "MASK",
+    chunks: Any = "auto",
+    keywords: Sequence[str] | None = None,
+    keep_headers: bool = True,
+    dtype: Any = None,
+) -> xr.DataTree:
+    """Open FITS images of many kinds as a tree, one lazy stack for each kind.
+
+    Only headers are read now, each once. Verbs of ``.ccd`` work on a tree as on a stack, at every node.
+
+    Parameters
+    ----------
+    files : path, glob, folder, ImageFileCollection, CCDData, HDUList, (array, header), or a list of them
+        As for `open_stack`. Each stack keeps their order.
+    by : str, callable, or list of them, default: ("IMAGETYP", "FILTER", "EXPTIME")
+        Header keywords, one for each level of the tree. Other spellings count as they do for the coordinates
+        (EXPOSURE for EXPTIME), and OBSTYPE where a frame has no IMAGETYP. A function takes a header (a dict, keywords
+        in upper case) and gives a text or a number, or None. Of the default, keywords that no frame has are left out.
+    hdu, mask_hdu, chunks, keep_headers, dtype
+        As for `open_stack`, for each stack by itself.
+    keywords : list of str, optional
+        As for `open_stack`; some frame of the tree must have each.
+
+    Returns
+    -------
+    DataTree
+        ``tree["flat/r/2"]`` holds the variable ``data``: the stack as `open_stack` gives it. Nodes are in natural
+        order.
+
+    Raises
+    ------
+    OSError
+        As `open_stack`.
+    ValueError, TypeError
+        A keyword that no frame has, an unusable argument; a note names the node where there is one.
+
+    Notes
+    -----
+    Names of nodes are made from the values:
+
+    - 30.0 is "30", and -10 is "minus10". Kinds are in lower case and short: "Flat Field" and "FLAT" are both "flat".
+    - All but letters, digits and ``. + - _`` becomes "_", and 60 characters are kept, so that the tree goes to netCDF
+      and Zarr. Values that would then have one name get "-2", "-3" and so on.
+    - Frames without the keyword are at "no_FILTER", say. Where no frame of a node has it, as with a FILTER of
+      bias frames, that level is left out: ``tree["bias/0"]``.
+    - Where shapes differ within a kind there is one more level for them, as "1024x2048" (y, x); after it one for the
+      binning where that differs, as "bin2x2" (y, x; 1 for a frame that does not say).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> def frame(level, **cards):
+    ...     return np.full((2, 3), level), cards
+    >>> tree = xccd.open_tree([
+    ...     frame(1.0, IMAGETYP="Bias Frame"), frame(3.0, IMAGETYP="Bias Frame"),
+    ...     frame(7.0, IMAGETYP="Flat Field", FILTER="r", EXPTIME=2.0),
+    ...     frame(8.0, IMAGETYP="Flat Field", FILTER="g", EXPTIME=2.5)])
+    >>> [node.path for node in tree.leaves]
+    ['/bias', '/flat/g/2.5', '/flat/r/2']
+    >>> tree["bias"]["data"].sizes["frame"]
+    2
+    >>> masters = tree.ccd.combine("mean")
+    >>> masters["bias"]["data"].values[0].tolist()
+    [2.0, 2.0, 2.0]
+    """
+    wanted = _checked(by)
+    found = frames(files, hdu, mask_hdu)
+    headers = [cards.values(frame.header) for frame in found]
+    names = asked(keywords, headers)
+    nodes: dict[str, xr.Dataset] = {}
+    for path, numbers in _groups(list(range(len(found))), _levels(wanted, found, headers, default=by is KINDS)):
+        for depth in range(1, len(path)):  # first, as xarray sorts by depth: a sibling's node would come before
+            nodes.setdefault("/".join(path[:depth]), xr.Dataset())
+        with at_node("/".join(path)):
+            own = [name for name in names if any(name in headers[i] for i in numbers)]
+            stack = stack_of(
+                [found[i] for i in numbers], chunks=chunks, keywords=own, keep_headers=keep_headers, dtype=dtype
+            )
+        nodes["/".join(path)] = stack.to_dataset(name="data")
+    return xr.DataTree.from_dict(nodes)
+
+
+def _checked(by: Any) -> list[By]:
+    wanted = list(by) if isinstance(by, (list, tuple)) else [by]
+    if not wanted or not all(callable(one) or (isinstance(one, str) and one.strip()) for one in wanted):
+        raise TypeError(f"by={by!r} is not a header keyword, a function of a header, or a list of them")
+    return [one.strip().upper() if isinstance(one, str) else one for one in wanted]
+
+
+def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, default: bool) -> list[Level]:
+    known = core(headers)
+    levels = [
+        Level(one, _of_keyword(one, headers, known)) if isinstance(one, str) else _of_function(one, found, headers)
+        for one in wanted
+    ]
+    absent = [level.name for level in levels if set(level.values) == {None}]
+    if absent and (len(absent) == len(levels) or not default):
+        raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}")
+    return [
+        *levels,
+        Level("shape", ["x".join(map(str, frame.pixels.shape)) for frame in found], where_it_differs=True),
+        Level("binning", list(map(_binning, headers)), where_it_differs=True),
+    ]
+
+
+def _keywords_of(headers: list[Values]) -> str:
+    keywords = sorted({k for header in headers for k in header if not cards.describes_data(k)})
+    more = f" and {len(keywords) - LISTED} more" if len(keywords) > LISTED else ""
+    return f"their headers have {', '.join(keywords[:LISTED])}{more}" if keywords else "their headers are empty"
+
+
+def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any]) -> list[Value]:
+    values = [_plain(value) for value in known.get(keyword, column(headers, keyword))]
+    if keyword in KIND_OF:
+        values = [NO_MORE_SAID.sub("", value.lower()) if isinstance(value, str) else value for value in values]
+    if keyword in INSTEAD:
+        others = _of_keyword(INSTEAD[keyword], headers, known)
+        values = [other if value is None else value for value, other in zip(values, others, strict=True)]
+    return values
+
+
+def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], headers: list[Values]) -> Level:
+    values = []
+    for frame, header in zip(found, headers, strict=True):
+        try:
+            value = function(dict(header))
+        except Exception as error:
+            error.add_note(f"in the function by= for the header of {frame.file}")
+            raise
+        if not isinstance(value, (str, int, float, np.integer, np.floating, np.bool_, type(None))):
+            raise TypeError(
+                f"by= gave {value!r} for {frame.file}: a name is a text, a number, or None where there is none"
+            )
+        values.append(None if value is None else _plain(value))
+    name = getattr(function, "__name__", "<>")
+    return Level("name" if name.startswith("<") else name, values)
+
+
+def _plain(value: Any) -> Value:
+    """A text, a number, or None where it is missing."""
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else str(value).rstrip("0").rstrip(".")
+    if isinstance(value, (bool, np.bool_)):
+        return str(value)
+    if isinstance(value, str):
+        return value.strip() or None
+    number = value.item() if hasattr(value, "item") else value
+    return None if number != number else number
+
+
+def _binning(header: Values) -> str:
+    for keywords in BINNINGS:
+        text = " ".join(str(header[k]) for k in keywords if k in header)
+        if numbers := re.findall(r"\d+(?:\.\d+)?", text):
+            x, y = (f"{float(n):g}" for n in (numbers[0], numbers[-1]))
+            return f"bin{y}x{x}"
+    return "bin1x1"
+
+
+def _groups(numbers: list[int], levels: list[Level]) -> Iterator[tuple[tuple[str, ...], list[int]]]:
+    """Each node with frames: the names on the way to it, and the frames' numbers."""
+    if not levels:
+        yield (), numbers
+        return
+    level, *below = levels
+    if not level.splits(numbers):
+        yield from _groups(numbers, below)
+        return
+    by_value: dict[Value, list[int]] = {}
+    for i in numbers:
+        by_value.setdefault(level.values[i], []).append(i)
+    values = sorted(by_value, key=_order)
+    for name, value in zip(_names(values, level.name), values, strict=True):
+        yield from (((name, *path), some) for path, some in _groups(by_value[value], below))
+
+
+def _order(value: Value) -> tuple[int, float, Any]:
+    """Numbers, then texts in natural order, then what is missing."""
+    if value is None:
+        return 2, 0.0, natural("")
+    return (1, 0.0, natural(value)) if isinstance(value, str) else (0, float(value), natural(""))
+
+
+def _names(values: Iterable[Value], level: str) -> list[str]:
+    """Names of nodes, each another."""
+    names: list[str] = []
+    for value in values:
+        name = stem = _name(value, level)
+        again = 1
+        while name in names:
+            again += 1
+            name = f"{stem}-{again}"
+        names.append(name)
+    return names
+
+
+def _name(value: Value, level: str) -> str:
+    if isinstance(value, (int, float)):
+        size = abs(value)
+        whole = size < 1e15 and size == int(size)
+        return ("minus" if value < 0 else "") + (str(int(size)) if whole else f"{size:.12g}")
+    text = unicodedata.normalize("NFC", f"no_{level}" if value is None else value)
+    return re.sub(r"^[\W_]+|[^\w.+-]+", "_", text)[:LONGEST]
