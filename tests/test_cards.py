@@ -1,0 +1,84 @@
+"""Values of cards: what is read without astropy is what astropy reads."""
+
+import math
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from xccd.fits import cards
+
+PLAIN = {
+    "EXPTIME =                 30.0 / [s]": 30.0,
+    "NAXIS   =                    2": 2,
+    "SIMPLE  =                    T / standard": 1,
+    "FLAG    =                    F": 0,
+    "OBJECT  = 'M 51    '           / target": "M 51",
+    "EMPTY   = ''": "",
+    "SMALL   =           -1.25D-003": -0.00125,
+    "BIG     =              1.0E400": math.inf,
+    "ZEROS   =                 0012": 12,
+    "SLASH   = 'a / b'              / c / d": "a / b",
+}
+ODD = (
+    "NOTHING =", "NAME    = 'O''Neil'", "MORE    = 'goes on&'", "WHERE   = (1.0, 2.0)", "WRONG   = 12 13",
+    "OPEN    = 'no end", "HIERARCH ESO DET GAIN = 1.5", "KEY = 5", "COMMENT = 5", "X       =  .5", "TRUE    = TRUE",
+    "LONG    = 123456789012345678901234567890", "NAN     = NaN", "SPACED  =  1 234", "EXPO    = 1.5E",
+    "PLUS    = +-1", "", "END", "QUOTED  = ''/'",
+)  # fmt: skip
+
+
+def same(a: object, b: object) -> bool:
+    return type(a) is type(b) and (a == b or a != a)
+
+
+@pytest.mark.parametrize("line", PLAIN)
+def test_plain_cards_need_no_astropy(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_astropy = cards._odd_value((line,))
+    monkeypatch.setattr(cards, "_odd_value", None)
+    cards.value_of.cache_clear()
+    assert same(cards.value_of((line,)), PLAIN[line])
+    assert same(by_astropy, PLAIN[line])
+
+
+@pytest.mark.parametrize("line", ODD)
+def test_odd_cards_are_read_by_astropy(line: str) -> None:
+    assert same(cards.value_of((line,)), cards._odd_value((line,)))
+
+
+FIELDS = st.one_of(
+    st.integers(-(10**20), 10**20).map(str),
+    st.floats().map(repr),
+    st.floats().map("{:.8E}".format),
+    st.text("'&/ aB1.", max_size=20).map("'{}'".format),
+    st.text("0123456789+-.EDTF'&/ ", max_size=20),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.sampled_from(["KEY     = ", "A-B_1   =    ", "KEY     =", "KEY=    ", "key     = "]),
+    FIELDS,
+    st.sampled_from(["", " / c", "/ it's"]),
+)
+@example("KEY     = ", "'a'", "/")
+def test_any_card_has_the_value_that_astropy_reads(keyword: str, field: str, comment: str) -> None:
+    line = cards.from_bytes(f"{keyword}{field}{comment}"[:80].ljust(80).encode())
+    assert same(cards.value_of((line,)), cards._odd_value((line,)))
+
+
+@pytest.mark.parametrize(
+    ("text", "keyword", "value"),
+    [
+        ("A       = 1\nA       = 2", "a", 1),
+        ("HIERARCH ESO   DET gain = 1.5", "ESO DET GAIN", 1.5),
+        ("HIERARCH Gain = 1.5", "GAIN", 1.5),
+        ("   GAIN = 2", "GAIN", 2),
+        ("COMMENT GAIN    = 2", "GAIN", None),
+        ("LONG    = 'a&'\nCONTINUE  'b'", "LONG", "ab"),
+    ],
+)
+def test_one_value_of_a_text(text: str, keyword: str, value: object) -> None:
+    assert same(cards.lookup(text, keyword), value)
+    if value is not None:
+        assert same(cards.values(text)[keyword.upper()], value)
