@@ -15,6 +15,7 @@ import xarray as xr
 from astropy.io import fits
 
 import xccd
+from xccd.fits import stream
 from xccd.fits import write as module
 
 # dtype of the array, and of the image in the file
@@ -67,7 +68,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, dtype: str, order: str)
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("shape", [(7,), (1, 1), (3, 5, 7), (2, 3, 5, 7)], ids=str)
 def test_spectra_stacks_and_cubes(tmp_path: Path, shape: tuple[int, ...], order: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr(module, "GROUP_BYTES", 100)  # so that some rows are computed at a time
+    monkeypatch.setattr(stream, "PIECE_BYTES", 100)  # so that some rows are written at a time
     array = numbers("float32", shape)
     path = image_of(ORDERS[order](array)).ccd.to_fits(tmp_path / "a.fits")
     np.testing.assert_array_equal(fits.getdata(path), array)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import operator
 import os
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 ENGINES = ("numba", "numpy")
-_OPTIONS: dict[str, Any] = {"threads": None, "engine": None}
+_OPTIONS: dict[str, Any] = {"threads": None, "engine": None, "memory": None}
 log = logging.getLogger("xccd")
 
 
@@ -26,11 +27,14 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
     engine : {"numba", "numpy"} or None
         What computes: compiled loops, or NumPy alone. ``None``, as at first: numba where it can be imported. The
         pixels are the same.
+    memory : int, str or None
+        What the verbs and `to_fits` may hold at a time on stacks that are opened with ``chunks="auto"``, in bytes or as
+        "2 GB": see `open_stack`. ``None``, as at first: bands of 32 MB, some of them in each thread.
 
     Raises
     ------
     TypeError, ValueError
-        If ``threads`` is not a whole number of at least 1, or ``engine`` is unknown.
+        If ``threads`` is not a whole number of at least 1, ``engine`` is unknown, or ``memory`` is no size.
     ImportError
         If ``engine`` is "numba", which cannot be imported.
 
@@ -79,13 +83,32 @@ def _check_engine(engine: Any) -> None:
         _numba()
 
 
-_CHECKS = {"threads": _check_threads, "engine": _check_engine}
+def as_bytes(memory: Any) -> int:
+    """A size in bytes, of a number or of a text as "2 GB"."""
+    from dask.utils import parse_bytes
+
+    try:
+        size = parse_bytes(memory) if isinstance(memory, str) else operator.index(memory)
+    except (TypeError, ValueError):
+        raise ValueError(f"memory={memory!r} is no size: give bytes, or a text as '500 MB' or '2 GiB'") from None
+    if isinstance(memory, bool) or size < 1:
+        raise ValueError(f"memory={memory!r} is no size: give 1 byte or more, or a text as '500 MB' or '2 GiB'")
+    return int(size)
+
+
+_CHECKS = {"threads": _check_threads, "engine": _check_engine, "memory": as_bytes}
 
 
 def threads() -> int:
     """How many threads to use: what was set, else the cores that this process may use."""
     chosen = _OPTIONS["threads"]
     return chosen if chosen is not None else cores()
+
+
+def memory() -> int | None:
+    """The limit that was set, in bytes."""
+    chosen = _OPTIONS["memory"]
+    return None if chosen is None else as_bytes(chosen)
 
 
 def cores(root: str = "/sys/fs/cgroup") -> int:

@@ -29,6 +29,37 @@ def is_lazy(x: Any) -> bool:
     return graph is not None and graph() is not None
 
 
+def cluster(x: Array) -> Any:
+    """The client of the dask.distributed cluster that would compute ``x``; None if something else would."""
+    from dask.base import get_scheduler
+
+    client = getattr(get_scheduler(collections=[x]), "__self__", None)
+    return client if hasattr(client, "scheduler_info") else None
+
+
+def shares_memory(x: Array) -> bool:
+    """Whether the tasks of ``x`` would run in this process: in dask's threads, or one after the other."""
+    import dask.threaded
+    from dask.base import get_scheduler
+    from dask.local import get_sync
+
+    return get_scheduler(collections=[x]) in (dask.threaded.get, get_sync)
+
+
+def store(x: Array, target: Any) -> None:
+    """Compute ``x`` and assign each block to its place in ``target``, from the thread that computed it."""
+    import dask.array as da
+
+    da.store([x], [target], lock=False)
+
+
+def places(x: Array) -> list[tuple[slice, ...]]:
+    """Where each block of ``x`` lies, in the order of its keys."""
+    from dask.array.core import slices_from_chunks
+
+    return list(slices_from_chunks(x.chunks))
+
+
 def made_from(label: Array, samples: Array) -> bool:
     """Whether computing ``label`` would compute ``samples``; a label that is lazy by itself is cheap to read."""
     return is_lazy(label) and is_lazy(samples) and not label.dask.layers.keys().isdisjoint(samples.dask.layers)

@@ -28,6 +28,7 @@ def open_stack(
     hdu: int | str | None = None,
     mask_hdu: int | str | None = "MASK",
     chunks: Any = "auto",
+    memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
     keep_headers: bool = True,
     dtype: Any = None,
@@ -48,6 +49,10 @@ def open_stack(
     chunks : "auto", None, int, tuple or dict, default: "auto"
         "auto" makes bands of whole rows with all frames, of about 32 MB. ``None`` reads everything now into NumPy.
         Anything else is dask's, a dict by names of dimensions.
+    memory : int or str, optional
+        With ``chunks="auto"``: plan bands so that clips, `combine`, one step of arithmetic between them and `to_fits`
+        stay within so many bytes ("1 GB"), on as many threads as dask's ``num_workers`` or `set_options` say.
+        Default: ``xccd.set_options(memory=)``. A result that is kept comes on top of it.
     keywords : list of str, optional
         Header keywords to have as coordinates on ``frame`` besides the core and those that differ.
     keep_headers : bool, default: True
@@ -82,11 +87,11 @@ def open_stack(
     (('frame', 'y', 'x'), dtype('float32'), [30.0, 30.0])
     """
     found = frames(files, hdu, mask_hdu)
-    return stack_of(found, chunks=chunks, keywords=keywords, keep_headers=keep_headers, dtype=dtype)
+    return stack_of(found, chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype=dtype)
 
 
 def stack_of(
-    found: list[Frame], *, chunks: Any, keywords: Sequence[str] | None, keep_headers: bool, dtype: Any
+    found: list[Frame], *, chunks: Any, memory: Any, keywords: Sequence[str] | None, keep_headers: bool, dtype: Any
 ) -> xr.DataArray:
     """One stack of frames whose headers have been read; the arguments are those of `open_stack`."""
     squeezed = _check_shapes(found)
@@ -101,7 +106,8 @@ def stack_of(
     names = _dims(reader.ndim - 1)
     dims = ("frame", *names)
 
-    data = reader.load() if chunks is None else lazy(reader, chunks, partial(_by_position, dims=dims))
+    by_position = partial(_by_position, dims=dims)
+    data = reader.load() if chunks is None and memory is None else lazy(reader, chunks, memory, by_position)
     coords = {"file": np.array([f.file for f in found], object), **coords}
     if keep_headers:
         coords["header"] = np.array(headers, object)

@@ -10,6 +10,7 @@ import numpy as np
 
 from xccd import _options, _stack
 from xccd._chain import Unsigned
+from xccd.fits import bands
 from xccd.fits.pixels import FilePixels, Pixels
 from xccd.kernels.limits import float_dtype
 
@@ -100,24 +101,11 @@ def _box(key: Any, size: int) -> tuple[slice, Any]:
     return slice(low, high), rest
 
 
-BAND_BYTES = 32 << 20  # as float32: 32 bands for 25 frames of 4096 x 4096, a few in memory a thread
-
-
-def plan_chunks(shape: tuple[int, ...], itemsize: int, chunks: Any) -> Any:
-    """Bands of whole rows of all frames for "auto"; what is asked for otherwise."""
-    if not isinstance(chunks, str) or chunks != "auto":
-        return chunks
-    row = shape[0] * int(np.prod(shape[2:])) * itemsize
-    rows = max(1, min(shape[1], BAND_BYTES // max(row, 1)))
-    bands = -(-shape[1] // rows)
-    return (-1, -(-shape[1] // bands), *(-1,) * (len(shape) - 2))  # bands of nearly equal height
-
-
-def lazy(reader: StackReader, chunks: Any, as_dims: Callable[[Any], Any]) -> Any:
+def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any], Any]) -> Any:
     """A dask array on ``reader``, one task per band."""
     import dask.array as da
 
-    planned = as_dims(plan_chunks(reader.shape, reader.dtype.itemsize, chunks))
+    planned = as_dims(bands.plan(reader.shape, reader.dtype.itemsize, chunks, memory))
     try:
         whole = da.core.normalize_chunks(planned, reader.shape, dtype=reader.dtype)
         if any(length < 1 for lengths in whole for length in lengths):

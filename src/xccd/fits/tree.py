@@ -54,6 +54,7 @@ def open_tree(
     hdu: int | str | None = None,
     mask_hdu: int | str | None = "MASK",
     chunks: Any = "auto",
+    memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
     keep_headers: bool = True,
     dtype: Any = None,
@@ -70,7 +71,7 @@ def open_tree(
         Header keywords, one for each level of the tree. Other spellings count as they do for the coordinates
         (EXPOSURE for EXPTIME), and OBSTYPE where a frame has no IMAGETYP. A function takes a header (a dict, keywords
         in upper case) and gives a text or a number, or None. Of the default, keywords that no frame has are left out.
-    hdu, mask_hdu, chunks, keep_headers, dtype
+    hdu, mask_hdu, chunks, memory, keep_headers, dtype
         As for `open_stack`, for each stack by itself.
     keywords : list of str, optional
         As for `open_stack`; some frame of the tree must have each.
@@ -129,7 +130,12 @@ def open_tree(
         with at_node("/".join(path)):
             own = [name for name in names if any(name in headers[i] for i in numbers)]
             stack = stack_of(
-                [found[i] for i in numbers], chunks=chunks, keywords=own, keep_headers=keep_headers, dtype=dtype
+                [found[i] for i in numbers],
+                chunks=chunks,
+                memory=memory,
+                keywords=own,
+                keep_headers=keep_headers,
+                dtype=dtype,
             )
         nodes["/".join(path)] = stack.to_dataset(name="data")
     return xr.DataTree.from_dict(nodes)

@@ -17,29 +17,38 @@ from typing import IO, TYPE_CHECKING, Any, overload
 import numpy as np
 import xarray as xr
 
-from xccd import _stack
 from xccd._labels import ancillary
 from xccd._nodes import at_node
 from xccd.fits import cards
 from xccd.fits.header import FILES, in_order
 from xccd.fits.header import header as header_of
 from xccd.fits.header import stored as dtype_in_file
+from xccd.fits.stream import Progress, check_progress, write_pixels
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
 BLOCK = 2880
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-GROUP_BYTES = 256 << 20  # what is computed at a time on dask input, as written
 
 
 @overload
 def to_fits(
-    image: xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = ..., header: dict[str, Any] | None = ...
+    image: xr.DataArray,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = ...,
+    header: dict[str, Any] | None = ...,
+    progress: Progress = ...,
 ) -> Path: ...
 @overload
 def to_fits(
-    image: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bool = ..., header: dict[str, Any] | None = ...
+    image: xr.DataTree,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = ...,
+    header: dict[str, Any] | None = ...,
+    progress: Progress = ...,
 ) -> list[Path]: ...
 def to_fits(
     image: xr.DataArray | xr.DataTree,
@@ -47,11 +56,13 @@ def to_fits(
     *,
     overwrite: bool = False,
     header: dict[str, Any] | None = None,
+    progress: Progress = None,
 ) -> Path | list[Path]:
     """Write an image, or a whole stack, as a FITS file; a tree as one file for each node.
 
     The file is written beside its target under another name, synced to disk and renamed: whatever happens, there
-    is the old file or the new one. On dask input this computes, some rows at a time.
+    is the old file or the new one. On dask input this computes, and each block is written once it is there: of a
+    product that is larger than memory some bands are held at a time.
 
     Parameters
     ----------
@@ -65,6 +76,8 @@ def to_fits(
         Replace a file that is there.
     header : dict, optional
         Cards to add or replace, by keyword: values, or (value, comment). ``None`` as a value takes a card away.
+    progress : bool or callable, optional
+        True shows a bar. A function is called with (bytes written, bytes in all), from any thread, one at a time.
 
     Returns
     -------
@@ -92,14 +105,15 @@ def to_fits(
     >>> xccd.open_stack(path).values.tolist()
     [[[2.0, 3.0]]]
     """
+    check_progress(progress)
     if isinstance(image, xr.DataTree):
         products = []
         for node, one in _images(image):
             with at_node(node):
                 products.append(_product(one, Path(path) / f"{node.replace('/', '-')}.fits", overwrite, header))
         _check_apart([product.target for product in products])
-        return [product.write(overwrite) for product in products]
-    return _product(image, path, overwrite, header).write(overwrite)
+        return [product.write(overwrite, progress) for product in products]
+    return _product(image, path, overwrite, header).write(overwrite, progress)
 
 
 @dataclass(frozen=True)
@@ -111,10 +125,10 @@ class _Product:
     head: bytes
     stored: np.dtype[Any]
 
-    def write(self, overwrite: bool) -> Path:
+    def write(self, overwrite: bool, progress: Any) -> Path:
         with _replacing(self.target.resolve(), overwrite) as file:  # a link stays one, its file is replaced
             file.write(self.head)
-            _write_data(file, self.image, self.stored)
+            write_pixels(file, self.image.data, self.stored, progress)
             file.write(_frames_table(self.image))
         return self.target
 
@@ -245,28 +259,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _write_data(file: IO[bytes], image: xr.DataArray, stored: np.dtype[Any]) -> None:
-    """Rows in groups, each to its place in every plane; the caller's array is only read."""
-    start = file.tell()
-    shape = image.shape if image.ndim > 1 else (1, *image.shape)
-    data = image.data.reshape(shape) if image.ndim < 2 else image.data
-    planes = int(np.prod(shape[:-2]))
-    row = shape[-1] * stored.itemsize
-    group = max(1, GROUP_BYTES // max(1, planes * row))
-    if not _stack.is_lazy(data):
-        group = shape[-2] if planes > 1 else max(1, (16 << 20) // max(1, row))
-    for first in range(0, shape[-2], group):
-        block = data[..., first : first + group, :]
-        block = block.compute() if _stack.is_lazy(block) else block
-        block = np.asarray(block).reshape(planes, *block.shape[-2:])
-        for plane in range(planes):
-            file.seek(start + (plane * shape[-2] + first) * row)
-            file.write(np.ascontiguousarray(block[plane], dtype=stored).data.cast("B"))
-    size = planes * shape[-2] * row
-    file.seek(start + size)
-    file.write(b"\0" * (-size % BLOCK))
 
 
 def _frames_table(image: xr.DataArray) -> bytes:
