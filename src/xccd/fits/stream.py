@@ -116,7 +116,7 @@ def _from_cluster(client: Any, data: Any, place: _Place) -> None:
     futures = client.compute(data.to_delayed().ravel().tolist())
     indices = {future.key: index for future, index in zip(futures, _stack.places(data), strict=True)}
     try:
-        for future, block in as_completed(futures, with_results=True):
+        for future, block in as_completed(futures, loop=client.loop, with_results=True):
             place[indices[future.key]] = block
             future.release()
     finally:

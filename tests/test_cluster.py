@@ -1,0 +1,88 @@
+"""A real cluster of two processes: the same bits, small graphs, products written here, workers and files that go."""
+
+import os
+import pickle
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+
+import xccd
+from fits_files import write
+
+distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:distributed", "ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with (
+        warnings.catch_warnings(action="ignore"),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    rng = np.random.default_rng(3)
+    frames = rng.normal(1000, 20, (12, 40, 30)).astype("u2")
+    frames[3, 5:9] = 60000
+    return [write(tmp_path / f"{i}.fits", frame, {"EXPTIME": float(i + 1)}) for i, frame in enumerate(frames)]
+
+
+def product(stack: xr.DataArray) -> xr.DataArray:
+    return stack.ccd.sigma_clip(2, 2, center="median", maxiters=None).ccd.combine("mean", weights="EXPTIME")
+
+
+def test_the_same_product_as_here(client: Any, files: list[Path], tmp_path: Path) -> None:
+    expected = product(xccd.open_stack(files, chunks=None)).ccd.to_fits(tmp_path / "here.fits").read_bytes()
+    told: list[tuple[int, int]] = []
+    with client.as_current(), dask.config.set(scheduler=client):
+        lazy = product(xccd.open_stack(files, chunks={"y": 7}))
+        path = lazy.ccd.to_fits(tmp_path / "there.fits", progress=lambda *now: told.append(now))
+    assert path.read_bytes() == expected
+    assert len(told) == 6
+    assert told[-1] == (40 * 30 * 4, 40 * 30 * 4)
+
+
+def test_graphs_hold_the_files_once(files: list[Path]) -> None:
+    """A manifest for all tasks: the bytes do not grow with the number of bands."""
+    sizes = {}
+    for rows in (1, 20):
+        graph = xccd.open_stack(files, chunks={"y": rows}).data.__dask_graph__()
+        sizes[rows] = len(pickle.dumps(graph.to_dict() if hasattr(graph, "to_dict") else dict(graph)))
+    assert sizes[1] - sizes[20] < 38 * 600  # of 38 tasks more
+
+
+def test_a_file_that_goes_is_named(client: Any, files: list[Path], tmp_path: Path) -> None:
+    lazy = product(xccd.open_stack(files, chunks={"y": 7}))
+    files[4].unlink()
+    with dask.config.set(scheduler=client), pytest.raises(OSError, match=r"4\.fits is gone"):
+        lazy.ccd.to_fits(tmp_path / "out.fits")
+    assert not [name for name in os.listdir(tmp_path) if "out" in name or "part" in name]
+
+
+def ends_once(block: np.ndarray, marker: str, block_id: tuple[int, ...] = ()) -> np.ndarray:
+    """Kill the worker that does the third band, the first time."""
+    if block_id[1] == 2 and not Path(marker).exists():
+        Path(marker).touch()
+        os._exit(1)
+    return block
+
+
+def test_a_worker_that_dies_costs_no_pixel(client: Any, files: list[Path], tmp_path: Path) -> None:
+    stack = xccd.open_stack(files, chunks={"y": 7})
+    marker = tmp_path / "died"
+    dying = stack.data.map_blocks(ends_once, marker=str(marker), dtype=stack.dtype, meta=stack.data._meta)
+    expected = product(xccd.open_stack(files, chunks=None)).ccd.to_fits(tmp_path / "here.fits").read_bytes()
+    with dask.config.set(scheduler=client):
+        path = product(stack.copy(data=dying)).ccd.to_fits(tmp_path / "there.fits")
+    assert marker.exists()
+    assert path.read_bytes() == expected
