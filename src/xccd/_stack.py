@@ -216,8 +216,9 @@ if hasattr(os, "register_at_fork"):
 def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
     """``function(i, frame)`` of each whole frame, as an array of N float64.
 
-    On dask input nothing is computed now, and later at most ``GROUP_BYTES`` of frames are held at a time: each
-    group is optimised by itself, so that its bands are read for it alone, dropped, and read again by the next.
+    On dask input nothing is computed now. Later at most ``GROUP_BYTES`` of frames, or half of a limit that was set, are
+    held at a time: each group is optimised by itself, so that its bands are read for it alone, dropped, and read again
+    by the next.
     """
     if not is_lazy(x):
         return _values(function, 0, x)
@@ -225,7 +226,9 @@ def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
     from dask.base import optimize
     from dask.delayed import delayed
 
-    size = max(1, GROUP_BYTES // max(1, x.nbytes // x.shape[0]))
+    limit = _options.memory()
+    most = GROUP_BYTES if limit is None else min(GROUP_BYTES, limit // 2)  # the other half is for their bands
+    size = max(1, most // max(1, x.nbytes // x.shape[0]))
     groups = []
     for first in range(0, x.shape[0], size):
         (group,) = optimize(x[first : first + size])
