@@ -27,8 +27,8 @@ def client() -> Iterator[Any]:
         try:
             yield client
         finally:
-            client.close(timeout=20)
-            cluster.close(timeout=20)
+            client.close()
+            cluster.close(timeout=60)
 
 
 @pytest.fixture
