@@ -262,3 +262,9 @@ def test_bad_function(function, error, message):
 def test_bad_arguments(args, kwargs, message):
     with pytest.raises(ValueError, match=message):
         stack_of([1.0, 2.0, 3.0]).ccd.combine(*args, **kwargs)
+
+
+@pytest.mark.parametrize("scale", [2, [2.0]])
+def test_one_factor_reaches_a_function(scale):
+    stack = xr.DataArray([[1.0, 3.0]], dims=("frame", "x"))
+    assert stack.ccd.combine(np.nanmax, scale=scale).values.tolist() == [2.0, 6.0]

@@ -197,7 +197,7 @@ def _apply(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any], dtyp
     valid = np.isfinite(x)
     check_factors(valid, scale)
     values = np.where(valid, x, np.nan).astype(float_dtype(x.dtype), copy=False)
-    if scale.size != 1:
+    if scale.size != 1 or scale.item() != 1:
         values = (values * scale).astype(values.dtype, copy=False)
     empty = ~valid.any(0)
     values[:, empty] = 0  # functions that skip NaN warn of pixels that are all NaN
