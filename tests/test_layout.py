@@ -18,6 +18,8 @@ FLOORS = {
     "weights": 3, "fits.header": 3,
     "warm": 2, "product": 4, "fits.write": 4, "fits.open": 5, "fits.image": 6, "fits.tree": 6,
     "clip": 5, "combine": 5, "normalize": 5, "simulate": 5,
+    "ccdproc.functions": 0, "ccdproc.values": 6, "ccdproc.files": 6, "ccdproc.combiner": 7, "ccdproc.combine": 8,
+    "ccdproc": 9,
     "accessor": 6, "__init__": 7, "demo": 8, "cli": 9,
     "fits": 1,
 }  # fmt: skip

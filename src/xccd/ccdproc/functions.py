@@ -1,0 +1,61 @@
+"""Functions as ccdproc's users give them: those that a kernel computes by name, the others as ccdproc calls them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Container
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+Function = Callable[..., Any]
+
+# The kernel, and every spelling of it. A missing sample enters none of them, whichever spelling is given.
+SPELLINGS: dict[str, tuple[str, ...]] = {
+    "mean": (
+        "numpy.mean", "numpy.nanmean", "numpy.average", "numpy.ma.mean", "numpy.ma.average", "bottleneck.nanmean",
+    ),
+    "median": (
+        "numpy.median", "numpy.nanmedian", "numpy.ma.median", "bottleneck.median", "bottleneck.nanmedian",
+    ),
+    "std": ("numpy.std", "numpy.nanstd", "numpy.ma.std", "bottleneck.nanstd"),
+    "sum": ("numpy.sum", "numpy.nansum", "numpy.ma.sum", "bottleneck.nansum"),
+    "mad_std": ("astropy.stats.mad_std", "ccdproc.sigma_func"),
+}  # fmt: skip
+
+
+_ABSENT = object()
+
+
+def named(function: Any, allowed: Container[str]) -> str | None:
+    """The kernel among ``allowed`` that computes what ``function`` does, None if it is none that we know.
+
+    A module that is not loaded cannot have given the function, so none is imported.
+    """
+    for name, spellings in SPELLINGS.items():
+        for module, _, attribute in (s.rpartition(".") for s in spellings):
+            if name in allowed and function is getattr(sys.modules.get(module), attribute, _ABSENT):
+                return name
+    return None
+
+
+def of_nan(function: Function) -> Function:
+    """``function`` called with an array that has NaN where samples are missing, and ``axis`` by name."""
+
+    @wraps(function)
+    def call(values: Any, axis: int) -> Any:
+        return function(values, axis=axis)
+
+    return call
+
+
+def of_masked(function: Function) -> Function:
+    """``function`` called with a masked array, and ``axis`` by name; what it masks is NaN."""
+
+    @wraps(function)
+    def call(values: Any, axis: int) -> Any:
+        result = np.ma.asanyarray(function(np.ma.masked_invalid(values), axis=axis))
+        return result.astype(np.float64).filled(np.nan) if np.ma.is_masked(result) else result.data
+
+    return call
