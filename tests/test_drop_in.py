@@ -162,9 +162,10 @@ def test_functions_are_called_as_ccdproc_calls_them() -> None:
     for package in (ccdproc, ours):
         script(package, column(V, (3,)), scale_func=spy(package, "masked", np.ma.mean))
         script(package, column(V, (3,)), uncertainty_func=spy(package, "nan", np.nanstd))
+        script(package, column(V, (3,)), scale_func=np.ma.mean, uncertainty_func=spy(package, "both", np.ma.std))
         script(package, column(V, (3,)), clip={"sigma_clipping": {"func": spy(package, "clip", np.nanmedian)}})
         package.combine(column(V, (3,)), scale=lambda a, p=package: seen.setdefault(("scale", p), [type(a)]) and 1)
-    for role in ("masked", "nan", "clip", "scale"):
+    for role in ("masked", "nan", "both", "clip", "scale"):
         assert seen[role, ccdproc][0] == seen[role, ours][0], role
 
 
@@ -224,6 +225,11 @@ def test_same_combine(method: str, options: dict[str, Any]) -> None:
     theirs, mine = (p.combine(frames(wcs=a_wcs()), method=method, **options) for p in (ccdproc, ours))
     assert_same(theirs, mine, 2e-6 if "dtype" in options else 1e-12)
     assert mine.wcs.wcs.compare(theirs.wcs.wcs)
+
+
+@pytest.mark.parametrize("weights", [np.arange(9), np.random.default_rng(2).random((9, 13, 7))], ids=["frame", "pixel"])
+def test_same_combine_with_weights(weights: Any) -> None:
+    assert_same(*(p.combine(frames(), weights=weights) for p in (ccdproc, ours)))
 
 
 def a_wcs() -> WCS:
@@ -508,6 +514,7 @@ def combiner() -> ours.Combiner:
          lambda: setattr(combiner(), "weights", np.ones(2))),
         (TypeError, "scaling=3 is neither a function nor 10 factors", lambda: setattr(combiner(), "scaling", 3)),
         (ValueError, "scaling has 1 factors: give one for each of the 10", lambda: setattr(combiner(), "scaling", [3])),
+        (ValueError, "scaling has 60 factors", lambda: setattr(combiner(), "scaling", np.ones((10, 2, 3)))),
         (TypeError, "does not take grow", lambda: combiner().sigma_clipping(grow=1)),
         (ValueError, "axis=1: a clip is over the frames", lambda: combiner().sigma_clipping(axis=1)),
         (ValueError, "center='mode' is unknown", lambda: combiner().sigma_clipping(func="mode")),

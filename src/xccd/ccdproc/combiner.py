@@ -119,9 +119,10 @@ class Combiner:
             value = [value(frame) for frame in self.data_arr]
         if np.ndim(value) == 0 or isinstance(value, str):
             raise TypeError(f"scaling={value!r} is neither a function nor {n} factors, one for each frame")
-        if len(value) != n:
-            raise ValueError(f"scaling has {len(value)} factors: give one for each of the {n} frames, or a function")
-        self._scaling = np.array(value).reshape((n,) + (1,) * (self._stack.ndim - 1))
+        factors = np.array(value)
+        if factors.size != n:
+            raise ValueError(f"scaling has {factors.size} factors: give one for each of the {n} frames, or a function")
+        self._scaling = factors.reshape((n,) + (1,) * (self._stack.ndim - 1))
 
     def clip_extrema(self, nlow: int | None = 0, nhigh: int | None = 0) -> None:
         """Mask the lowest and the highest valid samples of each pixel.
