@@ -6,11 +6,13 @@ from xccd import accessor as _accessor  # noqa: F401  (registers .ccd)
 from xccd._options import set_options
 from xccd.clip import clip_extrema, mask, minmax, sigma_clip
 from xccd.combine import combine, count
+from xccd.fits.dataset import open_dataset
 from xccd.fits.header import header, wcs
 from xccd.fits.image import open_image
 from xccd.fits.open import open_stack
 from xccd.fits.tree import open_tree
 from xccd.fits.write import to_fits
+from xccd.lossless import to_dataset, to_stack
 from xccd.normalize import normalize
 from xccd.simulate import simulate_night
 from xccd.warm import warm_up
@@ -18,21 +20,7 @@ from xccd.warm import warm_up
 __version__ = _version("xccd")
 
 __all__ = [
-    "__version__",
-    "clip_extrema",
-    "combine",
-    "count",
-    "header",
-    "mask",
-    "minmax",
-    "normalize",
-    "open_image",
-    "open_stack",
-    "open_tree",
-    "set_options",
-    "sigma_clip",
-    "simulate_night",
-    "to_fits",
-    "warm_up",
-    "wcs",
-]
+    "__version__", "clip_extrema", "combine", "count", "header", "mask", "minmax", "normalize", "open_dataset",
+    "open_image", "open_stack", "open_tree", "set_options", "sigma_clip", "simulate_night", "to_dataset", "to_fits",
+    "to_stack", "warm_up", "wcs",
+]  # fmt: skip

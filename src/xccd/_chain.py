@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -123,12 +124,11 @@ class Combine:
         """Whether the plain sum of the samples is all it takes."""
         return self.method in ("mean", "sum") and not self.weighted
 
-    def __call__(self, engine: Any, tile: Tile, scale: Array, weights: Array, out: Array) -> None:
-        if _is_scaled(scale):
-            tile = _scaled(tile, scale)
-        if tile.total is not None and tile.number is not None and not np.isnan(tile.total[0]):  # all are, or none
-            divisor = tile.number if self.method == "mean" else tile.number > 0
-            np.divide(tile.total, divisor, out=out, casting="same_kind")  # 0 / 0: nothing was left
+    def __call__(self, engine: Any, tile: Tile, weights: Array, out: Array) -> None:
+        total, number = (tile.total, tile.number) if self.sums else (None, None)
+        if total is not None and number is not None and not np.isnan(total[0]):  # all are, or none
+            divisor = number if self.method == "mean" else number > 0
+            np.divide(total, divisor, out=out, casting="same_kind")  # 0 / 0: nothing was left
             return
         row = METHODS[self.method]
         name = row.weighted if self.weighted and row.weighted else row.kernel
@@ -177,35 +177,68 @@ def _scaled(tile: Tile, scale: Array) -> Tile:
     return Tile(values, 0, values.shape[1])
 
 
+class End(Protocol):
+    """What a chain ends in: a number for each pixel, from the samples that are left."""
+
+    @property
+    def method(self) -> str:
+        """The row of `METHODS` that it is, or belongs to."""
+
+    @property
+    def sums(self) -> bool:
+        """Whether the plain sum of the samples is all it takes."""
+
+    def __call__(self, engine: Any, tile: Tile, weights: Array, out: Array) -> None: ...
+
+
 @dataclass(frozen=True)
 class Chain:
-    """Steps, and at the end a combination or, without one, the masked stack."""
+    """Steps, and at the end combinations or, without any, the masked stack."""
 
     steps: tuple[Step, ...]
-    end: Combine | None = None
+    ends: tuple[End, ...] = ()
 
-    def __call__(self, x: Array, start: int, stop: int, scale: Array, weights: Array, out: Array) -> None:
-        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``."""
+    def __call__(
+        self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, *out: Array
+    ) -> None:  # fmt: skip
+        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``, one for each end."""
         engine = _options.engine()
-        steps = self._steps(scale)
-        size = max(512, TILE_BYTES // max(1, x.shape[0] * x.itemsize) // 256 * 256)  # whole blocks
-        for a in range(start, stop, size):
-            b = min(a + size, stop)
-            tile = _tile(x, a, b)
+        all_steps = self._steps(scale)
+        for a, b in tiles(x, start, stop):
+            tile, steps = begin(engine, all_steps, x, a, b)
+            if flags.size > 1 or flags.any():
+                tile = in_use(tile, flags[:, a:b])
             for step in steps:
                 tile = step(engine, tile)
-            if self.end is None:
-                engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out, a)
+            if not self.ends:
+                engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out[0], a)
                 continue
             with np.errstate(over="ignore", invalid="ignore"):  # a float64 that float32 does not hold is infinite there
-                self.end(engine, tile, _cut(scale, a, b), _cut(weights, a, b), out[a:b])
+                if _is_scaled(scale):
+                    tile = _scaled(tile, _cut(scale, a, b))
+                for end, image in zip(self.ends, out, strict=True):
+                    end(engine, tile, _cut(weights, a, b), image[a:b])
 
     def _steps(self, scale: Array) -> tuple[Step, ...]:
-        """The steps, of which the last gives the sums if these are all that is asked for."""
+        """The steps, of which the last gives the sums if one of the ends asks for these alone."""
         *before, last = self.steps or (None,)
-        if not isinstance(last, Sigma | Extrema) or self.end is None or not self.end.sums or _is_scaled(scale):
-            return self.steps
-        return (*before, replace(last, summed=True))
+        asked = any(end.sums for end in self.ends) and not _is_scaled(scale)
+        return (*before, replace(last, summed=True)) if asked and isinstance(last, Sigma | Extrema) else self.steps
+
+
+def tiles(x: Array, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """From ``start`` to ``stop`` by as many pixels as make a tile: whole blocks."""
+    size = max(512, TILE_BYTES // max(1, x.shape[0] * x.itemsize) // 256 * 256)
+    for a in range(start, stop, size):
+        yield a, min(a + size, stop)
+
+
+def begin(engine: Any, steps: tuple[Step, ...], x: Array, a: int, b: int) -> tuple[Tile, tuple[Step, ...]]:
+    """Some pixels as samples, and the steps that are left to do: one that makes samples of what is stored is done."""
+    tile = _tile(x, a, b)
+    if steps and isinstance(steps[0], Unsigned):
+        return steps[0](engine, tile), steps[1:]
+    return tile, steps
 
 
 def _tile(x: Array, a: int, b: int) -> Tile:
@@ -217,6 +250,16 @@ def _tile(x: Array, a: int, b: int) -> Tile:
     if x.dtype == dtype and x.flags.carray:
         return Tile(x, a, b)
     return Tile(np.array(x[:, a:b], dtype, order="C"), 0, b - a)
+
+
+def in_use(tile: Tile, flags: Array) -> Tile:
+    """A new tile of the samples that have no flag, NaN for others; the same one where none has."""
+    if not flags.any():
+        return tile
+    x = tile.x[:, tile.start : tile.stop]
+    x = x.astype(float_dtype(x.dtype))
+    np.copyto(x, np.nan, where=flags != 0)
+    return Tile(x, 0, x.shape[1])
 
 
 def _cut(extra: Array, a: int, b: int) -> Array:

@@ -7,17 +7,32 @@ from typing import Any
 
 import numpy as np
 
+from xccd._flags import Flag
 from xccd.kernels.limits import MAD_TO_STD, float_dtype
 
 Statistic = str | Callable[..., Any]
 
 
-def by_functions(
+def by_functions(x: Any, **rule: Any) -> Any:
+    """What `sides` leaves of a block, NaN elsewhere."""
+    missing = (sides(x, **rule) != 0) | ~np.isfinite(x)
+    return np.where(missing, np.nan, x).astype(float_dtype(x.dtype), copy=False)
+
+
+def flags_by_functions(x: Any, flags: Any, **rule: Any) -> Any:
+    """The flags of a block, and of what `sides` takes of the samples that have none."""
+    flags = np.where((flags == 0) & ~np.isfinite(x), np.uint8(Flag.NOT_FINITE), flags)
+    x = np.where(flags == 0, x, np.nan).astype(float_dtype(x.dtype), copy=False)
+    return flags | sides(x, **rule)
+
+
+def sides(
     x: Any, *, center: Statistic, deviation: Statistic, bounds: list[float], maxiters: int,
     ddof: int, floor: float, nkeep: int,
 ) -> Any:  # fmt: skip
-    """`sigma_clip` with a user's centre or deviation, all pixels of the block at a time."""
-    dtype = float_dtype(x.dtype)
+    """Which samples `sigma_clip` rejects, by the flag of their side; all pixels of the block at a time."""
+    low, high = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
+    found = np.zeros(x.shape, np.uint8)
     values = np.where(np.isfinite(x), x, np.nan).astype(np.float64)
     live = np.ones(x.shape[1:], bool)
     passes = 0
@@ -27,13 +42,15 @@ def by_functions(
         with np.errstate(all="ignore"):
             residual = values - _statistic("center", center, shown, ddof)
             size = np.maximum(_statistic("deviation", deviation, shown, ddof), floor)
-            out = (residual < -bounds[0] * size) | (residual > bounds[1] * size)
+            below = residual < -bounds[0] * size
+            out = below | (residual > bounds[1] * size)
         out &= valid & live & (valid.sum(0) > nkeep)
         out &= ~_put_back(np.abs(residual), valid, out, nkeep)
         live = out.any(0)
         values[out] = np.nan
+        found[out] = np.where(below[out], low, high)
         passes += 1
-    return np.where(np.isnan(values), np.nan, x).astype(dtype, copy=False)
+    return found
 
 
 def _put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:

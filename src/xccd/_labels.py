@@ -13,6 +13,8 @@ import numpy as np
 import xarray as xr
 
 from xccd import _stack
+from xccd._chain import Chain
+from xccd._flags import MAPS, apart, companion, flags_of, with_maps
 from xccd._nodes import NODE, map_nodes
 from xccd.fits import cards
 from xccd.kernels.limits import float_dtype
@@ -36,7 +38,9 @@ def per_variable(
         dim: Hashable = kwargs.get("dim", "frame")
 
         def on_dataset(ds: xr.Dataset) -> xr.Dataset:
-            done = {name: verb(ds[name], *args, **kwargs) for name in science_variables(ds, dim)}
+            done: dict[Hashable, xr.DataArray] = {}
+            for name in science_variables(ds, dim):
+                done |= apart(verb(with_maps(ds, name), *args, **kwargs), name)
             return _in_place_of(ds, done, dim)
 
         def is_concerned(ds: xr.Dataset) -> bool:
@@ -182,6 +186,19 @@ def like(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
     for new, old in enumerate(order):
         inverse[old] = new
     return stack.copy(deep=False, data=data if axis == 0 else data.transpose(inverse))
+
+
+def unflagged(stack: xr.DataArray) -> xr.DataArray:
+    """A stack by itself: what has a flag is NaN. One without flags is as it was."""
+    flags = flags_of(stack)
+    if flags is None:
+        return stack
+    dtype = float_dtype(stack.dtype)
+    (data,) = _stack.chained(Chain(()), stack.data, flags=flags.data, dtypes=[dtype])
+    (alone, *_) = apart(stack.copy(deep=False, data=data), stack.name).values()
+    names = str(alone.attrs.pop("ancillary_variables", "")).split()
+    rest = [k for k in names if k not in (companion(stack.name, kind) for kind in MAPS)]
+    return alone.assign_attrs({"ancillary_variables": " ".join(rest)}) if rest else alone
 
 
 def without_frames(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from xccd import _options
-from xccd._chain import Chain, Step
+from xccd._chain import Chain, Step, Unsigned
+from xccd._reasons import Reasons
 
 # A NumPy or a dask array: xarray's own word for both is Any.
 Array = Any
@@ -85,6 +86,19 @@ def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.d
     )
 
 
+def alike(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[Any]) -> Array:
+    """``function(x, *extras)``, sample by sample, of arrays that broadcast against ``x``; cut as ``x`` is."""
+    if not any(map(is_lazy, (x, *extras))):
+        return function(x, *extras)
+    import dask.array as da
+
+    def cut(extra: Array) -> Array:
+        chunks = tuple(c if n > 1 else 1 for c, n in zip(x.chunks, extra.shape, strict=True))
+        return extra.rechunk(chunks) if is_lazy(extra) else da.from_array(extra, chunks=chunks)
+
+    return da.map_blocks(function, x, *map(cut, extras), dtype=dtype, meta=np.empty((0,) * x.ndim, dtype))
+
+
 def _frames_together(x: Array, extras: Sequence[Array]) -> Array:
     """``x`` as a dask array with all frames in each chunk, cut as a lazy extra is if it is not lazy itself."""
     import dask.array as da
@@ -114,24 +128,58 @@ def _in_chunks_of(x: Array, extra: Array) -> Array:
 
 
 def chained(
-    chain: Chain, x: Array, scale: Array | None = None, weights: Array | None = None, *, reduce: bool, dtype: Any
-) -> Array:
-    """Run a chain on every pixel of ``x``, as `blocks` does.
+    chain: Chain, x: Array, scale: Array | None = None, weights: Array | None = None, flags: Array | None = None,
+    *, dtypes: Sequence[Any],
+) -> list[Array]:  # fmt: skip
+    """Run a chain on every pixel of ``x``, as `blocks` does: an image for each of its ends, or the masked stack.
 
     On NumPy input bands of pixels go to the pool of threads; within a dask task there is one thread. There a chain
     that goes on from another is run with it from where that began, tile by tile in cache: nothing between is made.
+    A sample that has a flag is left out.
     """
-    extras = [np.ones((1,) * x.ndim) if e is None else e for e in (scale, weights)]
-    lazy = any(map(is_lazy, (x, *extras)))
-    if lazy:
-        x, steps = getattr(x, PLAN, (x, ()))
-        x = _frames_together(x, extras)
-        chain = replace(chain, steps=steps + chain.steps)
-    run = partial(_run, chain=chain, reduce=reduce, dtype=dtype, threads=1 if lazy else _options.threads())
-    result = blocks(run, x, *extras, reduce=reduce, dtype=dtype)
-    if lazy and not reduce:
-        remember(result, x, chain.steps)
+    extras = [_nothing(x, np.uint8) if flags is None else flags]
+    extras += [_nothing(x, np.float64) + 1 if e is None else e for e in (scale, weights)]
+    result, source, steps = _launch(chain, x, extras, dtypes)
+    if is_lazy(x) and not chain.ends and flags is None:
+        remember(result[0], source, steps)
     return result
+
+
+def flagged(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
+    """The flags of all samples after some more steps, run as `chained`."""
+    one = _nothing(x, np.float64) + 1
+    ((result,), _, _) = _launch(Reasons(steps), x, [flags, one, one], [np.dtype(np.uint8)])
+    if is_lazy(x):
+        first, before = _plan_of_flags(x, flags)
+        result = result if result.chunks == x.chunks else result.rechunk(x.chunks)
+        remember_flags(result, x, first, before + steps)
+    return result
+
+
+def _nothing(x: Array, dtype: Any) -> np.ndarray[Any, Any]:
+    """Zero for all samples."""
+    return np.zeros((1,) * x.ndim, dtype)
+
+
+def _launch(
+    chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]
+) -> tuple[list[Array], Array, tuple[Step, ...]]:  # fmt: skip
+    """The results of a chain, and, if they are lazy, what they are made from and by which steps."""
+    if not any(map(is_lazy, (x, *extras))):
+        return _run(x, *extras, chain=chain, dtypes=dtypes, threads=_options.threads()), x, chain.steps
+    source, steps = getattr(x, PLAN, (x, ()))
+    if is_lazy(extras[0]) or extras[0].size > 1:
+        if any(not isinstance(step, Unsigned) for step in steps):  # what they took has the flag of what is not finite
+            source, steps = x, ()
+        first, before = _plan_of_flags(x, extras[0])
+        extras[0], steps = _nothing(x, np.uint8) if first is None else first, steps + before
+    source = _frames_together(source, extras)
+    chain = replace(chain, steps=steps + chain.steps)
+    several = np.dtype([(f"f{i}", dtype) for i, dtype in enumerate(dtypes)])
+    dtype = np.dtype(dtypes[0]) if len(dtypes) == 1 else several
+    run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
+    result = blocks(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
+    return [result] if len(dtypes) == 1 else [result[name] for name in several.names or ()], source, chain.steps
 
 
 PLAN = "_xccd_plan"
@@ -145,32 +193,55 @@ def remember(result: Array, source: Array, steps: tuple[Step, ...]) -> None:
     setattr(result, PLAN, (source, steps))
 
 
+def remember_flags(flags: Array, x: Array, first: Array | None, steps: tuple[Step, ...]) -> None:
+    """Note on lazy flags of ``x`` that they are ``steps`` after ``first``; None: what is not finite had one."""
+    if is_lazy(flags):
+        setattr(flags, PLAN, (x.name, first, steps))
+
+
+def _plan_of_flags(x: Array, flags: Array) -> tuple[Array | None, tuple[Step, ...]]:
+    """Flags from which those of ``x`` come, and the steps from there."""
+    name, first, steps = getattr(flags, PLAN, (None, flags, ()))
+    return (first, steps) if is_lazy(x) and x.name == name else (flags, ())
+
+
+def _run_together(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], dtype: Any) -> Any:
+    """`_run` in one thread; several images as one array with a field for each."""
+    results = _run(*arrays, chain=chain, dtypes=dtypes, threads=1)
+    if len(results) == 1:
+        return results[0]
+    together = np.empty(results[0].shape, dtype)
+    for name, result in zip(dtype.names, results, strict=True):
+        together[name] = result
+    return together
+
+
 def _run(
     x: np.ndarray[Any, Any],
+    flags: np.ndarray[Any, Any],
     scale: np.ndarray[Any, Any],
     weights: np.ndarray[Any, Any],
     *,
-    chain: Chain,
-    reduce: bool,
-    dtype: np.dtype[Any],
+    chain: Chain | Reasons,
+    dtypes: Sequence[Any],
     threads: int,
-) -> np.ndarray[Any, Any]:
+) -> list[Array]:
     shape = x.shape
     flat = x.reshape(shape[0], -1)
-    flat_scale, flat_weights = _flat(scale, shape[1:]), _flat(weights, shape[1:])
+    extras = [_flat(extra, shape[1:]) for extra in (flags, scale, weights)]
     pixels = flat.shape[1]
-    out = np.empty((pixels,) if reduce else flat.shape, dtype)
+    out = [np.empty((pixels,) if chain.ends else flat.shape, dtype) for dtype in dtypes]
     count = min(pixels, threads * BANDS_PER_THREAD) if threads > 1 else 1
     edges = np.linspace(0, pixels, count + 1).astype(int).tolist()
 
     def band(i: int) -> None:
-        chain(flat, edges[i], edges[i + 1], flat_scale, flat_weights, out)
+        chain(flat, edges[i], edges[i + 1], *extras, *out)
 
     if count > 1:
         run_all(band, count, threads)
     elif pixels:
         band(0)
-    return out.reshape(shape[1:] if reduce else shape)
+    return [result.reshape(shape[1:] if chain.ends else shape) for result in out]
 
 
 def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

@@ -13,6 +13,7 @@ from xccd.clip import clip_extrema, mask, minmax, sigma_clip
 from xccd.combine import combine, count
 from xccd.fits.header import header, wcs
 from xccd.fits.write import to_fits
+from xccd.lossless import to_dataset, to_stack
 from xccd.normalize import normalize
 
 P = ParamSpec("P")
@@ -50,4 +51,6 @@ class CCDAccessor:
     normalize = _bind(normalize)
     header = _bind(header)
     wcs = _bind(wcs)
+    to_dataset = _bind(to_dataset)
+    to_stack = _bind(to_stack)
     to_fits = _bind(to_fits)

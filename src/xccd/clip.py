@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import xarray as xr
 
 from xccd import _clip_blocks, _stack
-from xccd._chain import Chain, Extrema, Range, Sigma
+from xccd._chain import Chain, Extrema, Range, Sigma, Step
 from xccd._clip_blocks import Statistic
+from xccd._flags import MAPS, companion, flags_of, with_maps
 from xccd._labels import Obj, add_history, check_stack, frames_first, like, per_variable, step_text, warn
 from xccd._nodes import map_nodes
 from xccd.kernels.limits import float_dtype
@@ -105,27 +106,55 @@ def sigma_clip(
         raise ValueError(f"floor={floor!r} is not a finite number of 0 or more")
     _warn_if_idle(n, low, high, center, deviation, ddof)
     _warn_if_emptying(n, low, high, center, deviation, nkeep)
-    dtype = float_dtype(stack.dtype)
     bounds = [math.inf if k is None else float(k) for k in (low, high)]
     passes = -1 if maxiters is None else int(maxiters)
+    step: Sigma | _Functions
     if callable(center) or callable(deviation):
-        run = partial(
-            _clip_blocks.by_functions,
+        step = _Functions(
             center=center, deviation=deviation, bounds=bounds, maxiters=passes,
             ddof=int(ddof), floor=float(floor), nkeep=int(nkeep),
         )  # fmt: skip
-        data = _stack.blocks(run, frames_first(stack, dim), reduce=False, dtype=dtype)
     else:
         rule = (center == "mean", deviation == "mad_std", *bounds, ddof, floor, nkeep, passes)
-        chain = Chain((Sigma(tuple(map(float, rule))),))
-        data = _stack.chained(chain, frames_first(stack, dim), reduce=False, dtype=dtype)
-    step = step_text(
+        step = Sigma(tuple(map(float, rule)))
+    text = step_text(
         "sigma_clip", low="off" if low is None else low, high="off" if high is None else high,
         center=center, deviation=deviation,
         maxiters="stable" if maxiters is None else maxiters,
         ddof=ddof or None, floor=floor or None, nkeep=nkeep or None,
     )  # fmt: skip
-    return add_history(like(stack, dim, data), dim, step)
+    return _rejected(stack, dim, step, text)
+
+
+class _Functions(TypedDict):
+    """A clip that a user's centre or deviation makes: what `xccd._clip_blocks.sides` takes."""
+
+    center: Statistic
+    deviation: Statistic
+    bounds: list[float]
+    maxiters: int
+    ddof: int
+    floor: float
+    nkeep: int
+
+
+def _rejected(stack: xr.DataArray, dim: Hashable, step: Step | _Functions, text: str) -> xr.DataArray:
+    """``stack`` without the samples that a step takes: flagged where it has flags, NaN where it has none."""
+    x, flags = frames_first(stack, dim), flags_of(stack)
+    if flags is None:
+        dtype = float_dtype(stack.dtype)
+        if isinstance(step, dict):
+            data = _stack.blocks(partial(_clip_blocks.by_functions, **step), x, reduce=False, dtype=dtype)
+        else:
+            (data,) = _stack.chained(Chain((step,)), x, dtypes=[dtype])
+        return add_history(like(stack, dim, data), dim, text)
+    before = frames_first(flags, dim)
+    if isinstance(step, dict):
+        run = partial(_clip_blocks.flags_by_functions, **step)
+        after = _stack.blocks(run, x, before, reduce=False, dtype=flags.dtype)
+    else:
+        after = _stack.flagged((step,), x, before)
+    return add_history(stack.assign_coords({flags.name: like(flags, dim, after).variable}), dim, text)
 
 
 @per_variable
@@ -174,10 +203,8 @@ def clip_extrema(stack: xr.DataArray, nlow: int = 0, nhigh: int = 0, *, dim: Has
     _check_whole("nhigh", nhigh, 0)
     if nlow + nhigh >= n:
         warn(f"clip_extrema(nlow={nlow}, nhigh={nhigh}) leaves nothing of {n} frame(s): every pixel becomes missing")
-    chain = Chain((Extrema(int(nlow), int(nhigh)),))
-    data = _stack.chained(chain, frames_first(stack, dim), reduce=False, dtype=float_dtype(stack.dtype))
-    step = step_text("clip_extrema", nlow=nlow, nhigh=nhigh)
-    return add_history(like(stack, dim, data), dim, step)
+    text = step_text("clip_extrema", nlow=nlow, nhigh=nhigh)
+    return _rejected(stack, dim, Extrema(int(nlow), int(nhigh)), text)
 
 
 @per_variable
@@ -228,9 +255,8 @@ def minmax(
             raise ValueError(f"{name}={value!r}: a limit cannot be NaN, leave it out for none")
     if min is not None and max is not None and min > max:
         raise ValueError(f"min={min!r} is above max={max!r}: nothing would be left")
-    chain = Chain((Range(*(None if v is None else float(v) for v in (min, max))),))
-    data = _stack.chained(chain, frames_first(stack, dim), reduce=False, dtype=float_dtype(stack.dtype))
-    return add_history(like(stack, dim, data), dim, step_text("minmax", min=min, max=max))
+    step = Range(*(None if v is None else float(v) for v in (min, max)))
+    return _rejected(stack, dim, step, step_text("minmax", min=min, max=max))
 
 
 def mask(stack: Obj) -> Obj:
@@ -256,6 +282,12 @@ def mask(stack: Obj) -> Obj:
     """
     if isinstance(stack, xr.DataTree):
         return map_nodes(mask, stack, lambda ds: bool(ds.data_vars), "a variable")
+    if isinstance(stack, xr.Dataset):
+        flagged = {k: flags for k in stack.data_vars if (flags := flags_of(with_maps(stack, k))) is not None}
+        images = stack.drop_vars([companion(k, kind) for k in flagged for kind in MAPS], errors="ignore")
+        return images.map(lambda v: ~np.isfinite(v)).assign(
+            {k: ~np.isfinite(stack[k]) | (f != 0) for k, f in flagged.items()}
+        )
     finite: Obj = np.isfinite(stack)  # type: ignore[assignment]  # xarray gives back its own kind
     return ~finite
 

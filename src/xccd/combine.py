@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 
 from xccd import _stack
-from xccd._chain import Chain, Combine, check_factors
+from xccd._chain import Chain, Combine, End, check_factors
+from xccd._flags import companion, flags_of
 from xccd._labels import (
     Obj,
     check_stack,
@@ -19,6 +20,7 @@ from xccd._labels import (
     step_text,
     without_frames,
 )
+from xccd._scatter import Scatter, is_known
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import METHODS
 from xccd.product import describe
@@ -105,13 +107,12 @@ def combine(
     check_scale(factor, stack, dim)
     known = check_weights(weight, stack, dim)
     if callable(method):
-        block = partial(_stack.blocks, partial(_apply, method=method, dtype=image_dtype))
+        end: Combine | Callable[..., Any] = method
     else:
         end = Combine(method, weights is not None, 0.5 if q is None else float(q), int(ddof))
-        block = partial(_stack.chained, Chain((), end))
-    data = block(frames_first(stack, dim), factor.data, weight.data, reduce=True, dtype=image_dtype)
+    data, *maps = _images(stack, dim, end, factor.data, weight.data, image_dtype)
     step = step_text("combine", method=method, weights=weights, scale=scale, q=q, ddof=ddof or None, dtype=dtype)
-    return describe(
+    image = describe(
         without_frames(stack, dim, data),
         stack,
         dim,
@@ -120,6 +121,40 @@ def combine(
         alike=weights is None and scale is None and "scale" not in stack.coords,
         step=step,
     )
+    return _with_maps(image, maps)
+
+
+def _images(
+    stack: xr.DataArray, dim: Hashable, end: Combine | Callable[..., Any], scale: Any, weights: Any, dtype: Any
+) -> list[Any]:  # fmt: skip
+    """The image, and of a stack with flags the number of samples and, where there is a formula, the uncertainty."""
+    x, flags = frames_first(stack, dim), flags_of(stack)
+    bits = None if flags is None else frames_first(flags, dim)
+    ends: list[tuple[End, Any]] = [(end, dtype)] if isinstance(end, Combine) else []
+    if bits is not None and getattr(end, "method", None) != "count":
+        ends.append((Combine("count"), METHODS["count"].dtype))
+    if bits is not None and isinstance(end, Combine) and is_known(end.method, end.weighted):
+        ends.append((Scatter(end.method, end.weighted), dtype))
+    chain = Chain((), tuple(e for e, _ in ends))
+    images = _stack.chained(chain, x, scale, weights, bits, dtypes=[d for _, d in ends]) if ends else []
+    if isinstance(end, Combine):
+        return images
+    if bits is not None:
+        (x,) = _stack.chained(Chain(()), x, flags=bits, dtypes=[float_dtype(x.dtype)])
+    run = partial(_apply, method=end, dtype=dtype)
+    return [_stack.blocks(run, x, scale, weights, reduce=True, dtype=dtype), *images]
+
+
+def _with_maps(image: xr.DataArray, maps: list[Any]) -> xr.DataArray:
+    """The image with its number of samples and its uncertainty beside it, as a Dataset takes them apart."""
+    attrs: list[dict[str, Any]] = [
+        {"long_name": "number of samples in use"},
+        {"long_name": "standard error, from the scatter of the samples", "uncertainty_type": "std"},
+    ]
+    if "units" in image.attrs:
+        attrs[1]["units"] = image.attrs["units"]
+    names = (companion(image.name, kind) for kind in ("count", "uncertainty"))
+    return image.assign_coords({k: (image.dims, m, a) for k, m, a in zip(names, maps, attrs, strict=False)})
 
 
 def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xccd import _stack
+from xccd._flags import flags_of
 from xccd._labels import add_history, check_stack, frames_first, like, per_variable, step_text
 from xccd.kernels.limits import float_dtype
 from xccd.weights import check_labels, frame_names, named, of_frames, resolve
@@ -74,6 +75,11 @@ def normalize(
     ([[10.0, 20.0, 30.0], [11.0, 20.0, 30.0]], [1.0, 0.5])
     """
     check_stack(stack, dim)
+    if flags_of(stack) is not None:
+        raise ValueError(
+            "normalize changes the samples, and a Dataset with flags keeps them as they were read: "
+            "ds.ccd.to_stack().ccd.normalize(...)"
+        )
     if scale is None and zero is None:
         raise ValueError("scale= and zero= are both None: say which level to normalise, as scale='median'")
     _check_to(to, scale, zero)

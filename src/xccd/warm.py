@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xccd._chain import Chain, Combine, Extrema, Sigma
+from xccd._reasons import Reasons
 from xccd.kernels.limits import DIRECT, float_dtype
 from xccd.kernels.table import METHODS
 
@@ -46,14 +47,17 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
         _run(Chain((Extrema(1, 0),)), tied)
         for method, row in METHODS.items():
             for weighted in (False, True) if row.weighted else (False,):
-                _run(Chain((), Combine(method, weighted)), untied)
+                _run(Chain((), (Combine(method, weighted),)), untied)
+        for x in (tied, untied):
+            _run(Reasons((CLIP, Extrema(1, 0))), x)
 
 
-def _run(chain: Chain, x: np.ndarray[Any, Any]) -> None:
-    one = np.ones((1, 1))
-    if chain.end is None:
-        chain(x, 0, 1, one, one, np.empty(x.shape, float_dtype(x.dtype)))
+def _run(chain: Chain | Reasons, x: np.ndarray[Any, Any]) -> None:
+    one, none = np.ones((1, 1)), np.zeros((1, 1), np.uint8)
+    if not chain.ends:
+        dtype = np.dtype(np.uint8) if isinstance(chain, Reasons) else float_dtype(x.dtype)
+        chain(x, 0, 1, none, one, one, np.empty(x.shape, dtype))
         return
-    given = METHODS[chain.end.method].dtype
+    given = METHODS[chain.ends[0].method].dtype
     for dtype in {np.dtype(given)} if given else {float_dtype(x.dtype), np.dtype(np.float64)}:
-        chain(x, 0, 1, one, one, np.empty(1, dtype))
+        chain(x, 0, 1, none, one, one, np.empty(1, dtype))

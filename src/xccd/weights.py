@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd import _stack
-from xccd._labels import frames_first
+from xccd._labels import frames_first, unflagged
 from xccd.fits import cards
 from xccd.kernels.limits import float_dtype
 
@@ -87,6 +87,7 @@ def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
 
 def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
     """``function(frame)`` for each whole frame, a DataArray with NaN where missing; lazy if the stack is."""
+    stack = unflagged(stack)
     along = [k for k, c in stack.coords.items() if dim in c.dims]
     template = stack.isel({dim: 0}).drop_vars(along)
     dims, coords = template.dims, {k: c.variable for k, c in template.coords.items()}

@@ -15,6 +15,9 @@ from xccd.fits import cards, shared
 from xccd.fits.hdus import Walk
 from xccd.fits.pixels import ArrayPixels, Pixels
 
+Wanted = int | str | list[str] | None  # a map: by number, by name, by the first of several names that is there
+UNCERTAINTIES = ("std", "var", "ivar")  # astropy's names of them
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -24,6 +27,9 @@ class Frame:
     header: str
     pixels: Pixels
     mask: Pixels | None = None
+    uncertainty: Pixels | None = None
+    uncertainty_type: str = "std"
+    flags: Pixels | None = None  # bits, as `xccd._flags.Flag` has them
 
 
 def is_image(item: Any) -> bool:
@@ -36,14 +42,20 @@ def _is_ccddata(item: Any) -> bool:
     return hasattr(item, "uncertainty") and hasattr(item, "mask") and hasattr(item, "header")
 
 
-def open_image(item: Any, hdu: int | str | None, mask_hdu: int | str | None) -> Frame:
+def open_image(item: Any, hdu: int | str | None, mask_hdu: Wanted, uncertainty_hdu: Wanted = None) -> Frame:
     """The frame of anything that `is_image`."""
     if isinstance(item, tuple):
         array, header = item
         return Frame("", header_text(header), _array_pixels(array))
     if _is_ccddata(item):
-        return _open_ccddata(item)
-    return _open_hdulist(item if isinstance(item, list) else [item], hdu, mask_hdu)
+        return _open_ccddata(item, wanted=uncertainty_hdu is not None)
+    return _open_hdulist(item if isinstance(item, list) else [item], hdu, mask_hdu, uncertainty_hdu)
+
+
+def uncertainty_type(name: str, kind: Any) -> str:
+    """What an extension of uncertainties holds, by its UTYPE, as astropy writes it, or by its name."""
+    known = {"STDDEVUNCERTAINTY": "std", "VARIANCEUNCERTAINTY": "var", "INVERSEVARIANCE": "ivar"}
+    return known.get(str(kind).strip().upper(), "var" if name.upper() == "VAR" else "std")
 
 
 def _array_pixels(array: Any, missing: Any = None) -> ArrayPixels:
@@ -101,13 +113,26 @@ def _from_dict(values: Any) -> Any:
     return header
 
 
-def _open_hdulist(hdus: Any, hdu: int | str | None, mask_hdu: int | str | None) -> Frame:
+def _open_hdulist(hdus: Any, hdu: int | str | None, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
     name = (hdus.filename() if hasattr(hdus, "filename") else None) or ""
     unit = _choose(hdus, name or "an HDUList", hdu)
-    masks = [h for i, h in enumerate(hdus) if h is not unit and _matches(h, i, mask_hdu)]
+    masks, errors = (
+        [
+            h
+            for name in (wanted if isinstance(wanted, list) else [wanted])
+            for i, h in enumerate(hdus)
+            if h is not unit and _matches(h, i, name)
+        ]
+        for wanted in (mask_hdu, uncertainty_hdu)
+    )
     own = header_text(unit.header)
     text = own if unit is hdus[0] else cards.inherit(own, header_text(hdus[0].header))
-    return Frame(name, text, _unit_pixels(unit, name), _unit_pixels(masks[0], name) if masks else None)
+    return Frame(
+        name, text, _unit_pixels(unit, name),
+        mask=_unit_pixels(masks[0], name) if masks else None,
+        uncertainty=_unit_pixels(errors[0], name) if errors else None,
+        uncertainty_type=uncertainty_type(errors[0].name, errors[0].header.get("UTYPE")) if errors else "std",
+    )  # fmt: skip
 
 
 def _choose(hdus: Any, label: str, hdu: int | str | None) -> Any:
@@ -159,7 +184,7 @@ def _blanks(unit: Any, data: Any) -> Any:
     return data == np.asarray(blank + int(zero)).astype(data.dtype)
 
 
-def _open_ccddata(ccd: Any) -> Frame:
+def _open_ccddata(ccd: Any, *, wanted: bool) -> Frame:
     text = header_text(ccd.header)
     own = header_text(ccd.wcs.to_header(relax=True)) if hasattr(ccd.wcs, "to_header") else ""
     if own and not shared.same_grid(list(_sized((text, own), ccd.shape))):  # a slice moves the WCS, not the header
@@ -170,7 +195,22 @@ def _open_ccddata(ccd: Any) -> Frame:
         kept = cards.join(c for c in cards.split(text) if c.keyword != "BUNIT")
         text = f"{kept}\n{cards.make('BUNIT', ccd.unit.to_string())}".lstrip("\n")
     mask = None if ccd.mask is np.ma.nomask else ccd.mask
-    return Frame("", text, _array_pixels(ccd.data, mask))
+    pixels = _array_pixels(ccd.data, mask)
+    error = getattr(ccd.uncertainty, "array", None) if wanted else None
+    kind = getattr(ccd.uncertainty, "uncertainty_type", "std")
+    if error is not None and kind not in UNCERTAINTIES:
+        raise ValueError(
+            f"files= holds a CCDData whose uncertainty is {kind!r}: {', '.join(UNCERTAINTIES)} are known, "
+            "uncertainty_hdu=None leaves others"
+        )
+    flags = getattr(ccd, "flags", None)
+    bits = isinstance(flags, np.ndarray) and flags.dtype == np.uint8 and flags.shape == pixels.shape
+    return Frame(
+        "", text, pixels,
+        uncertainty=None if error is None else _array_pixels(np.broadcast_to(error, pixels.shape)),
+        uncertainty_type=kind if error is not None else "std",
+        flags=ArrayPixels(flags) if bits and isinstance(flags, np.ndarray) else None,
+    )  # fmt: skip
 
 
 def _sized(texts: tuple[str, ...], shape: tuple[int, ...]) -> Iterator[str]:

@@ -94,7 +94,7 @@ def stack_of(
     found: list[Frame], *, chunks: Any, memory: Any, keywords: Sequence[str] | None, keep_headers: bool, dtype: Any
 ) -> xr.DataArray:
     """One stack of frames whose headers have been read; the arguments are those of `open_stack`."""
-    squeezed = _check_shapes(found)
+    squeezed = check_shapes(found)
     reader = StackReader(
         tuple(f.pixels for f in found),
         tuple(f.mask for f in found),
@@ -132,16 +132,17 @@ def _by_position(chunks: Any, dims: tuple[str, ...]) -> Any:
     return tuple(chunks.get(d, -1) for d in dims)
 
 
-def _check_shapes(found: list[Frame]) -> int:
+def check_shapes(found: list[Frame]) -> int:
     """How many leading axes of size 1 go; raises if the shapes differ."""
     by_shape: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for frame in found:
         shape = frame.pixels.shape
         by_shape[shape].append(frame.file)
-        if frame.mask is not None and frame.mask.shape != shape:
-            raise ValueError(
-                f"{frame.file}: its mask has shape {frame.mask.shape}, the image {shape}: mask_hdu=None leaves it"
-            )
+        for kind, image in (("mask", frame.mask), ("uncertainty", frame.uncertainty)):
+            if image is not None and image.shape != shape:
+                raise ValueError(
+                    f"{frame.file}: its {kind} has shape {image.shape}, the image {shape}: {kind}_hdu=None leaves it"
+                )
     if len(by_shape) > 1:
         listing = "; ".join(
             f"{' x '.join(map(str, shape))}: {', '.join(names[:3])}"

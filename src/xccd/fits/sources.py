@@ -14,7 +14,7 @@ import numpy as np
 
 from xccd.fits import cards
 from xccd.fits.hdus import HDU, OPENERS, Walk, choose
-from xccd.fits.memory import Frame, is_image, open_image
+from xccd.fits.memory import Frame, Wanted, is_image, open_image, uncertainty_type
 
 EXTENSIONS = (".fits", ".fit", ".fts")
 KINDS = (
@@ -22,14 +22,18 @@ KINDS = (
 )
 
 
-def frames(files: Any, hdu: int | str | None, mask_hdu: int | str | None) -> list[Frame]:
-    """All frames of ``files`` in order."""
-    for name, value in (("hdu", hdu), ("mask_hdu", mask_hdu)):
+def frames(files: Any, hdu: int | str | None, mask_hdu: Wanted, uncertainty_hdu: Wanted = None) -> list[Frame]:
+    """All frames of ``files`` in order. Uncertainties are of use to `open_dataset` only, which asks for them.
+
+    A map goes by a number, a name, or the first of several names that is there.
+    """
+    names = {"hdu": hdu, "mask_hdu": mask_hdu, "uncertainty_hdu": uncertainty_hdu}
+    for name, value in ((k, v) for k, v in names.items() if not isinstance(v, list)):
         if isinstance(value, bool) or not isinstance(value, (int, str, type(None))):
             raise TypeError(f"{name}={value!r} is neither the number of an HDU nor its EXTNAME")
         if isinstance(value, int) and value < 0:
             raise ValueError(f"{name}={value}: HDUs are numbered from 0")
-    found = [_open(item, hdu, mask_hdu) for item in _items(files)]
+    found = [_open(item, hdu, mask_hdu, uncertainty_hdu) for item in _items(files)]
     if not found:
         raise ValueError(f"files={files!r} is empty: give {KINDS}")
     return [_named(frame, i) for i, frame in enumerate(found)]
@@ -94,22 +98,34 @@ def natural(name: str | Path) -> tuple[list[Any], str]:
     return [int(p) if i % 2 else p for i, p in enumerate(parts)], str(name)  # flat-2 and flat-02: always one way
 
 
-def _open(item: Any, hdu: int | str | None, mask_hdu: int | str | None) -> Frame:
-    return _open_file(item, hdu, mask_hdu) if isinstance(item, Path) else open_image(item, hdu, mask_hdu)
+def _open(item: Any, hdu: int | str | None, *maps: Wanted) -> Frame:
+    return _open_file(item, hdu, *maps) if isinstance(item, Path) else open_image(item, hdu, *maps)
 
 
-def _open_file(path: Path, hdu: int | str | None, mask_hdu: int | str | None) -> Frame:
+def _open_file(path: Path, hdu: int | str | None, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
     with Walk(path) as walk:
-        primary, image, units = choose(walk, hdu, more=mask_hdu is not None)
+        primary, image, units = choose(walk, hdu, more=mask_hdu is not None or uncertainty_hdu is not None)
         text = image.text if image is primary else cards.inherit(image.text, primary.text)
         pixels = walk.pixels(image)
-        mask = next((u for u in units if u is not image and _is_mask(u, mask_hdu)), None)
-        if mask and not mask.is_image:
-            raise OSError(f"{path}: mask_hdu={mask_hdu!r} is not an image, but {mask}: mask_hdu=None leaves it")
-        return Frame(str(path), text, pixels, walk.pixels(mask) if mask else None)
+        maps = {}
+        for argument, wanted in (("mask_hdu", mask_hdu), ("uncertainty_hdu", uncertainty_hdu)):
+            unit = _beside(image, units, wanted)
+            if unit and not unit.is_image:
+                raise OSError(f"{path}: {argument}={wanted!r} is not an image, but {unit}: {argument}=None leaves it")
+            maps[argument] = unit
+        mask, error = maps.values()
+        return Frame(
+            str(path), text, pixels,
+            mask=walk.pixels(mask) if mask else None,
+            uncertainty=walk.pixels(error) if error else None,
+            uncertainty_type=uncertainty_type(error.name, error.values.get("UTYPE")) if error else "std",
+        )  # fmt: skip
 
 
-def _is_mask(unit: HDU, mask_hdu: int | str | None) -> bool:
-    if mask_hdu is None:
-        return False
-    return unit.index == mask_hdu if isinstance(mask_hdu, int) else unit.name == mask_hdu.upper()
+def _beside(image: HDU, units: list[HDU], wanted: Wanted) -> HDU | None:
+    """The extension that was asked for, of the image's own EXTVER where there are several."""
+    found = [u for u in units if u is not image and u.index == wanted]
+    for name in wanted if isinstance(wanted, list) else [wanted]:
+        found += [u for u in units if u is not image and isinstance(name, str) and u.name == name.upper()]
+    own = image.values.get("EXTVER", 1)
+    return next((u for u in found if u.values.get("EXTVER", 1) == own), found[0] if found else None)

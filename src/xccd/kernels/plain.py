@@ -15,7 +15,7 @@ from xccd.kernels.limits import MAD_TO_STD, limits
 from xccd.kernels.plain_block import middle, missing, sort, tally
 from xccd.kernels.plain_clip import gather, median_distance, median_nearest, sigma
 
-__all__ = ["KERNELS", "NAME", "extreme", "masked", "reduce", "sigma"]
+__all__ = ["KERNELS", "NAME", "extreme", "flag", "masked", "reduce", "sigma"]
 
 NAME = "numpy"
 Bounds = tuple[Any, Any, bool]
@@ -83,6 +83,26 @@ def tied(x: Any, least: Any, most: Any, holes: Any, skip: Any, keep: Any) -> Any
         hole |= (top & (keep <= 0)) | bottom
         keep, skip = keep - top, skip - bottom
     return holes
+
+
+@np.errstate(all="ignore")
+def flag(
+    x: Any, start: int, stop: int, bounds: Bounds, ties: Any, low: int, high: int, flags: Any, first: int
+) -> None:  # fmt: skip
+    """Set ``low`` or ``high`` at ``first ...`` of ``flags`` where a sample that has no flag is not in use any more."""
+    least, most, _ = bounds
+    piece, to = x[:, start:stop], flags[:, first : first + stop - start]
+    free = to == 0
+    below, above = piece < least, piece > most
+    if ties is not None:
+        skip, keep = ties
+        for k, row in enumerate(piece):
+            top, bottom = free[k] & (row == most), free[k] & (row == least) & (skip > 0)
+            above[k] |= top & (keep <= 0)
+            below[k] |= bottom
+            keep, skip = keep - top, skip - bottom
+    np.copyto(to, high, where=free & above)
+    np.copyto(to, low, where=free & below)
 
 
 @np.errstate(all="ignore")

@@ -60,7 +60,8 @@ def sum_block(x, first, least, most, bounded, known, exact, pads, number, taken,
             add(x[k, first : first + size], exact, acc)
         for c in range(size):
             clean &= acc[c] - acc[c] == 0.0
-        number[:size] = frames
+        if not known:
+            number[:size] = frames
     if not clean:
         acc[:WHOLE] = 0.0
         for k in range(frames):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.kernels import clip, extrema, plain, ranks, spread, sums, weighted_ranks
+from xccd.kernels import clip, extrema, plain, ranks, reasons, spread, sums, weighted_ranks
 from xccd.kernels.block import block
 from xccd.kernels.groups import program
 from xccd.kernels.limits import float_dtype, limits
@@ -39,6 +39,7 @@ KERNELS: dict[str, tuple[Any, float | None]] = {
 }
 _ROWS = {row.kernel: row.rows for row in METHODS.values()} | {"weighted_quantile": "all"}
 _NOTHING = np.empty((0, 9), np.uint16)
+_UNTIED = np.empty(0, np.int32)
 LONG = 8192  # frames from which a network is not worth its table, and NumPy sorts
 
 
@@ -130,6 +131,18 @@ def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, out: Any, f
         extrema.masked(x, start, stop, least, most, out, first)
     else:
         extrema.masked_ties(x, start, stop, least, most, *ties, out, first)
+
+
+def flag(
+    x: Any, start: int, stop: int, bounds: Bounds, ties: Any, low: int, high: int, flags: Any, first: int
+) -> None:  # fmt: skip
+    """Set ``low`` or ``high`` at ``first ...`` of ``flags`` where a sample that has no flag is not in use any more.
+
+    ``ties`` as `extreme` gives them; they are used up.
+    """
+    least, most, _ = bounds
+    skip, keep = (_UNTIED, _UNTIED) if ties is None else (np.ascontiguousarray(t, np.int32) for t in ties)
+    reasons.flag(x, start, stop, least, most, skip, keep, low, high, flags, first)
 
 
 def reduce(

@@ -1,0 +1,73 @@
+"""Flags: why a sample is out, one bit a reason, beside data that stay as they were read.
+
+Of a Dataset the flags of a variable are its companion ``<name>_flags``. While a verb works on that variable they travel
+with it as a coordinate of that name.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+
+class Flag(IntFlag):
+    """The reasons, in the order of their bits."""
+
+    MASKED_ON_INPUT = 1
+    NOT_FINITE = 2
+    BELOW_MINIMUM = 4
+    ABOVE_MAXIMUM = 8
+    REJECTED_LOW = 16
+    REJECTED_HIGH = 32
+    GROWN = 64
+    OUTSIDE_FOOTPRINT = 128
+
+
+MAPS = ("flags", "uncertainty", "count")  # what a variable may have beside it, as <name>_flags
+
+
+def attributes() -> dict[str, Any]:
+    """What makes a variable known as flags, by the CF conventions."""
+    return {
+        "long_name": "why a sample is out",
+        "flag_masks": np.array(list(Flag), np.uint8),
+        "flag_meanings": " ".join(flag.name.lower() for flag in Flag if flag.name),
+    }
+
+
+def companion(name: Any, kind: str) -> str:
+    """The name of a map beside a variable; of a variable without a name that of ``data``."""
+    return f"{'data' if name is None else name}_{kind}"
+
+
+def flags_of(stack: xr.DataArray) -> xr.DataArray | None:
+    """The flags that travel with a stack, axes in its order; None for a stack whose mask is NaN."""
+    flags = stack.coords.get(companion(stack.name, "flags"))
+    if flags is None or set(flags.dims) != set(stack.dims):
+        return None
+    return flags.transpose(*stack.dims)
+
+
+def with_maps(ds: xr.Dataset, name: Any) -> xr.DataArray:
+    """A variable of a Dataset, its flags and uncertainty as coordinates."""
+    stack = ds[name]
+    named = str(stack.attrs.get("ancillary_variables", "")).split()
+    maps = {companion(name, kind) for kind in MAPS} & set(named) & set(ds.data_vars)
+    return stack.assign_coords({k: ds[k].variable for k in maps})
+
+
+def apart(stack: xr.DataArray, name: Any) -> dict[Any, xr.DataArray]:
+    """The variables of `with_maps` again, the first naming the others."""
+    here = [k for kind in MAPS if (k := companion(name, kind)) in stack.coords]
+    if not here:
+        return {name: stack}
+    bare = stack.drop_vars(here)
+    others = [k for k in str(bare.attrs.get("ancillary_variables", "")).split() if k not in here]
+    bare.attrs = bare.attrs | {"ancillary_variables": " ".join([*here, *others])}
+    found = {k: bare.copy(deep=False, data=stack.coords[k].data) for k in here}
+    for k, new in found.items():
+        new.attrs, new.name = dict(stack.coords[k].attrs), k
+    return {name: bare, **found}
