@@ -48,15 +48,16 @@ def flags_of(stack: xr.DataArray) -> xr.DataArray | None:
     flags = stack.coords.get(companion(stack.name, "flags"))
     if flags is None or set(flags.dims) != set(stack.dims):
         return None
-    return flags.transpose(*stack.dims)
+    found: xr.DataArray = flags.transpose(*stack.dims)
+    return found
 
 
 def with_maps(ds: xr.Dataset, name: Any) -> xr.DataArray:
     """A variable of a Dataset, its flags and uncertainty as coordinates."""
-    stack = ds[name]
+    stack: xr.DataArray = ds[name]
     named = str(stack.attrs.get("ancillary_variables", "")).split()
     maps = {companion(name, kind) for kind in MAPS} & set(named) & set(ds.data_vars)
-    return stack.assign_coords({k: ds[k].variable for k in maps})
+    return stack.assign_coords({k: ds[k].variable for k in sorted(maps)})
 
 
 def apart(stack: xr.DataArray, name: Any) -> dict[Any, xr.DataArray]:
