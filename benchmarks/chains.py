@@ -27,7 +27,7 @@ from xccd.kernels.table import METHODS
 Array = np.ndarray[Any, Any]
 
 FEW = 2000  # pixels on which slow, obvious code tells what is right
-ONE = np.ones((1, 1))
+ONE, NO_FLAGS = np.ones((1, 1)), np.zeros((1, 1), np.uint8)
 Q = 0.25
 
 
@@ -38,16 +38,16 @@ def run(
 
     More than one thread are used as the verbs use them, always into fresh memory.
     """
-    dtype = np.dtype((METHODS[chain.end.method].dtype if chain.end else None) or float_dtype(x.dtype))
-    room = partial(np.empty, x.shape[1] if chain.end else x.shape, dtype)
+    dtype = np.dtype((METHODS[chain.ends[0].method].dtype if chain.ends else None) or float_dtype(x.dtype))
+    room = partial(np.empty, x.shape[1] if chain.ends else x.shape, dtype)
     given = None if fresh or threads > 1 else room()
 
     def call() -> Any:
         with xccd.set_options(engine=engine, threads=threads):
             if threads > 1:
-                return chained(chain, x, None, weights, reduce=chain.end is not None, dtype=dtype)
+                return chained(chain, x, None, weights, dtypes=[dtype])[0]
             out = room() if given is None else given
-            chain(x, 0, x.shape[1], ONE, weights, out)
+            chain(x, 0, x.shape[1], NO_FLAGS, ONE, weights, out)
             return out
 
     return call
@@ -150,7 +150,7 @@ COMBINATIONS = {m: Combine(m, q=Q) for m in METHODS} | {
 def combination(name: str, x: Array, w: Array, threads: int = 1, engine: str = "numba") -> Job:
     """A combination, with weights per frame ``w`` if its name says so."""
     way, end = WAYS[name], COMBINATIONS[name]
-    ours = run(Chain((), end), x, w[:, None] if end.weighted else ONE, threads=threads, engine=engine)
+    ours = run(Chain((), (end,)), x, w[:, None] if end.weighted else ONE, threads=threads, engine=engine)
     theirs = partial(way.fast, x, w) if way.fast else None
     return Job(name, x.size, ours, way.peer, theirs, pair=twin(ours, x, lambda few: way.slow(few, w)))
 
@@ -176,7 +176,7 @@ CLIPS: dict[str, tuple[Step, Callable[[Array], Array]]] = {
     "extrema": (Extrema(1, 2), without_extrema),
     "range": (Range(980, 1020), lambda x: np.where((x >= 980) & (x <= 1020), x, np.nan)),
 }
-ENDS = {"alone": None, "mean": Combine("mean")}
+ENDS = {"alone": (), "mean": (Combine("mean"),)}
 
 
 def clip(name: str, end: str, x: Array, threads: int = 1, engine: str = "numba") -> Job:

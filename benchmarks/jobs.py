@@ -38,8 +38,8 @@ from xccd._chain import Chain, Combine, Extrema
 
 CLIP, MAD = sigma(False, False, -1), sigma(False, True, -1)  # until stable
 MEAN = Combine("mean")
-MEDIAN = Chain((), Combine("median"))
-CLIP_MEAN, MAD_MEAN = Chain((CLIP,), MEAN), Chain((MAD,), MEAN)
+MEDIAN = Chain((), (Combine("median"),))
+CLIP_MEAN, MAD_MEAN = Chain((CLIP,), (MEAN,)), Chain((MAD,), (MEAN,))
 SORT, SORT_CLIP = "comparisons in L1", "comparisons, sums in L1"
 
 
@@ -87,7 +87,7 @@ def clip_rows(x: Array, threads: int) -> Iterator[Job]:
         ours = run(Chain((CLIP,)), x, threads=threads, fresh=fresh)
         goal, bound = Goal("at most", number), "pages of new memory" if fresh else "comparisons, writing"
         yield Job(f"clip alone, {where}", x.size, ours, "xccd clip + mean", mean, goal, bound, twin(ours, x, clipped))
-    ours = run(Chain((Extrema(1, 2),), MEAN), x, threads=threads)
+    ours = run(Chain((Extrema(1, 2),), (MEAN,)), x, threads=threads)
     goal = Goal("faster", 10)
     yield Job("extrema 1/2 + mean", x.size, ours, "numpy sort, mean", partial(sorted_mean, x), goal, SORT)
 
@@ -100,10 +100,10 @@ def weight_rows(x: Array, threads: int) -> Iterator[Job]:
         kept = clipped(few)
         return np.nansum(w[:, None] * kept, 0) / (w @ np.isfinite(kept))
 
-    ours = run(Chain((CLIP,), Combine("mean", True)), x, w[:, None], threads=threads)
+    ours = run(Chain((CLIP,), (Combine("mean", True),)), x, w[:, None], threads=threads)
     goal, pair = Goal("at most", 1.3), twin(ours, x, slow)
     yield Job("clip + weighted mean", x.size, ours, "xccd clip + mean", clip, goal, SORT_CLIP, pair)
-    ours, bound = run(Chain((), Combine("median", True)), x, w[:, None], threads=threads), "sums of weights in L2"
+    ours, bound = run(Chain((), (Combine("median", True),)), x, w[:, None], threads=threads), "sums of weights in L2"
     theirs = partial(weighted_quantile, x, w, 0.5)
     yield Job("weighted median", x.size, ours, "numpy quantile", theirs, Goal("faster", 3), bound)
     pair = twin(ours, x, lambda few: weighted_quantile(few, w, 0.5))
@@ -112,7 +112,7 @@ def weight_rows(x: Array, threads: int) -> Iterator[Job]:
 
 def sum_rows(x: Array, threads: int) -> Iterator[Job]:
     for method, peer, slow in (("mean", bn.nanmean, np.nanmean), ("sum", bn.nansum, np.nansum)):
-        ours = run(Chain((), Combine(method)), x, threads=threads)
+        ours = run(Chain((), (Combine(method),)), x, threads=threads)
         pair = twin(ours, x, partial(slow, axis=0))
         yield Job(method, x.size, ours, *read(x), Goal("at most", 3), "reading", pair)
         theirs = partial(peer, x, axis=0)

@@ -341,8 +341,9 @@ def test_dtypes_of_warm_up(monkeypatch, given, dtypes):
     assert tuple(dict.fromkeys(dtype for dtype, _ in ran)) == dtypes
     for dtype in dtypes:
         chains = [chain for of, chain in ran if of == dtype]
-        assert {chain.end.method for chain in chains if chain.end} == set(METHODS)
-        assert {chain.end.method for chain in chains if chain.end and chain.end.weighted} == {
+        ends = [end for chain in chains for end in chain.ends]
+        assert {end.method for end in ends} == set(METHODS)
+        assert {end.method for end in ends if end.weighted} == {
             method for method, row in METHODS.items() if row.weighted
         }
         assert {type(step).__name__ for chain in chains for step in chain.steps} == {"Sigma", "Extrema"}

@@ -268,12 +268,12 @@ def test_one_frame():
 
 def dataset():
     """Two science variables, their companions, and what has no frames."""
-    stack = make("f8").assign_attrs(units="adu", ancillary_variables="a_flags a_uncertainty")
+    stack = make("f8").assign_attrs(units="adu", ancillary_variables="a_quality a_uncertainty")
     image = xr.DataArray(np.ones((5, 7)), dims=("y", "x"))
     return xr.Dataset(
         {
             "a": stack,
-            "a_flags": (DIMS, np.zeros(stack.shape, "u1")),
+            "a_quality": (DIMS, np.zeros(stack.shape, "u1")),
             "a_uncertainty": (DIMS, np.ones(stack.shape)),
             "b": (stack * 2).assign_attrs(units="electron"),
             "flat": image,
@@ -288,7 +288,7 @@ def test_a_clip_of_a_dataset():
     ds = dataset()
     clipped = ds.ccd.sigma_clip(1.5, 2)
     assert list(clipped.data_vars) == list(ds.data_vars)
-    for name in ("a_flags", "a_uncertainty", "flat", "note"):
+    for name in ("a_quality", "a_uncertainty", "flat", "note"):
         xr.testing.assert_identical(clipped[name].drop_vars("header", errors="ignore"),
                                     ds[name].drop_vars("header", errors="ignore"))  # fmt: skip
     for name in ("a", "b"):
