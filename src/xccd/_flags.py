@@ -66,8 +66,8 @@ def apart(stack: xr.DataArray, name: Any) -> dict[Any, xr.DataArray]:
     if not here:
         return {name: stack}
     bare = stack.drop_vars(here)
-    others = [k for k in str(bare.attrs.get("ancillary_variables", "")).split() if k not in here]
-    bare.attrs = bare.attrs | {"ancillary_variables": " ".join([*here, *others])}
+    named = dict.fromkeys([*str(bare.attrs.get("ancillary_variables", "")).split(), *here])
+    bare.attrs = bare.attrs | {"ancillary_variables": " ".join(named)}
     found = {k: bare.copy(deep=False, data=stack.coords[k].data) for k in here}
     for k, new in found.items():
         new.attrs, new.name = dict(stack.coords[k].attrs), k
