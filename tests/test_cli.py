@@ -171,6 +171,7 @@ def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert ("Example: xccd" in said) == (len(arguments) == 2)
 
 
+@pytest.mark.long
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "xccd")
     code, said, err = run("demo", "--folder", tmp_path / "demo", capsys=capsys)

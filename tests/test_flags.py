@@ -91,6 +91,7 @@ def test_the_flagged_are_those_that_the_other_form_has_as_nan(engine, lazy, data
     assert not (found & (found - 1)).any()  # one reason each
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lazy", [False, True], ids=["numpy", "dask"])
 @some
 @given(data=st.data(), values=stacks(dtypes=DIRECT, elements=WHOLE.map(abs)), chain=chains())
