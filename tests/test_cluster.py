@@ -54,6 +54,13 @@ def test_the_same_product_as_here(client: Any, files: list[Path], tmp_path: Path
     assert told[-1] == (40 * 30 * 4, 40 * 30 * 4)
 
 
+def test_an_image_with_its_maps(client: Any, files: list[Path], tmp_path: Path) -> None:
+    expected = product(xccd.open_dataset(files, chunks=None)).ccd.to_fits(tmp_path / "here.fits").read_bytes()
+    with client.as_current(), dask.config.set(scheduler=client):
+        path = product(xccd.open_dataset(files, chunks={"y": 7})).ccd.to_fits(tmp_path / "there.fits")
+    assert path.read_bytes() == expected
+
+
 def test_graphs_hold_the_files_once(files: list[Path]) -> None:
     """A manifest for all tasks: the bytes do not grow with the number of bands."""
     sizes = {}

@@ -47,11 +47,11 @@ def shares_memory(x: Array) -> bool:
     return get_scheduler(collections=[x]) in (dask.threaded.get, get_sync)
 
 
-def store(x: Array, target: Any) -> None:
-    """Compute ``x`` and assign each block to its place in ``target``, from the thread that computed it."""
+def store(arrays: list[Array], targets: list[Any]) -> None:
+    """Compute all arrays at once and assign each block to its place in its target, from the thread that computed it."""
     import dask.array as da
 
-    da.store([x], [target], lock=False)
+    da.store(arrays, targets, lock=False)
 
 
 def places(x: Array) -> list[tuple[slice, ...]]:

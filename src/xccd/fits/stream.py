@@ -1,12 +1,12 @@
-"""The pixels of an image into its file: every block to its place, as soon as it is computed."""
+"""The pixels of images into their file: every block to its place, as soon as it is computed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -24,40 +24,70 @@ def check_progress(progress: Any) -> None:
         raise TypeError(f"progress={progress!r} is neither True nor a function of (bytes done, bytes in all)")
 
 
-def write_pixels(file: IO[bytes], data: Any, stored: np.dtype[Any], progress: Progress) -> None:
-    """``data`` at the file's position as ``stored``, then zeros up to a whole block."""
-    place = _Place(file, data.shape, stored)
-    with _shown(progress, place):
-        if not _stack.is_lazy(data):
-            _from_memory(data, place)
-        elif (client := _stack.cluster(data)) is not None:
-            _from_cluster(client, data, place)
-        elif _stack.shares_memory(data):
-            _stack.store(data, place)
-        else:
-            _in_groups(data, place)
-    file.seek(place.start + place.size)
-    file.write(b"\0" * (-place.size % BLOCK))
+class HDU(NamedTuple):
+    """A header with its END, and pixels with the dtype that they have in the file."""
+
+    head: bytes
+    data: Any
+    stored: np.dtype[Any]
+
+
+def write_hdus(file: IO[bytes], hdus: Sequence[HDU], progress: Progress) -> None:
+    """HDUs from the file's position on, headers first, data padded with zeros; lazy ones are computed together."""
+    meter = _Meter()
+    places = []
+    for hdu in hdus:
+        file.write(hdu.head)
+        places.append(_Place(file, hdu.data.shape, hdu.stored, meter))
+        file.seek(places[-1].end)
+        file.write(b"\0" * (-places[-1].size % BLOCK))
+    end = file.tell()
+    lazy = [i for i, hdu in enumerate(hdus) if _stack.is_lazy(hdu.data)]
+    with _shown(progress, meter):
+        for i, hdu in enumerate(hdus):
+            if i not in lazy:
+                _from_memory(hdu.data, places[i])
+        if lazy:
+            _computed([hdus[i].data for i in lazy], [places[i] for i in lazy])
+    file.seek(end)
+
+
+def _computed(images: list[Any], places: list[_Place]) -> None:
+    """Lazy images, each to its place, by the scheduler that is set."""
+    if (client := _stack.cluster(images[0])) is not None:
+        _from_cluster(client, images, places)
+    elif _stack.shares_memory(images[0]):
+        _stack.store(images, places)
+    else:
+        _in_groups(images, places)
+
+
+class _Meter:
+    """How much of a file is written, and who is told."""
+
+    def __init__(self) -> None:
+        self.size = self.written = 0
+        self.show: Callable[[int, int], object] = lambda done, size: None
+        self.lock = threading.Lock()  # one position in the file for all threads
 
 
 class _Place:
-    """Where the pixels go: assigned to block by block, from any thread."""
+    """Where the pixels of an image go: assigned to block by block, from any thread."""
 
-    def __init__(self, file: IO[bytes], shape: tuple[int, ...], stored: np.dtype[Any]) -> None:
-        self.file, self.start, self.shape, self.stored = file, file.tell(), shape, stored
+    def __init__(self, file: IO[bytes], shape: tuple[int, ...], stored: np.dtype[Any], meter: _Meter) -> None:
+        self.file, self.start, self.shape, self.stored, self.meter = file, file.tell(), shape, stored, meter
         self.size = prod(shape) * stored.itemsize
-        self.written = 0
-        self.show: Callable[[int, int], object] = lambda done, size: None
-        self.lock = threading.Lock()
+        self.end = self.start + self.size
+        meter.size += self.size
 
     def __setitem__(self, index: tuple[slice, ...], block: Any) -> None:
         raw = np.asarray(block).astype(self.stored, order="C", copy=False)  # the caller's array is only read
-        with self.lock:  # one position in the file for all threads; a file that an error has closed refuses
+        with self.meter.lock:  # a file that an error has closed refuses
             for offset, part in self._runs(index, raw):
                 self.file.seek(offset)
                 self.file.write(part.data.cast("B"))
-            self.written += raw.nbytes
-            self.show(self.written, self.size)
+            self.meter.written += raw.nbytes
+            self.meter.show(self.meter.written, self.meter.size)
 
     def _runs(self, index: tuple[slice, ...], raw: np.ndarray[Any, Any]) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """What lies together in the file, and from which byte on: whole rows of a plane, or parts of a row."""
@@ -71,17 +101,17 @@ class _Place:
 
 
 @contextmanager
-def _shown(progress: Progress, place: _Place) -> Iterator[None]:
+def _shown(progress: Progress, meter: _Meter) -> Iterator[None]:
     """What is written told to ``progress``; True is a bar."""
     if progress is not True:
         if callable(progress):
-            place.show = progress
+            meter.show = progress
         yield
         return
     from tqdm.auto import tqdm
 
-    with tqdm(total=place.size, unit="B", unit_scale=True, desc="to_fits") as bar:
-        place.show = lambda done, size: bar.update(done - bar.n)
+    with tqdm(total=meter.size, unit="B", unit_scale=True, desc="to_fits") as bar:
+        meter.show = lambda done, size: bar.update(done - bar.n)
         yield
 
 
@@ -103,21 +133,33 @@ def _from_memory(data: Any, place: _Place) -> None:
         place[index] = data[index]
 
 
-def _in_groups(data: Any, place: _Place) -> None:
-    """By a scheduler that brings results back all at once: some rows at a time."""
-    for index in _rows(data.shape, _group(place, GROUP_BYTES)):
-        place[index] = data[index].compute()
+def _in_groups(images: list[Any], places: list[_Place]) -> None:
+    """By a scheduler that brings results back all at once: some rows at a time, of images of one shape together."""
+    from dask.base import compute
+
+    for shape in dict.fromkeys(image.shape for image in images):
+        alike = [(image, place) for image, place in zip(images, places, strict=True) if image.shape == shape]
+        for index in _rows(shape, min(_group(place, GROUP_BYTES // len(alike)) for _, place in alike)):
+            for (_, place), part in zip(alike, compute(*(image[index] for image, _ in alike)), strict=True):
+                place[index] = part
 
 
-def _from_cluster(client: Any, data: Any, place: _Place) -> None:
+def _from_cluster(client: Any, images: list[Any], places: list[_Place]) -> None:
     """Blocks as the workers finish them, written here: they need not see this file system."""
+    from dask.base import optimize
     from distributed import as_completed
 
-    futures = client.compute(data.to_delayed().ravel().tolist())
-    indices = {future.key: index for future, index in zip(futures, _stack.places(data), strict=True)}
+    found: dict[Any, tuple[_Place, tuple[slice, ...]]] = {}
+    blocks = []
+    for image, place in zip(optimize(*images), places, strict=True):  # together: what they share is computed once
+        for block, index in zip(image.to_delayed(optimize_graph=False).ravel(), _stack.places(image), strict=True):
+            blocks.append(block)
+            found[block.key] = place, index
+    futures = client.compute(blocks)
     try:
         for future, block in as_completed(futures, loop=client.loop, with_results=True):
-            place[indices[future.key]] = block
+            place, index = found[future.key]
+            place[index] = block
             future.release()
     finally:
         client.cancel(futures, force=True)  # of a run that ended well nothing is left to cancel

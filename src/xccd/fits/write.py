@@ -14,27 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, overload
 
-import numpy as np
 import xarray as xr
 
 from xccd._labels import ancillary
 from xccd._nodes import at_node
 from xccd.fits import cards
-from xccd.fits.header import FILES, in_order
+from xccd.fits.extensions import frames_table, maps
 from xccd.fits.header import header as header_of
+from xccd.fits.header import in_order
 from xccd.fits.header import stored as dtype_in_file
-from xccd.fits.stream import Progress, check_progress, write_pixels
+from xccd.fits.stream import HDU, Progress, check_progress, write_hdus
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-BLOCK = 2880
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @overload
 def to_fits(
-    image: xr.DataArray,
+    image: xr.DataArray | xr.Dataset,
     path: str | os.PathLike[str],
     *,
     overwrite: bool = ...,
@@ -51,14 +50,14 @@ def to_fits(
     progress: Progress = ...,
 ) -> list[Path]: ...
 def to_fits(
-    image: xr.DataArray | xr.DataTree,
+    image: xr.DataArray | xr.Dataset | xr.DataTree,
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
     header: dict[str, Any] | None = None,
     progress: Progress = None,
 ) -> Path | list[Path]:
-    """Write an image, or a whole stack, as a FITS file; a tree as one file for each node.
+    """Write an image, or a whole stack, as a FITS file; a Dataset with its maps, a tree as one file for each node.
 
     The file is written beside its target under another name, synced to disk and renamed: whatever happens, there
     is the old file or the new one. On dask input this computes, and each block is written once it is there: of a
@@ -66,9 +65,11 @@ def to_fits(
 
     Parameters
     ----------
-    image : DataArray or DataTree
-        A combined image, a frame, or a stack (written as a cube, with the cards that all its frames share). Of a tree,
-        the one variable of each node.
+    image : DataArray, Dataset or DataTree
+        A combined image, a frame, or a stack (written as a cube, with the cards that all its frames share). Of a
+        Dataset the one variable that is not another's map, and as extensions the maps that it names: flags as MASK,
+        the uncertainty as UNCERT (UTYPE says which), the number of samples as COUNT, as `astropy.nddata.CCDData.read`
+        takes them. Of a tree, each node as a Dataset.
     path : path
         The file to write. Its folder must exist. For a tree the folder: the node ``flat/r/2`` goes to ``flat-r-2.fits``
         in it.
@@ -91,8 +92,8 @@ def to_fits(
     OSError
         No such folder, a folder in the file's place, no permission, a full disk.
     TypeError, ValueError
-        A dtype that FITS does not have, a WCS that cannot be moved (see `header`), a card that cannot be written; of a
-        tree a node with several variables, or two nodes for one file.
+        A dtype that FITS does not have, a WCS that cannot be moved (see `header`), a card that cannot be written; a
+        Dataset, or a node of a tree, with several images; two nodes for one file.
 
     Examples
     --------
@@ -106,62 +107,71 @@ def to_fits(
     [[[2.0, 3.0]]]
     """
     check_progress(progress)
-    if isinstance(image, xr.DataTree):
-        products = []
-        for node, one in _images(image):
-            with at_node(node):
-                products.append(_product(one, Path(path) / f"{node.replace('/', '-')}.fits", overwrite, header))
-        _check_apart([product.target for product in products])
-        return [product.write(overwrite, progress) for product in products]
-    return _product(image, path, overwrite, header).write(overwrite, progress)
+    if not isinstance(image, xr.DataTree):
+        return _product(image, path, overwrite, header).write(overwrite, progress)
+    products = []
+    for node, ds in _nodes(image):
+        with at_node(node):
+            products.append(_product(ds, Path(path) / f"{node.replace('/', '-')}.fits", overwrite, header))
+    _check_apart([product.target for product in products])
+    return [product.write(overwrite, progress) for product in products]
 
 
 @dataclass(frozen=True)
 class _Product:
-    """An image that can be written: where to, its header, and the dtype in the file."""
+    """What can be written: where to, and the HDUs."""
 
-    image: xr.DataArray
     target: Path
-    head: bytes
-    stored: np.dtype[Any]
+    hdus: list[HDU]
+    rest: bytes
 
     def write(self, overwrite: bool, progress: Any) -> Path:
         with _replacing(self.target.resolve(), overwrite) as file:  # a link stays one, its file is replaced
-            file.write(self.head)
-            write_pixels(file, self.image.data, self.stored, progress)
-            file.write(_frames_table(self.image))
+            write_hdus(file, self.hdus, progress)
+            file.write(self.rest)
         return self.target
 
 
 def _product(
-    image: xr.DataArray, path: str | os.PathLike[str], overwrite: bool, header: dict[str, Any] | None
+    obj: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], overwrite: bool, header: dict[str, Any] | None
 ) -> _Product:
     """All checks, and nothing computed."""
-    if not isinstance(image, xr.DataArray):
-        raise TypeError(f"to_fits writes a DataArray, not a {type(image).__name__}: pick a variable, ds['data']")
+    if not isinstance(obj, xr.DataArray | xr.Dataset):
+        raise TypeError(f"to_fits writes a DataArray or a Dataset, not a {type(obj).__name__}: xr.DataArray(values)")
+    image, ds = (_image_of(obj), obj) if isinstance(obj, xr.Dataset) else (obj, xr.Dataset())
     if image.ndim == 0 or image.size == 0:
         raise ValueError(f"to_fits: this DataArray has no pixels, its shape is {image.shape}")
     stored = dtype_in_file(image.dtype)
     target = Path(path).expanduser()
     check_target(target, overwrite)
-    return _Product(in_order(image), target, _header(image, header), stored)
+    image = in_order(image)
+    others, table = list(maps(image, ds)), frames_table(image)
+    head = _header(image, header, extended=bool(others or table))
+    return _Product(target, [HDU(head, image.data, stored), *others], table)
 
 
-def _images(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray]]:
-    """The image of each node that has one, and the node's path, which begins with the name of the tree."""
+def _image_of(ds: xr.Dataset) -> xr.DataArray:
+    """The one variable of a Dataset that is not another's map."""
+    names = [name for name in ds.data_vars if name not in ancillary(ds)]
+    if not names:
+        raise ValueError("to_fits: this Dataset has no variable")
+    if len(names) > 1:
+        raise ValueError(
+            f"this Dataset has the variables {', '.join(map(str, names))}, and a file holds one image with its maps: "
+            f"write one after the other, as ds[[{names[0]!r}]].ccd.to_fits(...)"
+        )
+    return ds[names[0]]
+
+
+def _nodes(tree: xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:
+    """Each node that has a variable, and its path, which begins with the name of the tree."""
     found = 0
     for key, node in tree.subtree_with_keys:
         ds = node.to_dataset()
-        names = [name for name in ds.data_vars if name not in ancillary(ds)]
         path = "/".join(part for part in (tree.name, *key.split("/")) if part and part != ".") or "root"
-        if len(names) > 1:
-            raise ValueError(
-                f"the node {path!r} has the variables {', '.join(map(str, names))}, and a file holds one image: write "
-                f"one after the other, tree[{key!r}][{names[0]!r}].ccd.to_fits(...)"
-            )
-        for name in names:
+        if ds.data_vars:
             found += 1
-            yield path, ds[name]
+            yield path, ds
     if not found:
         raise ValueError("to_fits: no node of this DataTree has a variable")
 
@@ -190,7 +200,7 @@ def _exists(target: Path) -> FileExistsError:
     return FileExistsError(f"path={str(target)!r} is there already: overwrite=True replaces it")
 
 
-def _header(image: xr.DataArray, more: dict[str, Any] | None) -> bytes:
+def _header(image: xr.DataArray, more: dict[str, Any] | None, *, extended: bool) -> bytes:
     from astropy.io import fits
 
     if not isinstance(more, (dict, fits.Header, type(None))):
@@ -203,7 +213,7 @@ def _header(image: xr.DataArray, more: dict[str, Any] | None) -> bytes:
             _set_card(made, keyword.upper(), value)
         except (TypeError, ValueError, fits.VerifyError) as error:
             raise ValueError(f"header={{{keyword!r}: {value!r}}} cannot be a card: {error}") from None
-    if FILES in image.coords:
+    if extended:
         made.set("EXTEND", True, after=f"NAXIS{image.ndim}")
     return bytes(made.tostring(), "ascii")
 
@@ -259,19 +269,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _frames_table(image: xr.DataArray) -> bytes:
-    """The list of all inputs, where there are more than IMCMBnnn can number."""
-    if FILES not in image.coords:
-        return b""
-    from io import BytesIO
-
-    from astropy.io import fits
-
-    names = [cards.ascii_only(name) for name in str(image.coords[FILES].values.item()).split("\n")]
-    column = fits.Column("FILE", f"{max(map(len, names))}A", array=np.array(names))
-    buffer = BytesIO()
-    table = fits.BinTableHDU.from_columns([column], name="FRAMES")
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer)
-    return buffer.getvalue()[BLOCK:]
