@@ -10,7 +10,7 @@ import pytest
 
 import xccd
 from processes import finish, make, start
-from xccd import _options, _stack
+from xccd import _options, _pool
 
 pytestmark = pytest.mark.usefixtures("fresh_options")
 
@@ -154,7 +154,7 @@ def test_many_verbs_use_the_threads_of_one_pool():
 def test_another_number_of_threads_is_another_pool():
     xccd.set_options(engine="numpy", threads=3)
     many_verbs()
-    pool = _stack._pool(3)
+    pool = _pool._pool(3)
     old = set(pool._threads)
     assert old <= workers()
     with xccd.set_options(threads=2):
@@ -163,15 +163,15 @@ def test_another_number_of_threads_is_another_pool():
         assert 1 <= len(workers()) <= 2
     many_verbs()
     assert soon(lambda: len(workers()) <= 3)
-    assert _stack._pool(3) is not pool
-    assert len(_stack._pools) == 1
+    assert _pool._pool(3) is not pool
+    assert len(_pool._pools) == 1
 
 
 def test_one_thread_is_that_which_calls(monkeypatch):
     def never(*args, **options):
         raise AssertionError("asked for a pool")
 
-    monkeypatch.setattr(_stack, "_pool", never)
+    monkeypatch.setattr(_pool, "_pool", never)
     with xccd.set_options(engine="numpy", threads=1):
         many_verbs()
     with xccd.set_options(threads=2), pytest.raises(AssertionError, match=r"^asked for a pool$"):

@@ -151,9 +151,7 @@ def test_to_fits_checks_everything_before_it_writes(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"(?s)dtype complex64 cannot be written.*at the node 'z'"):
         tree.ccd.to_fits(tmp_path, overwrite=True)
     tree["z"] = tree["r"].to_dataset().assign(more=tree["r"]["data"])
-    with pytest.raises(
-        ValueError, match=r"(?s)the variables data, more, .* ds\[\['data'\]\].*at the node 'z'"
-    ):
+    with pytest.raises(ValueError, match=r"(?s)the variables data, more, .* ds\[\['data'\]\].*at the node 'z'"):
         tree.ccd.to_fits(tmp_path, overwrite=True)
     same = xr.DataTree.from_dict({"a-b": tree["r"].to_dataset(), "a/b": tree["r"].to_dataset()})
     with pytest.raises(ValueError, match=r"several nodes of this tree would go to '.*a-b\.fits': rename"):

@@ -68,7 +68,7 @@ def apart(stack: xr.DataArray, name: Any) -> dict[Any, xr.DataArray]:
     bare = stack.drop_vars(here)
     named = dict.fromkeys([*str(bare.attrs.get("ancillary_variables", "")).split(), *here])
     bare.attrs = bare.attrs | {"ancillary_variables": " ".join(named)}
-    found = {k: bare.copy(deep=False, data=stack.coords[k].data) for k in here}
+    found = {k: bare.copy(deep=False, data=stack.coords[k].variable._data) for k in here}
     for k, new in found.items():
         new.attrs, new.name = dict(stack.coords[k].attrs), k
     return {name: bare, **found}

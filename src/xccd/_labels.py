@@ -14,6 +14,7 @@ import xarray as xr
 
 from xccd import _stack
 from xccd._chain import Chain
+from xccd._deferred import samples, wrapped
 from xccd._flags import MAPS, apart, companion, flags_of, with_maps
 from xccd._nodes import NODE, map_nodes
 from xccd.fits import cards
@@ -169,7 +170,7 @@ def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
 def frames_first(stack: xr.DataArray, dim: Hashable) -> Any:
     """The data with ``dim`` as axis 0 (a view: no copy)."""
     axis = stack.get_axis_num(dim)
-    return stack.data if axis == 0 else _moveaxis(stack.data, axis, 0)
+    return samples(stack) if axis == 0 else _moveaxis(stack.data, axis, 0)
 
 
 def _moveaxis(data: Any, source: Any, target: int) -> Any:
@@ -185,7 +186,7 @@ def like(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
     order = [axis, *(i for i in range(data.ndim) if i != axis)]
     for new, old in enumerate(order):
         inverse[old] = new
-    return stack.copy(deep=False, data=data if axis == 0 else data.transpose(inverse))
+    return stack.copy(deep=False, data=wrapped(data) if axis == 0 else data.transpose(inverse))
 
 
 def unflagged(stack: xr.DataArray) -> xr.DataArray:
@@ -194,8 +195,8 @@ def unflagged(stack: xr.DataArray) -> xr.DataArray:
     if flags is None:
         return stack
     dtype = float_dtype(stack.dtype)
-    (data,) = _stack.chained(Chain(()), stack.data, flags=flags.data, dtypes=[dtype])
-    (alone, *_) = apart(stack.copy(deep=False, data=data), stack.name).values()
+    (data,) = _stack.chained(Chain(()), samples(stack), flags=samples(flags), dtypes=[dtype])
+    (alone, *_) = apart(stack.copy(deep=False, data=wrapped(data)), stack.name).values()
     names = str(alone.attrs.pop("ancillary_variables", "")).split()
     rest = [k for k in names if k not in (companion(stack.name, kind) for kind in MAPS)]
     return alone.assign_attrs({"ancillary_variables": " ".join(rest)}) if rest else alone
@@ -205,7 +206,7 @@ def without_frames(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArra
     """An image in place of the stack: no coordinate that lay along ``dim`` is left."""
     along = [name for name, c in stack.coords.items() if dim in c.dims]
     image = stack.isel({dim: 0}).drop_vars(along)
-    image = image.copy(deep=False, data=data)
+    image = image.copy(deep=False, data=wrapped(data))
     image.attrs = dict(stack.attrs)
     return image
 

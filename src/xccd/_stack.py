@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from xccd import _options
 from xccd._chain import Chain, Step, Unsigned
+from xccd._deferred import Deferred, samples
+from xccd._pool import run_all
 from xccd._reasons import Reasons
 
 # A NumPy or a dask array: xarray's own word for both is Any.
@@ -28,6 +29,21 @@ def is_lazy(x: Any) -> bool:
     """Whether ``x`` is a dask collection, asked by protocol so that dask is not imported."""
     graph = getattr(x, "__dask_graph__", None)
     return graph is not None and graph() is not None
+
+
+def is_deferred(x: Any) -> bool:
+    """Whether ``x`` is made when it is asked for, without dask."""
+    return isinstance(x, Deferred)
+
+
+def waits(x: Any) -> bool:
+    """Whether ``x`` is not computed yet."""
+    return is_lazy(x) or is_deferred(x)
+
+
+def _here(x: Array) -> Array:
+    """A deferred array as NumPy's, among dask arrays."""
+    return x.load() if isinstance(x, Deferred) else x
 
 
 def cluster(x: Array) -> Any:
@@ -61,9 +77,10 @@ def places(x: Array) -> list[tuple[slice, ...]]:
     return list(slices_from_chunks(x.chunks))
 
 
-def made_from(label: Array, samples: Array) -> bool:
-    """Whether computing ``label`` would compute ``samples``; a label that is lazy by itself is cheap to read."""
-    return is_lazy(label) and is_lazy(samples) and not label.dask.layers.keys().isdisjoint(samples.dask.layers)
+def made_from(label: xr.DataArray, stack: xr.DataArray) -> bool:
+    """Whether computing ``label`` would compute the stack's samples; one that is lazy by itself is cheap to read."""
+    one, other = samples(label), samples(stack)
+    return is_lazy(one) and is_lazy(other) and not one.dask.layers.keys().isdisjoint(other.dask.layers)
 
 
 def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
@@ -72,9 +89,12 @@ def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.d
     ``extras`` broadcast against ``x``. With ``reduce`` the function takes axis 0 away.
     """
     if not any(map(is_lazy, (x, *extras))):
-        return function(x, *extras)
+        if not any(map(is_deferred, (x, *extras))):
+            return function(x, *extras)
+        return Deferred(function, [x, *extras], x.shape[1:] if reduce else x.shape, dtype, frames=not reduce)
     import dask.array as da
 
+    x, extras = _here(x), tuple(map(_here, extras))
     x = _frames_together(x, extras)
     return da.map_blocks(
         function,
@@ -89,8 +109,12 @@ def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.d
 def alike(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[Any]) -> Array:
     """``function(x, *extras)``, sample by sample, of arrays that broadcast against ``x``; cut as ``x`` is."""
     if not any(map(is_lazy, (x, *extras))):
-        return function(x, *extras)
+        if not any(map(is_deferred, (x, *extras))):
+            return function(x, *extras)
+        return Deferred(function, [x, *extras], x.shape, dtype)
     import dask.array as da
+
+    x, extras = _here(x), tuple(map(_here, extras))
 
     def cut(extra: Array) -> Array:
         chunks = tuple(c if n > 1 else 1 for c, n in zip(x.chunks, extra.shape, strict=True))
@@ -140,7 +164,7 @@ def chained(
     extras = [_nothing(x, np.uint8) if flags is None else flags]
     extras += [_nothing(x, np.float64) + 1 if e is None else e for e in (scale, weights)]
     result, source, steps = _launch(chain, x, extras, dtypes)
-    if is_lazy(x) and not chain.ends and flags is None:
+    if waits(x) and not chain.ends and flags is None:
         remember(result[0], source, steps)
     return result
 
@@ -149,9 +173,10 @@ def flagged(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
     """The flags of all samples after some more steps, run as `chained`."""
     one = _nothing(x, np.float64) + 1
     ((result,), _, _) = _launch(Reasons(steps), x, [flags, one, one], [np.dtype(np.uint8)])
-    if is_lazy(x):
+    if waits(x):
         first, before = _plan_of_flags(x, flags)
-        result = result if result.chunks == x.chunks else result.rechunk(x.chunks)
+        if is_lazy(x) and result.chunks != x.chunks:
+            result = result.rechunk(x.chunks)
         remember_flags(result, x, first, before + steps)
     return result
 
@@ -165,21 +190,32 @@ def _launch(
     chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]
 ) -> tuple[list[Array], Array, tuple[Step, ...]]:  # fmt: skip
     """The results of a chain, and, if they are lazy, what they are made from and by which steps."""
-    if not any(map(is_lazy, (x, *extras))):
+    if not any(map(waits, (x, *extras))):
         return _run(x, *extras, chain=chain, dtypes=dtypes, threads=_options.threads()), x, chain.steps
     source, steps = getattr(x, PLAN, (x, ()))
-    if is_lazy(extras[0]) or extras[0].size > 1:
+    if waits(extras[0]) or extras[0].size > 1:
         if any(not isinstance(step, Unsigned) for step in steps):  # what they took has the flag of what is not finite
             source, steps = x, ()
         first, before = _plan_of_flags(x, extras[0])
         extras[0], steps = _nothing(x, np.uint8) if first is None else first, steps + before
-    source = _frames_together(source, extras)
     chain = replace(chain, steps=steps + chain.steps)
+    if not any(map(is_lazy, (source, *extras))):
+        return _deferred_results(chain, source, extras, dtypes), source, chain.steps
+    source, *extras = map(_here, (source, *extras))
+    source = _frames_together(source, extras)
     several = np.dtype([(f"f{i}", dtype) for i, dtype in enumerate(dtypes)])
     dtype = np.dtype(dtypes[0]) if len(dtypes) == 1 else several
     run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
     result = blocks(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
     return [result] if len(dtypes) == 1 else [result[name] for name in several.names or ()], source, chain.steps
+
+
+def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> list[Array]:
+    """The results of a chain that is run, once for all of them, when one is asked for."""
+    run = partial(_run, chain=chain, dtypes=dtypes, threads=1)
+    together = Deferred(run, [x, *extras], x.shape, x.dtype)
+    shape, frames = (x.shape[1:], False) if chain.ends else (x.shape, True)
+    return [Deferred(itemgetter(i), [together], shape, dtype, frames=frames) for i, dtype in enumerate(dtypes)]
 
 
 PLAN = "_xccd_plan"
@@ -195,14 +231,19 @@ def remember(result: Array, source: Array, steps: tuple[Step, ...]) -> None:
 
 def remember_flags(flags: Array, x: Array, first: Array | None, steps: tuple[Step, ...]) -> None:
     """Note on lazy flags of ``x`` that they are ``steps`` after ``first``; None: what is not finite had one."""
-    if is_lazy(flags):
-        setattr(flags, PLAN, (x.name, first, steps))
+    if waits(flags):
+        setattr(flags, PLAN, (_identity(x), first, steps))
 
 
 def _plan_of_flags(x: Array, flags: Array) -> tuple[Array | None, tuple[Step, ...]]:
     """Flags from which those of ``x`` come, and the steps from there."""
-    name, first, steps = getattr(flags, PLAN, (None, flags, ()))
-    return (first, steps) if is_lazy(x) and x.name == name else (flags, ())
+    of, first, steps = getattr(flags, PLAN, (None, flags, ()))
+    return (first, steps) if waits(x) and _identity(x) == of else (flags, ())
+
+
+def _identity(x: Array) -> Any:
+    """What tells whether an array is the same one: dask's name, as it makes new objects of one; the object."""
+    return x.name if is_lazy(x) else x
 
 
 def _run_together(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], dtype: Any) -> Any:
@@ -251,39 +292,6 @@ def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any
     return extra.reshape(extra.shape[0], -1)
 
 
-_pools: dict[int, ThreadPoolExecutor] = {}
-_pools_lock = threading.RLock()
-
-
-def run_all(function: Callable[[int], None], count: int, threads: int) -> None:
-    """``function`` of 0 to ``count - 1`` in the pool, filled under its lock: another number of threads has to wait."""
-    with _pools_lock:
-        done = _pool(threads).map(function, range(count))
-    list(done)
-
-
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """The process's one pool, made anew where another number of threads is asked for."""
-    with _pools_lock:
-        if threads not in _pools:
-            for pool in _pools.values():
-                pool.shutdown(wait=False)  # what it was given, it finishes
-            _pools.clear()
-            _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="xccd")
-        return _pools[threads]
-
-
-def _after_fork() -> None:
-    """The threads of a pool, and who holds its lock, are not there in a forked child."""
-    global _pools_lock
-    _pools.clear()
-    _pools_lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
     """``function(i, frame)`` of each whole frame, as an array of N float64.
 
@@ -291,6 +299,8 @@ def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
     held at a time: each group is optimised by itself, so that its bands are read for it alone, dropped, and read again
     by the next.
     """
+    if isinstance(x, Deferred):  # now: a level that were made for each band would read the files as often
+        return _values(function, 0, x.one_by_one())
     if not is_lazy(x):
         return _values(function, 0, x)
     import dask.array as da
@@ -308,5 +318,5 @@ def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
     return da.concatenate(groups)
 
 
-def _values(function: Callable[[int, Any], float], first: int, frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _values(function: Callable[[int, Any], float], first: int, frames: Iterable[Any]) -> np.ndarray[Any, Any]:
     return np.array([function(first + i, frame) for i, frame in enumerate(frames)], np.float64)

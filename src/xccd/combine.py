@@ -11,6 +11,7 @@ import xarray as xr
 
 from xccd import _stack
 from xccd._chain import Chain, Combine, End, check_factors
+from xccd._deferred import wrapped
 from xccd._flags import companion, flags_of
 from xccd._labels import (
     Obj,
@@ -154,7 +155,7 @@ def _with_maps(image: xr.DataArray, maps: list[Any]) -> xr.DataArray:
     if "units" in image.attrs:
         attrs[1]["units"] = image.attrs["units"]
     names = (companion(image.name, kind) for kind in ("count", "uncertainty"))
-    return image.assign_coords({k: (image.dims, m, a) for k, m, a in zip(names, maps, attrs, strict=False)})
+    return image.assign_coords({k: (image.dims, wrapped(m), a) for k, m, a in zip(names, maps, attrs, strict=False)})
 
 
 def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xccd import _stack
+from xccd._deferred import samples, wrapped
 from xccd._flags import Flag, attributes, companion, with_maps
 from xccd._labels import ancillary, unflagged
 from xccd.kernels.limits import float_dtype
@@ -63,10 +64,10 @@ def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None
         if masked.dtype.kind not in "biu":
             raise TypeError(f"mask= has dtype {masked.dtype}: give booleans, True where masked")
         marks.append(masked.data)
-    data = _stack.alike(_first, stack.data, *marks, dtype=np.dtype(np.uint8))
+    data = _stack.alike(_first, samples(stack), *marks, dtype=np.dtype(np.uint8))
     if not marks:
-        _stack.remember_flags(data, stack.data, None, ())
-    maps = {companion(name, "flags"): xr.Variable(stack.dims, data, attributes())}
+        _stack.remember_flags(data, samples(stack), None, ())
+    maps = {companion(name, "flags"): xr.Variable(stack.dims, wrapped(data), attributes())}
     if uncertainty is not None:
         maps[companion(name, "uncertainty")] = _uncertainty(uncertainty, stack)
     image = stack.assign_attrs(ancillary_variables=" ".join(maps))
@@ -108,9 +109,9 @@ def _uncertainty(given: Any, stack: xr.DataArray) -> xr.Variable:
     spread = _spread("uncertainty", given if isinstance(given, xr.DataArray) else getattr(given, "array", given), stack)
     if spread.dtype.kind not in "fiu":
         raise TypeError(f"uncertainty= has dtype {spread.dtype}: give real numbers")
-    data = _stack.alike(_filled, stack.data, spread.data, dtype=float_dtype(spread.dtype))
+    data = _stack.alike(_filled, samples(stack), spread.data, dtype=float_dtype(spread.dtype))
     units = {k: v for k, v in stack.attrs.items() if k == "units"} if kind == "std" else {}
-    return xr.Variable(stack.dims, data, {"uncertainty_type": kind} | units)
+    return xr.Variable(stack.dims, wrapped(data), {"uncertainty_type": kind} | units)
 
 
 def _filled(x: Any, values: Any) -> Any:

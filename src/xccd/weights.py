@@ -56,7 +56,7 @@ def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> Any:
         label = stack.coords[name]
         if label.dtype.kind not in "fiubOUST":
             raise TypeError(f"{argument}={name!r}: its dtype is {label.dtype}, not that of a number")
-        if _stack.made_from(label.data, stack.data) and label.dims:
+        if _stack.made_from(label, stack) and label.dims:
             return label.data.astype(np.float64)
         values = np.broadcast_to(label.values, n).tolist()
     elif "header" in stack.coords and stack.coords["header"].dims == (dim,):
@@ -111,7 +111,7 @@ def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.
 
 def _may_matter(label: xr.DataArray, stack: xr.DataArray) -> bool:
     """Whether it is a number of each frame that a function may want to know (EXPTIME, GAIN, ...)."""
-    return label.ndim == 1 and label.dtype.kind in "iuf" and not _stack.made_from(label.data, stack.data)
+    return label.ndim == 1 and label.dtype.kind in "iuf" and not _stack.made_from(label, stack)
 
 
 def _name(function: Any) -> str:

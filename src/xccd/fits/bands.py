@@ -6,10 +6,9 @@ from math import prod
 from typing import Any
 
 from xccd import _options
+from xccd._deferred import COPIES, SCRATCH
 
 BAND_BYTES = 32 << 20  # without a limit, in the stack's dtype: 32 bands for 25 frames of 4096 x 4096
-COPIES = 4  # bands that one task holds: as read, clipped, and the two sides of one arithmetic step
-SCRATCH = 16 << 20  # a thread's tile of 4 MB, as samples and as floats, its bounds, and the rows of a frame
 
 
 def plan(shape: tuple[int, ...], itemsize: int, chunks: Any, memory: Any) -> Any:

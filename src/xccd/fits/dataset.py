@@ -10,11 +10,12 @@ import numpy as np
 import xarray as xr
 
 from xccd import _stack
+from xccd._deferred import samples, wrapped
 from xccd._flags import Flag, attributes, companion
 from xccd.fits.memory import Frame
 from xccd.fits.open import check_shapes, stack_of
 from xccd.fits.pixels import ArrayPixels, FilePixels, Index, Pixels, Samples
-from xccd.fits.reader import StackReader, lazy
+from xccd.fits.reader import StackReader, deferred, lazy
 from xccd.fits.sources import frames
 from xccd.kernels.limits import float_dtype
 
@@ -118,14 +119,14 @@ def _uncertainty(stack: xr.DataArray, found: list[Frame]) -> xr.Variable | None:
     pixels = [f.uncertainty or nothing for f in found]
     dtype = np.result_type(*(float_dtype(p.native) for p in pixels))
     attrs = {"uncertainty_type": kinds.pop()} | {k: v for k, v in stack.attrs.items() if k == "units"}
-    return xr.Variable(stack.dims, _beside(stack, pixels, dtype), attrs)
+    return xr.Variable(stack.dims, wrapped(_beside(stack, pixels, dtype)), attrs)
 
 
 def _beside(stack: xr.DataArray, pixels: Sequence[Pixels], dtype: np.dtype[Any]) -> Any:
     """Another image of each frame as one array, cut as the stack is."""
     squeezed = len(pixels[0].shape) + 1 - stack.ndim
     reader = StackReader(tuple(pixels), (None,) * len(pixels), squeezed, dtype)
-    return reader.load() if stack.chunks is None else lazy(reader, stack.chunks, None, lambda chunks: chunks)
+    return deferred(reader) if stack.chunks is None else lazy(reader, stack.chunks, None, lambda chunks: chunks)
 
 
 def _flags(stack: xr.DataArray, found: list[Frame], bare: list[_Bare]) -> xr.Variable:
@@ -136,10 +137,10 @@ def _flags(stack: xr.DataArray, found: list[Frame], bare: list[_Bare]) -> xr.Var
     told = [_Bits(f.pixels.shape, b.masks, f.flags) for f, b in zip(found, bare, strict=True)]
     some = any(bits.sources or bits.flags for bits in told)
     marks = [_beside(stack, told, np.dtype(np.uint8))] if some else []
-    data = _stack.alike(_first, stack.data, *per_frame, *marks, dtype=np.dtype(np.uint8))
+    data = _stack.alike(_first, samples(stack), *per_frame, *marks, dtype=np.dtype(np.uint8))
     if not some and np.isnan(blanks).all() and (not_finite == Flag.NOT_FINITE).all():
-        _stack.remember_flags(data, stack.data, None, ())  # a chain sees by itself what is not finite
-    return xr.Variable(stack.dims, data, attributes())
+        _stack.remember_flags(data, samples(stack), None, ())  # a chain sees by itself what is not finite
+    return xr.Variable(stack.dims, wrapped(data), attributes())
 
 
 def _first(x: Any, blanks: Any, not_finite: Any, bits: Any = None) -> Any:

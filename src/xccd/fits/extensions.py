@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd._deferred import samples
 from xccd._flags import Flag
 from xccd.fits import cards
 from xccd.fits.header import FILES, structure
@@ -38,7 +39,7 @@ def maps(image: xr.DataArray, ds: xr.Dataset) -> Iterator[HDU]:
             )
         used[name] = key
         dtype = DTYPES[kind] if kind in DTYPES else dtype_in_file(values.dtype)
-        yield HDU(_head(name, kind, values, dtype), values.transpose(*image.dims).data, dtype)
+        yield HDU(_head(name, kind, values, dtype), samples(values.transpose(*image.dims)), dtype)
 
 
 def _head(name: str, kind: str, values: xr.DataArray, dtype: np.dtype[Any]) -> bytes:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd._deferred import wrapped
 from xccd.fits import cards, pixel_grid
 from xccd.fits.coords import frame_coords
 from xccd.fits.memory import Frame
 from xccd.fits.pixel_grid import AXES
-from xccd.fits.reader import StackReader, lazy
+from xccd.fits.reader import StackReader, deferred, lazy
 from xccd.fits.sources import frames
 from xccd.kernels.limits import float_dtype
 
@@ -47,8 +48,9 @@ def open_stack(
     mask_hdu : int, str or None, default: "MASK"
         An image extension whose pixels other than 0 are missing, where a file has it. ``None`` ignores it.
     chunks : "auto", None, int, tuple or dict, default: "auto"
-        "auto" makes bands of whole rows with all frames, of about 32 MB. ``None`` reads everything now into NumPy.
-        Anything else is dask's, a dict by names of dimensions.
+        "auto" makes bands of whole rows with all frames, of about 32 MB. ``None`` takes no
+        dask: values are read when they are used, and kept; verbs wait, and work band by band, until values of theirs
+        are used or written. Anything else is dask's, a dict by names of dimensions.
     memory : int or str, optional
         With ``chunks="auto"``: plan bands so that clips, `combine`, one step of arithmetic between them and `to_fits`
         stay within so many bytes ("1 GB"), on as many threads as dask's ``num_workers`` or `set_options` say.
@@ -107,7 +109,8 @@ def stack_of(
     dims = ("frame", *names)
 
     by_position = partial(_by_position, dims=dims)
-    data = reader.load() if chunks is None and memory is None else lazy(reader, chunks, memory, by_position)
+    whole = chunks is None and memory is None
+    data = wrapped(deferred(reader)) if whole else lazy(reader, chunks, memory, by_position)
     coords = {"file": np.array([f.file for f in found], object), **coords}
     if keep_headers:
         coords["header"] = np.array(headers, object)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from xccd import _options, _stack
+from xccd import _stack
 from xccd._chain import Unsigned
+from xccd._deferred import Box, Deferred, box_of
 from xccd.fits import bands
 from xccd.fits.pixels import FilePixels, Pixels
 from xccd.kernels.limits import float_dtype
@@ -38,7 +39,7 @@ class StackReader:
         """The samples of ``key`` (a whole number, slice or list of numbers for each axis)."""
         key = (key if isinstance(key, tuple) else (key,)) + (slice(None),) * self.ndim
         numbers = np.arange(len(self.frames))[key[0]]
-        boxes = [_box(k, n) for k, n in zip(key[1 : self.ndim], self.shape[1:], strict=True)]
+        boxes = [box_of(k, n) for k, n in zip(key[1 : self.ndim], self.shape[1:], strict=True)]
         index = tuple(box for box, _ in boxes)
         inner = tuple(box.stop - box.start for box in index)
         block = np.empty((numbers.size, *inner), self.dtype)
@@ -60,17 +61,6 @@ class StackReader:
             mask.read(index, flags)
             out[flags != 0] = np.nan
 
-    def load(self) -> np.ndarray[Any, Any]:
-        """All samples, frames read by several threads."""
-        stack = np.empty(self.shape, self.dtype)
-        whole = tuple(slice(0, n) for n in self.shape[1:])
-
-        def one(number: int) -> None:
-            self._read(number, whole, stack[number])
-
-        _stack.run_all(one, len(self.frames), _options.threads())
-        return stack
-
     def stored(self) -> tuple[StackReader, bool] | None:
         """The samples as the files hold them, and whether they are unsigned (BZERO = 32768); None if not so simple."""
         kinds = {(f.stored, f.native) if isinstance(f, FilePixels) and f.raw else None for f in self.frames}
@@ -89,16 +79,29 @@ class StackReader:
         return ("xccd.StackReader", normalize_token(parts))
 
 
-def _box(key: Any, size: int) -> tuple[slice, Any]:
-    """The rows to read for ``key``, and what to take of them then."""
-    picked = np.arange(size)[key]
-    if picked.ndim == 0:
-        return slice(int(picked), int(picked) + 1), 0
-    if picked.size == 0:
-        return slice(0, 0), slice(None)
-    low, high = int(picked.min()), int(picked.max()) + 1
-    rest = slice(None) if np.array_equal(picked, np.arange(low, high)) else picked - low
-    return slice(low, high), rest
+class Files(Deferred):
+    """The samples of a reader, read when they are asked for."""
+
+    def __init__(self, reader: StackReader) -> None:
+        super().__init__(reader.__getitem__, (), reader.shape, reader.dtype)
+        self.reader = reader
+
+    def block(self, box: Box, made: dict[int, Any]) -> Any:
+        if id(self) not in made:
+            made[id(self)] = self.reader[(slice(None), *box)]
+        return made[id(self)]
+
+    def one_by_one(self) -> Iterator[Any]:
+        return (self.reader[i] for i in range(self.shape[0]))
+
+
+def deferred(reader: StackReader) -> Files:
+    """A deferred array on ``reader``, with what chains begin with noted."""
+    files, found = Files(reader), reader.stored()
+    if found is not None:
+        raw, unsigned = found
+        _stack.remember(files, Files(raw), (Unsigned(),) if unsigned else ())
+    return files
 
 
 def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any], Any]) -> Any:

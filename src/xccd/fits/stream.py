@@ -11,6 +11,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from xccd import _stack
+from xccd._deferred import Deferred, store
 
 BLOCK = 2880
 GROUP_BYTES = 256 << 20  # what is computed at a time where it comes back whole, as written
@@ -42,14 +43,21 @@ def write_hdus(file: IO[bytes], hdus: Sequence[HDU], progress: Progress) -> None
         file.seek(places[-1].end)
         file.write(b"\0" * (-places[-1].size % BLOCK))
     end = file.tell()
-    lazy = [i for i, hdu in enumerate(hdus) if _stack.is_lazy(hdu.data)]
+    pairs = [(hdu.data, place) for hdu, place in zip(hdus, places, strict=True)]
     with _shown(progress, meter):
-        for i, hdu in enumerate(hdus):
-            if i not in lazy:
-                _from_memory(hdu.data, places[i])
-        if lazy:
-            _computed([hdus[i].data for i in lazy], [places[i] for i in lazy])
+        for wanted, write in ((_is_here, _from_memory), (_is_deferred, store), (_stack.is_lazy, _computed)):
+            some = [pair for pair in pairs if wanted(pair[0])]
+            if some:
+                write([data for data, _ in some], [place for _, place in some])
     file.seek(end)
+
+
+def _is_deferred(data: Any) -> bool:
+    return isinstance(data, Deferred)
+
+
+def _is_here(data: Any) -> bool:
+    return not _is_deferred(data) and not _stack.is_lazy(data)
 
 
 def _computed(images: list[Any], places: list[_Place]) -> None:
@@ -128,9 +136,10 @@ def _group(place: _Place, nbytes: int) -> int:
     return max(1, nbytes * rows // max(1, place.size))
 
 
-def _from_memory(data: Any, place: _Place) -> None:
-    for index in _rows(data.shape, _group(place, PIECE_BYTES)):
-        place[index] = data[index]
+def _from_memory(images: list[Any], places: list[_Place]) -> None:
+    for data, place in zip(images, places, strict=True):
+        for index in _rows(data.shape, _group(place, PIECE_BYTES)):
+            place[index] = data[index]
 
 
 def _in_groups(images: list[Any], places: list[_Place]) -> None:

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, overload
 
 import xarray as xr
 
+from xccd._deferred import samples
 from xccd._labels import ancillary
 from xccd._nodes import at_node
 from xccd.fits import cards
@@ -147,7 +148,7 @@ def _product(
     image = in_order(image)
     others, table = list(maps(image, ds)), frames_table(image)
     head = _header(image, header, extended=bool(others or table))
-    return _Product(target, [HDU(head, image.data, stored), *others], table)
+    return _Product(target, [HDU(head, samples(image), stored), *others], table)
 
 
 def _image_of(ds: xr.Dataset) -> xr.DataArray:
