@@ -1,6 +1,7 @@
 """Values of cards: what is read without astropy is what astropy reads."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -82,3 +83,42 @@ def test_one_value_of_a_text(text: str, keyword: str, value: object) -> None:
     assert same(cards.lookup(text, keyword), value)
     if value is not None:
         assert same(cards.values(text)[keyword.upper()], value)
+
+
+KEYWORDS = st.sampled_from(["KEY", "A-B_1", "NCOMBINE", "COMMENT", "HISTORY", "CONTINUE", "END", "LONGKEYWORD", "key"])
+VALUES = st.one_of(
+    st.integers(-(10**22), 10**22),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+    st.text("'&/ aB1.", max_size=80),
+    st.text(st.characters(max_codepoint=126, min_codepoint=32), max_size=80),
+    st.sampled_from(["", " ", 1e-5, 1e22, 0.1 + 0.2, -0.0]),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(KEYWORDS, VALUES, st.sampled_from(["", "a comment", "c" * 60]))
+def test_a_card_is_made_as_astropy_makes_it(keyword: str, value: object, comment: str) -> None:
+    by_astropy = made_or_error(keyword, value, comment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cards, "_plain_value", lambda value: "")
+        assert made_or_error(keyword, value, comment) == by_astropy
+
+
+def made_or_error(*card: Any) -> str:
+    try:
+        return cards.make(*card)
+    except (ValueError, AttributeError, Warning) as error:
+        return type(error).__name__
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.sampled_from(["KEY     = ", "A-B_1   = ", "COMMENT ", "HISTORY ", "HISTORY  ", "COMMENT= "]),
+    FIELDS,
+    st.sampled_from(["", " / c", "/ it's", " /c"]),
+)
+def test_what_is_plain_is_left_alone_by_astropy(start: str, field: str, comment: str) -> None:
+    line = cards.from_bytes(f"{start}{field}{comment}"[:80].ljust(80).encode())
+    if cards._is_plain(line) or cards._REMARK.fullmatch(line):
+        assert cards._is_sound((line,))

@@ -72,6 +72,36 @@ def test_a_second_run_needs_overwrite(raw: Path, tmp_path: Path, capsys: pytest.
     assert out.read_bytes() == before
 
 
+@pytest.mark.parametrize("maps", [False, True])
+def test_maps_and_a_bar_where_asked(raw: Path, tmp_path: Path, maps: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    out, more = tmp_path / "a.fits", ["--maps", "--progress", "--memory", "1 GB"] if maps else []
+    arguments = ("combine", raw / "bias-*.fits", "-o", out, "--clip-extrema", 1, 1)
+    code, said, err = run(*arguments, *more, capsys=capsys)
+    assert (code, "to_fits" in err) == (0, maps)
+    assert "40.00% of the samples rejected" in said
+    with fits.open(out) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "UNCERT", "COUNT"][: 3 if maps else 1]
+
+
+def test_a_file_that_is_cut_short_while_it_is_read(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise OSError("bias-2.fits is gone")
+
+    monkeypatch.setattr("xccd.fits.pixels.FilePixels.read", gone)
+    code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "a.fits", capsys=capsys)
+    assert (code, err) == (3, "xccd: bias-2.fits is gone\n")
+
+
+def test_the_command_needs_neither_dask_nor_astropy(raw: Path, tmp_path: Path) -> None:
+    report = "print(*(m for m in ('dask', 'astropy', 'distributed') if sys.modules.get(m)))"
+    code = f"import atexit, sys\natexit.register(lambda: {report})\nfrom xccd_command import run\nrun()"
+    arguments = ["combine", str(raw / "bias-*.fits"), "-o", str(tmp_path / "a.fits"), "--sigma-clip", "1.5", "1.5"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1:] == [""]
+
+
 BAD = [
     ("no files", ["-o", "OUT"], 2, "Missing argument 'FILES...'"),
     ("no output", ["BIAS"], 2, "Missing option '-o'"),
@@ -128,7 +158,7 @@ def test_a_warning_is_one_line(raw: Path, tmp_path: Path, capsys: pytest.Capture
 def test_anything_else_is_a_failed_run(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "compute", lambda *_: 1 / 0)
+    monkeypatch.setattr(cli, "counted", lambda *_: 1 / 0)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
     assert (code, err) == (1, "xccd: ZeroDivisionError: division by zero\n")
 
@@ -139,17 +169,18 @@ def test_interrupted(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "compute", interrupt)
+    monkeypatch.setattr(cli, "counted", interrupt)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
     assert (code, err.strip()) == (130, "xccd: interrupted")
     assert not (tmp_path / "b.fits").exists()
 
 
 def test_ctrl_c_in_a_real_process(raw: Path, tmp_path: Path) -> None:
-    waits = "lambda *a: (print('ready', flush=True), time.sleep(60))"
+    slow = "real = P.read\nP.read = lambda *a: (print('ready', flush=True), time.sleep(0.3), real(*a))"
     # a shell that puts the tests in the background has the interrupt ignored, and what they start inherits that
     heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
-    script = f"import signal, sys, time, xccd.cli as c\n{heard}\nc.compute = {waits}\nc.main(sys.argv[1:])"
+    script = f"import signal, sys, time, xccd.cli as c\n{heard}\n"
+    script += f"from xccd.fits.pixels import FilePixels as P\n{slow}\nc.main(sys.argv[1:])"
     process = subprocess.Popen(
         [sys.executable, "-c", script, "combine", str(raw / "bias-*.fits"), "-o", str(tmp_path / "b.fits")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -160,7 +191,7 @@ def test_ctrl_c_in_a_real_process(raw: Path, tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert time.monotonic() - start < 10
-    assert (process.returncode, err.strip()) == (130, "xccd: interrupted")
+    assert (process.returncode, err.strip()) == (130, "xccd: interrupted")  # after the reads of one band
     assert list(tmp_path.iterdir()) == []
 
 

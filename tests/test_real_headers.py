@@ -12,6 +12,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 import xccd
 from xccd.fits.cards import STRUCTURAL
+from xccd.fits.header import as_block, as_written
 
 GROUPS = {
     "bias": ("kast_blue/b2[123].fits.gz", 0),
@@ -32,6 +33,16 @@ def test_pixels_are_those_of_astropy(group: tuple[xr.DataArray, int]) -> None:
     stack, hdu = group
     for frame in stack:
         np.testing.assert_array_equal(frame.values, fits.getdata(frame.file.item(), hdu))
+
+
+def test_a_product_has_the_header_that_astropy_would_write(group: tuple[xr.DataArray, int]) -> None:
+    stack, _ = group
+    for image in (stack.ccd.combine("mean"), stack[0], stack.ccd.minmax(max=1e5).isel(frame=-1)):
+        lines = as_written(image)
+        assert lines is not None
+        assert as_block(lines) == bytes(image.ccd.header().tostring(), "ascii")
+    assert as_written(stack[0, 1:]) is None
+    assert as_written(stack[0].assign_attrs(units="furlong")) is None
 
 
 def test_every_card_of_the_file_is_in_the_header(group: tuple[xr.DataArray, int]) -> None:

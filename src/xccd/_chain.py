@@ -147,7 +147,8 @@ class Unsigned:
     """16-bit integers as FITS stores unsigned ones, less 32768 (BZERO), become what they stand for."""
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
-        x = tile.x[:, tile.start : tile.stop].view(np.uint16) ^ np.uint16(1 << 15)
+        x = tile.x[:, tile.start : tile.stop].view(np.uint16)
+        x ^= np.uint16(1 << 15)  # in place: `begin` sees to it that the tile is a copy
         return Tile(x, 0, x.shape[1])
 
 
@@ -237,6 +238,8 @@ def begin(engine: Any, steps: tuple[Step, ...], x: Array, a: int, b: int) -> tup
     """Some pixels as samples, and the steps that are left to do: one that makes samples of what is stored is done."""
     tile = _tile(x, a, b)
     if steps and isinstance(steps[0], Unsigned):
+        if tile.x is x:
+            tile = Tile(x[:, a:b].copy(), 0, b - a)
         return steps[0](engine, tile), steps[1:]
     return tile, steps
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,15 @@ class Deferred(BackendArray):
         own = self.dtype.itemsize * prod(self.shape) // max(1, self.pixels[0] if self.pixels else 1)
         return int(max([own, *(i.row_bytes for i in self.inputs if isinstance(i, Deferred))]))
 
-    def block(self, box: Box, made: dict[int, Any]) -> Any:
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
         """The values in some pixels; ``made`` holds what was made for them already."""
         if id(self) not in made:
             made[id(self)] = self.function(*(_cut(value, box, made) for value in self.inputs))
         return made[id(self)]
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        if not isinstance(key, indexing.VectorizedIndexer):
+            return self._outer(key.tuple)
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._outer)
 
     def _outer(self, key: tuple[Any, ...]) -> Any:
@@ -89,6 +92,74 @@ class Deferred(BackendArray):
         yield from self.load()
 
 
+class Several(Deferred):
+    """A function that gives several arrays, ``function(*inputs, wanted)``; those are made that are asked for."""
+
+    def __init__(
+        self, function: Callable[..., Any], inputs: Sequence[Any], results: Sequence[tuple[tuple[int, ...], Any]]
+    ) -> None:  # fmt: skip
+        shape, dtype = results[0]
+        super().__init__(function, inputs, shape, dtype, frames=len(shape) == inputs[0].ndim)
+        self.results = results
+        self.kept: dict[int, Any] = {}  # made for all pixels with another, and not asked for yet
+        self.lock = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"kept": {}, "lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"lock": Lock()})
+
+    @property
+    def fields(self) -> list[Deferred]:
+        return [Field(self, i) for i in range(len(self.results))]
+
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
+        if id(self) not in made:
+            wanted = sorted(made[WANTED][id(self)])
+            values = self.function(*(_cut(value, box, made) for value in self.inputs), wanted=wanted)
+            made[id(self)] = dict(zip(wanted, values, strict=True))
+        return made[id(self)]
+
+    def whole(self, number: int) -> Any:
+        """One of the arrays, all of it. The others are made with it and kept, as who loads one will load them all."""
+        with self.lock:
+            if number not in self.kept:
+                self.kept = dict(enumerate(evaluate(self.fields, tuple(slice(0, n) for n in self.pixels))))
+            return self.kept.pop(number)
+
+
+class Field(Deferred):
+    """One of several arrays."""
+
+    def __init__(self, several: Several, number: int) -> None:
+        super().__init__(_same, [several], *several.results[number], frames=several.frames)
+        self.several, self.number = several, number
+
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
+        return self.several.block(box, made)[self.number]
+
+    def _outer(self, key: tuple[Any, ...]) -> Any:
+        if all(isinstance(k, slice) and k.indices(n) == (0, n, 1) for k, n in zip(key, self.shape, strict=True)):
+            return self.several.whole(self.number)
+        return super()._outer(key)
+
+
+WANTED = "wanted"  # among what is made for a band: of `Several` which arrays
+
+
+def _wanted(arrays: Sequence[Deferred]) -> dict[int, set[int]]:
+    """Of each `Several` that these arrays come from, which of its arrays they take."""
+    found: dict[int, set[int]] = {}
+    rest = list(arrays)
+    while rest:
+        array = rest.pop()
+        if isinstance(array, Field):
+            found.setdefault(id(array.several), set()).add(array.number)
+        rest += [value for value in array.inputs if isinstance(value, Deferred)]
+    return found
+
+
 def box_of(key: Any, size: int) -> tuple[slice, Any]:
     """The rows to make for ``key``, a number, slice or list of numbers, and what to take of them then."""
     picked = np.arange(size)[key]
@@ -101,7 +172,7 @@ def box_of(key: Any, size: int) -> tuple[slice, Any]:
     return slice(low, high), rest
 
 
-def _cut(value: Any, box: Box, made: dict[int, Any]) -> Any:
+def _cut(value: Any, box: Box, made: dict[Any, Any]) -> Any:
     """An input's values in some pixels."""
     if isinstance(value, Deferred):
         return value.block(box, made)
@@ -126,11 +197,11 @@ def store(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box | None = 
     box = tuple(slice(0, n) for n in arrays[0].pixels) if box is None else box
     if any(part.start == part.stop for part in box):
         return
-    edges = _edges(arrays, box)
+    edges, wanted = _edges(arrays, box), _wanted(arrays)
 
     def band(i: int) -> None:
         first, last = edges[i], edges[i + 1]
-        made: dict[int, Any] = {}
+        made: dict[Any, Any] = {WANTED: wanted}
         for array, target in zip(arrays, targets, strict=True):
             rows = (slice(first - box[0].start, last - box[0].start), *(slice(0, p.stop - p.start) for p in box[1:]))
             lead = tuple(slice(0, n) for n in array.shape[: array.ndim - len(box)])
@@ -197,10 +268,10 @@ class _View(Deferred):
         super().__init__(_same, [base], shape, base.dtype, frames=base.frames)
         self.box, self.numbers = box, numbers
 
-    def block(self, box: Box, made: dict[int, Any]) -> Any:
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
         moved = tuple(slice(b.start + p.start, b.start + p.stop) for b, p in zip(self.box, box, strict=True))
         (base,) = self.inputs
-        values = base.block(moved, {})  # of another box than what was made here
+        values = base.block(moved, {WANTED: made[WANTED]})  # of another box than what was made here
         return values if self.numbers is None else values[self.numbers]
 
 

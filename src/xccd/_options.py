@@ -6,6 +6,7 @@ import logging
 import math
 import operator
 import os
+import re
 import threading
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -85,15 +86,24 @@ def _check_engine(engine: Any) -> None:
 
 def as_bytes(memory: Any) -> int:
     """A size in bytes, of a number or of a text as "2 GB"."""
-    from dask.utils import parse_bytes
-
     try:
-        size = parse_bytes(memory) if isinstance(memory, str) else operator.index(memory)
+        size = _parsed(memory) if isinstance(memory, str) else operator.index(memory)
     except (TypeError, ValueError):
         raise ValueError(f"memory={memory!r} is no size: give bytes, or a text as '500 MB' or '2 GiB'") from None
     if isinstance(memory, bool) or size < 1:
         raise ValueError(f"memory={memory!r} is no size: give 1 byte or more, or a text as '500 MB' or '2 GiB'")
     return int(size)
+
+
+_SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kMGTP]?)(i?)B?\s*", re.IGNORECASE)
+
+
+def _parsed(text: str) -> int:
+    """Bytes of a text as dask reads it: decimal units, and binary ones with an i."""
+    found = _SIZE.fullmatch(text)
+    if not found or (found[3] and not found[2]):
+        raise ValueError(text)
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGTP".index(found[2].upper() or " "))
 
 
 _CHECKS = {"threads": _check_threads, "engine": _check_engine, "memory": as_bytes}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import xarray as xr
 
 from xccd import _options
 from xccd._chain import Chain, Step, Unsigned
-from xccd._deferred import Deferred, samples
+from xccd._deferred import Deferred, Several, samples
 from xccd._pool import run_all
 from xccd._reasons import Reasons
 
@@ -212,10 +211,18 @@ def _launch(
 
 def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> list[Array]:
     """The results of a chain that is run, once for all of them, when one is asked for."""
-    run = partial(_run, chain=chain, dtypes=dtypes, threads=1)
-    together = Deferred(run, [x, *extras], x.shape, x.dtype)
-    shape, frames = (x.shape[1:], False) if chain.ends else (x.shape, True)
-    return [Deferred(itemgetter(i), [together], shape, dtype, frames=frames) for i, dtype in enumerate(dtypes)]
+    shape = x.shape[1:] if chain.ends else x.shape
+    run = partial(_run_some, chain=chain, dtypes=dtypes)
+    return Several(run, [x, *extras], [(shape, dtype) for dtype in dtypes]).fields
+
+
+def _run_some(
+    *arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], wanted: list[int]
+) -> list[Array]:  # fmt: skip
+    """`_run` in one thread, for some of the ends of a chain."""
+    if isinstance(chain, Chain):
+        chain = replace(chain, ends=tuple(chain.ends[i] for i in wanted if chain.ends))
+    return _run(*arrays, chain=chain, dtypes=[dtypes[i] for i in wanted], threads=1)
 
 
 PLAN = "_xccd_plan"

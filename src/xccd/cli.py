@@ -65,7 +65,10 @@ def maxiters(_: Any, __: Any, value: str) -> int | None:
 @click.option("--weights", metavar="KEYWORD", help="Weigh each frame by a keyword, as EXPTIME.")
 @click.option("--scale", metavar="LEVEL|KEYWORD",
               help="While combining, divide frames by their mean, median, ..., or multiply by a keyword.")  # fmt: skip
+@click.option("--maps", is_flag=True, help="Write the uncertainty and the number of samples, too, as extensions.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use. Default: all cores.")
+@click.option("--memory", metavar="SIZE", help="Keep bands of the stack within this, as '2 GB'.")
+@click.option("--progress/--no-progress", default=None, help="Show a bar. Default: where stderr is a terminal.")
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
 def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
     """Combine FITS FILES (paths, folders or quoted globs) into one image.
@@ -77,26 +80,30 @@ def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
 
     with stage(NO_OUTPUT, OSError):
         check_target(output, options["overwrite"])
-    with threads(options["threads"]):
+    with stage(USAGE, ValueError):
+        settings = xccd.set_options(threads=options["threads"], memory=options["memory"])
+    with settings:
         with stage(BAD_INPUT, OSError, ValueError, TypeError):
             hdu = options["hdu"]
-            stack = xccd.open_stack(list(files), hdu=int(hdu) if hdu and hdu.isdigit() else hdu)
+            hdu = int(hdu) if hdu and hdu.isdigit() else hdu
+            stack = xccd.open_stack(list(files), hdu=hdu, chunks=None, dtype="native")
+            level = stack.ccd.normalize(scale=options["normalize"]) if options["normalize"] else stack
         with stage(USAGE, ValueError, TypeError):
-            clipped = reject(stack, options)
+            clipped = reject(level.ccd.to_dataset(), options)
             image = clipped.ccd.combine(options["method"], weights=options["weights"], scale=scale(options["scale"]))
-        with stage(BAD_INPUT, OSError, ValueError):
-            image, used, valid = compute(image, clipped.ccd.count().sum(), stack.ccd.count().sum())
-        with stage(NO_OUTPUT, OSError):
-            image.ccd.to_fits(output, overwrite=options["overwrite"])
-    lost = 1 - int(used) / max(int(valid), 1)
+        image, seen = counted(image, stack)
+        shown = sys.stderr.isatty() if options["progress"] is None else options["progress"]
+        with writing():
+            product = image if options["maps"] else image["data"]
+            product.ccd.to_fits(output, overwrite=options["overwrite"], progress=shown)
+    used, valid = map(sum, zip(*seen, strict=True))
     n = stack.sizes["frame"]
+    lost = 1 - used / max(valid, 1)
     click.echo(f"{output}: {options['method']} of {n} frame{'s' * (n > 1)}, {lost:.2%} of the samples rejected")
 
 
 def reject(stack: Any, options: dict[str, Any]) -> Any:
     """The steps before the combination that were asked for."""
-    if options["normalize"]:
-        stack = stack.ccd.normalize(scale=options["normalize"])
     if options["minmax"]:
         stack = stack.ccd.minmax(*options["minmax"])
     if options["clip_extrema"]:
@@ -107,6 +114,32 @@ def reject(stack: Any, options: dict[str, Any]) -> Any:
     return stack
 
 
+def counted(image: Any, stack: Any) -> tuple[Any, list[tuple[int, int]]]:
+    """The image, and how many samples were in use and valid in each band of it, once it is made: in the same pass."""
+    from xccd._deferred import Deferred, samples, wrapped
+
+    seen: list[tuple[int, int]] = []
+
+    def tell(data: Any, used: Any, *valid: Any) -> Any:
+        seen.append((int(used.sum()), sum(int(v.sum()) for v in valid) or data.size * stack.sizes["frame"]))
+        return data
+
+    data = samples(image["data"])
+    used = samples(image["data_count"]) if "data_count" in image else data
+    valid = [samples(stack.ccd.count())] if stack.dtype.kind == "f" else []  # no integer is missing
+    told = wrapped(Deferred(tell, [data, used, *valid], data.shape, data.dtype, frames=False))
+    return image.assign(data=image["data"].copy(deep=False, data=told)), seen
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Errors while pixels are read, combined and written: those of the output name its ``path=``."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise Stop(NO_OUTPUT if "path=" in str(error) else BAD_INPUT, error) from error
+
+
 def scale(name: str | None) -> str | Callable[[Any], float] | None:
     """A keyword as it is; a level as the function that divides by it."""
     from xccd.normalize import level_of
@@ -114,25 +147,6 @@ def scale(name: str | None) -> str | Callable[[Any], float] | None:
     if name is None or (level := level_of(name)) is None:
         return name
     return lambda frame: 1 / level(frame)
-
-
-def compute(*lazy: Any) -> tuple[Any, ...]:
-    """All at once: the stack is read one time."""
-    from dask.base import compute as at_once
-
-    return tuple(at_once(*lazy))
-
-
-@contextmanager
-def threads(number: int | None) -> Iterator[None]:
-    """At most so many threads, for NumPy and for dask."""
-    import dask.config
-
-    import xccd
-
-    chosen: dict[str, Any] = {} if number is None else {"num_workers": number}
-    with xccd.set_options(threads=number), dask.config.set(scheduler="threads", **chosen):
-        yield
 
 
 @cli.command(epilog="Example: xccd demo --folder my-night")

@@ -12,9 +12,9 @@ import xarray as xr
 from xccd._deferred import samples
 from xccd._flags import Flag
 from xccd.fits import cards
-from xccd.fits.header import FILES, structure
+from xccd.fits.header import BLOCK, FILES, as_block, structure
 from xccd.fits.header import stored as dtype_in_file
-from xccd.fits.stream import BLOCK, HDU
+from xccd.fits.stream import HDU
 
 # Names and dtypes as `astropy.nddata.CCDData.read` knows them. No pixel has 2^31 samples.
 NAMES = {"flags": "MASK", "mask": "MASK", "uncertainty": "UNCERT"}
@@ -53,8 +53,7 @@ def _head(name: str, kind: str, values: xr.DataArray, dtype: np.dtype[Any]) -> b
         lines.append(cards.make("BUNIT", cards.ascii_only(str(values.attrs["units"]))))
     if kind == "flags":
         lines += [cards.make("COMMENT", f"{int(flag)} {flag.name}".lower()) for flag in Flag]
-    text = "".join(line.ljust(80) for line in [*lines, "END"])
-    return text.ljust(-(-len(text) // BLOCK) * BLOCK).encode("ascii")
+    return as_block(line for text in lines for line in text.split("\n"))
 
 
 def frames_table(image: xr.DataArray) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,13 +10,14 @@ import xarray as xr
 
 from xccd.fits import cards, shared
 from xccd.fits.coords import HDF5_OWN
-from xccd.fits.pixel_grid import AXES, move
+from xccd.fits.pixel_grid import AXES, move, moves
 from xccd.fits.shared import COMBINED
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
     from astropy.wcs import WCS
 
+BLOCK = 2880
 FILES = "image_files"  # as COMBINED: the whole list of inputs, for more than IMCMBnnn can number
 BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
 
@@ -54,15 +56,38 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
     """
     frame = in_order(_one_frame(obj, i))
     text = _own_text(frame)
-    kept = (c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword))
-    lines = [structure(frame.dtype, frame.shape), *(line for c in kept for line in cards.mended(c.lines))]
-    made = cards.parsed(line for text in lines for line in text.split("\n"))
-    units = frame.attrs.get("units")
-    if units is not None and str(units) != str(made.get("BUNIT", "")):
-        made["BUNIT"] = cards.ascii_only(str(units))
+    made = cards.parsed(_lines(frame, text))
+    if not _has_its_unit(frame, text):
+        made["BUNIT"] = cards.ascii_only(str(frame.attrs["units"]))
     if frame.ndim:
-        move(made, frame, text)
+        move(made, moves(frame, text))
     return made
+
+
+def _lines(frame: xr.DataArray, text: str) -> list[str]:
+    """The cards of a header text that hold for an image, after those that describe its array."""
+    kept = (c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword))
+    return [*structure(frame.dtype, frame.shape).split("\n"), *(line for c in kept for line in cards.mended(c.lines))]
+
+
+def _has_its_unit(frame: xr.DataArray, text: str) -> bool:
+    """Whether the header text has the unit that the image has."""
+    units = frame.attrs.get("units")
+    return units is None or str(units) == str(cards.lookup(text, "BUNIT") or "")
+
+
+def as_written(image: xr.DataArray) -> list[str] | None:
+    """The lines of `header`, where they are those of its text: then astropy is not needed."""
+    text = _own_text(image)
+    if not _has_its_unit(image, text) or moves(image, text):
+        return None
+    return _lines(image, text)
+
+
+def as_block(lines: Iterable[str]) -> bytes:
+    """A header as it is in a file, up to the end of its last block."""
+    text = "".join(line.ljust(80) for line in [*lines, "END"])
+    return text.ljust(-(-len(text) // BLOCK) * BLOCK).encode("ascii")
 
 
 def in_order(image: xr.DataArray) -> xr.DataArray:

@@ -40,23 +40,26 @@ def coordinates(texts: list[str], names: tuple[str, ...], shape: tuple[int, ...]
     return coords
 
 
-def move(made: Header, frame: xr.DataArray, text: str) -> None:
-    """Adjust the WCS cards of ``made``, the header of ``text``, to the pixels that ``frame`` has."""
-    moves = {}
+def moves(frame: xr.DataArray, text: str) -> dict[int, tuple[float, float]]:
+    """Of each axis the first pixel that is left, and the step; nothing if they are where the header has them."""
+    found = {}
     for axis, name in enumerate(AXES, 1):
         if name not in frame.coords or (name == "z" and not _is_ours(frame.coords[name])):
             continue  # a scalar z may be a redshift
         if name not in frame.dims and name != "z":
-            if "CTYPE1" in made:
+            if cards.lookup(text, "CTYPE1") is not None:
                 raise ValueError(f"the image has no dimension {name!r} left: its WCS needs both x and y")
             continue
-        moves[axis] = _start_and_step(frame.coords[name], name, origin(text, axis))
-    if all(move == (0, 1) for move in moves.values()):
-        return
-    steps = {axis: step for axis, (_, step) in moves.items()}
+        found[axis] = _start_and_step(frame.coords[name], name, origin(text, axis))
+    return {} if all(move == (0, 1) for move in found.values()) else found
+
+
+def move(made: Header, moved: dict[int, tuple[float, float]]) -> None:
+    """Adjust the WCS cards of a header to what `moves` found."""
+    steps = {axis: step for axis, (_, step) in moved.items()}
     if any(step != 1 for step in steps.values()):
         _check_stride(made, steps)
-    for axis, (start, step) in moves.items():
+    for axis, (start, step) in moved.items():
         for keyword in [k for k in made if re.fullmatch(rf"CRPIX{axis}[A-Z]?", k)]:
             made[keyword] = (_number(made, keyword, 0) - 1 - start) / step + 1
         made[f"LTV{axis}"] = (_number(made, f"LTV{axis}", 0) - 1 - start) / step + 1

@@ -67,7 +67,7 @@ class StackReader:
         if len(kinds) != 1 or None in kinds or any(self.masks):
             return None
         ((dtype, native),) = (kind for kind in kinds if kind)
-        if native.str[1:] not in SIMPLE or float_dtype(native).itemsize > self.dtype.itemsize:
+        if native.str[1:] not in SIMPLE or float_dtype(native).itemsize > float_dtype(self.dtype).itemsize:
             return None
         raw = tuple(f.raw for f in self.frames if isinstance(f, FilePixels) and f.raw)
         return replace(self, frames=raw, dtype=dtype), native.kind == "u" and dtype.kind == "i"

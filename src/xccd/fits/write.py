@@ -21,8 +21,8 @@ from xccd._labels import ancillary
 from xccd._nodes import at_node
 from xccd.fits import cards
 from xccd.fits.extensions import frames_table, maps
+from xccd.fits.header import as_block, as_written, in_order
 from xccd.fits.header import header as header_of
-from xccd.fits.header import in_order
 from xccd.fits.header import stored as dtype_in_file
 from xccd.fits.stream import HDU, Progress, check_progress, write_hdus
 
@@ -202,6 +202,9 @@ def _exists(target: Path) -> FileExistsError:
 
 
 def _header(image: xr.DataArray, more: dict[str, Any] | None, *, extended: bool) -> bytes:
+    if more is None and (lines := as_written(image)) is not None:
+        sizes = 3 + image.ndim  # after SIMPLE, BITPIX, NAXIS and each NAXISn
+        return as_block([*lines[:sizes], *([cards.make("EXTEND", True)] if extended else []), *lines[sizes:]])
     from astropy.io import fits
 
     if not isinstance(more, (dict, fits.Header, type(None))):
