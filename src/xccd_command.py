@@ -10,7 +10,7 @@ import sys
 def run() -> None:
     """Run the command."""
     if sys.argv[1:2] == ["combine"]:
-        sys.modules["dask"] = None  # type: ignore[assignment]  # which makes an import fail
+        sys.modules["dask"] = sys.modules["scipy"] = None  # type: ignore[assignment]  # which makes an import fail
     from xccd.cli import main
 
     main()

@@ -86,10 +86,15 @@ def _paths(given: str) -> Iterator[Path]:
 
 
 def _is_fits(path: Path) -> bool:
-    name = path.name.lower()
+    return is_fits_name(path.name) and path.is_file()
+
+
+def is_fits_name(path: str) -> bool:
+    """Whether a file of this name is taken for FITS, packed or not."""
+    name = Path(path).name.lower()
     for packing in OPENERS:  # "" takes nothing away
         name = name.removesuffix(packing)
-    return name.endswith(EXTENSIONS) and not name.startswith(".") and path.is_file()
+    return name.endswith(EXTENSIONS) and not name.startswith(".")
 
 
 def natural(name: str | Path) -> tuple[list[Any], str]:

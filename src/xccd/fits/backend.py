@@ -1,0 +1,49 @@
+"""`xarray.open_dataset(files, engine="xccd")`: xarray's own way to the lossless form of a stack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from xccd.fits import bands
+from xccd.fits.dataset import open_dataset
+from xccd.fits.sources import is_fits_name
+
+
+class FITSEntrypoint(BackendEntrypoint):
+    """What xarray calls for the engine "xccd", and for names that end as FITS files do."""
+
+    description = "FITS images as a stack of frames"
+    url = "https://pypi.org/project/xccd/"
+
+    def open_dataset(
+        self,
+        filename_or_obj: Any,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        hdu: int | str | None = None,
+        mask_hdu: int | str | None = "MASK",
+        uncertainty_hdu: int | str | None = "UNCERT",
+        keywords: Sequence[str] | None = None,
+        keep_headers: bool = True,
+    ) -> xr.Dataset:
+        """As `xccd.open_dataset`, lazily indexed; chunks are xarray's affair, and bands of all frames are preferred."""
+        ds = open_dataset(
+            filename_or_obj,
+            hdu=hdu, mask_hdu=mask_hdu, uncertainty_hdu=uncertainty_hdu,
+            chunks=None, keywords=keywords, keep_headers=keep_headers,
+        )  # fmt: skip
+        shape, itemsize = ds["data"].shape, ds["data"].dtype.itemsize
+        rows = [n if c == -1 else c for c, n in zip(bands.plan(shape, itemsize, "auto", None), shape, strict=True)]
+        for variable in ds.data_vars.values():
+            variable.encoding["preferred_chunks"] = dict(zip(ds["data"].dims, rows, strict=True))
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+        return ds.drop_vars(dropped, errors="ignore")
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Whether the name is that of a FITS file."""
+        return isinstance(filename_or_obj, (str, os.PathLike)) and is_fits_name(os.fspath(filename_or_obj))
