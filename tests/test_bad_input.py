@@ -143,7 +143,6 @@ BAD: dict[str, Bad] = {
     "a .gz with too few pixels": Bad(short_gz, OSError, "a.fits.gz is truncated: 40000 bytes wanted", "Seen when pixels are read.", True),
     "no image": Bad(hdus, OSError, "a.fits has no image: its HDUs are 0 PRIMARY: no data", "Headers alone."),
     "a table": Bad(lambda: hdus(table()), OSError, r"no image: .* 1 EVENTS: table \(BINTABLE\)", "Only tables in it."),
-    "a tile-compressed image": Bad(lambda: hdus(fits.CompImageHDU(PIXELS)), OSError, "tile-compressed .* funpack", "Not read yet."),
     "differing shapes": Bad(shapes, ValueError, r"4 x 5: a\.fits, b\.fits; 5 x 4: c\.fits", "One stack, one shape."),
     # What a header says
     "an axis of size 0": Bad(lambda: described(sizes=(0, 4)), OSError, r"axis of size 0 \(shape \(4, 0\)\)", "No pixels."),

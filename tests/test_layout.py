@@ -15,7 +15,7 @@ FLOORS = {
     "fits.cards": 1, "fits.unpack": 1,
     "fits.pixels": 2, "fits.coords": 2, "fits.shared": 2, "_labels": 2,
     "fits.pixel_grid": 2, "fits.bands": 2, "fits.stream": 2,
-    "fits.hdus": 3, "fits.reader": 3, "fits.memory": 4, "fits.sources": 4,
+    "fits.tiled": 3, "fits.hdus": 3, "fits.reader": 3, "fits.memory": 4, "fits.sources": 4,
     "weights": 3, "fits.header": 3,
     "warm": 2, "product": 4, "fits.write": 4, "fits.extensions": 4,
     "fits.open": 5, "fits.image": 6, "fits.tree": 6, "fits.dataset": 6, "fits.backend": 7,

@@ -43,6 +43,7 @@ class Deferred(BackendArray):
     ) -> None:
         self.function, self.inputs, self.frames = function, tuple(inputs), frames
         self.shape, self.dtype = shape, np.dtype(dtype)
+        self.unit: int = max([1, *(i.unit for i in self.inputs if isinstance(i, Deferred))])  # rows that come together
 
     @property
     def ndim(self) -> int:
@@ -218,7 +219,10 @@ def _edges(arrays: Sequence[Deferred], box: Box) -> list[int]:
     some = 2 * threads if threads > 1 and rows * row > WORTH_IT else 1
     count = min(rows, max(some, -(-rows * row // most)))
     found: list[int] = np.linspace(box[0].start, box[0].stop, count + 1).astype(int).tolist()
-    return found
+    unit = max(array.unit for array in arrays)
+    if unit > 1 and rows > unit:
+        found[1:-1] = [min(-(-edge // unit) * unit, box[0].stop) for edge in found[1:-1]]
+    return sorted(set(found))
 
 
 def wrapped(array: Any) -> Any:

@@ -11,6 +11,7 @@ from xarray.backends import BackendEntrypoint
 
 from xccd.fits import bands
 from xccd.fits.dataset import open_dataset
+from xccd.fits.hdus import HDUName
 from xccd.fits.sources import is_fits_name
 
 
@@ -25,9 +26,9 @@ class FITSEntrypoint(BackendEntrypoint):
         filename_or_obj: Any,
         *,
         drop_variables: str | Iterable[str] | None = None,
-        hdu: int | str | None = None,
-        mask_hdu: int | str | None = "MASK",
-        uncertainty_hdu: int | str | None = "UNCERT",
+        hdu: HDUName = None,
+        mask_hdu: HDUName = "MASK",
+        uncertainty_hdu: HDUName = "UNCERT",
         keywords: Sequence[str] | None = None,
         keep_headers: bool = True,
     ) -> xr.Dataset:

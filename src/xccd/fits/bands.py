@@ -11,8 +11,11 @@ from xccd._deferred import COPIES, SCRATCH
 BAND_BYTES = 32 << 20  # without a limit, in the stack's dtype: 32 bands for 25 frames of 4096 x 4096
 
 
-def plan(shape: tuple[int, ...], itemsize: int, chunks: Any, memory: Any) -> Any:
-    """Chunks of a stack (frames, y, ...): bands for "auto", otherwise what is asked for."""
+def plan(shape: tuple[int, ...], itemsize: int, chunks: Any, memory: Any, unit: int = 1) -> Any:
+    """Chunks of a stack (frames, y, ...): bands for "auto", otherwise what is asked for.
+
+    ``unit`` rows are unpacked together: bands have a multiple of it where they are larger.
+    """
     limit = _options.memory() if memory is None else _options.as_bytes(memory)
     if not isinstance(chunks, str) or chunks != "auto":
         if memory is not None:
@@ -26,6 +29,8 @@ def plan(shape: tuple[int, ...], itemsize: int, chunks: Any, memory: Any) -> Any
             f"memory={limit} bytes hold less than one row of all {shape[0]} frames in each of {threads()} threads: "
             f"give {-(-least >> 20)} MB or more, fewer threads, or chunks= that cut the rows"
         )
+    if rows >= unit > 1:
+        return (-1, min(shape[1], rows // unit * unit), *(-1,) * (len(shape) - 2))
     bands = -(-shape[1] // max(1, min(shape[1], rows)))
     return (-1, -(-shape[1] // bands), *(-1,) * (len(shape) - 2))  # bands of nearly equal height
 

@@ -12,6 +12,7 @@ import xarray as xr
 from xccd import _stack
 from xccd._deferred import samples, wrapped
 from xccd._flags import Flag, attributes, companion
+from xccd.fits.hdus import HDUName
 from xccd.fits.memory import Frame
 from xccd.fits.open import check_shapes, stack_of
 from xccd.fits.pixels import ArrayPixels, FilePixels, Index, Pixels, Samples
@@ -25,9 +26,9 @@ NAMES: dict[Any, list[str]] = {"MASK": ["MASK", "DQ"], "UNCERT": ["UNCERT", "ERR
 def open_dataset(
     files: Any,
     *,
-    hdu: int | str | None = None,
-    mask_hdu: int | str | None = "MASK",
-    uncertainty_hdu: int | str | None = "UNCERT",
+    hdu: HDUName = None,
+    mask_hdu: HDUName = "MASK",
+    uncertainty_hdu: HDUName = "UNCERT",
     chunks: Any = "auto",
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import lzma
 import math
 import os
 import stat
@@ -14,18 +15,20 @@ from typing import IO, Any
 
 from xccd.fits import cards
 from xccd.fits.pixels import FilePixels
+from xccd.fits.tiled import TiledPixels, image_text, tile_shape
 
 BLOCK = 2880
 MAX_HEADER_BLOCKS = 20_000  # 57 MB of cards: beyond it a file is not a header without end but no FITS file
-OPENERS: dict[str, Any] = {"": open, ".gz": gzip.open, ".bz2": bz2.open}
-# What a compressed byte can stand for at the most (deflate 1032; bzip2 packs 45 MB of zeros in 45 bytes).
-EXPANSION = {"": 1, ".gz": 1040, ".bz2": 1 << 21}
+OPENERS: dict[str, Any] = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# What a compressed byte can stand for at the most (deflate 1032, lzma 7000; bzip2 packs 45 MB of zeros in 45 bytes).
+EXPANSION = {"": 1, ".gz": 1040, ".bz2": 1 << 21, ".xz": 1 << 14}
 PACKED = {
     b"\x1f\x8b": "name it .fits.gz",
     b"BZh": "name it .fits.bz2",
-    b"\xfd7zXZ": "unxz it",
+    b"\xfd7zXZ": "name it .fits.xz",
     b"PK\x03\x04": "unzip it",
 }
+HDUName = int | str | tuple[str, int] | None  # by number, by EXTNAME, by EXTNAME and EXTVER
 BITPIX = (8, 16, 32, 64, -32, -64)
 
 
@@ -39,6 +42,7 @@ class HDU:
     values: dict[str, str | int | float]
     offset: int
     nbytes: int
+    tile: tuple[int, ...] = ()  # the shape of its tiles, where it is compressed by tiles
 
     @property
     def name(self) -> str:
@@ -51,13 +55,14 @@ class HDU:
 
     @property
     def is_image(self) -> bool:
-        return self.kind == "IMAGE" and bool(self.shape) and "ZIMAGE" not in self.values
+        return self.kind == "IMAGE" and bool(self.shape)
 
     def __str__(self) -> str:
         if self.kind == "IMAGE":
-            what = "image " + " x ".join(map(str, self.shape)) if self.shape else "no data"
+            what = f"image {' x '.join(map(str, self.shape))}" if self.shape else "no data"
+            what = f"tile-compressed {what}" if self.tile else what
         else:
-            what = "tile-compressed image" if "ZIMAGE" in self.values else f"table ({self.kind})"
+            what = f"table ({self.kind})"
         return f"{self.index} {self.name or '(no name)'}: {what}"
 
 
@@ -66,7 +71,7 @@ class Walk:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.packing = path.suffix.lower() if path.suffix.lower() in (".gz", ".bz2") else ""
+        self.packing = path.suffix.lower() if path.suffix.lower() in OPENERS else ""
         try:
             if path.is_dir():
                 raise IsADirectoryError(f"{path} is a folder where a FITS file is meant")
@@ -99,14 +104,14 @@ class Walk:
     def _read(self, count: int) -> bytes:
         try:
             return self.file.read(count)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, lzma.LZMAError) as error:
             raise OSError(f"{self.path} cannot be unpacked: {error}") from error
 
     def _header(self, index: int, position: int) -> str | None:
         """The text of the header at ``position``; None where the file's HDUs end."""
         try:
             self.file.seek(position)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, lzma.LZMAError) as error:
             raise OSError(f"{self.path} cannot be unpacked: {error}") from error
         first = self._read(BLOCK)
         magic = first[:9] == b"SIMPLE  =" if index == 0 else first[:8] == b"XTENSION"
@@ -128,8 +133,13 @@ class Walk:
 
     def _hdu(self, index: int, text: str, offset: int) -> HDU:
         values = cards.values(text)
-        kind = str(values.get("XTENSION", "IMAGE")).strip()
-        return HDU(index, kind, text, values, offset, self._data_size(index, values))
+        kind, nbytes = str(values.get("XTENSION", "IMAGE")).strip(), self._data_size(index, values)
+        if kind != "BINTABLE" or values.get("ZIMAGE") != 1:
+            return HDU(index, kind, text, values, offset, nbytes)
+        tile, text = tile_shape(values), image_text(text)
+        image = cards.values(text)
+        self._data_size(index, image)  # that of the image is checked, too
+        return HDU(index, "IMAGE", text, image, offset, nbytes, tile)
 
     def _data_size(self, index: int, values: dict[str, Any]) -> int:
         """Bytes of data that the header promises, every card of it checked."""
@@ -168,7 +178,8 @@ class Walk:
                 f"for shape {hdu.shape}, {held}"
             )
         v = hdu.values
-        return FilePixels(
+        kind, more = (TiledPixels, {"index": hdu.index, "tile_rows": _rows(hdu.tile)}) if hdu.tile else (FilePixels, {})
+        return kind(
             path=os.path.abspath(self.path),  # the working folder may change before pixels are read
             packing=self.packing,
             offset=hdu.offset,
@@ -179,7 +190,13 @@ class Walk:
             blank=_blank(self.path, v),
             size=self.size,
             mtime_ns=self.mtime_ns,
+            **more,
         )
+
+
+def _rows(tile: tuple[int, ...]) -> int:
+    """How many rows of the image a tile takes."""
+    return tile[-2] if len(tile) > 1 else 1
 
 
 def _end(block: bytes) -> int | None:
@@ -217,7 +234,7 @@ def _blank(path: Path, values: dict[str, Any]) -> int | None:
     return value if isinstance(value, int) else int(float(value))
 
 
-def choose(walk: Walk, hdu: int | str | None, *, more: bool) -> tuple[HDU, HDU, list[HDU]]:
+def choose(walk: Walk, hdu: HDUName, *, more: bool) -> tuple[HDU, HDU, list[HDU]]:
     """The primary HDU, the one that was asked for (or the first image), and all that were looked at.
 
     ``more`` says that others are of interest after the one that was asked for.
@@ -226,7 +243,7 @@ def choose(walk: Walk, hdu: int | str | None, *, more: bool) -> tuple[HDU, HDU, 
     chosen = None
     for unit in walk:
         seen.append(unit)
-        if chosen is None and _matches(unit, hdu):
+        if chosen is None and matches(unit, hdu):
             chosen = unit
             if not more or (walk.packing and not seen[0].values.get("EXTEND")):
                 break  # to look for more would unpack the whole file
@@ -235,19 +252,17 @@ def choose(walk: Walk, hdu: int | str | None, *, more: bool) -> tuple[HDU, HDU, 
         listing += " (truncated, the file ends within its data)"
     if chosen is None:
         if hdu is None:
-            raise OSError(f"{walk.path} has no image: its HDUs are {listing}{_packed(seen)}")
+            raise OSError(f"{walk.path} has no image: its HDUs are {listing}")
         raise OSError(f"{walk.path} has no hdu={hdu!r}: its HDUs are {listing}")
     if not chosen.is_image:
-        raise OSError(f"{walk.path}: hdu={hdu!r} is not an image, but {chosen}{_packed([chosen])}")
+        raise OSError(f"{walk.path}: hdu={hdu!r} is not an image, but {chosen}")
     return seen[0], chosen, seen
 
 
-def _packed(units: list[HDU]) -> str:
-    tiles = any("ZIMAGE" in u.values for u in units)
-    return ". Tile-compressed images are not read yet: unpack them with funpack" if tiles else ""
-
-
-def _matches(unit: HDU, hdu: int | str | None) -> bool:
+def matches(unit: HDU, hdu: HDUName) -> bool:
+    """Whether this is the HDU that is asked for; None: the first image."""
     if hdu is None:
         return unit.is_image
+    if isinstance(hdu, tuple):
+        return (unit.name, unit.values.get("EXTVER", 1)) == (hdu[0].upper(), hdu[1])
     return unit.index == hdu if isinstance(hdu, int) else unit.name == hdu.upper()

@@ -7,14 +7,15 @@ from typing import Any
 import xarray as xr
 
 from xccd.fits import shared
+from xccd.fits.hdus import HDUName
 from xccd.fits.open import open_stack
 
 
 def open_image(
     file: Any,
     *,
-    hdu: int | str | None = None,
-    mask_hdu: int | str | None = "MASK",
+    hdu: HDUName = None,
+    mask_hdu: HDUName = "MASK",
     chunks: Any = None,
     dtype: Any = None,
 ) -> xr.DataArray:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from xccd.fits import cards, shared
-from xccd.fits.hdus import Walk
+from xccd.fits.hdus import HDUName, Walk
 from xccd.fits.pixels import ArrayPixels, Pixels
 
-Wanted = int | str | list[str] | None  # a map: by number, by name, by the first of several names that is there
+Wanted = HDUName | list[str]  # a map: by number, by name, by the first of several names that is there
 UNCERTAINTIES = ("std", "var", "ivar")  # astropy's names of them
 
 
@@ -42,7 +42,7 @@ def _is_ccddata(item: Any) -> bool:
     return hasattr(item, "uncertainty") and hasattr(item, "mask") and hasattr(item, "header")
 
 
-def open_image(item: Any, hdu: int | str | None, mask_hdu: Wanted, uncertainty_hdu: Wanted = None) -> Frame:
+def open_image(item: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted = None) -> Frame:
     """The frame of anything that `is_image`."""
     if isinstance(item, tuple):
         array, header = item
@@ -113,7 +113,7 @@ def _from_dict(values: Any) -> Any:
     return header
 
 
-def _open_hdulist(hdus: Any, hdu: int | str | None, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
+def _open_hdulist(hdus: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
     name = (hdus.filename() if hasattr(hdus, "filename") else None) or ""
     unit = _choose(hdus, name or "an HDUList", hdu)
     masks, errors = (
@@ -135,7 +135,7 @@ def _open_hdulist(hdus: Any, hdu: int | str | None, mask_hdu: Wanted, uncertaint
     )  # fmt: skip
 
 
-def _choose(hdus: Any, label: str, hdu: int | str | None) -> Any:
+def _choose(hdus: Any, label: str, hdu: HDUName) -> Any:
     images = [h for h in hdus if _has_image(h)]
     if hdu is None:
         if not images:
@@ -153,7 +153,9 @@ def _has_image(unit: Any) -> bool:
     return bool(unit.is_image and unit.header.get("NAXIS"))
 
 
-def _matches(unit: Any, index: int, hdu: int | str | None) -> bool:
+def _matches(unit: Any, index: int, hdu: HDUName) -> bool:
+    if isinstance(hdu, tuple):
+        return (unit.name.upper(), unit.ver) == (hdu[0].upper(), hdu[1])
     return index == hdu if isinstance(hdu, int) else hdu is not None and unit.name.upper() == hdu.upper()
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 from xccd._deferred import wrapped
 from xccd.fits import cards, pixel_grid
 from xccd.fits.coords import frame_coords
+from xccd.fits.hdus import HDUName
 from xccd.fits.memory import Frame
 from xccd.fits.pixel_grid import AXES
 from xccd.fits.reader import StackReader, deferred, lazy
@@ -26,8 +27,8 @@ log = logging.getLogger("xccd")
 def open_stack(
     files: Any,
     *,
-    hdu: int | str | None = None,
-    mask_hdu: int | str | None = "MASK",
+    hdu: HDUName = None,
+    mask_hdu: HDUName = "MASK",
     chunks: Any = "auto",
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
@@ -42,10 +43,10 @@ def open_stack(
     ----------
     files : path, glob, folder, ImageFileCollection, CCDData, HDUList, (array, header), or a list of them
         Names that a glob or a folder gives are sorted naturally (flat-2 before flat-10); a list keeps its order.
-        ``.gz`` and ``.bz2`` files are unpacked once.
-    hdu : int or str, optional
-        Number or EXTNAME of the image. Default: the first HDU that holds one.
-    mask_hdu : int, str or None, default: "MASK"
+        ``.gz``, ``.bz2`` and ``.xz`` files are unpacked once; tile-compressed images (``.fz``) some tiles at a time.
+    hdu : int, str or (str, int), optional
+        Number or EXTNAME of the image, or EXTNAME and EXTVER. Default: the first HDU that holds one.
+    mask_hdu : int, str, (str, int) or None, default: "MASK"
         An image extension whose pixels other than 0 are missing, where a file has it. ``None`` ignores it.
     chunks : "auto", None, int, tuple or dict, default: "auto"
         "auto" makes bands of whole rows with all frames, of about 32 MB. ``None`` takes no

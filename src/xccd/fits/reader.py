@@ -61,6 +61,11 @@ class StackReader:
             mask.read(index, flags)
             out[flags != 0] = np.nan
 
+    @property
+    def unit(self) -> int:
+        """How many rows are unpacked together, where images are compressed by tiles."""
+        return max(getattr(frame, "tile_rows", 1) for frame in self.frames) if self.ndim == 3 else 1
+
     def stored(self) -> tuple[StackReader, bool] | None:
         """The samples as the files hold them, and whether they are unsigned (BZERO = 32768); None if not so simple."""
         kinds = {(f.stored, f.native) if isinstance(f, FilePixels) and f.raw else None for f in self.frames}
@@ -84,7 +89,7 @@ class Files(Deferred):
 
     def __init__(self, reader: StackReader) -> None:
         super().__init__(reader.__getitem__, (), reader.shape, reader.dtype)
-        self.reader = reader
+        self.reader, self.unit = reader, reader.unit
 
     def block(self, box: Box, made: dict[int, Any]) -> Any:
         if id(self) not in made:
@@ -108,7 +113,7 @@ def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any],
     """A dask array on ``reader``, one task per band."""
     import dask.array as da
 
-    planned = as_dims(bands.plan(reader.shape, reader.dtype.itemsize, chunks, memory))
+    planned = as_dims(bands.plan(reader.shape, reader.dtype.itemsize, chunks, memory, reader.unit))
     try:
         whole = da.core.normalize_chunks(planned, reader.shape, dtype=reader.dtype)
         if any(length < 1 for lengths in whole for length in lengths):

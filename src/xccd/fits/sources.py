@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xccd.fits import cards
-from xccd.fits.hdus import HDU, OPENERS, Walk, choose
+from xccd.fits.hdus import HDU, OPENERS, HDUName, Walk, choose, matches
 from xccd.fits.memory import Frame, Wanted, is_image, open_image, uncertainty_type
 
 EXTENSIONS = (".fits", ".fit", ".fts")
@@ -22,15 +22,17 @@ KINDS = (
 )
 
 
-def frames(files: Any, hdu: int | str | None, mask_hdu: Wanted, uncertainty_hdu: Wanted = None) -> list[Frame]:
+def frames(files: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted = None) -> list[Frame]:
     """All frames of ``files`` in order. Uncertainties are of use to `open_dataset` only, which asks for them.
 
     A map goes by a number, a name, or the first of several names that is there.
     """
     names = {"hdu": hdu, "mask_hdu": mask_hdu, "uncertainty_hdu": uncertainty_hdu}
     for name, value in ((k, v) for k, v in names.items() if not isinstance(v, list)):
-        if isinstance(value, bool) or not isinstance(value, (int, str, type(None))):
+        if isinstance(value, bool) or not isinstance(value, (int, str, tuple, type(None))):
             raise TypeError(f"{name}={value!r} is neither the number of an HDU nor its EXTNAME")
+        if isinstance(value, tuple) and [type(v) for v in value] != [str, int]:
+            raise TypeError(f"{name}={value!r} is not (EXTNAME, EXTVER), as ('SCI', 2)")
         if isinstance(value, int) and value < 0:
             raise ValueError(f"{name}={value}: HDUs are numbered from 0")
     found = [_open(item, hdu, mask_hdu, uncertainty_hdu) for item in _items(files)]
@@ -94,6 +96,7 @@ def is_fits_name(path: str) -> bool:
     name = Path(path).name.lower()
     for packing in OPENERS:  # "" takes nothing away
         name = name.removesuffix(packing)
+    name = name.removesuffix(".fz")
     return name.endswith(EXTENSIONS) and not name.startswith(".")
 
 
@@ -103,11 +106,11 @@ def natural(name: str | Path) -> tuple[list[Any], str]:
     return [int(p) if i % 2 else p for i, p in enumerate(parts)], str(name)  # flat-2 and flat-02: always one way
 
 
-def _open(item: Any, hdu: int | str | None, *maps: Wanted) -> Frame:
+def _open(item: Any, hdu: HDUName, *maps: Wanted) -> Frame:
     return _open_file(item, hdu, *maps) if isinstance(item, Path) else open_image(item, hdu, *maps)
 
 
-def _open_file(path: Path, hdu: int | str | None, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
+def _open_file(path: Path, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
     with Walk(path) as walk:
         primary, image, units = choose(walk, hdu, more=mask_hdu is not None or uncertainty_hdu is not None)
         text = image.text if image is primary else cards.inherit(image.text, primary.text)
@@ -129,8 +132,9 @@ def _open_file(path: Path, hdu: int | str | None, mask_hdu: Wanted, uncertainty_
 
 def _beside(image: HDU, units: list[HDU], wanted: Wanted) -> HDU | None:
     """The extension that was asked for, of the image's own EXTVER where there are several."""
-    found = [u for u in units if u is not image and u.index == wanted]
-    for name in wanted if isinstance(wanted, list) else [wanted]:
-        found += [u for u in units if u is not image and isinstance(name, str) and u.name == name.upper()]
+    if wanted is None:
+        return None
+    names = wanted if isinstance(wanted, list) else [wanted]
+    found = [u for name in names for u in units if u is not image and matches(u, name)]
     own = image.values.get("EXTVER", 1)
     return next((u for u in found if u.values.get("EXTVER", 1) == own), found[0] if found else None)

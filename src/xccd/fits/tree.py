@@ -14,6 +14,7 @@ import xarray as xr
 from xccd._nodes import at_node
 from xccd.fits import cards
 from xccd.fits.coords import Values, asked, column, core
+from xccd.fits.hdus import HDUName
 from xccd.fits.memory import Frame
 from xccd.fits.open import stack_of
 from xccd.fits.sources import frames, natural
@@ -51,8 +52,8 @@ def open_tree(
     files: Any,
     *,
     by: By | Sequence[By] = KINDS,
-    hdu: int | str | None = None,
-    mask_hdu: int | str | None = "MASK",
+    hdu: HDUName = None,
+    mask_hdu: HDUName = "MASK",
     chunks: Any = "auto",
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,

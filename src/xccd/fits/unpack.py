@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import bz2
 import gzip
+import lzma
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _lock = threading.Lock()
 _locks: dict[tuple[str, int, int], threading.Lock] = {}
 _unpacked: dict[tuple[str, int, int], Path] = {}
@@ -34,7 +35,7 @@ def scratch(path: str, packing: str, check: Callable[[os.stat_result], None]) ->
             try:
                 with _OPENERS[packing](path, "rb") as packed, open(handle, "wb") as plain:
                     shutil.copyfileobj(packed, plain, 1 << 20)
-            except (EOFError, OSError) as error:
+            except (EOFError, OSError, lzma.LZMAError) as error:
                 target.unlink(missing_ok=True)
                 raise OSError(f"{path} cannot be unpacked: {error}") from error
             _unpacked[key] = target
