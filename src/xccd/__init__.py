@@ -12,6 +12,7 @@ from xccd.fits.image import open_image
 from xccd.fits.open import open_stack
 from xccd.fits.tree import open_tree
 from xccd.fits.write import to_fits
+from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.lossless import to_dataset, to_stack
 from xccd.normalize import normalize
 from xccd.simulate import simulate_night
@@ -20,7 +21,7 @@ from xccd.warm import warm_up
 __version__ = _version("xccd")
 
 __all__ = [
-    "__version__", "clip_extrema", "combine", "count", "header", "mask", "minmax", "normalize", "open_dataset",
-    "open_image", "open_stack", "open_tree", "set_options", "sigma_clip", "simulate_night", "to_dataset", "to_fits",
-    "to_stack", "warm_up", "wcs",
+    "__version__", "clip_extrema", "combine", "count", "from_ccddata", "header", "mask", "minmax", "normalize",
+    "open_dataset", "open_image", "open_stack", "open_tree", "set_options", "sigma_clip", "simulate_night",
+    "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "warm_up", "wcs",
 ]  # fmt: skip

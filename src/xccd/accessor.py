@@ -13,6 +13,7 @@ from xccd.clip import clip_extrema, mask, minmax, sigma_clip
 from xccd.combine import combine, count
 from xccd.fits.header import header, wcs
 from xccd.fits.write import to_fits
+from xccd.interop import to_ccddata, to_masked_array
 from xccd.lossless import to_dataset, to_stack
 from xccd.normalize import normalize
 
@@ -53,4 +54,6 @@ class CCDAccessor:
     wcs = _bind(wcs)
     to_dataset = _bind(to_dataset)
     to_stack = _bind(to_stack)
+    to_ccddata = _bind(to_ccddata)
+    to_masked_array = _bind(to_masked_array)
     to_fits = _bind(to_fits)

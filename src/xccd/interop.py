@@ -1,0 +1,171 @@
+"""To the objects of other packages, and back: CCDData, masked arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xccd._flags import companion, flags_of, with_maps
+from xccd._labels import ancillary
+from xccd.fits import cards
+from xccd.fits.dataset import open_dataset
+from xccd.fits.header import header, wcs
+
+if TYPE_CHECKING:
+    from astropy.nddata import CCDData
+
+
+def to_ccddata(obj: xr.DataArray | xr.Dataset) -> CCDData | list[CCDData]:
+    """An image as astropy's CCDData, a stack as a list of them; computes.
+
+    Parameters
+    ----------
+    obj : DataArray or Dataset
+        An image or a stack. Of a Dataset the one variable that is not another's map.
+
+    Returns
+    -------
+    CCDData, or a list of them for a stack
+        With the unit (dimensionless where there is none), the WCS if there is one, and the header as ``meta``. The mask
+        is what is not finite; of a Dataset what has a flag, and then the flags are ``flags`` and ``data_uncertainty``
+        is the uncertainty, of its type. What an NDCube is made of: ``NDCube(ccd.data, ccd.wcs, ccd.uncertainty,
+        ccd.mask, ccd.meta, ccd.unit)``.
+
+    Raises
+    ------
+    TypeError
+        Something else than a DataArray or a Dataset.
+    ValueError
+        A Dataset with several images, a unit that astropy does not know.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import xccd
+    >>> image = xr.DataArray([[1.0, float("nan")]], dims=("y", "x"), attrs={"units": "adu"})
+    >>> ccd = image.ccd.to_ccddata()
+    >>> str(ccd.unit), ccd.mask.tolist()
+    ('adu', [[False, True]])
+    """
+    image = _image(obj)
+    if "frame" not in image.dims:
+        return _ccddata(image, None)
+    stack = image.transpose("frame", ...).load()
+    return [_ccddata(stack.isel(frame=i), i) for i in range(stack.sizes["frame"])]
+
+
+def _image(obj: Any) -> xr.DataArray:
+    """The variable with its maps as coordinates."""
+    if isinstance(obj, xr.DataArray):
+        return obj
+    if not isinstance(obj, xr.Dataset):
+        raise TypeError(f"to_ccddata takes a DataArray or a Dataset, not a {type(obj).__name__}")
+    helpers = ancillary(obj)
+    names = [name for name in obj.data_vars if name not in helpers]
+    if len(names) != 1:
+        raise ValueError(f"this Dataset has {len(names)} images ({', '.join(map(str, names))}): pick one with its maps")
+    return with_maps(obj, names[0])
+
+
+def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
+    from astropy import nddata
+
+    kinds = {"std": nddata.StdDevUncertainty, "var": nddata.VarianceUncertainty, "ivar": nddata.InverseVariance}
+    unit = _unit(str(image.attrs.get("units", "")), "this image" if number is None else f"frame {number}")
+    flags, error = flags_of(image), image.coords.get(companion(image.name, "uncertainty"))
+    mask = ~np.isfinite(image.values) if flags is None else flags.values != 0
+    meta = header(image)
+    for keyword in [k for k in meta if cards.STRUCTURAL.fullmatch(k)]:
+        meta.remove(keyword, ignore_missing=True, remove_all=True)
+    return nddata.CCDData(
+        image.values,
+        unit=unit,
+        mask=mask if mask.any() else None,
+        uncertainty=None if error is None else kinds[error.attrs.get("uncertainty_type", "std")](error.values),
+        flags=None if flags is None else flags.values,
+        wcs=wcs(image) if "CTYPE1" in meta else None,
+        meta=meta,
+    )
+
+
+def _unit(text: str, name: str) -> Any:
+    from astropy import units as u
+
+    try:
+        return u.Unit(text)  # of "" none
+    except ValueError as error:
+        raise ValueError(f"{name} has the unit {text!r}, which astropy does not know: set attrs['units']") from error
+
+
+def to_masked_array(obj: xr.DataArray | xr.Dataset) -> np.ma.MaskedArray[Any, Any]:
+    """The samples as a NumPy masked array; computes.
+
+    Parameters
+    ----------
+    obj : DataArray or Dataset
+        An image or a stack; of a Dataset the one variable that is not another's map.
+
+    Returns
+    -------
+    numpy.ma.MaskedArray
+        Masked where the samples are not finite; of a Dataset where they have a flag.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `to_ccddata`.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import xccd
+    >>> float(xr.DataArray([1.0, float("inf"), 3.0], dims="x").ccd.to_masked_array().mean())
+    2.0
+    """
+    image = _image(obj)
+    flags = flags_of(image)
+    out = ~np.isfinite(image.values) if flags is None else flags.values != 0
+    return np.ma.MaskedArray(image.values, mask=out)
+
+
+def from_ccddata(ccds: CCDData | Iterable[CCDData]) -> xr.Dataset:
+    """CCDData as the lossless form of a stack.
+
+    Parameters
+    ----------
+    ccds : CCDData, or an iterable of them
+        Of one shape, and one type of uncertainties.
+
+    Returns
+    -------
+    Dataset
+        What `open_dataset` gives of them, with data in memory: masked pixels have the flag 1, flags of 8 bits are taken
+        over. ``to_ccddata`` gives them back.
+
+    Raises
+    ------
+    TypeError
+        Something else than CCDData.
+    ValueError
+        Shapes or types of uncertainties that differ.
+
+    Examples
+    --------
+    >>> from astropy.nddata import CCDData
+    >>> import xccd
+    >>> ds = xccd.from_ccddata([CCDData([[1.0, 2.0]], unit="adu", mask=[[True, False]])])
+    >>> ds.data_flags.values.tolist(), ds.data.attrs["units"]
+    ([[[1, 0]]], 'adu')
+    """
+    from astropy.nddata import CCDData
+
+    found = [ccds] if isinstance(ccds, CCDData) else list(ccds)
+    wrong = [ccd for ccd in found if not isinstance(ccd, CCDData)]
+    if wrong:
+        raise TypeError(
+            f"from_ccddata takes CCDData, not {type(wrong[0]).__name__}: see open_dataset"
+        )
+    return open_dataset(found, chunks=None)
