@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from astropy.io import fits
+from astropy.io.fits.scripts import fitscheck
 from astropy.nddata import CCDData
 
 import xccd
@@ -103,6 +104,48 @@ def test_a_list_of_very_many_inputs_comes_last(tmp_path: Path) -> None:
     with fits.open(path) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "UNCERT", "COUNT", "FRAMES"]
         assert len(hdus["FRAMES"].data) == 1001
+
+
+@pytest.mark.parametrize("name", ["out.fits", "out.fits.fz"])
+def test_checksums_hold(tmp_path: Path, name: str) -> None:
+    ds = xccd.open_dataset(files(tmp_path))
+    path = ds.ccd.combine("mean").ccd.to_fits(tmp_path / name, checksum=True)
+    with fits.open(path, checksum=True, disable_image_compression=True) as hdus:  # it warns of what does not hold
+        assert all("CHECKSUM" in hdu.header and "DATASUM" in hdu.header for hdu in hdus)
+    if name == "out.fits":  # of compressed images fitscheck asks the header that astropy makes up
+        assert fitscheck.main([str(path)]) == 0
+        plain = ds.ccd.combine("mean").ccd.to_fits(tmp_path / "plain.fits")
+        np.testing.assert_array_equal(fits.getdata(path), fits.getdata(plain))
+        broken = bytearray(path.read_bytes())
+        broken[-2880] ^= 1  # a pixel
+        path.write_bytes(broken)
+        assert fitscheck.main([str(path)]) != 0
+
+
+def test_checksums_in_a_header_that_is_full(tmp_path: Path) -> None:
+    """Their cards would make it longer by a block."""
+    for n in range(28, 38):
+        image = xr.DataArray(np.ones((3, 4)), dims=("y", "x"), attrs={f"K{i}": i for i in range(n)})
+        path = image.ccd.to_fits(tmp_path / f"{n}.fits", checksum=True)
+        with fits.open(path, checksum=True) as hdus:
+            assert hdus[0].header[f"K{n - 1}"] == n - 1
+            np.testing.assert_array_equal(hdus[0].data, image)
+
+
+def test_tiles_lose_nothing(tmp_path: Path) -> None:
+    ds = xccd.open_dataset(files(tmp_path))
+    image = ds.ccd.sigma_clip(1.5, 1.5).ccd.combine("mean")
+    path = image.ccd.to_fits(tmp_path / "out.fits.fz")
+    with fits.open(path) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "COMPRESSED_IMAGE", "UNCERT", "COUNT"]
+        assert [hdu.compression_type for hdu in hdus[1:]] == ["GZIP_2", "GZIP_2", "RICE_1"]
+        assert hdus[1].header["NCOMBINE"] == 6
+    back = xccd.open_dataset(path)
+    np.testing.assert_array_equal(back.data.values[0], image.data.values)
+    np.testing.assert_array_equal(back.data_uncertainty.values[0], image.data_uncertainty.values)
+    native = ds.data[0].ccd.to_fits(tmp_path / "raw.fits.fz")
+    np.testing.assert_array_equal(fits.getdata(native), ds.data.values[0])
+    assert not [p.name for p in tmp_path.iterdir() if "part" in p.name]
 
 
 def test_maps_that_do_not_fit(tmp_path: Path) -> None:

@@ -165,7 +165,5 @@ def from_ccddata(ccds: CCDData | Iterable[CCDData]) -> xr.Dataset:
     found = [ccds] if isinstance(ccds, CCDData) else list(ccds)
     wrong = [ccd for ccd in found if not isinstance(ccd, CCDData)]
     if wrong:
-        raise TypeError(
-            f"from_ccddata takes CCDData, not {type(wrong[0]).__name__}: see open_dataset"
-        )
+        raise TypeError(f"from_ccddata takes CCDData, not {type(wrong[0]).__name__}: see open_dataset")
     return open_dataset(found, chunks=None)

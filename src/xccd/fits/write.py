@@ -21,6 +21,7 @@ from xccd._labels import ancillary
 from xccd._nodes import at_node
 from xccd.fits import cards
 from xccd.fits.extensions import frames_table, maps
+from xccd.fits.finish import add_checksums, compress, with_room
 from xccd.fits.header import as_block, as_written, in_order
 from xccd.fits.header import header as header_of
 from xccd.fits.header import stored as dtype_in_file
@@ -39,6 +40,7 @@ def to_fits(
     *,
     overwrite: bool = ...,
     header: dict[str, Any] | None = ...,
+    checksum: bool = ...,
     progress: Progress = ...,
 ) -> Path: ...
 @overload
@@ -48,6 +50,7 @@ def to_fits(
     *,
     overwrite: bool = ...,
     header: dict[str, Any] | None = ...,
+    checksum: bool = ...,
     progress: Progress = ...,
 ) -> list[Path]: ...
 def to_fits(
@@ -56,6 +59,7 @@ def to_fits(
     *,
     overwrite: bool = False,
     header: dict[str, Any] | None = None,
+    checksum: bool = False,
     progress: Progress = None,
 ) -> Path | list[Path]:
     """Write an image, or a whole stack, as a FITS file; a Dataset with its maps, a tree as one file for each node.
@@ -72,12 +76,15 @@ def to_fits(
         the uncertainty as UNCERT (UTYPE says which), the number of samples as COUNT, as `astropy.nddata.CCDData.read`
         takes them. Of a tree, each node as a Dataset.
     path : path
-        The file to write. Its folder must exist. For a tree the folder: the node ``flat/r/2`` goes to ``flat-r-2.fits``
-        in it.
+        The file to write. Its folder must exist. A name that ends in ``.fz`` is compressed by tiles, integers by RICE_1
+        and floats by GZIP_2 without loss, and is in memory meanwhile. For a tree the folder: the node ``flat/r/2`` goes
+        to ``flat-r-2.fits`` in it.
     overwrite : bool, default: False
         Replace a file that is there.
     header : dict, optional
         Cards to add or replace, by keyword: values, or (value, comment). ``None`` as a value takes a card away.
+    checksum : bool, default: False
+        Write the cards CHECKSUM and DATASUM in each HDU.
     progress : bool or callable, optional
         True shows a bar. A function is called with (bytes written, bytes in all), from any thread, one at a time.
 
@@ -109,13 +116,13 @@ def to_fits(
     """
     check_progress(progress)
     if not isinstance(image, xr.DataTree):
-        return _product(image, path, overwrite, header).write(overwrite, progress)
+        return _product(image, path, overwrite, header).write(overwrite, checksum, progress)
     products = []
     for node, ds in _nodes(image):
         with at_node(node):
             products.append(_product(ds, Path(path) / f"{node.replace('/', '-')}.fits", overwrite, header))
     _check_apart([product.target for product in products])
-    return [product.write(overwrite, progress) for product in products]
+    return [product.write(overwrite, checksum, progress) for product in products]
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,15 @@ class _Product:
     hdus: list[HDU]
     rest: bytes
 
-    def write(self, overwrite: bool, progress: Any) -> Path:
+    def write(self, overwrite: bool, checksum: bool, progress: Any) -> Path:
+        hdus = [hdu._replace(head=with_room(hdu.head)) for hdu in self.hdus] if checksum else self.hdus
         with _replacing(self.target.resolve(), overwrite) as file:  # a link stays one, its file is replaced
-            write_hdus(file, self.hdus, progress)
+            write_hdus(file, hdus, progress)
             file.write(self.rest)
+            if self.target.suffix.lower() == ".fz":
+                compress(file, checksum=checksum)
+            elif checksum:
+                add_checksums(file)
         return self.target
 
 
@@ -189,7 +201,7 @@ def check_target(target: Path, overwrite: bool) -> None:
         raise IsADirectoryError(f"path={str(target)!r} is a folder: name the file in it")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"path={str(target)!r}: there is no folder {target.parent}")
-    if target.suffix.lower() in (".gz", ".bz2", ".fz"):
+    if target.suffix.lower() in (".gz", ".bz2", ".xz"):
         raise io.UnsupportedOperation(f"path={str(target)!r}: products are written unpacked, name it {target.stem!r}")
     if os.path.lexists(target) and not overwrite:
         raise _exists(target)

@@ -1,0 +1,65 @@
+"""What astropy does to a product once its pixels are there: checksums, compression by tiles."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import IO, Any
+
+import numpy as np
+
+from xccd.fits import cards
+from xccd.fits.header import as_block
+
+EMPTY = {"CHECKSUM": "0" * 16, "DATASUM": "0"}
+
+
+def with_room(head: bytes) -> bytes:
+    """A header with the cards of checksums in it, so that it does not grow when they get their values."""
+    text = head.decode("ascii")
+    lines = [text[i : i + 80].rstrip() for i in range(0, len(text), 80)]
+    lines = lines[: lines.index("END")]
+    return as_block([*lines, *(cards.make(keyword, value) for keyword, value in EMPTY.items())])
+
+
+def add_checksums(file: IO[bytes]) -> None:
+    """CHECKSUM and DATASUM of each HDU of a file that is written, in place."""
+    from astropy.io import fits
+
+    file.flush()
+    with fits.open(file.name, mode="update") as hdus:
+        for hdu in hdus:
+            hdu.add_checksum()
+
+
+def compress(file: IO[bytes], *, checksum: bool) -> None:
+    """The images of a file that is written as tiles: whole numbers by RICE_1, floats by GZIP_2, nothing lost.
+
+    All of it is in memory meanwhile.
+    """
+    from astropy.io import fits
+
+    file.flush()
+    buffer = BytesIO()
+    with fits.open(file.name, memmap=False) as hdus:
+        packed = [fits.PrimaryHDU(), *map(_tiled, hdus)]
+        fits.HDUList(packed).writeto(buffer)
+    buffer.seek(0)
+    if checksum:  # of the tables that hold the tiles: those of the images astropy leaves out
+        with fits.open(buffer, disable_image_compression=True) as hdus:
+            again = BytesIO()
+            hdus.writeto(again, checksum=True)
+        buffer = again
+    file.seek(0)
+    file.truncate()
+    file.write(buffer.getbuffer())
+
+
+def _tiled(hdu: Any) -> Any:
+    from astropy.io import fits
+
+    if not hdu.is_image or hdu.data is None:
+        return hdu
+    real = hdu.data.dtype.kind == "f" or hdu.data.dtype.itemsize > 4  # RICE_1 takes 32 bits
+    options = {"compression_type": "GZIP_2", "quantize_level": 0.0} if real else {"compression_type": "RICE_1"}
+    name = hdu.name if hdu.name != "PRIMARY" else None
+    return fits.CompImageHDU(np.ascontiguousarray(hdu.data), hdu.header, name=name, **options)
