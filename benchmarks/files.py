@@ -189,7 +189,9 @@ def compare(folder: Path, job: str, repeats: int) -> None:
     runs: dict[str, list[Run]] = {name: [] for name in there}
     ours, differ = np.empty(0), {}
     for name, peer in there.items():  # warm, and checked
-        run(peer.command(folder, job), folder)
+        first = run(peer.command(folder, job), folder)
+        if repeats == 0:
+            runs[name].append(first)
         image = peer.image(folder)
         ours = ours if ours.size else image
         differ[name] = float((~np.isclose(image, ours, rtol=1e-5)).mean())
@@ -235,8 +237,9 @@ def main() -> None:
         make(folder, given.frames, given.size)
         megabytes = given.frames * given.size**2 * 2 / 1e6
         print(f"{given.frames} frames of {given.size} x {given.size} uint16, {megabytes:.0f} MB")
-        for job in ("clip", "median") if given.size > 256 else ("clip",):  # a trial does one
-            compare(folder, job, given.repeats)
+        trial = given.size <= 256
+        for job in ("clip",) if trial else ("clip", "median"):
+            compare(folder, job, 0 if trial else given.repeats)
         if given.where:
             command = python("---\n" + WHERE)(folder, "clip")
             print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

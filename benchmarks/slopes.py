@@ -104,7 +104,7 @@ def main() -> None:
         counts = sorted({n for n in (10, 30, 100, 300, 600, 1000) if n <= given.frames} | {given.frames})
         small = make(root / "small", max(counts), min(256, given.size))
         found = {"frames": sweep("frames", counts, [point(small, n, 2, given.repeats) for n in counts])}
-        sizes = [given.size // 2, int(given.size / 2**0.5), given.size]
+        sizes = [given.size // 2, int(given.size / 2**0.5), given.size] if given.size > 256 else [given.size]
         folders = [make(root / str(size), min(20, given.frames), size) for size in sizes]
         pixels = [size**2 / 1e6 for size in sizes]
         n = min(20, given.frames)

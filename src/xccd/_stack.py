@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd import _options
+from xccd import _options, _partials
 from xccd._chain import Chain, Step, Unsigned
 from xccd._deferred import Deferred, Several, samples
 from xccd._pool import run_all
@@ -201,6 +201,8 @@ def _launch(
     if not any(map(is_lazy, (source, *extras))):
         return _deferred_results(chain, source, extras, dtypes), source, chain.steps
     source, *extras = map(_here, (source, *extras))
+    if is_lazy(source) and (row := _partials.row_of(chain, source)) is not None and extras[0].size == 1:
+        return [_partials.reduced(row, chain.steps, _run, source, extras, np.dtype(dtypes[0]))], source, chain.steps
     source = _frames_together(source, extras)
     several = np.dtype([(f"f{i}", dtype) for i, dtype in enumerate(dtypes)])
     dtype = np.dtype(dtypes[0]) if len(dtypes) == 1 else several
