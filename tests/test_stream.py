@@ -1,7 +1,11 @@
 """Pixels that stream into a file: any scheduler, any chunks, progress told, nothing left behind where it fails."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import dask
@@ -14,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import xccd
+from fits_files import write
 from xccd.fits import stream
 
 SCHEDULERS = ("sync", "threads", "processes")
@@ -115,3 +120,32 @@ def test_a_product_is_never_held_whole(tmp_path: Path) -> None:
         path = xr.DataArray(data, dims=("y", "x")).ccd.to_fits(tmp_path / "a.fits", progress=told)
     assert most[0] <= 2
     np.testing.assert_array_equal(xccd.open_image(path)[:, 0], np.repeat(np.arange(50), 10))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("chunks", ['{"y": 8}', "None"], ids=["dask", "without"])
+def test_ctrl_c_ends_it_soon_and_leaves_nothing(tmp_path: Path, chunks: str) -> None:
+    files = [str(write(tmp_path / f"{i}.fits", np.ones((64, 30), "f4"))) for i in range(5)]
+    script = f"""
+import signal, threading, time, xccd
+from xccd import _deferred
+from xccd.fits.pixels import FilePixels as P
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
+_deferred.BAND_BYTES = 8 * 30 * 4 * 5
+real = P.read
+P.read = lambda *a: (print("ready", flush=True), time.sleep(0.05), real(*a))
+try:
+    xccd.open_stack({files!r}, chunks={chunks}).ccd.combine().ccd.to_fits({str(tmp_path / "out.fits")!r})
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    start = time.monotonic()
+    os.kill(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert time.monotonic() - start < 10  # 2 s where nothing else runs
+    assert process.returncode == 0
+    assert "interrupted" in said.splitlines()  # bands that were begun end after it
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{i}.fits" for i in range(5)]
