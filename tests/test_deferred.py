@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from xccd._deferred import Deferred, samples
 from xccd.fits.pixels import FilePixels
 
 SHAPE = (12, 9)
+FLIPS = version("xarray") >= "2026"  # those before lose a lazily indexed array of which a flip is taken
 CARDS = {"EXPTIME": 10.0, "BUNIT": "adu"}
 
 
@@ -91,7 +93,7 @@ def test_any_selection_is_that_of_the_whole(files: list[Path], small_bands: None
     whole = stack.copy(data=xccd.open_stack(files).values)
 
     def keys(size: int) -> st.SearchStrategy:
-        slices = st.slices(size)
+        slices = st.slices(size).filter(lambda key: (key.step or 1) > 0 or FLIPS)
         return st.integers(-size, size - 1) | slices | st.lists(st.integers(0, size - 1), min_size=1, max_size=3)
 
     sizes = dict(stack.sizes)
