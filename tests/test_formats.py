@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -198,6 +199,15 @@ def test_bands_follow_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert xccd.open_stack(path).chunks[1] == (16, 16, 8)
     monkeypatch.setattr(bands, "BAND_BYTES", 5 * 50 * 8)  # less than a tile: it is unpacked for each band
     assert xccd.open_stack(path).chunks[1] == (5,) * 8
+
+
+@pytest.mark.parametrize("kind", ["HCOMPRESS_1", "RICE_1", "PLIO_1", "GZIP_2"])
+def test_many_threads_read_tiles_at_once(tmp_path: Path, kind: str) -> None:
+    path = tiled(WHOLE.astype("i4"), kind)(tmp_path / "a.fits")
+    stack = xccd.open_stack([path] * 8, chunks={"frame": 1, "y": 16})
+    with dask.config.set(scheduler="threads", num_workers=8):
+        for _ in range(5):
+            np.testing.assert_array_equal(stack.values, np.broadcast_to(WHOLE, stack.shape))
 
 
 def test_a_cube_in_tiles(tmp_path: Path) -> None:

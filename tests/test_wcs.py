@@ -37,7 +37,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def image_of(cards: dict[str, Any]) -> xr.DataArray:
     pixels = np.arange(NX * NY, dtype="f4").reshape(NY, NX)
-    return xccd.open_stack([(pixels, cards)], chunks=None)[0]
+    return xccd.open_stack([(pixels, cards)], chunks=None).load()[0]
 
 
 def sky(cards: dict[str, Any], x: Any, y: Any) -> Any:

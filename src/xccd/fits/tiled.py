@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,21 @@ def tile_shape(values: dict[str, Any]) -> tuple[int, ...]:
     return tuple(int(values.get(f"ZTILE{i}", row[i - 1])) for i in range(n, 0, -1))
 
 
+# The decompressors keep their place in variables of the process: HCOMPRESS_1 in two threads at once gives errors, or
+# pixels that are wrong. Processes do not share them.
+_one_at_a_time = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Who held the lock is not there in a forked child."""
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 @dataclass(frozen=True)
 class TiledPixels(FilePixels):
     """An image in tiles, read by astropy: in its own opening of the file each time, as threads must not share one."""
@@ -61,7 +77,7 @@ class TiledPixels(FilePixels):
             if not self.packing:
                 self._check(os.fstat(file.fileno()))
             try:
-                with fits.open(file, memmap=False, do_not_scale_image_data=True) as hdus:
+                with _one_at_a_time, fits.open(file, memmap=False, do_not_scale_image_data=True) as hdus:
                     raw = np.asarray(hdus[self.index].section[index])
             except Exception as error:  # astropy's decompressors raise as many kinds as there are
                 raise OSError(f"{self.path}, HDU {self.index}: its tiles cannot be read: {error}") from error
