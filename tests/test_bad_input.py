@@ -61,6 +61,11 @@ def table(name: str = "EVENTS") -> fits.BinTableHDU:
     return fits.BinTableHDU.from_columns([fits.Column("X", "E", array=[1.0])], name=name)
 
 
+def unknown_tiles() -> None:
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(PIXELS)]).writeto("a.fits")
+    opened(Path("a.fits").read_bytes().replace(b"'RICE_1  '", b"'RICE_9  '"))
+
+
 def empty_folder() -> None:
     Path("night").mkdir()
     Path("night/notes.txt").touch()
@@ -79,7 +84,7 @@ def pipe() -> None:
 
 def no_permission() -> None:
     write(Path("a.fits"), PIXELS)
-    with mock.patch.dict("xccd.fits.hdus.OPENERS", {"": mock.Mock(side_effect=PermissionError)}):
+    with mock.patch.dict("xccd.fits.files.OPENERS", {"": mock.Mock(side_effect=PermissionError)}):
         xccd.open_stack("a.fits")
 
 
@@ -133,8 +138,9 @@ BAD: dict[str, Bad] = {
     "no permission to read": Bad(no_permission, PermissionError, "a.fits cannot be read: no permission", "Another user's file."),
     "not FITS": Bad(lambda: opened(b"GIF89a" * 600), OSError, "a.fits is not a FITS file: it starts with b'GIF89aGIF'", "Another format."),
     "an empty file": Bad(lambda: opened(b""), OSError, "a.fits is empty", "No byte in it."),
-    "packed, but not by its name": Bad(lambda: opened(gzip.compress(content())), OSError, r"packed: name it \.fits\.gz", "The name tells what to unpack."),
-    "named .gz, but not packed": Bad(lambda: opened(content(), "a.fits.gz"), OSError, "a.fits.gz cannot be unpacked: Not a gzipped", "As above, the other way."),
+    "packed by zip": Bad(lambda: opened(b"PK\x03\x04" * 99), OSError, "a.fits is not a plain FITS file, but packed: unzip it", "An archive may hold many files."),
+    "a damaged .gz": Bad(lambda: opened(b"\x1f\x8b\x08\0" + bytes(99), "a.fits.gz"), OSError, "a.fits.gz cannot be unpacked: Error -3", "The copy went wrong."),
+    "SIMPLE = F": Bad(lambda: opened(content().replace(b"  T ", b"  F ", 1)), OSError, "a.fits says SIMPLE = F", "Its pixels may have any order of bytes."),
     "a truncated header": Bad(lambda: opened(content()[:300]), OSError, "a.fits is truncated: the header of HDU 0 has no END", "The copy broke off."),
     "truncated data": Bad(lambda: opened(content()[:2900]), OSError, r"a\.fits is truncated: HDU 0 needs 40 bytes .* room for 20", "The copy broke off."),
     "an extension after truncated data": Bad(lambda: opened(content()[:2900], hdu=1), OSError, r"no hdu=1.*\(truncated", "The copy broke off."),
@@ -147,6 +153,10 @@ BAD: dict[str, Bad] = {
     # What a header says
     "an axis of size 0": Bad(lambda: described(sizes=(0, 4)), OSError, r"axis of size 0 \(shape \(4, 0\)\)", "No pixels."),
     "an absurd size": Bad(lambda: described(sizes=(LONG, LONG)), OSError, r"a\.fits is truncated: HDU 0 needs 2\d{24} bytes", "Nothing is allocated for it."),
+    "an absurd size without data": Bad(lambda: described(line("NPIX1", LONG), line("PIXVALUE", 0), sizes=()), OSError, "NPIX1, ... give the shape (.*), the file is damaged", "Nor here."),
+    "a constant image of no number": Bad(lambda: described(line("NPIX1", 5), line("PIXVALUE", "'one'"), sizes=()), OSError, "PIXVALUE = 'one' is no number of BITPIX = 16", "A damaged header."),
+    "a constant that BITPIX cannot store": Bad(lambda: described(line("NPIX1", 5), line("PIXVALUE", 40000), sizes=()), OSError, "PIXVALUE = 40000 is no number of BITPIX = 16", "A damaged header."),
+    "tiles of an unknown kind": Bad(unknown_tiles, OSError, r"HDU 1: ZCMPTYPE = 'RICE_9' is none of \('RICE_1'", "astropy would take them for RICE_1."),
     "an absurd size in a .gz": Bad(lambda: described(sizes=(LONG, LONG), packed=".gz"), OSError, r"a\.fits\.gz is truncated: HDU 0 needs", "Nor here."),
     "a size beyond 64 bits": Bad(lambda: described(sizes=(10**30, 4)), OSError, "NAXIS1 = '1000000.*' is not a valid size", "Nor here."),
     "NAXIS = 65536": Bad(lambda: opened(head([line("SIMPLE", "T"), line("BITPIX", 16), line("NAXIS", 65536)])), OSError, "NAXIS = 65536, FITS allows 999", "FITS has 999 axes at most."),

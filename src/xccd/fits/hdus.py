@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import math
-import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from xccd.fits import cards
+from xccd.fits import cards, constant
+from xccd.fits.files import LocalFile, open_local
 from xccd.fits.pixels import FilePixels
-from xccd.fits.tiled import TiledPixels, image_text, tile_shape
+from xccd.fits.remote import Remote, RemoteFile, open_remote
+from xccd.fits.tiled import KINDS, TiledPixels, image_text, table_text, tile_shape
+from xccd.fits.unpack import BROKEN, PACKINGS
 
 BLOCK = 2880
 MAX_HEADER_BLOCKS = 20_000  # 57 MB of cards: beyond it a file is not a header without end but no FITS file
-OPENERS: dict[str, Any] = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-# What a compressed byte can stand for at the most (deflate 1032, lzma 7000; bzip2 packs 45 MB of zeros in 45 bytes).
-EXPANSION = {"": 1, ".gz": 1040, ".bz2": 1 << 21, ".xz": 1 << 14}
-PACKED = {
-    b"\x1f\x8b": "name it .fits.gz",
-    b"BZh": "name it .fits.bz2",
-    b"\xfd7zXZ": "name it .fits.xz",
-    b"PK\x03\x04": "unzip it",
-}
+PACKED = {b"PK\x03\x04": "unzip it", b"\x1f\x9d": "uncompress it"}
 HDUName = int | str | tuple[str, int] | None  # by number, by EXTNAME, by EXTNAME and EXTVER
 BITPIX = (8, 16, 32, 64, -32, -64)
 
@@ -42,7 +32,8 @@ class HDU:
     values: dict[str, str | int | float]
     offset: int
     nbytes: int
-    tile: tuple[int, ...] = ()  # the shape of its tiles, where it is compressed by tiles
+    table: str = ""  # where it is compressed by tiles: the header by which they are read
+    number: str | int | float | None = None  # of which the image is, where it has no data
 
     @property
     def name(self) -> str:
@@ -60,7 +51,7 @@ class HDU:
     def __str__(self) -> str:
         if self.kind == "IMAGE":
             what = f"image {' x '.join(map(str, self.shape))}" if self.shape else "no data"
-            what = f"tile-compressed {what}" if self.tile else what
+            what = f"tile-compressed {what}" if self.table else what
         else:
             what = f"table ({self.kind})"
         return f"{self.index} {self.name or '(no name)'}: {what}"
@@ -69,21 +60,13 @@ class HDU:
 class Walk:
     """The HDUs of one file in order, each header read when it is first asked for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | Remote) -> None:
         self.path = path
-        self.packing = path.suffix.lower() if path.suffix.lower() in OPENERS else ""
-        try:
-            if path.is_dir():
-                raise IsADirectoryError(f"{path} is a folder where a FITS file is meant")
-            status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(f"{path} is not a regular file (a pipe or a device cannot be read in pieces)")
-            self.file: IO[bytes] = OPENERS[self.packing](path, "rb")
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{path} does not exist: check the path in files=") from None
-        except PermissionError:
-            raise PermissionError(f"{path} cannot be read: no permission for this user") from None
-        self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
+        self.source: LocalFile | RemoteFile
+        self.source, self.file = open_local(path) if isinstance(path, Path) else open_remote(path)
+        # Of a stream that is unpacked on the way it is not known how long it is, and to look far is dear.
+        self.packing = self.source.packing if isinstance(self.source, LocalFile) else ""
+        self.size = self.source.size if isinstance(self.source, LocalFile) else self.source.length
 
     def __enter__(self) -> Walk:
         return self
@@ -104,15 +87,20 @@ class Walk:
     def _read(self, count: int) -> bytes:
         try:
             return self.file.read(count)
-        except (EOFError, OSError, lzma.LZMAError) as error:
-            raise OSError(f"{self.path} cannot be unpacked: {error}") from error
+        except BROKEN as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: BaseException) -> OSError:
+        if not self.packing and isinstance(error, OSError):
+            return error
+        return OSError(f"{self.path} cannot be unpacked: {error}")
 
     def _header(self, index: int, position: int) -> str | None:
         """The text of the header at ``position``; None where the file's HDUs end."""
         try:
             self.file.seek(position)
-        except (EOFError, OSError, lzma.LZMAError) as error:
-            raise OSError(f"{self.path} cannot be unpacked: {error}") from error
+        except BROKEN as error:
+            raise self._broken(error) from error
         first = self._read(BLOCK)
         magic = first[:9] == b"SIMPLE  =" if index == 0 else first[:8] == b"XTENSION"
         if not magic:
@@ -133,13 +121,19 @@ class Walk:
 
     def _hdu(self, index: int, text: str, offset: int) -> HDU:
         values = cards.values(text)
+        if index == 0 and values.get("SIMPLE") == 0:
+            raise OSError(f"{self.path} says SIMPLE = F: its data are not as FITS has them")
         kind, nbytes = str(values.get("XTENSION", "IMAGE")).strip(), self._data_size(index, values)
-        if kind != "BINTABLE" or values.get("ZIMAGE") != 1:
+        table = ""
+        if kind == "BINTABLE" and values.get("ZIMAGE") == 1:
+            kind, table, text = "IMAGE", table_text(text), image_text(text)
+        elif kind == "IMAGE" and constant.is_one(values):
+            text = constant.image_text(text)
+        else:
             return HDU(index, kind, text, values, offset, nbytes)
-        tile, text = tile_shape(values), image_text(text)
         image = cards.values(text)
         self._data_size(index, image)  # that of the image is checked, too
-        return HDU(index, "IMAGE", text, image, offset, nbytes, tile)
+        return HDU(index, kind, text, image, offset, nbytes, table, None if table else values["PIXVALUE"])
 
     def _data_size(self, index: int, values: dict[str, Any]) -> int:
         """Bytes of data that the header promises, every card of it checked."""
@@ -170,7 +164,7 @@ class Walk:
         """The image of ``hdu`` as a reader; raises if the file cannot hold it."""
         if 0 in hdu.shape:
             raise OSError(f"{self.path}, HDU {hdu.index}: an axis of size 0 (shape {hdu.shape}), no pixels")
-        room = self.size * EXPANSION[self.packing] - (0 if self.packing else hdu.offset)
+        room = self.size * PACKINGS[self.packing].expansion if self.packing else self.size - hdu.offset
         if hdu.nbytes > room:
             held = "its packed bytes cannot hold them" if self.packing else f"the file has room for {max(room, 0)}"
             raise OSError(
@@ -178,36 +172,29 @@ class Walk:
                 f"for shape {hdu.shape}, {held}"
             )
         v = hdu.values
-        kind, more = (TiledPixels, {"index": hdu.index, "tile_rows": _rows(hdu.tile)}) if hdu.tile else (FilePixels, {})
-        return kind(
-            path=os.path.abspath(self.path),  # the working folder may change before pixels are read
-            packing=self.packing,
-            offset=hdu.offset,
-            shape=hdu.shape,
-            bitpix=int(v["BITPIX"]),
-            bscale=_scale(self.path, v, "BSCALE", 1),
-            bzero=_scale(self.path, v, "BZERO", 0),
-            blank=_blank(self.path, v),
-            size=self.size,
-            mtime_ns=self.mtime_ns,
-            **more,
-        )
-
-
-def _rows(tile: tuple[int, ...]) -> int:
-    """How many rows of the image a tile takes."""
-    return tile[-2] if len(tile) > 1 else 1
+        place = (
+            self.source, hdu.offset, hdu.shape, int(v["BITPIX"]),
+            _scale(self.path, v, "BSCALE", 1), _scale(self.path, v, "BZERO", 0), _blank(self.path, v),
+        )  # fmt: skip
+        if hdu.table:
+            table = cards.values(hdu.table)
+            if table.get("ZCMPTYPE") not in KINDS:
+                raise OSError(f"{self.path}, HDU {hdu.index}: ZCMPTYPE = {table.get('ZCMPTYPE')!r} is none of {KINDS}")
+            return TiledPixels(*place, index=hdu.index, nbytes=hdu.nbytes, table=hdu.table, tile=tile_shape(table))
+        if hdu.number is not None:
+            return constant.ConstantPixels.of(FilePixels(*place), hdu.number)
+        return FilePixels(*place)
 
 
 def _end(block: bytes) -> int | None:
     """Where the END card starts in a header block."""
     for i in range(0, len(block), 80):
-        if block[i : i + 80].rstrip() == b"END":
+        if block[i : i + 80].rstrip(b" \0\r\n") == b"END":
             return i
     return None
 
 
-def _not_fits(path: Path, first: bytes) -> str:
+def _not_fits(path: Path | Remote, first: bytes) -> str:
     if not first:
         return f"{path} is empty, not a FITS file"
     packed = next((name for start, name in PACKED.items() if first.startswith(start)), None)
@@ -216,7 +203,7 @@ def _not_fits(path: Path, first: bytes) -> str:
     return f"{path} is not a FITS file: it starts with {first[:9]!r}, not with b'SIMPLE  ='"
 
 
-def _scale(path: Path, values: dict[str, Any], keyword: str, default: int) -> int | float:
+def _scale(path: Path | Remote, values: dict[str, Any], keyword: str, default: int) -> int | float:
     """BSCALE or BZERO: a whole number stays one, so that 2^63 is exact."""
     value = cards.as_number(values.get(keyword, default))
     if not math.isfinite(value):
@@ -224,7 +211,7 @@ def _scale(path: Path, values: dict[str, Any], keyword: str, default: int) -> in
     return int(value) if value.is_integer() else value
 
 
-def _blank(path: Path, values: dict[str, Any]) -> int | None:
+def _blank(path: Path | Remote, values: dict[str, Any]) -> int | None:
     """The stored number of missing pixels; float images have NaN for them."""
     value = values.get("BLANK")
     if value is None or int(values["BITPIX"]) < 0:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
-import os
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from xccd.fits import unpack
+from xccd.fits.files import File
 
 Index = tuple[slice, ...]
 Samples = np.ndarray[Any, Any]
@@ -71,16 +69,17 @@ class ArrayPixels:
 class FilePixels:
     """An image in a FITS file: where its bytes are and how they become values."""
 
-    path: str
-    packing: str
+    file: File
     offset: int
     shape: tuple[int, ...]
     bitpix: int
     bscale: int | float
     bzero: int | float
     blank: int | None
-    size: int
-    mtime_ns: int
+
+    @property
+    def path(self) -> str:
+        return self.file.name
 
     @property
     def native(self) -> np.dtype[Any]:
@@ -110,41 +109,21 @@ class FilePixels:
         return replace(self, bzero=0) if simple else None
 
     def read(self, index: Index, out: Samples) -> None:
-        first, last, _ = index[0].indices(self.shape[0])
-        row = self.stored.itemsize * math.prod(self.shape[1:])
+        if not out.size:
+            return
+        spare = next((i for i, n in enumerate(self.shape[:-1]) if n != 1), len(self.shape) - 1)
+        shape, index, out = self.shape[spare:], index[spare:], out[(0,) * spare]  # or all rows of it would be read
+        first, last, _ = index[0].indices(shape[0])
+        row = self.stored.itemsize * math.prod(shape[1:])
         start, count = self.offset + first * row, (last - first) * row
         as_stored = out.dtype == self.stored and self == self.raw and out.nbytes == count
         if as_stored and out.flags.c_contiguous:
-            self._fill(out.reshape(-1).view(np.uint8).data, start)
+            self.file.fill(out.reshape(-1).view(np.uint8).data, start)
             return
         data = bytearray(count)
-        self._fill(memoryview(data), start)
-        raw = np.frombuffer(data, self.stored).reshape(last - first, *self.shape[1:])
+        self.file.fill(memoryview(data), start)
+        raw = np.frombuffer(data, self.stored).reshape(last - first, *shape[1:])
         convert(raw[(slice(None), *index[1:])], out, self.bscale, self.bzero, self.blank)
-
-    def _fill(self, view: memoryview, start: int) -> None:
-        """Bytes of the file from ``start``."""
-        path = unpack.scratch(self.path, self.packing, self._check) if self.packing else self.path
-        done, count = 0, len(view)
-        with self._open(path) as file:
-            if not self.packing:
-                self._check(os.fstat(file.fileno()))
-            file.seek(start)
-            while done < count:  # a single read gives 2 GiB at most
-                got = file.readinto(view[done:])
-                if not got:
-                    raise OSError(f"{self.path} is truncated: {count} bytes wanted from byte {start}, {done} found")
-                done += got
-
-    def _open(self, path: str | os.PathLike[str]) -> io.FileIO:
-        try:
-            return open(path, "rb", buffering=0)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{self.path} is gone, it was there when the stack was opened") from None
-
-    def _check(self, status: os.stat_result) -> None:
-        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
-            raise OSError(f"{self.path} has changed since it was opened: open the stack again")
 
 
 def convert(raw: Samples, out: Samples, bscale: int | float, bzero: int | float, blank: int | None) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from xccd.fits import cards
-from xccd.fits.hdus import HDU, OPENERS, HDUName, Walk, choose, matches
+from xccd.fits.files import OPENERS
+from xccd.fits.hdus import HDU, HDUName, Walk, choose, matches
 from xccd.fits.memory import Frame, Wanted, is_image, open_image, uncertainty_type
+from xccd.fits.remote import Remote, is_url, places
 
 EXTENSIONS = (".fits", ".fit", ".fts")
 KINDS = (
@@ -50,7 +52,12 @@ def _named(frame: Frame, i: int) -> Frame:
 
 def _items(files: Any) -> Iterator[Any]:
     """Paths and images in memory, globs and folders spelled out."""
-    if isinstance(files, (str, os.PathLike)):
+    if isinstance(files, str) and is_url(files):
+        found = [Path(p) if isinstance(p, str) else p for p in places(files, is_fits_name)]
+        yield from sorted(found, key=natural)
+    elif hasattr(files, "fs") and hasattr(files.fs, "cat_file"):  # fsspec.open(url, ...), with what its server wants
+        yield Remote(files.fs.unstrip_protocol(files.path), files.fs, files.path)
+    elif isinstance(files, (str, os.PathLike)):
         yield from _paths(os.fspath(files))
     elif hasattr(files, "files_filtered"):  # ccdproc.ImageFileCollection
         yield from (Path(p) for p in files.files_filtered(include_path=True))
@@ -100,20 +107,21 @@ def is_fits_name(path: str) -> bool:
     return name.endswith(EXTENSIONS) and not name.startswith(".")
 
 
-def natural(name: str | Path) -> tuple[list[Any], str]:
+def natural(name: str | Path | Remote) -> tuple[list[Any], str]:
     """A sorting key that puts flat-2 before flat-10."""
     parts = re.split(r"(\d+)", str(name))
     return [int(p) if i % 2 else p for i, p in enumerate(parts)], str(name)  # flat-2 and flat-02: always one way
 
 
 def _open(item: Any, hdu: HDUName, *maps: Wanted) -> Frame:
-    return _open_file(item, hdu, *maps) if isinstance(item, Path) else open_image(item, hdu, *maps)
+    return _open_file(item, hdu, *maps) if isinstance(item, (Path, Remote)) else open_image(item, hdu, *maps)
 
 
-def _open_file(path: Path, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
+def _open_file(path: Path | Remote, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
     with Walk(path) as walk:
         primary, image, units = choose(walk, hdu, more=mask_hdu is not None or uncertainty_hdu is not None)
-        text = image.text if image is primary else cards.inherit(image.text, primary.text)
+        own = image is primary or image.text.startswith("SIMPLE")  # a primary image, before it was compressed
+        text = image.text if own else cards.inherit(image.text, primary.text)
         pixels = walk.pixels(image)
         maps = {}
         for argument, wanted in (("mask_hdu", mask_hdu), ("uncertainty_hdu", uncertainty_hdu)):

@@ -1,4 +1,4 @@
-"""Compressed files are unpacked once a process, into a scratch folder that goes when the process ends."""
+"""Packed and remote files are copied once a process, into a scratch folder that goes when the process ends."""
 
 from __future__ import annotations
 
@@ -10,36 +10,62 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+class Packing(NamedTuple):
+    """How a packed file begins, what reads it, and what a byte of it can stand for at the most."""
+
+    magic: bytes
+    open: Callable[..., Any]
+    expansion: int
+
+
+# Deflate packs 1032 bytes into one, lzma 7000; bzip2 packs 45 MB of zeros into 45 bytes.
+PACKINGS = {
+    ".gz": Packing(b"\x1f\x8b", gzip.open, 1040),
+    ".bz2": Packing(b"BZh", bz2.open, 1 << 21),
+    ".xz": Packing(b"\xfd7zXZ", lzma.open, 1 << 14),
+}
+BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error)  # what reading a damaged one raises
 _lock = threading.Lock()
-_locks: dict[tuple[str, int, int], threading.Lock] = {}
-_unpacked: dict[tuple[str, int, int], Path] = {}
+_locks: dict[Hashable, threading.Lock] = {}
+_copies: dict[Hashable, Path] = {}
 _folder: list[str] = []
 
 
-def scratch(path: str, packing: str, check: Callable[[os.stat_result], None]) -> Path:
-    """The unpacked copy of ``path``; ``check`` may refuse the file as it is now."""
-    status = os.stat(path)
-    check(status)
-    key = (path, status.st_size, status.st_mtime_ns)
+def packing_of(first: bytes) -> str:
+    """The packing of a file by its first bytes, as its name may not tell; "" for none."""
+    return next((name for name, packing in PACKINGS.items() if first.startswith(packing.magic)), "")
+
+
+def scratch(key: Hashable, fill: Callable[[Path], None]) -> Path:
+    """The copy that goes by ``key``, which ``fill`` makes if there is none yet."""
     with _lock:
         lock = _locks.setdefault(key, threading.Lock())
     with lock:
-        if key not in _unpacked or not _unpacked[key].exists():
+        if key not in _copies or not _copies[key].exists():
             handle, name = tempfile.mkstemp(".fits", dir=_scratch_folder())
-            target = Path(name)
+            os.close(handle)
             try:
-                with _OPENERS[packing](path, "rb") as packed, open(handle, "wb") as plain:
-                    shutil.copyfileobj(packed, plain, 1 << 20)
-            except (EOFError, OSError, lzma.LZMAError) as error:
-                target.unlink(missing_ok=True)
-                raise OSError(f"{path} cannot be unpacked: {error}") from error
-            _unpacked[key] = target
-        return _unpacked[key]
+                fill(Path(name))
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+            _copies[key] = Path(name)
+        return _copies[key]
+
+
+def unpack(packed: str | Path, packing: str, target: Path, name: str) -> None:
+    """Write what ``packed`` holds to ``target``; errors call it ``name``."""
+    try:
+        with PACKINGS[packing].open(packed, "rb") as source, open(target, "wb") as plain:
+            shutil.copyfileobj(source, plain, 1 << 20)
+    except BROKEN as error:
+        raise OSError(f"{name} cannot be unpacked: {error}") from error
 
 
 def _scratch_folder() -> str:
