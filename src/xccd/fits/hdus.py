@@ -180,7 +180,10 @@ class Walk:
             table = cards.values(hdu.table)
             if table.get("ZCMPTYPE") not in KINDS:
                 raise OSError(f"{self.path}, HDU {hdu.index}: ZCMPTYPE = {table.get('ZCMPTYPE')!r} is none of {KINDS}")
-            return TiledPixels(*place, index=hdu.index, nbytes=hdu.nbytes, table=hdu.table, tile=tile_shape(table))
+            tile = tile_shape(table)
+            if min(tile) < 1:
+                raise OSError(f"{self.path}, HDU {hdu.index}: tiles of shape {tile}, the file is damaged")
+            return TiledPixels(*place, index=hdu.index, nbytes=hdu.nbytes, table=hdu.table, tile=tile)
         if hdu.number is not None:
             return constant.ConstantPixels.of(FilePixels(*place), hdu.number)
         return FilePixels(*place)

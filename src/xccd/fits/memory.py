@@ -116,23 +116,22 @@ def _from_dict(values: Any) -> Any:
 def _open_hdulist(hdus: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
     name = (hdus.filename() if hasattr(hdus, "filename") else None) or ""
     unit = _choose(hdus, name or "an HDUList", hdu)
-    masks, errors = (
-        [
-            h
-            for name in (wanted if isinstance(wanted, list) else [wanted])
-            for i, h in enumerate(hdus)
-            if h is not unit and _matches(h, i, name)
-        ]
-        for wanted in (mask_hdu, uncertainty_hdu)
-    )
+    mask, error = (_beside(unit, hdus, wanted) for wanted in (mask_hdu, uncertainty_hdu))
     own = header_text(unit.header)
     text = own if unit is hdus[0] else cards.inherit(own, header_text(hdus[0].header))
     return Frame(
         name, text, _unit_pixels(unit, name),
-        mask=_unit_pixels(masks[0], name) if masks else None,
-        uncertainty=_unit_pixels(errors[0], name) if errors else None,
-        uncertainty_type=uncertainty_type(errors[0].name, errors[0].header.get("UTYPE")) if errors else "std",
+        mask=_unit_pixels(mask, name) if mask else None,
+        uncertainty=_unit_pixels(error, name) if error else None,
+        uncertainty_type=uncertainty_type(error.name, error.header.get("UTYPE")) if error else "std",
     )  # fmt: skip
+
+
+def _beside(unit: Any, hdus: Any, wanted: Wanted) -> Any:
+    """The extension that was asked for, of the image's own version where there are several."""
+    names = wanted if isinstance(wanted, list) else [wanted]
+    found = [h for name in names for i, h in enumerate(hdus) if h is not unit and _matches(h, i, name)]
+    return next((h for h in found if h.ver == unit.ver), found[0] if found else None)
 
 
 def _choose(hdus: Any, label: str, hdu: HDUName) -> Any:
@@ -161,7 +160,7 @@ def _matches(unit: Any, index: int, hdu: HDUName) -> bool:
 
 def _unit_pixels(unit: Any, name: str) -> Pixels:
     """Pixels of one HDU: from its file if astropy has not loaded them, as that treats BLANK = 0 wrongly."""
-    if name and "data" not in unit.__dict__ and type(unit).__name__ in ("PrimaryHDU", "ImageHDU"):
+    if name and "data" not in unit.__dict__ and type(unit).__name__ in ("PrimaryHDU", "ImageHDU", "CompImageHDU"):
         try:
             with Walk(Path(name)) as walk:
                 for found in walk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import threading
@@ -23,8 +24,11 @@ TABLE = re.compile(
 IMAGE = re.compile(r"Z(BITPIX|NAXIS\d*|SIMPLE|TENSION|PCOUNT|GCOUNT|EXTEND|HECKSUM|DATASUM)")
 NAMES = {"TENSION": "XTENSION", "HECKSUM": "CHECKSUM"}
 FIRST = re.compile(r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT")
-BUFFER = 1 << 18  # bytes read at a time: tiles of a band lie behind each other
-FAR_BUFFER = 1 << 20
+NO_USE = ("CHECKSUM", "DATASUM", "ZTENSION", "ZSIMPLE", "ZEXTEND", "ZHECKSUM", "ZDATASUM")
+# Cards that are made anew for some tile rows of an image.
+ANEW = re.compile(r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|THEAP|ZNAXIS\d*|ZTILE\d+|ZDITHER0")
+COLUMN = re.compile(r"(\d*)([LBIJKEDAPQ])(?:([BIJKED])(?:\(\d*\))?)?")
+WIDTHS = {"L": 1, "A": 1, "B": 1, "I": 2, "J": 4, "K": 8, "E": 4, "D": 8, "P": 8, "Q": 16}
 
 
 def image_text(text: str) -> str:
@@ -59,17 +63,16 @@ def _blank(text: str, rest: list[str]) -> list[str]:
 def table_text(text: str) -> str:
     """What is needed to read the tiles: the cards of the table and of the compression, and BLANK."""
     own = (c for c in cards.split(text) if TABLE.fullmatch(c.keyword) or IMAGE.fullmatch(c.keyword))
-    dropped = ("CHECKSUM", "DATASUM", "ZTENSION", "ZSIMPLE", "ZHECKSUM", "ZDATASUM")
-    kept = cards.join(c for c in own if c.keyword not in dropped)
     blank = [line for line in image_text(text).split("\n") if line.startswith("BLANK   =")]
-    return "\n".join([kept, *blank])
+    return "\n".join([cards.join(c for c in own if c.keyword not in NO_USE), *blank])
 
 
 def tile_shape(values: dict[str, Any]) -> tuple[int, ...]:
     """The shape of a tile, axes in NumPy's order: by default a row."""
     n = int(values.get("ZNAXIS", 0))
     row = [values.get("ZNAXIS1", 1), *[1] * n]
-    return tuple(int(values.get(f"ZTILE{i}", row[i - 1])) for i in range(n, 0, -1))
+    sizes = (values.get(f"ZTILE{i}", row[i - 1]) for i in range(n, 0, -1))
+    return tuple(size if isinstance(size, int) else 0 for size in sizes)
 
 
 # The decompressors keep their place in variables of the process: HCOMPRESS_1 in two threads at once gives errors, or
@@ -110,59 +113,88 @@ class TiledPixels(FilePixels):
 
         if not out.size:
             return
-        alone = io.BufferedReader(_Alone(self), FAR_BUFFER if self.file.far else BUFFER)
+        spare = next((i for i, n in enumerate(self.shape[:-1]) if n != 1), len(self.shape) - 1)
+        index, out = index[spare:], out[(0,) * spare]
+        first, last, _ = index[0].indices(self.shape[spare])
+        height = self.tile[spare]
+        above = first // height
+        piece = self._piece(spare, above, -(-last // height))
         try:
-            with _one_at_a_time, fits.open(alone, memmap=False, do_not_scale_image_data=True) as hdus:
-                raw = np.asarray(hdus[1].section[index])
+            with _one_at_a_time, fits.open(io.BytesIO(piece), memmap=False, do_not_scale_image_data=True) as hdus:
+                raw = hdus[1].section[...]
         except Exception as error:  # astropy's decompressors raise as many kinds as there are
-            if isinstance(error, OSError) and self.path in str(error):
-                raise
             raise OSError(f"{self.path}, HDU {self.index}: its tiles cannot be read: {error}") from error
-        convert(raw, out, self.bscale, self.bzero, self.blank)
+        rows = slice(first - above * height, last - above * height)
+        convert(raw[(rows, *index[1:])], out, self.bscale, self.bzero, self.blank)
+
+    def _piece(self, spare: int, start: int, stop: int) -> bytes:
+        """A file of its own of the tile rows from ``start`` to ``stop``: no more is read, and nothing to warn of.
+
+        Leading axes of size 1, of which there are ``spare``, are left out.
+        """
+        shape, tile, values = self.shape[spare:], self.tile[spare:], cards.values(self.table)
+        across = math.prod(-(-n // t) for n, t in zip(shape[1:], tile[1:], strict=True))
+        width, number = int(values["NAXIS1"]), int(values["NAXIS2"])
+        theap = int(values.get("THEAP", width * number))
+        if stop * across > number:
+            raise OSError(f"{self.path}, HDU {self.index}: {number} tiles are too few for its shape, it is damaged")
+        rows = self._bytes(start * across * width, (stop - start) * across * width)
+        heap = self._heap(rows, values, width, theap)
+        kept = cards.join(c for c in cards.split(self.table) if not ANEW.fullmatch(c.keyword)).split("\n")
+        made = {"BITPIX": 8, "NAXIS": 2, "NAXIS1": width, "NAXIS2": (stop - start) * across, "PCOUNT": len(heap)}
+        made |= {"GCOUNT": 1, "TFIELDS": int(values["TFIELDS"]), "ZNAXIS": len(shape)}
+        shape = (min(shape[0], stop * tile[0]) - start * tile[0], *shape[1:])
+        for i, (n, t) in enumerate(zip(shape[::-1], tile[::-1], strict=True), 1):
+            made |= {f"ZNAXIS{i}": n, f"ZTILE{i}": t}
+        if "ZDITHER0" in values:  # the noise of a tile depends on its number
+            made["ZDITHER0"] = (int(values["ZDITHER0"]) - 1 + start * across) % 10_000 + 1
+        lines = [f"{keyword:8}= {value:>20}" for keyword, value in made.items()]
+        return PRIMARY + _block(["XTENSION= 'BINTABLE'", *lines, *kept]) + _padded(rows + heap)
+
+    def _heap(self, rows: bytearray, values: dict[str, Any], width: int, theap: int) -> bytearray:
+        """The bytes of the tiles of ``rows``, whose pointers to them are moved accordingly."""
+        starts, ends, pointers = [], [], []
+        for place, kind, size in self._columns(values, width):
+            pointer = np.ndarray((len(rows) // width, 2), kind, rows, place, (width, kind.itemsize))
+            used = pointer[pointer[:, 0] > 0].astype(np.int64)
+            starts += used[:, 1].tolist()
+            ends += (used[:, 1] + used[:, 0] * size).tolist()
+            pointers.append(pointer)
+        first = min(starts, default=0)
+        for pointer in pointers:
+            pointer[:, 1] = np.where(pointer[:, 0] > 0, pointer[:, 1].astype(np.int64) - first, 0)
+        return self._bytes(theap + first, max(ends, default=0) - first)
+
+    def _columns(self, values: dict[str, Any], width: int) -> list[tuple[int, np.dtype[Any], int]]:
+        """Of each column of pointers: its place in a row, their dtype, and the bytes of what they point to."""
+        found, place = [], 0
+        for i in range(1, int(values["TFIELDS"]) + 1):
+            form = COLUMN.fullmatch(str(values.get(f"TFORM{i}", "")).strip())
+            if not form:
+                raise OSError(f"{self.path}, HDU {self.index}: TFORM{i} = {values.get(f'TFORM{i}')!r} is not known")
+            if form[2] in "PQ":
+                found.append((place, np.dtype(">i4" if form[2] == "P" else ">i8"), WIDTHS[form[3] or "B"]))
+            place += int(form[1] or 1) * WIDTHS[form[2]]
+        if place > width:
+            raise OSError(
+                f"{self.path}, HDU {self.index}: rows of {width} bytes cannot hold its columns, it is damaged"
+            )
+        return found
+
+    def _bytes(self, start: int, count: int) -> bytearray:
+        if start < 0 or count < 0 or start + count > self.nbytes:
+            raise OSError(f"{self.path}, HDU {self.index}: its tiles are outside of its data, it is damaged")
+        data = bytearray(count)
+        self.file.fill(memoryview(data), self.offset + start)
+        return data
 
 
-class _Alone(io.RawIOBase):
-    """A file of that one HDU, made up: the cards that are needed, and after them its bytes in the real file.
-
-    So headers are not read again, whatever else the file holds, and there is nothing in them to warn of.
-    """
-
-    def __init__(self, pixels: TiledPixels) -> None:
-        super().__init__()
-        primary = ("SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0")
-        self.head = _block([*primary, "EXTEND  =                    T"]) + _block(pixels.table.split("\n"))
-        self.pixels, self.place = pixels, 0
-        self.end = len(self.head) + pixels.nbytes
-        self.size = -(-self.end // 2880) * 2880
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self.place = {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: self.size}[whence] + offset
-        return self.place
-
-    def tell(self) -> int:
-        return self.place
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        start, data = self.place, len(self.head)
-        end = next((edge for edge in (data, self.end, self.size) if start < edge), start)
-        count = min(len(view), end - start)
-        if end == data:
-            view[:count] = self.head[start : start + count]
-        elif end == self.end:
-            self.pixels.file.fill(view[:count], self.pixels.offset + start - data)
-        else:
-            view[:count] = bytes(count)
-        self.place += count
-        return count
+def _padded(data: bytes | bytearray, fill: bytes = b"\0") -> bytes:
+    return bytes(data).ljust(-(-len(data) // 2880) * 2880, fill)
 
 
 def _block(lines: list[str]) -> bytes:
-    text = "".join(line.ljust(80) for line in [*lines, "END"])
-    return text.ljust(-(-len(text) // 2880) * 2880).encode("ascii")
+    return _padded("".join(line.ljust(80) for line in [*lines, "END"]).encode("ascii"), b" ")
+
+
+PRIMARY = _block([f"{'SIMPLE':8}= {'T':>20}", f"{'BITPIX':8}= {8:>20}", f"{'NAXIS':8}= {0:>20}"])
