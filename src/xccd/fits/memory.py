@@ -130,8 +130,11 @@ def _open_hdulist(hdus: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wa
 def _beside(unit: Any, hdus: Any, wanted: Wanted) -> Any:
     """The extension that was asked for, of the image's own version where there are several."""
     names = wanted if isinstance(wanted, list) else [wanted]
-    found = [h for name in names for i, h in enumerate(hdus) if h is not unit and _matches(h, i, name)]
-    return next((h for h in found if h.ver == unit.ver), found[0] if found else None)
+    found = [(h, name) for name in names for i, h in enumerate(hdus) if h is not unit and _matches(h, i, name)]
+    of_own = [h for h, _ in found if h.ver == unit.ver]
+    told = "EXTVER" in unit.header
+    others = [h for h, name in found if not isinstance(name, str) or not (told and "EXTVER" in h.header)]
+    return next(iter([*of_own, *others]), None)
 
 
 def _choose(hdus: Any, label: str, hdu: HDUName) -> Any:

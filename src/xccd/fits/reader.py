@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from xccd.fits import bands
 from xccd.fits.pixels import FilePixels, Pixels
 from xccd.kernels.limits import float_dtype
 
+AT_ONCE = 16  # frames that are asked for at a time where each waits for a network
 SIMPLE = ("u1", "i2", "u2", "i4", "f4", "f8")  # what a chain can begin with as it is stored
 
 
@@ -43,8 +45,12 @@ class StackReader:
         index = tuple(box for box, _ in boxes)
         inner = tuple(box.stop - box.start for box in index)
         block = np.empty((numbers.size, *inner), self.dtype)
-        for i, number in enumerate(numbers.ravel()):
-            self._read(number, index, block[i])
+        if self.far and numbers.size > 1:
+            with ThreadPoolExecutor(min(AT_ONCE, numbers.size)) as pool:
+                list(pool.map(lambda i: self._read(numbers[i], index, block[i]), range(numbers.size)))
+        else:
+            for i, number in enumerate(numbers.ravel()):
+                self._read(number, index, block[i])
         for axis, (_, rest) in enumerate(boxes, 1):
             if not isinstance(rest, int):
                 block = block[(slice(None),) * axis + (rest,)]
@@ -60,6 +66,11 @@ class StackReader:
             flags = np.empty(out.shape, np.float64)
             mask.read(index, flags)
             out[flags != 0] = np.nan
+
+    @property
+    def far(self) -> bool:
+        """Whether some frame waits for a network."""
+        return any(isinstance(frame, FilePixels) and frame.file.far for frame in self.frames)
 
     @property
     def unit(self) -> int:

@@ -51,10 +51,10 @@ def _named(frame: Frame, i: int) -> Frame:
 
 
 def _items(files: Any) -> Iterator[Any]:
-    """Paths and images in memory, globs and folders spelled out."""
+    """Paths, URLs and images in memory, globs and folders spelled out."""
     if isinstance(files, str) and is_url(files):
-        found = [Path(p) if isinstance(p, str) else p for p in places(files, is_fits_name)]
-        yield from sorted(found, key=natural)
+        for place in sorted(places(files, is_fits_name), key=natural):
+            yield from _paths(place) if isinstance(place, str) else (place,)
     elif hasattr(files, "fs") and hasattr(files.fs, "cat_file"):  # fsspec.open(url, ...), with what its server wants
         yield Remote(files.fs.unstrip_protocol(files.path), files.fs, files.path)
     elif isinstance(files, (str, os.PathLike)):
@@ -139,10 +139,13 @@ def _open_file(path: Path | Remote, hdu: HDUName, mask_hdu: Wanted, uncertainty_
 
 
 def _beside(image: HDU, units: list[HDU], wanted: Wanted) -> HDU | None:
-    """The extension that was asked for, of the image's own EXTVER where there are several."""
+    """The extension that was asked for; by its name alone not one of another EXTVER, where both have that."""
     if wanted is None:
         return None
     names = wanted if isinstance(wanted, list) else [wanted]
-    found = [u for name in names for u in units if u is not image and matches(u, name)]
+    found = [(u, name) for name in names for u in units if u is not image and matches(u, name)]
     own = image.values.get("EXTVER", 1)
-    return next((u for u in found if u.values.get("EXTVER", 1) == own), found[0] if found else None)
+    of_own = [u for u, _ in found if u.values.get("EXTVER", 1) == own]
+    told = "EXTVER" in image.values
+    others = [u for u, name in found if not isinstance(name, str) or not (told and "EXTVER" in u.values)]
+    return next(iter([*of_own, *others]), None)
