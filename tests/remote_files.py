@@ -1,6 +1,7 @@
 """A server for tests: files of one folder, by ranges if told so, and a count of what it gave."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +26,7 @@ class Handler(SimpleHTTPRequestHandler):
         (super().do_GET if self.command == "GET" else super().do_HEAD)()
 
     def _file(self, folder: Any, *, body: bool) -> None:
+        time.sleep(self.server.delay)
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             folder()  # a listing, or 404
@@ -52,7 +54,7 @@ class Handler(SimpleHTTPRequestHandler):
 def server(folder: Path, *, ranges: bool = True, lengths: bool = True) -> Iterator[Any]:
     """Serve a folder; ``given`` lists (file, first byte, number of bytes) of each answer."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as made:
-        made.ranges, made.lengths, made.given = ranges, lengths, []
+        made.ranges, made.lengths, made.given, made.delay = ranges, lengths, [], 0.0
         made.url = f"http://127.0.0.1:{made.server_port}"
         thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
