@@ -121,6 +121,7 @@ BAD = [
     ("no match", ["nowhere-*.fits", "-o", "OUT"], 3, r"no file matches 'nowhere-\*\.fits'"),
     ("not FITS", ["TEXT", "-o", "OUT"], 3, "is not a FITS file"),
     ("no such hdu", ["BIAS", "-o", "OUT", "--hdu", "SCI"], 3, "has no hdu='SCI'"),
+    ("no such version", ["BIAS", "-o", "OUT", "--hdu", "SCI,2"], 3, r"has no hdu=\('SCI', 2\)"),
     ("a level of 0", ["ZERO", "-o", "OUT", "--normalize", "median"], 3, "scale: frame 0 .* has the level 0"),
     ("no folder", ["BIAS", "-o", "nowhere/out.fits"], 4, "there is no folder nowhere"),
     ("a folder", ["BIAS", "-o", "FOLDER", "--overwrite"], 4, "is a folder"),

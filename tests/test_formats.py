@@ -6,17 +6,20 @@ import lzma
 import os
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dask
+import fsspec
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
 import xccd
+from remote_files import server
 from xccd.fits import bands
 
 SHAPE = (40, 50)
@@ -96,6 +99,14 @@ def tiled(data: np.ndarray, kind: str, **options: Any) -> Make:
     return make
 
 
+def constant(path: Path) -> Path:
+    """No data: the number that all pixels are, and their size, are in the header."""
+    hdu = fits.PrimaryHDU()
+    hdu.header.update({"NPIX1": SHAPE[1], "NPIX2": SHAPE[0], "PIXVALUE": 7} | WCS_CARDS)
+    hdu.writeto(path)
+    return path
+
+
 def tiled_blank(path: Path) -> Path:
     data = WHOLE.astype("i2")
     data[3, 4:7] = -99
@@ -120,6 +131,13 @@ FORMATS: dict[str, tuple[Make, Any, bool]] = {
     ".bz2": (packed(".bz2", bz2.open), None, False),
     ".xz": (packed(".xz", lzma.open), None, False),
     ".gz with NaN": (packed(".gz", gzip.open, HOLES), None, True),
+    "NPIX1": (constant, None, False),
+    "http": (plain(HOLES), None, True),
+    "http, an extension MASK": (masked, None, True),
+    "http, .gz": (packed(".gz", gzip.open), None, False),
+    "http, .fz": (tiled(HOLES, "RICE_1", quantize_level=16), None, True),
+    "memory": (scaled(-1), None, True),
+    "memory, a name and a version": (extension, ("SCI", 2), False),
     "RICE_1 of int16": (tiled(WHOLE.astype("i2"), "RICE_1"), None, False),
     "RICE_1 of uint16": (tiled(WHOLE.astype("u2"), "RICE_1"), None, False),
     "RICE_1 of int32 in blocks": (tiled(WHOLE.astype("i4"), "RICE_1", tile_shape=(16, 20)), None, False),
@@ -134,20 +152,42 @@ FORMATS: dict[str, tuple[Make, Any, bool]] = {
 }
 
 
+Case = tuple[Any, Any, bool, np.ndarray, fits.Header]
+
+
+@contextmanager
+def placed(path: Path, where: str) -> Iterator[Path | str]:
+    """The file where it is, behind a server, or in fsspec's memory."""
+    if where == "http":
+        with server(path.parent) as http:
+            yield f"{http.url}/{path.name}"
+    elif where == "memory":
+        fs = fsspec.filesystem("memory")
+        fs.pipe(f"/formats/{path.name}", path.read_bytes())
+        yield f"memory://formats/{path.name}"
+        fs.rm("/formats", recursive=True)
+    else:
+        yield path
+
+
+def by_astropy(path: Path, hdu: Any, name: str) -> tuple[np.ndarray, fits.Header]:
+    """What astropy reads of a file; masks and constants it leaves to others."""
+    if name == "NPIX1":
+        return np.full(SHAPE, 7.0), fits.Header({"NAXIS": 2, "NAXIS1": SHAPE[1], "NAXIS2": SHAPE[0]} | WCS_CARDS)
+    data, header = fits.getdata(path, header=True, **({} if hdu is None else {"extname": hdu[0], "extver": hdu[1]}))
+    return (HOLES if "MASK" in name else data), header
+
+
 @pytest.fixture(params=FORMATS)
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Any, bool, np.ndarray, fits.Header]:
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     """A file, its HDU, whether something is missing, and what astropy reads of it."""
     make, hdu, holes = FORMATS[request.param]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = make(tmp_path / "a.fits")
-        data, header = fits.getdata(path, header=True, **({} if hdu is None else {"extname": hdu[0], "extver": hdu[1]}))
-    if request.param == "an extension MASK":
-        data = HOLES
-    return path, hdu, holes, data, header
-
-
-Case = tuple[Path, Any, bool, np.ndarray, fits.Header]
+        data, header = by_astropy(path, hdu, request.param)
+    with placed(path, request.param.split(",")[0]) as place:
+        yield place, hdu, holes, data, header
 
 
 @pytest.mark.parametrize("chunks", ["auto", None])

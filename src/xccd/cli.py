@@ -46,13 +46,22 @@ def maxiters(_: Any, __: Any, value: str) -> int | None:
     return int(value)
 
 
+def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | None:
+    """A number, a name, or a name and a version."""
+    name, _, version = (value or "").rpartition(",")
+    if name and version.strip().isdigit():
+        return name.strip(), int(version)
+    return int(value) if value and value.isdigit() else value
+
+
 @cli.command(
     epilog="Example: xccd combine raw/flat-r-*.fits -o master-flat-r.fits --normalize median "
     "--sigma-clip 3 3 --center median --deviation mad_std"
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="FITS file to write.")
-@click.option("--hdu", help="Number or name of the image's HDU. Default: the first image.")
+@click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION",
+              help="The image's HDU. Default: the first image.")  # fmt: skip
 @click.option("--normalize", metavar="LEVEL", help="First bring frames to the first one's mean, median, mode, ...")
 @click.option("--minmax", nargs=2, type=float, metavar="MIN MAX", help="Reject samples outside these levels.")
 @click.option("--clip-extrema", nargs=2, type=int, metavar="NLOW NHIGH", help="Reject so many at each end.")
@@ -84,9 +93,7 @@ def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
         settings = xccd.set_options(threads=options["threads"], memory=options["memory"])
     with settings:
         with stage(BAD_INPUT, OSError, ValueError, TypeError):
-            hdu = options["hdu"]
-            hdu = int(hdu) if hdu and hdu.isdigit() else hdu
-            stack = xccd.open_stack(list(files), hdu=hdu, chunks=None, dtype="native")
+            stack = xccd.open_stack(list(files), hdu=options["hdu"], chunks=None, dtype="native")
             level = stack.ccd.normalize(scale=options["normalize"]) if options["normalize"] else stack
         with stage(USAGE, ValueError, TypeError):
             clipped = reject(level.ccd.to_dataset(), options)

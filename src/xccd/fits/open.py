@@ -199,11 +199,14 @@ def _notes(found: list[Frame], squeezed: int) -> dict[str, Any]:
 
 def _say(stack: xr.DataArray, found: list[Frame], differing: list[str]) -> None:
     log.info(
-        "opened %d frame(s) of %s as %s (stored as %s)%s; on frame: %s",
+        "opened %d frame(s) of %s as %s (stored as %s)%s%s; on frame: %s",
         len(found),
         " x ".join(map(str, stack.shape[1:])),
         stack.dtype,
         ", ".join(sorted({str(f.pixels.native) for f in found})),
-        ", missing pixels as NaN" if any(f.pixels.masks or f.mask is not None for f in found) else "",
+        ", missing pixels as NaN" if any(f.pixels.masks for f in found) else "",
+        ", those of a mask extension as NaN (mask_hdu=None leaves them)"
+        if any(f.mask is not None for f in found)
+        else "",
         ", ".join(differing) or "no keyword",
     )

@@ -14,9 +14,9 @@ from xccd._chain import Unsigned
 from xccd._deferred import Box, Deferred, box_of
 from xccd.fits import bands
 from xccd.fits.pixels import FilePixels, Pixels
+from xccd.fits.remote import AT_ONCE
 from xccd.kernels.limits import float_dtype
 
-AT_ONCE = 16  # frames that are asked for at a time where each waits for a network
 SIMPLE = ("u1", "i2", "u2", "i4", "f4", "f8")  # what a chain can begin with as it is stored
 
 

@@ -12,6 +12,7 @@ from typing import IO, Any
 from xccd.fits import unpack
 from xccd.fits.files import read_into
 
+AT_ONCE = 16  # files that are asked for at a time
 HEAD = 20 * 2880  # bytes of a first read: most headers whole
 # What file systems call the things that tell one version of a file from another.
 STAMPS = ("ETag", "etag", "e_tag", "md5Hash", "mtime", "last_modified", "LastModified", "Last-Modified", "created")

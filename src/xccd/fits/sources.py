@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from xccd.fits import cards
 from xccd.fits.files import OPENERS
 from xccd.fits.hdus import HDU, HDUName, Walk, choose, matches
 from xccd.fits.memory import Frame, Wanted, is_image, open_image, uncertainty_type
-from xccd.fits.remote import Remote, is_url, places
+from xccd.fits.remote import AT_ONCE, Remote, is_url, places
 
 EXTENSIONS = (".fits", ".fit", ".fts")
 KINDS = (
@@ -37,10 +38,19 @@ def frames(files: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted =
             raise TypeError(f"{name}={value!r} is not (EXTNAME, EXTVER), as ('SCI', 2)")
         if isinstance(value, int) and value < 0:
             raise ValueError(f"{name}={value}: HDUs are numbered from 0")
-    found = [_open(item, hdu, mask_hdu, uncertainty_hdu) for item in _items(files)]
+    found = _opened(_items(files), hdu, mask_hdu, uncertainty_hdu)
     if not found:
         raise ValueError(f"files={files!r} is empty: give {KINDS}")
     return [_named(frame, i) for i, frame in enumerate(found)]
+
+
+def _opened(items: Iterable[Any], hdu: HDUName, *maps: Wanted) -> list[Frame]:
+    """The frames of some items; headers behind URLs are asked for some at a time, as each waits for the network."""
+    items = list(items)
+    if not any(isinstance(item, Remote) for item in items):
+        return [_open(item, hdu, *maps) for item in items]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda item: _open(item, hdu, *maps), items))
 
 
 def _named(frame: Frame, i: int) -> Frame:
