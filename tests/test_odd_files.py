@@ -141,7 +141,7 @@ DAMAGED = {
     "ZTILE1 = 0": ({"ZTILE1": 0}, r"HDU 1: tiles of shape \(1, 0\), the file is damaged"),
     "few tiles": ({"ZNAXIS2": 99}, "HDU 1: 20 tiles are too few for its shape"),
     "no form": ({"TFORM1": "7Y"}, "HDU 1: TFORM1 = '7Y' is not known"),
-    "wide rows": ({"TFORM1": "9PB(9)"}, "HDU 1: a row of 8 bytes does not hold its columns"),
+    "wide rows": ({"TFORM1": "9PB(9)"}, "HDU 1: rows of 8 bytes cannot hold its columns"),
     "a heap elsewhere": ({"THEAP": 10**9}, "HDU 1: its tiles are outside of its data"),
 }
 
@@ -197,7 +197,7 @@ def test_masks_by_version(tmp_path: Path, versions: Any, asked: Any, of: Any, in
 
 def test_a_mask_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = sci_and_masks(tmp_path / "a.fits", 1)
-    said = ", those of a mask extension as NaN (mask_hdu=None leaves it); on frame: "
+    said = ", those of a mask extension as NaN (mask_hdu=None leaves them); on frame: "
     for options, told in (({}, True), ({"mask_hdu": None}, False)):
         caplog.clear()
         with caplog.at_level(logging.INFO, "xccd"):

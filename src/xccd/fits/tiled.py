@@ -42,7 +42,9 @@ def image_text(text: str) -> str:
             (first if FIRST.fullmatch(name) else rest).append(f"{name:8}{card.lines[0][8:]}")
         elif not TABLE.fullmatch(card.keyword) and (card.keyword, card.value) != ("EXTNAME", "COMPRESSED_IMAGE"):
             rest += card.lines
-    if not any(line.startswith(("SIMPLE", "XTENSION")) for line in first):
+    if any(line.startswith("SIMPLE") for line in first):  # of a primary image, whatever it is now
+        first = [line for line in first if not line.startswith("XTENSION")]
+    elif not any(line.startswith("XTENSION") for line in first):
         first.append("XTENSION= 'IMAGE   '")
     order = ("SIMPLE", "XTENSION", "BITPIX", "NAXIS")
     first.sort(key=lambda line: next((i for i, name in enumerate(order) if line.startswith(name)), len(order)))
