@@ -9,7 +9,8 @@ import pytest
 import xccd
 from processes import finish, make, start
 from xccd import _options, warm
-from xccd.kernels import block, clip, extrema, plain, tiles
+from xccd.kernels import clip, extrema, plain, tiles
+from xccd.kernels import compiled as compiled_code
 from xccd.kernels.limits import DIRECT
 from xccd.kernels.table import METHODS
 
@@ -352,4 +353,4 @@ def test_dtypes_of_warm_up(monkeypatch, given, dtypes):
 @compiled
 def test_compiled_code_is_of_all_the_sources():
     for kernel, _ in tiles.KERNELS.values():
-        assert kernel._cache._cache_file._source_stamp[1] == block.SOURCES
+        assert kernel._cache._cache_file._source_stamp[1] == compiled_code.SOURCES

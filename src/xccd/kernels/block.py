@@ -1,11 +1,8 @@
 """The sorted block: neighbouring pixels as columns of a buffer that stays in cache, sorted all at once."""
 
-import hashlib
-from pathlib import Path
-
-import numba
 import numpy as np
 
+from xccd.kernels.compiled import part
 from xccd.kernels.limits import limits
 from xccd.kernels.vectors import (
     LANES,
@@ -19,30 +16,6 @@ from xccd.kernels.vectors import (
     pair,
     sort8,
     within8,
-)
-
-# numba asks of code on disk whether the file of the kernel is the same; this asks it of all that a kernel may call
-SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
-
-
-def kernel(function):
-    """Compile for one thread, without the GIL; keep the code on disk where a folder for it can be written."""
-    plain = numba.njit(nogil=True, error_model="numpy")
-    if numba.config.DISABLE_JIT:
-        return plain(function)
-    try:
-        kept = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-        index = kept._cache._cache_file
-        index._source_stamp = (index._source_stamp, SOURCES)
-    except (RuntimeError, AttributeError):  # no folder for the cache can be written, or numba keeps it otherwise
-        return plain(function)
-    return kept
-
-
-# Part of a kernel, called from compiled code alone: without the means to be called from Python it compiles in half
-# the time. Parts call no other parts where that can be had, as LLVM works once more on all that is called.
-part = numba.njit(  # type: ignore[call-overload]  # options that numba has and its types leave out
-    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
 )
 
 BUFFER_BYTES = 256 << 10  # half of an L2 cache: of 300 frames 32 columns, which fit L1, take a third longer than 128

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from xccd.kernels.block import kernel, part, sort_block
+from xccd.kernels.block import sort_block
+from xccd.kernels.compiled import kernel, part
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
 from xccd.kernels.window import middle, window
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from xccd.kernels.block import exchange, kernel, part, sort_block
+from xccd.kernels.block import exchange, sort_block
+from xccd.kernels.compiled import kernel, part
 
 
 @kernel

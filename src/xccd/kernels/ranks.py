@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from xccd.kernels.block import exchange, kernel, part, sort_block, sort_clean
+from xccd.kernels.block import exchange, sort_block, sort_clean
 from xccd.kernels.clip import both_nearest
+from xccd.kernels.compiled import kernel, part
 from xccd.kernels.limits import MAD_TO_STD
 from xccd.kernels.vectors import load_turned
 from xccd.kernels.window import median_distance, middle

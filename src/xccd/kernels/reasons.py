@@ -1,6 +1,6 @@
 """Why a sample is out: one bit for each that a rejection by bounds takes, the samples themselves left as they are."""
 
-from xccd.kernels.block import kernel
+from xccd.kernels.compiled import kernel
 
 
 @kernel

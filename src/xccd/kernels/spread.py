@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from xccd.kernels.block import kernel, part
+from xccd.kernels.compiled import kernel, part
 from xccd.kernels.sums import COLUMNS, LEAST, MOST, REST, WHOLE, count_between, sum_block, widen
 
 

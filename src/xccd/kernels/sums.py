@@ -7,7 +7,7 @@ float32 of like size) ``rest`` would stay 0 and is not made.
 
 import numpy as np
 
-from xccd.kernels.block import kernel, part
+from xccd.kernels.compiled import kernel, part
 
 COLUMNS = 512  # of a block of sums: their accumulators fill half of L1
 # accumulators are one array with fixed places: of two arrays the compiler would have to ask whether they overlap

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from xccd.kernels.block import exchange, kernel, part
+from xccd.kernels.block import exchange
+from xccd.kernels.compiled import kernel, part
 from xccd.kernels.window import middle
 
 EPSILON = 2.220446049250313e-16

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from xccd.kernels.block import part
+from xccd.kernels.compiled import part
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
 
 

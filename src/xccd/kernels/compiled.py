@@ -1,0 +1,44 @@
+"""How kernels are compiled, and kept on disk."""
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+import numba
+
+# numba asks of code on disk whether the file of the kernel is the same; this asks it of all that a kernel may call
+SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+
+
+def kernel(function):
+    """Compile for one thread, without the GIL; keep the code on disk where a folder for it can be written."""
+    plain = numba.njit(nogil=True, error_model="numpy")
+    if numba.config.DISABLE_JIT:
+        return plain(function)
+    try:
+        kept = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        cache = kept._cache
+        cache._cache_file._source_stamp = (cache._cache_file._source_stamp, SOURCES)
+        cache.load_overload = partial(_load, cache, cache.load_overload)
+    except (RuntimeError, AttributeError):  # no folder for the cache can be written, or numba keeps it otherwise
+        return plain(function)
+    return kept
+
+
+def _load(cache, load, signature, target):
+    """Code from disk, without all that numba imports to compile: 0.35 s of a process that needs two kernels."""
+    try:
+        from numba.core.runtime import rtsys
+
+        rtsys.initialize(target)  # what compiled code may call
+        with cache._guard_against_spurious_io_errors():
+            return cache._load_overload(signature, target)
+    except (ImportError, AttributeError):  # numba has it otherwise
+        return load(signature, target)
+
+
+# Part of a kernel, called from compiled code alone: without the means to be called from Python it compiles in half
+# the time. Parts call no other parts where that can be had, as LLVM works once more on all that is called.
+part = numba.njit(  # type: ignore[call-overload]  # options that numba has and its types leave out
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
