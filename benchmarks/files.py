@@ -1,6 +1,6 @@
 """From files to a file, whole processes with a warm cache, beside the peers in one go.
 
-python benchmarks/files.py [--frames 25] [--size 2048] [--repeats 5] [--install] [--where]
+python benchmarks/files.py [--frames 25] [--size 2048] [--repeats 5] [--install] [--where] [--only NAME ...]
 
 The job: sigma clip 3/3 about the median until stable, and the mean; then the median. Peers that are not installed are
 left out and named; ``--install`` gets siril, iraf and gnuastro by apt-get first. "inside" is without the start and the
@@ -182,9 +182,9 @@ def run(command: list[str], folder: Path) -> Run:
     return Run(wall, inside[0] if inside else float("nan"), used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)
 
 
-def compare(folder: Path, job: str, repeats: int) -> None:
+def compare(folder: Path, job: str, repeats: int, wanted: dict[str, Peer]) -> None:
     """A table of one job: each process in turns."""
-    there = {k: p for k, p in PEERS.items() if not p.program or p.program == "xccd" or shutil.which(p.program)}
+    there = {k: p for k, p in wanted.items() if not p.program or p.program == "xccd" or shutil.which(p.program)}
     print(f"\n{job}\n{ROW.format(*HEAD)}")
     runs: dict[str, list[Run]] = {name: [] for name in there}
     ours, differ = np.empty(0), {}
@@ -202,7 +202,7 @@ def compare(folder: Path, job: str, repeats: int) -> None:
         walls = [r.wall for r in found]
         cells = [f"{median(walls):.2f}", f"{min(walls):.2f}", *(f"{median(v):.2f}" for v in zip(*found, strict=True))]
         print(ROW.format(name, *cells[:2], *cells[3:5], f"{max(r.peak for r in found):.0f}", f"{differ[name]:.2%}"))
-    missing = ", ".join(PEERS.keys() - there.keys())
+    missing = ", ".join(wanted.keys() - there.keys())
     print(f"not installed: {missing}" if missing else "", flush=True)
 
 
@@ -228,6 +228,7 @@ def main() -> None:
     options = parser(__doc__, size=2048)
     options.add_argument("--install", action="store_true", help="apt-get install the peers first")
     options.add_argument("--where", action="store_true", help="where the time of xccd combine goes")
+    options.add_argument("--only", nargs="+", choices=PEERS, default=[*PEERS], metavar="NAME", help=", ".join(PEERS))
     given = options.parse_args()
     if given.install:
         subprocess.run(["apt-get", "install", "-y", "siril", "iraf", "gnuastro"], check=True, stdout=subprocess.DEVNULL)
@@ -239,7 +240,7 @@ def main() -> None:
         print(f"{given.frames} frames of {given.size} x {given.size} uint16, {megabytes:.0f} MB")
         trial = given.size <= 256
         for job in ("clip",) if trial else ("clip", "median"):
-            compare(folder, job, 0 if trial else given.repeats)
+            compare(folder, job, 0 if trial else given.repeats, {k: PEERS[k] for k in given.only})
         if given.where:
             command = python("---\n" + WHERE)(folder, "clip")
             print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
