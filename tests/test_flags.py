@@ -91,6 +91,15 @@ def test_the_flagged_are_those_that_the_other_form_has_as_nan(engine, lazy, data
     assert not (found & (found - 1)).any()  # one reason each
 
 
+@pytest.mark.parametrize("method", [method for method, row in METHODS.items() if row.weighted])
+@pytest.mark.parametrize("chunks", [None, ((7,), (1, 1), (3,))])
+def test_samples_of_no_weight_count_among_those_in_use(method, chunks):
+    stack = stack_of(np.ones((7, 2, 3), "f4"), chunks)
+    more = {"q": 0.3} if method == "quantile" else {}
+    image = stack.ccd.to_dataset().ccd.clip_extrema(1, 0).ccd.combine(method, weights=[0.0] * 6 + [0.1], **more)
+    assert (image.data_count == 6).all()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("lazy", [False, True], ids=["numpy", "dask"])
 @some

@@ -18,7 +18,7 @@ import xccd
 from strategies import tiles
 from xccd import _options, kernels
 from xccd._chain import Tile
-from xccd.kernels import block
+from xccd.kernels import compiled
 from xccd.kernels.limits import DIRECT, float_dtype, inner, limits
 from xccd.kernels.network import middle_rows, network, pairwise_network
 from xccd.kernels.table import METHODS
@@ -301,7 +301,7 @@ def test_kernels_compile_without_a_folder_for_their_cache(monkeypatch):
         return compiled
 
     monkeypatch.setattr(numba, "njit", njit)
-    assert block.kernel(run) is run
+    assert compiled.kernel(run) is run
     assert asked == [{"nogil": True, "error_model": "numpy"}]
 
 

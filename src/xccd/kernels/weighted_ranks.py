@@ -83,9 +83,11 @@ def weighted_quantile(
     Equal means within n eps W: 0.1 + 0.2 is not 0.3. ``acc`` is (frames + 6, columns) here.
     """
     columns = buffer.shape[1]
+    own = np.empty(columns, number.dtype)  # how many have a weight: those in use are the number of other combinations
     bad = 0
     for i in range(0, stop - start, columns):
-        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        a, b = least[i : i + columns], most[i : i + columns]
+        n = own[: a.size]
         bad += load_weighted(x, start + i, a, b, weights, i, buffer, pads, acc[6:], n)
         exchange(buffer, groups, 0, x, start + i + columns)
         search(x, start + i, option, n, buffer, acc)
