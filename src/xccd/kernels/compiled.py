@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numba
 
-# numba asks of code on disk whether the file of the kernel is the same; this asks it of all that a kernel may call
+# What code on disk is of: all that a kernel may call. numba asks for the date of the kernel's file alone, which a copy
+# or a new installation changes.
 SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
@@ -18,7 +19,7 @@ def kernel(function):
     try:
         kept = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
         cache = kept._cache
-        cache._cache_file._source_stamp = (cache._cache_file._source_stamp, SOURCES)
+        cache._cache_file._source_stamp = SOURCES
         cache.load_overload = partial(_load, cache, cache.load_overload)
     except (RuntimeError, AttributeError):  # no folder for the cache can be written, or numba keeps it otherwise
         return plain(function)
