@@ -61,6 +61,13 @@ def test_an_image_with_its_maps(client: Any, files: list[Path], tmp_path: Path) 
     assert path.read_bytes() == expected
 
 
+def test_a_stage_in_zarr(client: Any, files: list[Path], tmp_path: Path) -> None:
+    stack = xccd.open_stack(files, chunks={"y": 7})
+    with client.as_current(), dask.config.set(scheduler=client):
+        path = stack.ccd.to_zarr(tmp_path / "a.zarr")
+    xr.testing.assert_identical(xr.open_dataarray(path, engine="zarr"), stack.compute())
+
+
 def test_graphs_hold_the_files_once(files: list[Path]) -> None:
     """A manifest for all tasks: the bytes do not grow with the number of bands."""
     sizes = {}

@@ -16,6 +16,7 @@ from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.lossless import to_dataset, to_stack
 from xccd.normalize import normalize
 from xccd.simulate import simulate_night
+from xccd.stage import to_zarr
 from xccd.warm import warm_up
 
 __version__ = _version("xccd")
@@ -23,5 +24,5 @@ __version__ = _version("xccd")
 __all__ = [
     "__version__", "clip_extrema", "combine", "count", "from_ccddata", "header", "mask", "minmax", "normalize",
     "open_dataset", "open_image", "open_stack", "open_tree", "set_options", "sigma_clip", "simulate_night",
-    "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "warm_up", "wcs",
+    "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
 ]  # fmt: skip

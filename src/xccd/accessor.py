@@ -16,6 +16,7 @@ from xccd.fits.write import to_fits
 from xccd.interop import to_ccddata, to_masked_array
 from xccd.lossless import to_dataset, to_stack
 from xccd.normalize import normalize
+from xccd.stage import to_zarr
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,3 +58,4 @@ class CCDAccessor:
     to_ccddata = _bind(to_ccddata)
     to_masked_array = _bind(to_masked_array)
     to_fits = _bind(to_fits)
+    to_zarr = _bind(to_zarr)

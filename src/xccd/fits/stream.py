@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class HDU(NamedTuple):
 
 def write_hdus(file: IO[bytes], hdus: Sequence[HDU], progress: Progress) -> None:
     """HDUs from the file's position on, headers first, data padded with zeros; lazy ones are computed together."""
-    meter = _Meter()
+    meter = Meter()
     places = []
     for hdu in hdus:
         file.write(hdu.head)
@@ -43,13 +43,17 @@ def write_hdus(file: IO[bytes], hdus: Sequence[HDU], progress: Progress) -> None
         file.seek(places[-1].end)
         file.write(b"\0" * (-places[-1].size % BLOCK))
     end = file.tell()
-    pairs = [(hdu.data, place) for hdu, place in zip(hdus, places, strict=True)]
-    with _shown(progress, meter):
+    fill([(hdu.data, place) for hdu, place in zip(hdus, places, strict=True)], meter, progress, "to_fits")
+    file.seek(end)
+
+
+def fill(pairs: Sequence[tuple[Any, Place]], meter: Meter, progress: Progress, name: str) -> None:
+    """Arrays of any kind, each into its place, lazy ones together; told to ``progress``, whose bar has a name."""
+    with _shown(progress, meter, name):
         for wanted, write in ((_is_here, _from_memory), (_is_deferred, store), (_stack.is_lazy, _computed)):
             some = [pair for pair in pairs if wanted(pair[0])]
             if some:
                 write([data for data, _ in some], [place for _, place in some])
-    file.seek(end)
 
 
 def _is_deferred(data: Any) -> bool:
@@ -60,7 +64,7 @@ def _is_here(data: Any) -> bool:
     return not _is_deferred(data) and not _stack.is_lazy(data)
 
 
-def _computed(images: list[Any], places: list[_Place]) -> None:
+def _computed(images: list[Any], places: list[Place]) -> None:
     """Lazy images, each to its place, by the scheduler that is set."""
     if (client := _stack.cluster(images[0])) is not None:
         _from_cluster(client, images, places)
@@ -70,19 +74,33 @@ def _computed(images: list[Any], places: list[_Place]) -> None:
         _in_groups(images, places)
 
 
-class _Meter:
-    """How much of a file is written, and who is told."""
+class Place(Protocol):
+    """What takes the pixels of an image, block by block, from any thread; its size is in bytes."""
+
+    shape: tuple[int, ...]
+    size: int
+
+    def __setitem__(self, index: tuple[slice, ...], block: Any) -> None: ...
+
+
+class Meter:
+    """How much is written, and who is told."""
 
     def __init__(self) -> None:
         self.size = self.written = 0
         self.show: Callable[[int, int], object] = lambda done, size: None
         self.lock = threading.Lock()  # one position in the file for all threads
 
+    def tell(self, nbytes: int) -> None:
+        """So much more is written; the lock is held."""
+        self.written += nbytes
+        self.show(self.written, self.size)
+
 
 class _Place:
     """Where the pixels of an image go: assigned to block by block, from any thread."""
 
-    def __init__(self, file: IO[bytes], shape: tuple[int, ...], stored: np.dtype[Any], meter: _Meter) -> None:
+    def __init__(self, file: IO[bytes], shape: tuple[int, ...], stored: np.dtype[Any], meter: Meter) -> None:
         self.file, self.start, self.shape, self.stored, self.meter = file, file.tell(), shape, stored, meter
         self.size = prod(shape) * stored.itemsize
         self.end = self.start + self.size
@@ -94,8 +112,7 @@ class _Place:
             for offset, part in self._runs(index, raw):
                 self.file.seek(offset)
                 self.file.write(part.data.cast("B"))
-            self.meter.written += raw.nbytes
-            self.meter.show(self.meter.written, self.meter.size)
+            self.meter.tell(raw.nbytes)
 
     def _runs(self, index: tuple[slice, ...], raw: np.ndarray[Any, Any]) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """What lies together in the file, and from which byte on: whole rows of a plane, or parts of a row."""
@@ -109,7 +126,7 @@ class _Place:
 
 
 @contextmanager
-def _shown(progress: Progress, meter: _Meter) -> Iterator[None]:
+def _shown(progress: Progress, meter: Meter, name: str) -> Iterator[None]:
     """What is written told to ``progress``; True is a bar."""
     if progress is not True:
         if callable(progress):
@@ -118,7 +135,7 @@ def _shown(progress: Progress, meter: _Meter) -> Iterator[None]:
         return
     from tqdm.auto import tqdm
 
-    with tqdm(total=meter.size, unit="B", unit_scale=True, desc="to_fits") as bar:
+    with tqdm(total=meter.size, unit="B", unit_scale=True, desc=name) as bar:
         meter.show = lambda done, size: bar.update(done - bar.n)
         yield
 
@@ -131,18 +148,18 @@ def _rows(shape: tuple[int, ...], size: int) -> Iterator[tuple[slice, ...]]:
         yield (*(slice(0, n) for n in shape[:axis]), slice(first, last), *(slice(0, n) for n in shape[axis + 1 :]))
 
 
-def _group(place: _Place, nbytes: int) -> int:
+def _group(place: Place, nbytes: int) -> int:
     rows = place.shape[max(len(place.shape) - 2, 0)]
     return max(1, nbytes * rows // max(1, place.size))
 
 
-def _from_memory(images: list[Any], places: list[_Place]) -> None:
+def _from_memory(images: list[Any], places: list[Place]) -> None:
     for data, place in zip(images, places, strict=True):
         for index in _rows(data.shape, _group(place, PIECE_BYTES)):
             place[index] = data[index]
 
 
-def _in_groups(images: list[Any], places: list[_Place]) -> None:
+def _in_groups(images: list[Any], places: list[Place]) -> None:
     """By a scheduler that brings results back all at once: some rows at a time, of images of one shape together."""
     from dask.base import compute
 
@@ -153,12 +170,12 @@ def _in_groups(images: list[Any], places: list[_Place]) -> None:
                 place[index] = part
 
 
-def _from_cluster(client: Any, images: list[Any], places: list[_Place]) -> None:
+def _from_cluster(client: Any, images: list[Any], places: list[Place]) -> None:
     """Blocks as the workers finish them, written here: they need not see this file system."""
     from dask.base import optimize
     from distributed import as_completed
 
-    found: dict[Any, tuple[_Place, tuple[slice, ...]]] = {}
+    found: dict[Any, tuple[Place, tuple[slice, ...]]] = {}
     blocks = []
     for image, place in zip(optimize(*images), places, strict=True):  # together: what they share is computed once
         for block, index in zip(image.to_delayed(optimize_graph=False).ravel(), _stack.places(image), strict=True):

@@ -1,0 +1,112 @@
+"""Stacks staged in a Zarr store: whole with their labels, block by block, the old store kept where it fails."""
+
+import os
+import sys
+from pathlib import Path
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+import xccd
+from fits_files import write
+
+PIXELS = np.arange(4 * 20 * 30, dtype="u2").reshape(4, 20, 30)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    (tmp_path / "raw").mkdir()
+    return [
+        write(tmp_path / "raw" / f"{i}.fits", image, {"EXPTIME": i + 1.0, "OBJECT": f"M {i}", "FILTER": "r"})
+        for i, image in enumerate(PIXELS)
+    ]
+
+
+def opened(path: Path) -> xr.Dataset:
+    return xr.open_dataset(path, engine="zarr", chunks={})
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+@pytest.mark.parametrize("chunks", [None, "auto", {"y": 7}, {"frame": 2, "x": 11}])
+def test_a_stack_comes_back_whole(files: list[Path], tmp_path: Path, chunks: object, scheduler: str) -> None:
+    stack = xccd.open_stack(files, chunks=chunks)
+    with dask.config.set(scheduler=scheduler, num_workers=2):
+        path = stack.ccd.to_zarr(tmp_path / "a.zarr")
+        clipped = stack.ccd.clip_extrema(1, 0).ccd.to_zarr(tmp_path / "b.zarr")
+        expected = stack.ccd.clip_extrema(1, 0).compute()
+    xr.testing.assert_identical(opened(path).data.load(), stack.compute())
+    xr.testing.assert_identical(opened(clipped).data.load(), expected)
+    assert sorted(os.listdir(tmp_path)) == ["a.zarr", "b.zarr", "raw"]
+    assert opened(path).data.ccd.combine("median").ccd.to_fits(tmp_path / "median.fits").exists()
+
+
+@pytest.mark.parametrize("chunks", [None, {"y": 7}])
+def test_the_lossless_form_comes_back_whole(files: list[Path], tmp_path: Path, chunks: object) -> None:
+    ds = xccd.open_dataset(files, chunks=chunks).ccd.clip_extrema(1, 0)
+    staged = opened(ds.ccd.to_zarr(tmp_path / "a.zarr"))
+    assert staged.data.dtype == np.uint16
+    xr.testing.assert_identical(staged.load(), ds.compute())
+    xr.testing.assert_identical(staged.ccd.combine().load(), ds.ccd.combine().compute())
+
+
+def test_arrays_in_memory(tmp_path: Path) -> None:
+    stack = xr.DataArray(PIXELS.astype("f4"), dims=("frame", "y", "x"), name="flats", attrs={"units": "adu"})
+    xr.testing.assert_identical(opened(stack.ccd.to_zarr(tmp_path / "a.zarr")).flats.load(), stack)
+
+
+@pytest.mark.parametrize("chunks", [None, {"y": 7}])
+def test_progress_is_told(files: list[Path], tmp_path: Path, chunks: object) -> None:
+    told: list[tuple[int, int]] = []
+    xccd.open_stack(files, chunks=chunks).ccd.to_zarr(tmp_path / "a.zarr", progress=lambda *now: told.append(now))
+    assert told == sorted(set(told))
+    assert told[-1] == (PIXELS.size * 4, PIXELS.size * 4)
+
+
+def test_progress_as_a_bar(files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    xccd.open_stack(files).ccd.to_zarr(tmp_path / "a.zarr", progress=True)
+    assert "to_zarr: 100%" in capsys.readouterr().err
+
+
+def fails(block: np.ndarray, block_id: tuple[int, ...] = ()) -> np.ndarray:
+    if block_id[1] == 2:
+        raise RuntimeError("the third block")
+    return block
+
+
+def test_what_fails_leaves_the_old_store(tmp_path: Path) -> None:
+    old = xr.DataArray(PIXELS, dims=("frame", "y", "x"))
+    path = old.ccd.to_zarr(tmp_path / "a.zarr")
+    bad = old.copy(data=da.from_array(PIXELS, (4, 5, 30)).map_blocks(fails, dtype="u2"))
+    with pytest.raises(RuntimeError, match="the third block"):
+        bad.ccd.to_zarr(path, overwrite=True)
+    assert os.listdir(tmp_path) == ["a.zarr"]
+    np.testing.assert_array_equal(opened(path).data, PIXELS)
+    (old[:2] + 1).ccd.to_zarr(path, overwrite=True)
+    assert os.listdir(tmp_path) == ["a.zarr"]
+    np.testing.assert_array_equal(opened(path).data, PIXELS[:2] + 1)
+
+
+def test_what_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = xr.DataArray(PIXELS, dims=("frame", "y", "x"))
+    with pytest.raises(TypeError, match="to_zarr writes a DataArray or a Dataset, not a ndarray"):
+        xccd.to_zarr(PIXELS, tmp_path / "a.zarr")
+    with pytest.raises(TypeError, match="progress='yes' is neither True nor a function"):
+        stack.ccd.to_zarr(tmp_path / "a.zarr", progress="yes")
+    with pytest.raises(FileNotFoundError, match=r"a\.zarr': there is no folder .*nowhere"):
+        stack.ccd.to_zarr(tmp_path / "nowhere" / "a.zarr")
+    uneven = stack.chunk(y=(5, 9, 6))
+    with pytest.raises(ValueError, match=r"chunks of several sizes along 'y' \(5, 9, 6\), .*: stack\.chunk\(y=9\)"):
+        uneven.ccd.to_zarr(tmp_path / "a.zarr")
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(FileExistsError, match="photos' is there and no Zarr store: it is not replaced"):
+        stack.ccd.to_zarr(tmp_path / "photos", overwrite=True)
+    stack.ccd.to_zarr(tmp_path / "a.zarr")
+    with pytest.raises(FileExistsError, match=r"a\.zarr' is there already: overwrite=True replaces it"):
+        stack.ccd.to_zarr(tmp_path / "a.zarr")
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(ImportError, match=r"to_zarr needs zarr: pip install 'xccd\[zarr\]'"):
+        stack.ccd.to_zarr(tmp_path / "b.zarr")
+    assert sorted(os.listdir(tmp_path)) == ["a.zarr", "photos"]
