@@ -63,7 +63,12 @@ class Scatter:
     sums = False  # takes more than the sum of the samples
 
     def __call__(self, engine: Any, tile: Tile, weights: Array, out: Array) -> None:
-        out[:] = self._weighted(tile, weights) if self.weighted else self._plain(engine, tile)
+        if not self.weighted:
+            out[:] = self._plain(engine, tile)
+            return
+        error = np.empty(tile.stop - tile.start)
+        total = engine.weighted_error(tile.x, tile.start, tile.stop, tile.bounds, weights, error)
+        out[:] = error * total if self.method == "sum" else error
 
     def _plain(self, engine: Any, tile: Tile) -> Array:
         size, (name, ddof, _) = tile.stop - tile.start, _PLAIN[self.method]
@@ -75,22 +80,3 @@ class Scatter:
             number = count.astype(np.int32)
         engine.reduce(METHODS[name].kernel, tile.x, tile.start, tile.stop, tile.bounds, one, 0.5, ddof, value, number)
         return value * _factors(self.method, tile.x.shape[0])[number]
-
-    def _weighted(self, tile: Tile, weights: Array) -> Any:
-        """Of normalised weights h and residuals r: sum a r^2 / (1 + sum a), a = h^2 / (1 - 2 h), unbiased.
-
-        Where one sample has half of the weight or more: sum h^2 r^2 / (1 - h).
-        """
-        least, most, _ = tile.bounds
-        x = tile.x[:, tile.start : tile.stop]
-        with np.errstate(all="ignore"):
-            w = np.where((x >= least) & (x <= most), weights, 0.0)
-            total = w.sum(0)
-            h = w / total
-            x = np.where(w > 0, x, 0.0).astype(np.float64, copy=False)
-            square = (x - (h * x).sum(0)) ** 2
-            a = h * h / (1 - 2 * h)
-            unbiased = (a * square).sum(0) / (1 + a.sum(0))
-            lopsided = (h * h * square / (1 - h)).sum(0)
-            error = np.sqrt(np.where(h.max(0) < 0.5, unbiased, lopsided))
-        return error * total if self.method == "sum" else error

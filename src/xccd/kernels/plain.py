@@ -118,6 +118,22 @@ def reduce(
     return int(KERNELS[name](piece, missing(piece, *bounds), weights, q, ddof, out) or 0)
 
 
+def weighted_error(x: Any, start: int, stop: int, bounds: Bounds, weights: Any, out: Any) -> Any:
+    """As `xccd.kernels.tiles.weighted_error`."""
+    x = x[:, start:stop]
+    with np.errstate(all="ignore"):
+        w = np.where((x >= bounds[0]) & (x <= bounds[1]), weights, 0.0)
+        total = w.sum(0)
+        h = w / total
+        x = np.where(w > 0, x, 0.0).astype(np.float64, copy=False)
+        square = (x - (h * x).sum(0)) ** 2
+        a = h * h / (1 - 2 * h)
+        unbiased = (a * square).sum(0) / (1 + a.sum(0))
+        lopsided = (h * h * square / (1 - h)).sum(0)
+        out[:] = np.sqrt(np.where(h.max(0) < 0.5, unbiased, lopsided))
+    return total
+
+
 def median(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
     """The middle, or the mean of the two middle ones."""
     frames = x.shape[0]

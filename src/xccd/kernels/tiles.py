@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.kernels import clip, extrema, plain, ranks, reasons, spread, sums, weighted_ranks
+from xccd.kernels import clip, extrema, plain, ranks, reasons, scatter, spread, sums, weighted_ranks
 from xccd.kernels.block import block
 from xccd.kernels.groups import program
 from xccd.kernels.limits import float_dtype, limits
@@ -174,6 +174,13 @@ def reduce(
             q if option is None else option, ddof, groups, _pads(x.dtype), buffer, acc, out,
         )
     )  # fmt: skip
+
+
+def weighted_error(x: Any, start: int, stop: int, bounds: Bounds, weights: Any, out: Any) -> Any:
+    """The error of the weighted mean into ``out``; returns the whole weight of each pixel."""
+    whole = np.empty(stop - start)
+    scatter.weighted_error(x, start, stop, *bounds[:2], weights, np.empty(scatter.PLACES), whole, out)
+    return whole
 
 
 def _rounds(frame: Any) -> bool:
