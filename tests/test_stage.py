@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import dask
@@ -71,8 +72,9 @@ def test_progress_as_a_bar(files: list[Path], tmp_path: Path, capsys: pytest.Cap
 
 
 def fails(block: np.ndarray, block_id: tuple[int, ...] = ()) -> np.ndarray:
-    if block_id[1] == 2:
-        raise RuntimeError("the third block")
+    if block_id[1] == 0:
+        raise RuntimeError("the first block")
+    time.sleep(0.1)  # written, were it let, when the first has failed
     return block
 
 
@@ -80,8 +82,9 @@ def test_what_fails_leaves_the_old_store(tmp_path: Path) -> None:
     old = xr.DataArray(PIXELS, dims=("frame", "y", "x"))
     path = old.ccd.to_zarr(tmp_path / "a.zarr")
     bad = old.copy(data=da.from_array(PIXELS, (4, 5, 30)).map_blocks(fails, dtype="u2"))
-    with pytest.raises(RuntimeError, match="the third block"):
+    with pytest.raises(RuntimeError, match="the first block"), dask.config.set(num_workers=4):
         bad.ccd.to_zarr(path, overwrite=True)
+    time.sleep(0.3)
     assert os.listdir(tmp_path) == ["a.zarr"]
     np.testing.assert_array_equal(opened(path).data, PIXELS)
     (old[:2] + 1).ccd.to_zarr(path, overwrite=True)

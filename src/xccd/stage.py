@@ -89,7 +89,12 @@ def to_zarr(
         _layout(ds, pixels).to_zarr(folder, zarr_format=2, compute=False)
         group: Any = zarr.open_group(folder, mode="r+", zarr_format=2)
         meter = Meter()
-        fill([(data, _Place(group[name], meter)) for name, data in pixels.items()], meter, progress, "to_zarr")
+        places = [_Place(group[name], meter) for name in pixels]
+        try:
+            fill([*zip(pixels.values(), places, strict=True)], meter, progress, "to_zarr")
+        finally:
+            for place in places:
+                place.close()
     return target
 
 
@@ -138,25 +143,22 @@ class _Place:
     """Where the pixels of a variable go: assigned to block by block, from any thread."""
 
     def __init__(self, array: Any, meter: Meter) -> None:
-        self.array, self.shape, self.meter = array, array.shape, meter
+        self.array, self.shape, self.meter, self.open = array, array.shape, meter, True
         self.size = array.size * array.dtype.itemsize
         meter.size += self.size
 
     def __setitem__(self, index: tuple[slice, ...], block: Any) -> None:
         block = np.asarray(block)
-        if self._is_of_whole_chunks(index):
-            self.array[index] = block  # what nobody else writes to
-            with self.meter.lock:
-                self.meter.tell(block.nbytes)
-        else:
-            with self.meter.lock:
-                self.array[index] = block
-                self.meter.tell(block.nbytes)
+        with self.meter.lock:  # blocks may share a chunk of the store
+            if not self.open:
+                raise RuntimeError("to_zarr has ended")  # a thread that was at work when another failed
+            self.array[index] = block
+            self.meter.tell(block.nbytes)
 
-    def _is_of_whole_chunks(self, index: tuple[slice, ...]) -> bool:
-        bounds = (part.indices(n)[:2] for part, n in zip(index, self.shape, strict=True))
-        sizes = zip(bounds, self.array.chunks, self.shape, strict=True)
-        return all(start % chunk == 0 and (stop % chunk == 0 or stop == n) for (start, stop), chunk, n in sizes)
+    def close(self) -> None:
+        """Wait for who writes, and refuse whoever comes later: the folder goes."""
+        with self.meter.lock:
+            self.open = False
 
 
 @contextmanager
