@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import distributed
 import numpy as np
 import pytest
 import xarray as xr
@@ -15,7 +16,6 @@ import xarray as xr
 import xccd
 from fits_files import write
 
-distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:distributed", "ignore::ResourceWarning")
 
 

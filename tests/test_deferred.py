@@ -206,7 +206,6 @@ def test_it_goes_to_disk_as_any_array(files: list[Path], tmp_path: Path, store: 
         clipped.to_netcdf(tmp_path / "a.nc")
         back = xr.open_dataarray(tmp_path / "a.nc")
     else:
-        pytest.importorskip("zarr")
         clipped.drop_vars(["file", "FILTER"], errors="ignore").to_zarr(tmp_path / "a.zarr", consolidated=False)
         back = xr.open_dataarray(tmp_path / "a.zarr", engine="zarr", consolidated=False)
     np.testing.assert_array_equal(back, clipped)

@@ -18,7 +18,7 @@ FLOORS = {
     "fits.remote": 2, "fits.tiled": 3, "fits.constant": 3, "fits.hdus": 3, "fits.reader": 3,
     "fits.memory": 4, "fits.sources": 4,
     "weights": 3, "fits.header": 3,
-    "warm": 2, "product": 4, "stage": 3, "fits.write": 4, "fits.extensions": 4, "fits.finish": 4,
+    "warm": 2, "product": 4, "stage": 5, "fits.write": 4, "fits.extensions": 4, "fits.finish": 4,
     "fits.open": 5, "fits.image": 6, "fits.tree": 6, "fits.dataset": 6, "fits.backend": 7,
     "clip": 5, "combine": 5, "normalize": 5, "lossless": 5, "simulate": 5,
     "ccdproc.functions": 0, "ccdproc.values": 6, "ccdproc.files": 6, "ccdproc.combiner": 7, "ccdproc.combine": 8,

@@ -92,6 +92,28 @@ def test_what_fails_leaves_the_old_store(tmp_path: Path) -> None:
     np.testing.assert_array_equal(opened(path).data, PIXELS[:2] + 1)
 
 
+def test_what_came_meanwhile_is_kept(tmp_path: Path) -> None:
+    def block(values: np.ndarray) -> np.ndarray:
+        (tmp_path / "a.zarr").mkdir(exist_ok=True)
+        return values
+
+    lazy = da.from_array(PIXELS, (4, 5, 30)).map_blocks(block, dtype="u2", meta=PIXELS[:0])
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(FileExistsError, match=r"a\.zarr' is there already: overwrite=True replaces it"):
+        xr.DataArray(lazy, dims=("frame", "y", "x")).ccd.to_zarr(tmp_path / "a.zarr")
+    assert os.listdir(tmp_path) == ["a.zarr"]
+    assert os.listdir(tmp_path / "a.zarr") == []
+
+
+@pytest.mark.parametrize("dtype", ["native", None])
+def test_without_dask_nothing_is_written_twice(
+    files: list[Path], tmp_path: Path, dtype: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xccd.stage.fill", lambda *_: None)
+    path = xccd.open_stack(files, chunks=None, dtype=dtype).ccd.to_zarr(tmp_path / "a.zarr")
+    assert [name for name in os.listdir(path / "data") if not name.startswith(".")] == []
+
+
 def test_what_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stack = xr.DataArray(PIXELS, dims=("frame", "y", "x"))
     with pytest.raises(TypeError, match="to_zarr writes a DataArray or a Dataset, not a ndarray"):

@@ -12,7 +12,6 @@ import pytest
 import xccd
 from fits_files import write
 
-pytest.importorskip("distributed")
 pytestmark = pytest.mark.slow
 
 SCRIPT = """

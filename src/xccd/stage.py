@@ -16,6 +16,7 @@ import xarray as xr
 from xccd import _stack
 from xccd._deferred import Deferred, samples
 from xccd.fits.stream import Meter, Progress, check_progress, fill
+from xccd.fits.write import check_place
 
 BAND_BYTES = 32 << 20  # of a chunk, where the stack has none
 MARKS = (".zgroup", ".zarray", "zarr.json")  # one of them is in every store
@@ -85,16 +86,11 @@ def to_zarr(
     except ImportError as error:
         raise ImportError("to_zarr needs zarr: pip install 'xccd[zarr]'") from error
     pixels = {name: samples(variable) for name, variable in ds.variables.items() if _is_large(variable)}
-    with _replacing(target.resolve()) as folder:
+    with _replacing(target.resolve(), overwrite) as folder:
         _layout(ds, pixels).to_zarr(folder, zarr_format=2, compute=False)
         group: Any = zarr.open_group(folder, mode="r+", zarr_format=2)
         meter = Meter()
-        places = [_Place(group[name], meter) for name in pixels]
-        try:
-            fill([*zip(pixels.values(), places, strict=True)], meter, progress, "to_zarr")
-        finally:
-            for place in places:
-                place.close()
+        fill([(data, _Place(group[name], meter)) for name, data in pixels.items()], meter, progress, "to_zarr")
     return target
 
 
@@ -106,15 +102,9 @@ def _is_large(variable: xr.Variable) -> bool:
 
 def _check(ds: xr.Dataset, target: Path, overwrite: bool) -> None:
     """Raise if the store cannot be written there."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"path={str(target)!r}: there is no folder {target.parent}")
-    if os.path.lexists(target):
-        if not any((target / mark).exists() for mark in MARKS):
-            raise FileExistsError(f"path={str(target)!r} is there and no Zarr store: it is not replaced, name another")
-        if not overwrite:
-            raise FileExistsError(f"path={str(target)!r} is there already: overwrite=True replaces it")
-    if not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"path={str(target)!r}: no permission to write in {target.parent}")
+    if os.path.lexists(target) and not any((target / mark).exists() for mark in MARKS):
+        raise FileExistsError(f"path={str(target)!r} is there and no Zarr store: it is not replaced, name another")
+    check_place(target, overwrite)
     for name, variable in ds.variables.items():
         for dim, sizes in zip(variable.dims, variable.chunks or (), strict=False):
             if len({*sizes[:-1]}) > 1 or sizes[-1] > sizes[0]:
@@ -125,15 +115,15 @@ def _check(ds: xr.Dataset, target: Path, overwrite: bool) -> None:
 
 
 def _layout(ds: xr.Dataset, pixels: dict[Any, Any]) -> xr.Dataset:
-    """The Dataset without what made it; zeros where pixels are not dask's, which are laid out without computing."""
+    """The Dataset without what made it; pixels that are not dask's as a chunk that is left out is read."""
     made = ds.drop_encoding()
     for name, data in pixels.items():
         if isinstance(data, Deferred):
             lead = data.ndim - len(data.pixels)
             row = max(1, data.size // data.pixels[0] * data.dtype.itemsize) if data.pixels[0] else 1
             rows = min(max(1, BAND_BYTES // row), max(1, data.pixels[0]))
-            zeros = np.broadcast_to(np.zeros((), data.dtype), data.shape)
-            variable = xr.Variable(ds[name].dims, zeros, ds[name].attrs)
+            nothing = np.array(np.nan if data.dtype.kind == "f" else 0, data.dtype)
+            variable = xr.Variable(ds[name].dims, np.broadcast_to(nothing, data.shape), ds[name].attrs)
             variable.encoding = {"chunks": (*data.shape[:lead], rows, *data.pixels[1:])}
             made[name] = variable
     return made
@@ -143,30 +133,23 @@ class _Place:
     """Where the pixels of a variable go: assigned to block by block, from any thread."""
 
     def __init__(self, array: Any, meter: Meter) -> None:
-        self.array, self.shape, self.meter, self.open = array, array.shape, meter, True
+        self.array, self.shape, self.meter = array, array.shape, meter
         self.size = array.size * array.dtype.itemsize
         meter.size += self.size
 
     def __setitem__(self, index: tuple[slice, ...], block: Any) -> None:
         block = np.asarray(block)
-        with self.meter.lock:  # blocks may share a chunk of the store
-            if not self.open:
-                raise RuntimeError("to_zarr has ended")  # a thread that was at work when another failed
+        with self.meter.writing(block.nbytes):  # one thread at a time: blocks may share a chunk of the store
             self.array[index] = block
-            self.meter.tell(block.nbytes)
-
-    def close(self) -> None:
-        """Wait for who writes, and refuse whoever comes later: the folder goes."""
-        with self.meter.lock:
-            self.open = False
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
+def _replacing(target: Path, overwrite: bool) -> Iterator[Path]:
     """A new folder beside the target that takes its place where all went well, else goes."""
     made, old = (target.with_name(f".{target.name}-{secrets.token_hex(4)}") for _ in range(2))
     try:
         yield made
+        check_place(target, overwrite)  # it may have come while the stack was computed
         if target.exists():
             os.rename(target, old)
         try:

@@ -49,7 +49,7 @@ def write_hdus(file: IO[bytes], hdus: Sequence[HDU], progress: Progress) -> None
 
 def fill(pairs: Sequence[tuple[Any, Place]], meter: Meter, progress: Progress, name: str) -> None:
     """Arrays of any kind, each into its place, lazy ones together; told to ``progress``, whose bar has a name."""
-    with _shown(progress, meter, name):
+    with _shown(progress, meter, name), meter:
         for wanted, write in ((_is_here, _from_memory), (_is_deferred, store), (_stack.is_lazy, _computed)):
             some = [pair for pair in pairs if wanted(pair[0])]
             if some:
@@ -84,17 +84,29 @@ class Place(Protocol):
 
 
 class Meter:
-    """How much is written, and who is told."""
+    """How much is written, and who is told; one thread writes at a time, and none when all is over."""
 
     def __init__(self) -> None:
         self.size = self.written = 0
         self.show: Callable[[int, int], object] = lambda done, size: None
-        self.lock = threading.Lock()  # one position in the file for all threads
+        self.lock, self.over = threading.Lock(), False
 
-    def tell(self, nbytes: int) -> None:
-        """So much more is written; the lock is held."""
-        self.written += nbytes
-        self.show(self.written, self.size)
+    @contextmanager
+    def writing(self, nbytes: int) -> Iterator[None]:
+        """Around the writing of so many bytes."""
+        with self.lock:
+            if self.over:
+                raise RuntimeError("too late: the writing has ended")  # in a thread at work when another failed
+            yield
+            self.written += nbytes
+            self.show(self.written, self.size)
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.over = True
 
 
 class _Place:
@@ -108,11 +120,10 @@ class _Place:
 
     def __setitem__(self, index: tuple[slice, ...], block: Any) -> None:
         raw = np.asarray(block).astype(self.stored, order="C", copy=False)  # the caller's array is only read
-        with self.meter.lock:  # a file that an error has closed refuses
+        with self.meter.writing(raw.nbytes):  # one position in the file for all threads
             for offset, part in self._runs(index, raw):
                 self.file.seek(offset)
                 self.file.write(part.data.cast("B"))
-            self.meter.tell(raw.nbytes)
 
     def _runs(self, index: tuple[slice, ...], raw: np.ndarray[Any, Any]) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """What lies together in the file, and from which byte on: whole rows of a plane, or parts of a row."""

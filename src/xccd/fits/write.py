@@ -199,10 +199,15 @@ def check_target(target: Path, overwrite: bool) -> None:
     """Raise if no product can be written there."""
     if target.is_dir():
         raise IsADirectoryError(f"path={str(target)!r} is a folder: name the file in it")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"path={str(target)!r}: there is no folder {target.parent}")
     if target.suffix.lower() in (".gz", ".bz2", ".xz"):
         raise io.UnsupportedOperation(f"path={str(target)!r}: products are written unpacked, name it {target.stem!r}")
+    check_place(target, overwrite)
+
+
+def check_place(target: Path, overwrite: bool) -> None:
+    """Raise if there is no folder to write in, or something is there that may not go."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"path={str(target)!r}: there is no folder {target.parent}")
     if os.path.lexists(target) and not overwrite:
         raise _exists(target)
     if not os.access(target.parent, os.W_OK):
