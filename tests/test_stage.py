@@ -30,8 +30,11 @@ def opened(path: Path) -> xr.Dataset:
     return xr.open_dataset(path, engine="zarr", chunks={})
 
 
-@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
-@pytest.mark.parametrize("chunks", [None, "auto", {"y": 7}, {"frame": 2, "x": 11}])
+CHUNKS: list[object] = [None, "auto", {"y": 7}, {"frame": 2, "x": 11}]
+RUNS = [(chunks, scheduler) for chunks in CHUNKS for scheduler in ("sync", "threads")] + [({"y": 7}, "processes")]
+
+
+@pytest.mark.parametrize(("chunks", "scheduler"), RUNS, ids=str)
 def test_a_stack_comes_back_whole(files: list[Path], tmp_path: Path, chunks: object, scheduler: str) -> None:
     stack = xccd.open_stack(files, chunks=chunks)
     with dask.config.set(scheduler=scheduler, num_workers=2):
