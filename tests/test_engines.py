@@ -9,7 +9,7 @@ import pytest
 import xccd
 from processes import finish, make, start
 from xccd import _options, warm
-from xccd.kernels import clip, extrema, plain, tiles
+from xccd.kernels import clip, extrema, plain, reasons, scatter, tiles
 from xccd.kernels import compiled as compiled_code
 from xccd.kernels.limits import DIRECT
 from xccd.kernels.table import METHODS
@@ -275,7 +275,15 @@ def test_without_a_folder_for_compiled_code(tmp_path):
 def test_warm_up_compiles_all_kernels():
     xccd.warm_up(["float32"])
     kernels = {id(kernel): kernel for kernel, _ in tiles.KERNELS.values()}
-    for kernel in (*kernels.values(), clip.sigma_bounds, extrema.extrema_bounds, extrema.masked, extrema.masked_ties):
+    for kernel in (
+        *kernels.values(),
+        clip.sigma_bounds,
+        extrema.extrema_bounds,
+        extrema.masked,
+        extrema.masked_ties,
+        reasons.flag,
+        scatter.weighted_error,
+    ):
         firsts = [(signature[0].dtype.name, signature[0].ndim) for signature in kernel.signatures]
         assert ("float32", 2) in firsts, kernel.__name__
 
@@ -284,6 +292,7 @@ def test_warm_up_compiles_all_kernels():
 def test_after_warm_up_verbs_compile_nothing():
     kernels = {kernel for kernel, _ in tiles.KERNELS.values()}
     kernels |= {clip.sigma_bounds, extrema.extrema_bounds, extrema.masked, extrema.masked_ties}
+    kernels |= {reasons.flag, scatter.weighted_error}
     xccd.warm_up([np.float32])
     before = {kernel: len(kernel.signatures) for kernel in kernels}
     with xccd.set_options(engine="numba"):
@@ -302,6 +311,9 @@ def test_after_warm_up_verbs_compile_nothing():
                     if row.weighted:
                         clipped.ccd.combine(method, weights=weights, **options)
         make().ccd.sigma_clip(2, 2, center="median", deviation="mad_std", maxiters=None).ccd.clip_extrema(1, 1)
+        flagged = make().ccd.to_dataset().ccd.clip_extrema(1, 1).ccd.sigma_clip(2, 2)
+        for weights in (None, np.linspace(1, 2, flagged.sizes["frame"]), make() + 1):
+            flagged.ccd.combine("mean", weights=weights)
     assert {kernel: len(kernel.signatures) for kernel in kernels} == before
 
 

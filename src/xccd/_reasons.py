@@ -28,7 +28,7 @@ class Reasons:
         """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``."""
         engine = _options.engine()
         for a, b in tiles(x, start, stop):
-            bits = out[:, a:b]
+            bits = np.empty((x.shape[0], b - a), np.uint8)  # of one layout, for which the kernel is compiled
             bits[:] = flags[:, a:b] if flags.shape[1] > 1 else flags
             tile, steps = begin(engine, self.steps, x, a, b)
             tile = in_use(tile, bits)
@@ -36,6 +36,7 @@ class Reasons:
                 bits[(bits == 0) & ~np.isfinite(x[:, a:b])] = Flag.NOT_FINITE
             for step in steps:
                 tile = _FLAG[type(step)](engine, step, tile, bits)
+            out[:, a:b] = bits
 
 
 def _range(engine: Any, step: Range, tile: Tile, bits: Array) -> Tile:
@@ -57,7 +58,7 @@ def _sigma(engine: Any, step: Sigma, tile: Tile, bits: Array) -> Tile:
         )  # fmt: skip
         sides[np.isfinite(x) & (sides == 0)] = HIGH  # what the kernel, rounding in another order, took too
         bits[:, some] |= sides
-    engine.flag(tile.x, tile.start, tile.stop, tile.bounds, None, LOW, HIGH, bits, 0)
+    engine.flag(tile.x, tile.start, tile.stop, tile.bounds, None, LOW, HIGH, bits)
     return tile
 
 
@@ -68,7 +69,7 @@ def _extrema(engine: Any, step: Extrema, tile: Tile, bits: Array) -> Tile:
     if some.size:  # of so few the lowest are low ones, as many as may be, the others high ones
         rank = np.argsort(np.argsort(x, axis=0, kind="stable"), axis=0, kind="stable")
         bits[:, some] |= np.where(np.isnan(x), 0, np.where(rank < step.nlow, LOW, HIGH)).astype(np.uint8)
-    engine.flag(tile.x, tile.start, tile.stop, bounds, ties, LOW, HIGH, bits, 0)
+    engine.flag(tile.x, tile.start, tile.stop, bounds, ties, LOW, HIGH, bits)
     if ties is not None:
         return in_use(tile, bits)
     tile.bounds = (*bounds[:2], True)

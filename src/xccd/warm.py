@@ -9,6 +9,7 @@ import numpy as np
 
 from xccd._chain import Chain, Combine, Extrema, Sigma
 from xccd._reasons import Reasons
+from xccd._scatter import Scatter
 from xccd.kernels.limits import DIRECT, float_dtype
 from xccd.kernels.table import METHODS
 
@@ -48,6 +49,7 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
         for method, row in METHODS.items():
             for weighted in (False, True) if row.weighted else (False,):
                 _run(Chain((), (Combine(method, weighted),)), untied)
+        _run(Chain((), (Scatter("mean", weighted=True),)), untied)
         for x in (tied, untied):
             _run(Reasons((CLIP, Extrema(1, 0))), x)
 

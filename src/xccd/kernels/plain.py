@@ -86,13 +86,11 @@ def tied(x: Any, least: Any, most: Any, holes: Any, skip: Any, keep: Any) -> Any
 
 
 @np.errstate(all="ignore")
-def flag(
-    x: Any, start: int, stop: int, bounds: Bounds, ties: Any, low: int, high: int, flags: Any, first: int
-) -> None:  # fmt: skip
-    """Set ``low`` or ``high`` at ``first ...`` of ``flags`` where a sample that has no flag is not in use any more."""
+def flag(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, low: int, high: int, flags: Any) -> None:
+    """Set ``low`` or ``high`` in ``flags`` where a sample that has no flag is not in use any more."""
     least, most, _ = bounds
-    piece, to = x[:, start:stop], flags[:, first : first + stop - start]
-    free = to == 0
+    piece = x[:, start:stop]
+    free = flags == 0
     below, above = piece < least, piece > most
     if ties is not None:
         skip, keep = ties
@@ -101,8 +99,8 @@ def flag(
             above[k] |= top & (keep <= 0)
             below[k] |= bottom
             keep, skip = keep - top, skip - bottom
-    np.copyto(to, high, where=free & above)
-    np.copyto(to, low, where=free & below)
+    np.copyto(flags, high, where=free & above)
+    np.copyto(flags, low, where=free & below)
 
 
 @np.errstate(all="ignore")

@@ -4,8 +4,8 @@ from xccd.kernels.compiled import kernel
 
 
 @kernel
-def flag(x, start, stop, least, most, skip, keep, low, high, flags, first):
-    """Set ``low`` or ``high`` at ``first ...`` of ``flags`` where a sample that has no flag is outside the bounds.
+def flag(x, start, stop, least, most, skip, keep, low, high, flags):
+    """Set ``low`` or ``high`` in ``flags`` where a sample that has no flag is outside the bounds.
 
     ``skip`` and ``keep`` are as in `extrema.masked_ties`: of samples at the least the first ``skip`` are low ones, of
     those at the most all but the first ``keep`` are high ones. Empty, they take none.
@@ -13,7 +13,7 @@ def flag(x, start, stop, least, most, skip, keep, low, high, flags, first):
     size = stop - start
     if skip.size == 0:
         for k in range(x.shape[0]):
-            row, to = x[k, start:stop], flags[k, first : first + size]
+            row, to = x[k, start:stop], flags[k]
             for c in range(size):
                 value = row[c]
                 reason = low if value < least[c] else high if value > most[c] else 0
@@ -22,7 +22,7 @@ def flag(x, start, stop, least, most, skip, keep, low, high, flags, first):
     for k in range(x.shape[0]):
         for c in range(size):
             value = x[k, start + c]
-            if flags[k, first + c] != 0:
+            if flags[k, c] != 0:
                 continue
             reason = low if value < least[c] else high if value > most[c] else 0
             if reason == 0 and value == most[c]:
@@ -31,4 +31,4 @@ def flag(x, start, stop, least, most, skip, keep, low, high, flags, first):
             if value == least[c] and skip[c] > 0:
                 reason = low
                 skip[c] -= 1
-            flags[k, first + c] = reason
+            flags[k, c] = reason

@@ -133,16 +133,14 @@ def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, out: Any, f
         extrema.masked_ties(x, start, stop, least, most, *ties, out, first)
 
 
-def flag(
-    x: Any, start: int, stop: int, bounds: Bounds, ties: Any, low: int, high: int, flags: Any, first: int
-) -> None:  # fmt: skip
-    """Set ``low`` or ``high`` at ``first ...`` of ``flags`` where a sample that has no flag is not in use any more.
+def flag(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, low: int, high: int, flags: Any) -> None:
+    """Set ``low`` or ``high`` in ``flags`` where a sample that has no flag is not in use any more.
 
     ``ties`` as `extreme` gives them; they are used up.
     """
     least, most, _ = bounds
     skip, keep = (_UNTIED, _UNTIED) if ties is None else (np.ascontiguousarray(t, np.int32) for t in ties)
-    reasons.flag(x, start, stop, least, most, skip, keep, low, high, flags, first)
+    reasons.flag(x, start, stop, least, most, skip, keep, low, high, flags)
 
 
 def reduce(
