@@ -32,15 +32,15 @@ job = lambda stack: stack.ccd.sigma_clip(3, 3, center='median', maxiters=None).c
 with dask.config.set(num_workers=threads):
     job(xccd.open_stack(files[:10])[:, :16]).compute()
     before, start = peak(), time.perf_counter()
-    job(xccd.open_stack(files, memory=limit)).ccd.to_fits(out, overwrite=True)
+    job(xccd.open_stack(files, memory=limit if limit != 'none' else None)).ccd.to_fits(out, overwrite=True)
     print(time.perf_counter() - start, peak() - before)
 """
 
 
-def point(folder: Path, frames: int, threads: int, repeats: int) -> tuple[float, float]:
+def point(folder: Path, frames: int, threads: int, repeats: int, limit: str = LIMIT) -> tuple[float, float]:
     """The least seconds and MB of a job on the first frames of a folder."""
     files = [str(folder / f"{i}.fits") for i in range(frames)]
-    command = [sys.executable, "-c", CHILD, str(folder / "out.fits"), str(threads), LIMIT, *files]
+    command = [sys.executable, "-c", CHILD, str(folder / "out.fits"), str(threads), limit, *files]
     found = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(repeats)]
     seconds, megabytes = np.min([list(map(float, line.split())) for line in found], axis=0)
     return float(seconds), float(megabytes)
@@ -111,6 +111,8 @@ def main() -> None:
         found["million pixels"] = sweep("Mpixels", pixels, [point(f, n, 2, given.repeats) for f in folders])
         one, two = (point(folders[-1], n, threads, given.repeats)[0] for threads in (1, 2))
         print(f"\nthreads: 1 takes {one:.3f} s, 2 take {two:.3f} s: {one / two:.2f} times")
+        limited, free = (point(folders[-1], n, 2, 2 * given.repeats, limit)[0] for limit in (LIMIT, "none"))
+        print(f"within {LIMIT} it takes {limited:.3f} s, without a limit {free:.3f} s: {limited / free:.2f} times")
         print("\ntasks of the graph of a clip and mean, bands of 64 rows:")
         for n in counts:
             stack = xccd.open_stack([small / f"{i}.fits" for i in range(n)], chunks={"y": 64})

@@ -191,6 +191,8 @@ class Walk:
 
 def _end(block: bytes) -> int | None:
     """Where the END card starts in a header block."""
+    if b"END" not in block:  # of most blocks that is all there is to ask
+        return None
     for i in range(0, len(block), 80):
         if block[i : i + 80].rstrip(b" \0\r\n") == b"END":
             return i
