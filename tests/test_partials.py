@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import xccd
 from fits_files import write
 from strategies import DIRECT, chunkings, stacks, weights_per_frame
+from xccd._chain import Combine
 from xccd._partials import ROWS
 
 DIMS = ("frame", "y", "x")
@@ -28,7 +29,7 @@ def test_parts_put_together_are_the_whole(data, values):
     weights = data.draw(weights_per_frame(len(values)))
     factors = data.draw(st.none() | st.lists(st.floats(0.5, 2), min_size=len(values), max_size=len(values)))
     finite = np.where(np.isfinite(values.astype("f8")), values, 0).astype("f8")
-    for method, weighted in ROWS:
+    for method, weighted in ((end.method, end.weighted) for end in ROWS if isinstance(end, Combine)):
         w = weights if weighted else None
         result = lazy.ccd.combine(method, weights=w, scale=factors).values
         whole = stack_of(values).ccd.combine(method, weights=w, scale=factors).values
@@ -62,6 +63,34 @@ def test_no_chunk_is_made_anew_and_nothing_is_computed(method):
     assert not [name for name in image.data.dask.layers if "rechunk" in name]
     np.testing.assert_allclose(image, stack_of(values).ccd.combine(method), rtol=1e-14, atol=1e-14)
     assert len(computed) == 6
+
+
+@some
+@given(data=st.data(), values=stacks(dtypes=DIRECT), method=st.sampled_from(["mean", "sum", "min", "max", "count"]))
+def test_the_lossless_form_is_put_together_too(data, values, method):
+    """With its number of samples and its uncertainty, of samples that flags have left."""
+    lazy = stack_of(values, data.draw(chunkings(values.shape)))
+    images = lazy.ccd.to_dataset().ccd.minmax(-100, 1000).ccd.combine(method)
+    whole = stack_of(values).ccd.to_dataset().ccd.minmax(-100, 1000).ccd.combine(method)
+    assert list(images) == list(whole)
+    assert not [name for name in images.data.data.dask.layers if "rechunk" in name]
+    np.testing.assert_array_equal(images.data, lazy.ccd.minmax(-100, 1000).ccd.combine(method))
+    if "data_count" in whole:
+        np.testing.assert_array_equal(images.data_count, whole.data_count)
+    for name in whole:
+        assert images[name].dtype == whole[name].dtype
+        eps = np.finfo(whole[name].dtype if whole[name].dtype.kind == "f" else "f8").eps
+        np.testing.assert_allclose(images[name], whole[name], rtol=8 * eps, atol=8 * eps * 1000 * len(values))
+
+
+def test_flags_of_a_range_keep_the_chunks():
+    values = np.random.default_rng(0).normal(0, 1, (12, 20, 30))
+    for lazy in (stack_of(values, (5, 20, 30)), stack_of(values, (5, 20, 30)).ccd.to_dataset()):
+        clipped = lazy.ccd.minmax(-1, 1)
+        result = clipped.data_flags if isinstance(clipped, xr.Dataset) else clipped
+        assert result.chunks == ((5, 5, 2), (20,), (30,))
+        assert not [name for name in result.data.dask.layers if "rechunk" in name]
+    np.testing.assert_array_equal(clipped.ccd.to_stack(), np.where(np.abs(values) <= 1, values, np.nan))
 
 
 @pytest.mark.parametrize("method", ["median", "mad_std", "std", "quantile"])

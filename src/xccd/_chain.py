@@ -153,6 +153,7 @@ class Unsigned:
 
 
 Step = Sigma | Extrema | Range | Unsigned
+BY_SAMPLE = (Range, Unsigned)  # that look at one sample, not at others of its pixel
 
 
 def check_factors(valid: Array, scale: Array) -> None:

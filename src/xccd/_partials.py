@@ -1,6 +1,7 @@
 """Combinations of a stack that is cut along its frames: what each chunk comes to, put together in a tree.
 
-Ranks need all frames of a pixel at once; sums do not. Their parts are float64, and so is all that is made of them.
+Ranks need all frames of a pixel at once; sums, also of squares, do not. Their parts are float64, and so is all that is
+made of them.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from xccd._chain import Array, Chain, Combine, End, Tile, Unsigned
+from xccd._chain import BY_SAMPLE, Array, Chain, Combine, End, Tile
+from xccd._reasons import Reasons
+from xccd._scatter import Scatter
 
 Run = Callable[..., Any]
 
@@ -30,17 +33,57 @@ class Weight:
         np.sum(np.where((x >= least) & (x <= most), weights, 0.0), axis=0, out=out)
 
 
-class Row(NamedTuple):
-    """What chunks are asked for, how two answers become one, and what the image is of them."""
+@dataclass(frozen=True)
+class Squares:
+    """An end of a chain: the sum of the squared distances of the samples in use from their mean."""
 
-    ends: tuple[End, ...]
-    merge: Any  # a ufunc that skips NaN where one side is
-    finish: Callable[..., Any]
+    method: str = "var"
+    sums = False
+
+    def __call__(self, engine: Any, tile: Tile, weights: Array, out: Array) -> None:
+        Combine("var")(engine, tile, weights, out)
+        number = np.empty_like(out)
+        COUNT(engine, tile, weights, number)
+        out *= number
+
+
+COUNT, SUM, WEIGHTED = Combine("count"), Combine("sum"), Combine("sum", weighted=True)
+LEAST, MOST, WEIGHT, SQUARES = Combine("min"), Combine("max"), Weight(), Squares()
+Parts = dict[End, Array]  # what chunks came to
+
+
+def _added(end: End, parts: Parts) -> Array:
+    total: Array = np.nansum(parts[end], axis=0, keepdims=True)
+    return total
+
+
+def _squares(end: End, parts: Parts) -> Array:
+    """Those within each chunk, and those of the chunks' means from the mean of all (Chan, Golub and LeVeque 1979)."""
+    size = parts[COUNT]
+    with np.errstate(all="ignore"):
+        means, mean = parts[SUM] / size, _added(SUM, parts) / _added(COUNT, parts)
+        between = size * np.square(means - mean)
+    total: Array = np.nansum(parts[end], axis=0, keepdims=True) + np.nansum(between, axis=0, keepdims=True)
+    return total
+
+
+def _extreme(ufunc: np.ufunc) -> Callable[[End, Parts], Array]:
+    return lambda end, parts: ufunc.reduce(parts[end], axis=0, keepdims=True)
+
+
+MERGE: dict[End, Callable[[End, Parts], Array]] = {
+    COUNT: _added,
+    SUM: _added,
+    WEIGHTED: _added,
+    WEIGHT: _added,
+    LEAST: _extreme(np.fmin),
+    MOST: _extreme(np.fmax),
+    SQUARES: _squares,
+}
 
 
 def _ratio(total: Array, size: Array) -> Array:
-    with np.errstate(invalid="ignore"):
-        return _total(total / np.where(size > 0, size, 1.0), size)
+    return _total(total / np.where(size > 0, size, 1.0), size)
 
 
 def _total(total: Array, size: Array) -> Array:
@@ -51,49 +94,60 @@ def _as_it_is(value: Array) -> Array:
     return value
 
 
-COUNT, SUM, WEIGHTED = Combine("count"), Combine("sum"), Combine("sum", weighted=True)
-ROWS: dict[tuple[str, bool], Row] = {
-    ("sum", False): Row((SUM, COUNT), np.add, _total),
-    ("mean", False): Row((SUM, COUNT), np.add, _ratio),
-    ("sum", True): Row((WEIGHTED, Weight()), np.add, _total),
-    ("mean", True): Row((WEIGHTED, Weight()), np.add, _ratio),
-    ("count", False): Row((COUNT,), np.add, _as_it_is),
-    ("min", False): Row((Combine("min"),), np.fmin, _as_it_is),
-    ("max", False): Row((Combine("max"),), np.fmax, _as_it_is),
+def _error_of_mean(squares: Array, size: Array, _: Array) -> Any:
+    return np.sqrt(_total(squares, size - 1) / (size - 1) / size)
+
+
+def _error_of_sum(squares: Array, size: Array, _: Array) -> Any:
+    return np.sqrt(_total(squares, size - 1) / (size - 1) * size)
+
+
+# What an end asks the chunks for, and what it is of all these together. The error of a weighted mean is none of them:
+# its terms are known when the whole weight is.
+ROWS: dict[End, tuple[tuple[End, ...], Callable[..., Array]]] = {
+    SUM: ((SUM, COUNT), _total),
+    Combine("mean"): ((SUM, COUNT), _ratio),
+    WEIGHTED: ((WEIGHTED, WEIGHT), _total),
+    Combine("mean", weighted=True): ((WEIGHTED, WEIGHT), _ratio),
+    COUNT: ((COUNT,), _as_it_is),
+    LEAST: ((LEAST,), _as_it_is),
+    MOST: ((MOST,), _as_it_is),
+    Scatter("mean"): ((SQUARES, COUNT, SUM), _error_of_mean),
+    Scatter("sum"): ((SQUARES, COUNT, SUM), _error_of_sum),
 }
 
 
-def row_of(chain: Any, x: Any) -> Row | None:
-    """How a chain on ``x`` is put together from its chunks along frames; None if it has to see all frames at once."""
-    if not isinstance(chain, Chain) or len(chain.ends) != 1 or x.numblocks[0] == 1:
-        return None
-    (end,) = chain.ends
-    if not isinstance(end, Combine) or not all(isinstance(step, Unsigned) for step in chain.steps):
-        return None
-    return ROWS.get((end.method, end.weighted))
+def is_by_sample(chain: Chain | Reasons) -> bool:
+    """Whether the steps of a chain judge each sample by itself, whatever the others of its pixel are."""
+    return all(isinstance(step, BY_SAMPLE) for step in chain.steps)
 
 
-def reduced(row: Row, steps: Any, run: Run, x: Any, extras: list[Any], dtype: np.dtype[Any]) -> Any:
-    """The image, as a dask array; ``run`` is `xccd._stack`'s, of a chain on a block.
+def are_sums(chain: Chain | Reasons) -> TypeGuard[Chain]:
+    """Whether all that a chain ends in can be put together from chunks along frames."""
+    return bool(chain.ends) and is_by_sample(chain) and all(end in ROWS for end in chain.ends)
 
-    What the ends of a chain say lies side by side on a last axis.
+
+def reduced(chain: Chain, run: Run, x: Any, extras: list[Any], dtype: np.dtype[Any]) -> Any:
+    """The image, a field for each of several, as a dask array; ``run`` is `xccd._stack`'s, of a chain on a block.
+
+    What the chunks come to lies side by side on a last axis.
     """
     import dask.array as da
 
-    number = len(row.ends)
+    asked = tuple(dict.fromkeys(part for end in chain.ends for part in ROWS[end][0]))
     meta = np.empty((0,) * (x.ndim + 1))
     parts = da.map_blocks(
-        partial(_part, run=run, chain=Chain(steps, row.ends)),
+        partial(_part, run=run, chain=Chain(chain.steps, asked)),
         x,
         *(_cut(x, e) for e in extras),
-        chunks=((1,) * x.numblocks[0], *x.chunks[1:], (number,)),
+        chunks=((1,) * x.numblocks[0], *x.chunks[1:], (len(asked),)),
         new_axis=x.ndim,
         dtype=np.float64,
         meta=meta,
     )
-    merge = partial(_merged, row=row)
+    merge = partial(_merged, asked=asked)
     whole = da.reduction(parts, chunk=merge, combine=merge, aggregate=merge, axis=0, dtype=np.float64, meta=meta[0:0])
-    finish = partial(_finished, row=row, dtype=dtype)
+    finish = partial(_finished, ends=chain.ends, asked=asked, dtype=dtype)
     return da.map_blocks(finish, whole, drop_axis=x.ndim - 1, dtype=dtype, meta=np.empty((0,) * (x.ndim - 1), dtype))
 
 
@@ -111,14 +165,18 @@ def _part(*arrays: Array, run: Run, chain: Chain) -> Array:
     return np.stack(results, axis=-1)[None]
 
 
-def _merged(parts: Array, axis: Any, keepdims: bool, row: Row) -> Array:
+def _merged(parts: Array, axis: Any, keepdims: bool, asked: tuple[End, ...]) -> Array:
     """Some parts along axis 0 as one."""
-    values = np.where(np.isnan(parts), 0.0, parts) if row.merge is np.add else parts
-    merged: Array = row.merge.reduce(values, axis=0, keepdims=keepdims)
-    return merged
+    columns = dict(zip(asked, np.moveaxis(parts, -1, 0), strict=True))
+    merged = np.stack([MERGE[end](end, columns) for end in asked], axis=-1)
+    return merged if keepdims else merged[0]
 
 
-def _finished(whole: Array, row: Row, dtype: np.dtype[Any]) -> Array:
-    with np.errstate(over="ignore"):  # a float64 that float32 does not hold is infinite there
-        image: Array = row.finish(*np.moveaxis(whole, -1, 0)).astype(dtype)
+def _finished(whole: Array, ends: tuple[End, ...], asked: tuple[End, ...], dtype: np.dtype[Any]) -> Any:
+    columns = dict(zip(asked, np.moveaxis(whole, -1, 0), strict=True))
+    image: Any = np.empty(whole.shape[:-1], dtype)
+    with np.errstate(all="ignore"):  # a float64 that float32 does not hold is infinite there; pixels without samples
+        for end, name in zip(ends, dtype.names or (...,), strict=True):
+            parts, finish = ROWS[end]
+            image[name] = finish(*(columns[part] for part in parts))
     return image

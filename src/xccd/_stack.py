@@ -201,13 +201,17 @@ def _launch(
     if not any(map(is_lazy, (source, *extras))):
         return _deferred_results(chain, source, extras, dtypes), source, chain.steps
     source, *extras = map(_here, (source, *extras))
-    if is_lazy(source) and (row := _partials.row_of(chain, source)) is not None and extras[0].size == 1:
-        return [_partials.reduced(row, chain.steps, _run, source, extras, np.dtype(dtypes[0]))], source, chain.steps
-    source = _frames_together(source, extras)
     several = np.dtype([(f"f{i}", dtype) for i, dtype in enumerate(dtypes)])
     dtype = np.dtype(dtypes[0]) if len(dtypes) == 1 else several
     run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
-    result = blocks(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
+    cut = is_lazy(source) and source.numblocks[0] > 1
+    if cut and _partials.are_sums(chain):
+        result = _partials.reduced(chain, _run, source, extras, dtype)
+    elif cut and not chain.ends and _partials.is_by_sample(chain):
+        result = alike(run, source, *extras, dtype=dtype)
+    else:
+        source = _frames_together(source, extras)
+        result = blocks(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
     return [result] if len(dtypes) == 1 else [result[name] for name in several.names or ()], source, chain.steps
 
 
