@@ -121,6 +121,14 @@ def memory() -> int | None:
     return None if chosen is None else as_bytes(chosen)
 
 
+def installed() -> int:
+    """The memory of this machine, in bytes; where it does not say, without end."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 62
+
+
 def cores(root: str = "/sys/fs/cgroup") -> int:
     """The cores of this process's affinity mask, or fewer where its control group may use less time than theirs."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS or Windows

@@ -232,6 +232,7 @@ def _run_some(
 
 
 PLAN = "_xccd_plan"
+READER = "_xccd_reader"  # of a dask array that is nothing but files: what reads them
 
 
 def remember(result: Array, source: Array, steps: tuple[Step, ...]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import xarray as xr
 
+from xccd.align import align
 from xccd.clip import clip_extrema, mask, minmax, sigma_clip
 from xccd.combine import combine, count
 from xccd.fits.header import header, wcs
@@ -51,6 +52,7 @@ class CCDAccessor:
     count = _bind(count)
     combine = _bind(combine)
     normalize = _bind(normalize)
+    align = _bind(align)
     header = _bind(header)
     wcs = _bind(wcs)
     to_dataset = _bind(to_dataset)

@@ -132,6 +132,7 @@ def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any],
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"chunks={chunks!r} does not cut the shape {reader.shape}: {error}") from None
     stack = _bands(reader, whole)
+    setattr(stack, _stack.READER, reader)
     found = reader.stored()
     if found is not None:
         raw, unsigned = found

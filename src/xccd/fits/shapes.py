@@ -1,0 +1,56 @@
+"""`open_frames`: files of differing shapes as a list of stacks, to be aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import xarray as xr
+
+from xccd.fits.hdus import HDUName
+from xccd.fits.open import stack_of
+from xccd.fits.sources import frames
+
+
+def open_frames(
+    files: Any,
+    *,
+    hdu: HDUName = None,
+    mask_hdu: HDUName = "MASK",
+    chunks: Any = "auto",
+    memory: int | str | None = None,
+    keywords: Sequence[str] | None = None,
+    dtype: Any = None,
+) -> list[xr.DataArray]:
+    """Open FITS images whose shapes may differ, as stacks for `align`.
+
+    Parameters
+    ----------
+    files, hdu, mask_hdu, chunks, memory, keywords, dtype
+        As of `open_stack`.
+
+    Returns
+    -------
+    list of DataArray
+        The frames in their order: a stack for all that follow each other with the same shape.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        As `open_stack`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> stacks = xccd.open_frames([(np.zeros((2, 3)), {}), (np.zeros((2, 3)), {}), (np.zeros((4, 3)), {})])
+    >>> [stack.shape for stack in stacks]
+    [(2, 2, 3), (1, 4, 3)]
+    """
+    found = frames(files, hdu, mask_hdu)
+    groups = [list(same) for _, same in groupby(found, key=lambda frame: frame.pixels.shape)]
+    return [
+        stack_of(group, chunks=chunks, memory=memory, keywords=keywords, keep_headers=True, dtype=dtype)
+        for group in groups
+    ]

@@ -1,0 +1,288 @@
+"""`Grid`: the pixels of an image on the sky, as a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xccd.fits import cards, shared
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+# What a grid keeps of a header: the primary WCS. Other versions of it (letters at the end) do not move pixels.
+KEPT = re.compile(
+    r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CUNIT[12]|CROTA[12]|(PC|CD)[12]_[12]|PV[12]_\d+|"
+    r"LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|[AB]P?_(ORDER|\d+_\d+)|WAT[12]_\d+"
+)
+TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d")
+LARGEST = 10**6  # pixels along one side: 4 TB a frame, a slip of the keyboard
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pixels on the sky: a shape and a celestial WCS, as a value that can be compared, hashed and pickled.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    text : str
+        The WCS as the lines of FITS cards.
+
+    See Also
+    --------
+    Grid.of : a grid from a WCS, Header, file, image or stack.
+    Grid.union : the grid that holds all frames of a stack.
+
+    Examples
+    --------
+    >>> import xccd
+    >>> grid = xccd.Grid.of({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0,
+    ...                      "CRPIX1": 50.5, "CRPIX2": 50.5, "CDELT1": -1e-4, "CDELT2": 1e-4,
+    ...                      "NAXIS1": 100, "NAXIS2": 100})
+    >>> grid
+    <Grid 100 x 100 pixels of 0.36", RA---TAN, centre 10.00000 +20.00000>
+    >>> grid[:50, 10:].shape
+    (50, 90)
+    """
+
+    shape: tuple[int, int]
+    text: str
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 2 or not all(1 <= n <= LARGEST for n in self.shape):
+            raise ValueError(f"shape={self.shape} is not (rows, columns) of 1 to {LARGEST} pixels each")
+        if not self.wcs.has_celestial:
+            raise ValueError(f"the WCS is not celestial (CTYPE {', '.join(self.wcs.wcs.ctype)}): a grid is on the sky")
+        determinant = np.linalg.det(self.wcs.pixel_scale_matrix)
+        if not (np.isfinite(determinant) and determinant != 0):
+            raise ValueError("the WCS is singular: its pixels have no area (CD, PC or CDELT)")
+
+    @classmethod
+    def of(cls, source: Any, *, shape: tuple[int, int] | None = None) -> Grid:
+        """The grid of anything that has one.
+
+        Parameters
+        ----------
+        source : Grid, WCS, Header, dict of cards, path, DataArray or Dataset
+            A stack must have one WCS for all of its frames; ``stack[0]`` picks one. Of a file: of its first image.
+        shape : (int, int), optional
+            Rows and columns, where the source does not say them (a WCS without ``pixel_shape``), or others.
+
+        Returns
+        -------
+        Grid
+
+        Raises
+        ------
+        ValueError
+            No celestial WCS in it, one that is singular or absurd, or no shape.
+        TypeError
+            Nothing that could have a WCS.
+        OSError
+            A file that cannot be read.
+        """
+        if isinstance(source, Grid):
+            return source if shape is None else cls((int(shape[0]), int(shape[1])), source.text)
+        if hasattr(source, "ccd"):
+            source = _image(source).ccd.header()
+        elif isinstance(source, str | Path):
+            source = _header_of_file(source)
+        elif hasattr(source, "to_header") and hasattr(source, "pixel_shape"):
+            return cls._of_wcs(source, shape)
+        elif not isinstance(source, Mapping) and not hasattr(source, "cards"):
+            raise TypeError(
+                f"a {type(source).__name__} has no WCS: give a Grid, WCS, Header, FITS file, or an image or stack"
+            )
+        return cls.from_text(_text(source), shape)
+
+    @classmethod
+    def from_text(cls, text: str, shape: tuple[int, int] | None = None) -> Grid:
+        """The grid of a header text, lines of FITS cards; ValueError as `of`."""
+        found = {card.keyword: card for card in reversed(list(cards.split(text)))}
+        sizes = [cards.as_number(found[k].value) if k in found else 0.0 for k in ("NAXIS2", "NAXIS1")]
+        if shape is None and not all(1 <= n <= LARGEST and n.is_integer() for n in sizes):
+            raise ValueError("the header does not say how large the image is (NAXIS1, NAXIS2): give shape=")
+        if "CTYPE1" not in found:
+            raise ValueError("there is no WCS: the header has no CTYPE1")
+        tables = [k for k in found if TABLES.fullmatch(k)]
+        if tables:
+            raise ValueError(f"the WCS is distorted by a table in another HDU ({tables[0]}): only its file has that")
+        kept = sorted(k for k in found if KEPT.fullmatch(k))
+        rows, columns = sizes if shape is None else shape
+        return cls((int(rows), int(columns)), "\n".join(_written(found[k]) for k in kept))
+
+    @classmethod
+    def _of_wcs(cls, wcs: Any, shape: tuple[int, int] | None) -> Grid:
+        if shape is None and wcs.array_shape is None:
+            raise ValueError("this WCS has no pixel_shape: give shape=(rows, columns)")
+        if wcs.cpdis1 is not None or wcs.cpdis2 is not None or wcs.det2im1 is not None or wcs.det2im2 is not None:
+            raise ValueError("this WCS is distorted by a table, which a grid cannot keep: align to another one")
+        if wcs.naxis != 2:
+            wcs = wcs.celestial
+        text = "\n".join(str(card) for card in wcs.to_header(relax=True).cards)
+        return cls.from_text(text, tuple(shape or wcs.array_shape))
+
+    @cached_property
+    def wcs(self) -> WCS:
+        """The astropy WCS, its ``pixel_shape`` set."""
+        made = shared.read_wcs(cards.parsed(self.text.split("\n")), 2)
+        made.pixel_shape = self.shape[::-1]
+        return made
+
+    @cached_property
+    def frame(self) -> Any:
+        """The celestial system of its coordinates, as astropy has it."""
+        from astropy.wcs.utils import wcs_to_celestial_frame
+
+        return wcs_to_celestial_frame(self.wcs)
+
+    @property
+    def header(self) -> Header:
+        """NAXISn and the cards of the WCS, as an astropy Header."""
+        return cards.parsed(self.lines)
+
+    @property
+    def lines(self) -> list[str]:
+        """The cards of the header, NAXISn first."""
+        sizes = [cards.make(f"NAXIS{k}", n) for k, n in enumerate(self.shape[::-1], 1)]
+        return [cards.make("NAXIS", 2), *sizes, *self.text.split("\n")]
+
+    @property
+    def pixel_size(self) -> float:
+        """The side of a pixel in degrees, the root of its area at the reference pixel."""
+        return float(np.sqrt(abs(np.linalg.det(self.wcs.pixel_scale_matrix))))
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """World coordinates of the centre in degrees, in the WCS's own frame."""
+        rows, columns = self.shape
+        world = self.wcs.all_pix2world([[(columns - 1) / 2, (rows - 1) / 2]], 0)[0]
+        return float(world[0]), float(world[1])
+
+    @classmethod
+    def union(
+        cls, stack: Any, *, resolution: Any = None, frame: Any = None, north_up: bool = True, projection: str = "TAN"
+    ) -> Grid:  # fmt: skip
+        """The grid that holds all frames.
+
+        Frames that differ by whole pixels keep their grid. Of others it is that of reproject's
+        ``find_optimal_celestial_wcs``, north up, with the smallest of their pixels.
+
+        Parameters
+        ----------
+        stack : DataArray, Dataset, or a list of these or of Grids
+        resolution : float or Quantity, optional
+            The side of a pixel, in arcseconds.
+        frame : str or astropy frame, optional
+            "icrs", "galactic", ... Default: that of the first frame.
+        north_up : bool, default: True
+            False turns the grid so that it is smallest.
+        projection : str, default: "TAN"
+
+        Returns
+        -------
+        Grid
+
+        Raises
+        ------
+        ValueError
+            A frame without a usable WCS, or an unusable resolution.
+        ImportError
+            Without reproject.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xccd
+        >>> cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0,
+        ...          "CRPIX2": 1.0, "CDELT1": -1e-4, "CDELT2": 1e-4}
+        >>> stack = xccd.open_stack([(np.zeros((4, 6)), cards | {"CRPIX1": x}) for x in (1.0, 21.0)])
+        >>> xccd.Grid.union(stack).shape
+        (4, 26)
+        """
+        from xccd.grids import every, union
+
+        return union(every(stack), resolution=resolution, frame=frame, north_up=north_up, projection=projection)
+
+    def moved(self, rows: float, columns: float, shape: tuple[int, int]) -> Grid:
+        """A grid of ``shape`` whose first pixel is this one's (rows, columns), which may lie outside."""
+        shift = {"CRPIX1": columns, "CRPIX2": rows}
+        found = {c.keyword: c for c in cards.split(self.text)}
+        lines = {k: _written(c) for k, c in found.items()}
+        for keyword, by in shift.items():
+            value = cards.as_number(found[keyword].value) if keyword in found else 0.0
+            lines[keyword] = cards.make(keyword, value - by)
+        return Grid(shape, "\n".join(lines[k] for k in sorted(lines)))
+
+    def __getitem__(self, key: tuple[slice, slice]) -> Grid:
+        """Some rows and columns, as an array is sliced; steps are 1."""
+        if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(k, slice) for k in key)):
+            raise TypeError(f"a grid is cut by two slices, as grid[10:50, :20], not by {key!r}")
+        parts = [k.indices(n) for k, n in zip(key, self.shape, strict=True)]
+        if any(step != 1 or stop <= start for start, stop, step in parts):
+            raise ValueError(f"grid[{key[0]}, {key[1]}] of shape {self.shape} has no pixels, or a step")
+        (top, bottom, _), (left, right, _) = parts
+        return self.moved(top, left, (bottom - top, right - left))
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return ("xccd.Grid", self.shape, self.text)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"shape": self.shape, "text": self.text}
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        longitude, latitude = self.center
+        return (
+            f'<Grid {columns} x {rows} pixels of {self.pixel_size * 3600:.4g}", {self.wcs.wcs.ctype[0]}, '
+            f"centre {longitude:.5f} {latitude:+.5f}>"
+        )
+
+
+def _image(obj: Any) -> Any:
+    """The variable of a Dataset that has the headers of the others."""
+    if not hasattr(obj, "data_vars"):
+        return obj
+    names = {n for v in obj.data_vars.values() for n in str(v.attrs.get("ancillary_variables", "")).split()}
+    science = [v for n, v in obj.data_vars.items() if n not in names]
+    if len(science) != 1:
+        raise ValueError(f"this Dataset has {len(science)} images ({', '.join(map(str, obj.data_vars))}): pick one")
+    return science[0]
+
+
+def _header_of_file(path: str | Path) -> Any:
+    """The header of the first image of a file; of one without pixels the primary one."""
+    from astropy.io import fits
+
+    with fits.open(path) as hdus:
+        image = next((h for h in hdus if h.is_image and h.header.get("NAXIS")), hdus[0])
+        return image.header.copy()
+
+
+def _text(header: Any) -> str:
+    if isinstance(header, Mapping) and not hasattr(header, "cards"):
+        return "\n".join(cards.make(k.upper(), v) for k, v in header.items())
+    return "\n".join(str(card) for card in header.cards)
+
+
+def _written(card: cards.Card) -> str:
+    """A card in one spelling, so that equal ones are equal as texts."""
+    value = card.value
+    if value is None:
+        return "\n".join(card.lines)
+    number = cards.as_number(value)
+    if isinstance(value, str) and np.isfinite(number) and not card.keyword.startswith(("CTYPE", "CUNIT", "WAT")):
+        value = number
+    if isinstance(value, int | float) and re.fullmatch(r"[AB]P?_ORDER", card.keyword) is None:
+        value = float(value)
+    line = cards.make(card.keyword, value)
+    return line if cards.value_of((line,)) == value else "\n".join(card.lines)  # of 20 columns, too few for some

@@ -1,0 +1,117 @@
+"""The grids of the frames of a stack, and the one that holds them all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd._labels import science_variables
+from xccd._pixel_map import EDGE, SAME, positions, whole_shift
+from xccd.fits import cards, pixel_grid, shared
+from xccd.fits.cards import parsed
+from xccd.grid import Grid
+from xccd.weights import frame_names
+
+
+def grids_of(stack: xr.DataArray) -> list[Grid]:
+    """The grid of each frame, for the pixels that it has now."""
+    texts = shared.texts(stack, "frame")
+    names = frame_names(stack, "frame")
+    if not texts:
+        raise ValueError(
+            "the frames have no headers (keep_headers=False?), so no WCS: give offsets=, or open them again"
+        )
+    shape = (stack.sizes["y"], stack.sizes["x"])
+    known: dict[str, Grid] = {}
+    found = []
+    for i, (text, name) in enumerate(zip(texts, names, strict=True)):
+        own = cards.join(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
+        if own not in known:
+            try:
+                known[own] = _grid(stack.isel(frame=i), own, shape)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+        found.append(known[own])
+    return found
+
+
+def every(frames: Any) -> list[Grid]:
+    """The grids of all frames of a stack, of stacks, or grids."""
+    items = list(frames) if isinstance(frames, list | tuple) else [frames]
+    found: list[Grid] = []
+    for item in items:
+        if isinstance(item, xr.Dataset):
+            item = item[science_variables(item, "frame")[0]]
+        stack = isinstance(item, xr.DataArray) and "frame" in item.dims
+        found += grids_of(item) if stack else [Grid.of(item)]
+    if not found:
+        raise ValueError("an empty list has no frames: give stacks, or grids")
+    return found
+
+
+def _grid(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
+    moved = pixel_grid.moves(frame, text)
+    if moved:
+        made = parsed(text.split("\n"))
+        pixel_grid.move(made, moved)
+        text = "\n".join(str(card) for card in made.cards)
+    return Grid.from_text(text, shape)
+
+
+def union(
+    frames: Any, *, resolution: Any = None, frame: Any = None, north_up: bool = True, projection: str = "TAN"
+) -> Grid:  # fmt: skip
+    """The grid that holds all frames: see `Grid.union`."""
+    grids: list[Grid] = list(dict.fromkeys(frames))
+    plain = resolution is None and frame is None and projection == "TAN"
+    if plain and (shifts := [whole_shift(g, grids[0]) for g in grids]) and all(s is not None for s in shifts):
+        starts = np.array([s for s in shifts if s is not None])
+        ends = np.array([g.shape for g in grids]) - starts
+        low, high = (-starts).min(0), ends.max(0)
+        if not low.any() and tuple(high) == grids[0].shape:
+            return grids[0]
+        return grids[0].moved(int(low[0]), int(low[1]), (int(high[0] - low[0]), int(high[1] - low[1])))
+    try:
+        from reproject.mosaicking import find_optimal_celestial_wcs
+    except ImportError as error:
+        raise ImportError(
+            "the grid that holds all frames needs reproject: pip install 'xccd[align]', or give the grid as to="
+        ) from error
+    wcs, shape = find_optimal_celestial_wcs(
+        [(g.shape, g.wcs) for g in grids], frame=frame, auto_rotate=not north_up, projection=projection,
+        resolution=_angle(resolution),
+    )  # fmt: skip
+    return _holding(Grid.of(wcs, shape=(int(shape[0]), int(shape[1]))), grids)
+
+
+def _holding(grid: Grid, frames: list[Grid]) -> Grid:
+    """The grid, larger where frames reach beyond it: reproject rounds to the nearest pixel."""
+    edges = []
+    for frame in frames:
+        rows, columns = frame.shape
+        x, y = np.meshgrid(np.linspace(-0.5, columns - 0.5, EDGE), np.linspace(-0.5, rows - 0.5, EDGE))
+        edges.append(positions(grid, frame, x, y).reshape(2, -1))
+    at = np.concatenate(edges, axis=1)[::-1]
+    if not np.isfinite(at).all():  # frames all over the sky
+        return grid
+    low, high = np.floor(at.min(1) + 0.5 + SAME).astype(int), np.ceil(at.max(1) + 0.5 - SAME).astype(int)
+    rows, columns = (int(n) for n in high - low)
+    return (
+        grid
+        if (rows, columns) == grid.shape and not low.any()
+        else grid.moved(int(low[0]), int(low[1]), (rows, columns))
+    )
+
+
+def _angle(resolution: Any) -> Any:
+    """The side of a pixel as an angle; a number is in arcseconds."""
+    from astropy import units as u
+
+    if resolution is None:
+        return None
+    angle = u.Quantity(resolution, u.arcsec) if not hasattr(resolution, "unit") else resolution.to(u.arcsec)
+    if not (np.ndim(angle.value) == 0 and np.isfinite(angle.value) and angle.value > 0):
+        raise ValueError(f"resolution={resolution!r} is not the side of a pixel: give arcseconds, or an angle")
+    return angle
