@@ -167,6 +167,14 @@ def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
     return n
 
 
+def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
+    """How messages call the frames: by number, and file where that is known."""
+    file = stack.coords.get("file")
+    if file is None or file.dims != (dim,):
+        return [f"frame {i}" for i in range(stack.sizes[dim])]
+    return [f"frame {i} ({name})" for i, name in enumerate(file.values.tolist())]
+
+
 def frames_first(stack: xr.DataArray, dim: Hashable) -> Any:
     """The data with ``dim`` as axis 0 (a view: no copy)."""
     axis = stack.get_axis_num(dim)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd._labels import frame_names
 from xccd._pixel_map import positions
 from xccd.fits import cards, pixel_grid, shared
 from xccd.grid import Grid
 from xccd.grids import grids_of
-from xccd.weights import frame_names, named
+from xccd.weights import named
 
 Array = np.ndarray[Any, Any]
 GRID = re.compile(r"grid\s+(\d+)\s+(-?\d+)\s+(\d+)\s+(-?\d+)")  # columns, their distance, rows, theirs

@@ -12,7 +12,7 @@ import xarray as xr
 from xccd import _gather, _options, _stack
 from xccd._deferred import samples, wrapped
 from xccd._flags import apart, attributes, companion, flags_of, with_maps
-from xccd._labels import check_stack, science_variables, step_text, warn
+from xccd._labels import check_stack, frame_names, science_variables, step_text, warn
 from xccd._nodes import map_nodes
 from xccd._offsets import Canvas, canvas_of
 from xccd._pixel_map import PixelMap, moved, pixel_map, whole_shift
@@ -20,7 +20,6 @@ from xccd.fits import cards
 from xccd.grid import Grid
 from xccd.grids import grids_of, union
 from xccd.kernels.limits import float_dtype
-from xccd.weights import frame_names
 
 METHODS = ("interp", "adaptive", "exact")
 FLUX = ("surface brightness", "total")

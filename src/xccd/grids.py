@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd._labels import science_variables
+from xccd._labels import frame_names, science_variables
 from xccd._pixel_map import EDGE, SAME, positions, whole_shift
 from xccd.fits import cards, pixel_grid, shared
 from xccd.fits.cards import parsed
 from xccd.grid import Grid
-from xccd.weights import frame_names
 
 
 def grids_of(stack: xr.DataArray) -> list[Grid]:

@@ -12,9 +12,9 @@ import xarray as xr
 
 from xccd import _stack
 from xccd._flags import flags_of
-from xccd._labels import add_history, check_stack, frames_first, like, per_variable, step_text
+from xccd._labels import add_history, check_stack, frame_names, frames_first, like, per_variable, step_text
 from xccd.kernels.limits import float_dtype
-from xccd.weights import check_labels, frame_names, named, of_frames, resolve
+from xccd.weights import check_labels, named, of_frames, resolve
 
 SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from xccd import _stack
-from xccd._labels import frames_first, unflagged
+from xccd import _footprint, _stack
+from xccd._labels import frame_names, frames_first, unflagged
 from xccd.fits import cards
 from xccd.kernels.limits import float_dtype
 
@@ -36,6 +36,10 @@ def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Pe
     ndim = stack.ndim
     if value is None:
         return PerSample.one(ndim)
+    if isinstance(value, str) and argument == "weights" and value in _footprint.KINDS and value not in stack.coords:
+        data = _footprint.weights(value, stack)
+        order = [("frame", "y", "x").index(str(d)) for d in (dim, *(d for d in stack.dims if d != dim))]
+        return PerSample(data if order == [0, 1, 2] else data.transpose(order), None)
     if isinstance(value, str):
         return PerSample.of_frames(named(argument, value, stack, dim), ndim)
     if callable(value) and not isinstance(value, xr.DataArray):
@@ -75,14 +79,6 @@ def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> Any:
     for i in np.flatnonzero(~np.isfinite(numbers)):
         raise ValueError(f"{argument}={name!r}: {frame_names(stack, dim)[i]} has {name} = {values[i]!r}, not a number")
     return numbers
-
-
-def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
-    """How messages call the frames: by number, and file where that is known."""
-    file = stack.coords.get("file")
-    if file is None or file.dims != (dim,):
-        return [f"frame {i}" for i in range(stack.sizes[dim])]
-    return [f"frame {i} ({name})" for i, name in enumerate(file.values.tolist())]
 
 
 def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
