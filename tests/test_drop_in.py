@@ -11,7 +11,7 @@ import bottleneck
 import ccdproc
 import numpy as np
 import pytest
-from astropy.nddata import CCDData
+from astropy.nddata import CCDData, VarianceUncertainty
 from astropy.stats import mad_std
 from astropy.utils.exceptions import AstropyDeprecationWarning
 from astropy.wcs import WCS
@@ -249,3 +249,40 @@ def combiner() -> ours.Combiner:
 def test_errors(error: type[Exception], match: str, run: Callable[[], Any]) -> None:
     with pytest.raises(error, match=match):
         run()
+
+
+def test_wcs_project_keeps_masks_and_errors() -> None:
+    wcs = a_wcs()
+    wcs.wcs.cdelt, wcs.wcs.crpix = [-1e-4, 1e-4], [6, 4]
+    moved = wcs.deepcopy()
+    moved.wcs.crpix = [5.5, 4]
+    mask = np.zeros((8, 12), bool)
+    mask[3, 4:6] = True
+    ccd = CCDData(
+        np.arange(96.0).reshape(8, 12), unit="adu", wcs=wcs, mask=mask, meta={"OBJECT": "M 51", "CRVAL1": 1.0},
+        uncertainty=VarianceUncertainty(np.ones((8, 12))),
+    )  # fmt: skip
+    made = ours.wcs_project(ccd, moved)
+    assert (made.header["OBJECT"], "CRVAL1" in made.header) == ("M 51", False)
+    assert isinstance(made.uncertainty, VarianceUncertainty)
+    np.testing.assert_allclose(made.data[0, :11], np.arange(11) + 0.5)
+    np.testing.assert_allclose(made.uncertainty.array[0, :11], 0.5)
+    assert made.data[3, 3] == 36 + 3  # half of it is good: that half
+    assert np.flatnonzero(made.mask[3]).tolist() == [4]
+    jansky = CCDData(ccd.data, unit="MJy/sr", wcs=wcs)
+    double = wcs.deepcopy()
+    double.wcs.cdelt = [-2e-4, 2e-4]
+    plain = ours.wcs_project(CCDData(ccd.data, unit="adu", wcs=wcs), double).data
+    np.testing.assert_allclose(plain, 4 * ours.wcs_project(jansky, double).data, rtol=1e-6)
+
+
+def test_wcs_project_errors() -> None:
+    ccd = CCDData(np.ones((3, 4)), unit="adu", wcs=a_wcs())
+    with pytest.raises(TypeError, match="ccd is a ndarray: give CCDData"):
+        ours.wcs_project(np.ones(3), a_wcs())
+    with pytest.raises(ValueError, match="target_wcs is not celestial"):
+        ours.wcs_project(ccd, WCS(naxis=2))
+    with pytest.raises(ValueError, match=r"ccd\.wcs is not celestial"):
+        ours.wcs_project(CCDData(np.ones((3, 4)), unit="adu"), a_wcs())
+    with pytest.raises(ValueError, match="order='cubic' is unknown: use one of nearest-neighbor"):
+        ours.wcs_project(ccd, a_wcs(), order="cubic")

@@ -23,7 +23,7 @@ FLOORS = {
     "fits.open": 5, "fits.image": 6, "fits.shapes": 6, "fits.tree": 6, "fits.dataset": 6, "fits.backend": 7,
     "clip": 5, "combine": 5, "normalize": 5, "lossless": 5, "simulate": 5,
     "ccdproc.functions": 0, "ccdproc.values": 6, "ccdproc.files": 6, "ccdproc.combiner": 7, "ccdproc.combine": 8,
-    "ccdproc": 9,
+    "ccdproc.project": 7, "ccdproc": 9,
     "interop": 6, "accessor": 6, "__init__": 7, "demo": 8, "cli": 9,
     "fits": 1,
 }  # fmt: skip

@@ -1,6 +1,7 @@
-"""The drop-in for ccdproc: its `Combiner` and `combine` with the speed of xccd, one import line away."""
+"""The drop-in for ccdproc: its `Combiner`, `combine` and `wcs_project` with the speed of xccd, one import line away."""
 
 from xccd.ccdproc.combine import combine
 from xccd.ccdproc.combiner import Combiner
+from xccd.ccdproc.project import wcs_project
 
-__all__ = ["Combiner", "combine"]
+__all__ = ["Combiner", "combine", "wcs_project"]
