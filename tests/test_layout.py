@@ -17,7 +17,7 @@ FLOORS = {
     "fits.pixel_grid": 2, "fits.bands": 2, "fits.stream": 2,
     "fits.remote": 2, "fits.tiled": 3, "fits.constant": 3, "fits.hdus": 3, "fits.reader": 3,
     "fits.memory": 4, "fits.sources": 4,
-    "_footprint": 4, "weights": 4, "fits.header": 3,
+    "_footprint": 4, "_overlap": 3, "weights": 4, "fits.header": 3,
     "grid": 4, "_pixel_map": 4, "_reprojected": 4, "_gather": 4, "grids": 4, "_offsets": 4, "align": 5,
     "warm": 2, "product": 4, "stage": 5, "fits.write": 4, "fits.extensions": 4, "fits.finish": 4,
     "fits.open": 5, "fits.image": 6, "fits.shapes": 6, "fits.tree": 6, "fits.dataset": 6, "fits.backend": 7,
