@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 import xccd
+from xccd.grid import Grid
 
 
 def tan(crpix: tuple[float, float], angle: float = 0.0, scale: float = 1e-4, **more: Any) -> dict[str, Any]:
@@ -45,3 +46,9 @@ def turned(frames: int = 4, shape: tuple[int, int] = (40, 60), **options: Any) -
     angles = (0, 7, 180, 90)
     heads = [tan((columns / 2 + 3.3 * i, rows / 2 - 2.2 * i), angles[i % 4], EXPTIME=10.0 + i) for i in range(frames)]
     return stack_of(noise(frames, shape), heads, **options)
+
+
+def exact(stack: xr.DataArray, grid: Grid, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """The position in frame ``i`` of each pixel of a grid, by astropy alone."""
+    y, x = np.mgrid[: grid.shape[0], : grid.shape[1]].astype(float)
+    return tuple(stack.ccd.wcs(i).world_to_pixel(grid.wcs.pixel_to_world(x, y)))

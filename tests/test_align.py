@@ -1,6 +1,5 @@
 """`align`: frames on one grid."""
 
-import warnings
 from pathlib import Path
 
 import dask.array as da
@@ -15,19 +14,13 @@ from reproject import reproject_adaptive, reproject_exact, reproject_interp
 from scipy.ndimage import map_coordinates
 
 import xccd
-from sky import noise, sip, stack_of, tan, tpv, turned
-from xccd import _gather, _pixel_map
+from sky import exact, noise, sip, stack_of, tan, tpv, turned
+from xccd import _gather
 from xccd.fits.reader import StackReader
 from xccd.grid import Grid
 from xccd.grids import grids_of
 
 some = settings(max_examples=25, deadline=None)
-
-
-def exact(stack: xr.DataArray, grid: Grid, i: int) -> tuple[np.ndarray, np.ndarray]:
-    """The position in frame ``i`` of each pixel of a grid, by astropy alone."""
-    y, x = np.mgrid[: grid.shape[0], : grid.shape[1]].astype(float)
-    return tuple(stack.ccd.wcs(i).world_to_pixel(grid.wcs.pixel_to_world(x, y)))
 
 
 @pytest.mark.parametrize("kind", [tan, sip, tpv])
@@ -302,49 +295,6 @@ def test_orders_reproduce_what_they_should():
         np.testing.assert_allclose(aligned[4:-4, 4:-4], expected[4:-4, 4:-4], rtol=0, atol=off * 100)
 
 
-def test_where_cubics_do_not_do_the_wcs_itself_is_used():
-    """All sky, with the poles, and frames that look at one."""
-    sky = {"CTYPE1": "RA---CAR", "CTYPE2": "DEC--CAR", "CRVAL1": 180.0, "CRVAL2": 0.0, "CRPIX1": 90.5, "CRPIX2": 45.5,
-           "CDELT1": -2.0, "CDELT2": 2.0}  # fmt: skip
-    y, x = np.mgrid[:90, :180]
-    image = 10 + np.cos(np.deg2rad(2 * x - 180)) * np.cos(np.deg2rad(2 * y - 89)) + 0.01 * y
-    pole = tan((30, 20), scale=0.5) | {"CRVAL1": 0.0, "CRVAL2": 89.0}
-    stack = stack_of([image], [sky])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        aligned = stack.ccd.align(Grid.of(pole, shape=(40, 60)))
-    px, py = exact(stack, Grid.of(aligned), 0)
-    inside = (px > 0) & (px < 179) & (py > 0) & (py < 89)
-    np.testing.assert_allclose(aligned[0].values[inside], map_coordinates(image, [py, px], order=1)[inside], atol=1e-6)
-    back = stack_of([aligned[0].values], [pole]).ccd.align(Grid.of(sky, shape=(90, 180)))
-    px, py = exact(stack_of([image[:40, :60]], [pole]), Grid.of(sky, shape=(90, 180)), 0)
-    near = (px > 0) & (px < 59) & (py > 0) & (py < 39)
-    assert near.sum() > 500
-    assert np.isfinite(back[0].values[near]).all()
-    assert np.isnan(back[0].values[:40]).all()
-
-
-def test_other_celestial_systems():
-    grid = Grid.union(turned(1), frame="galactic", resolution=0.5)
-    stack = turned(1)
-    aligned = stack.ccd.align(grid)
-    x, y = exact(stack, grid, 0)
-    inside = (x > 0) & (x < 59) & (y > 0) & (y < 39)
-    np.testing.assert_allclose(
-        aligned[0].values[inside], map_coordinates(stack[0].values, [y, x], order=1)[inside], atol=1e-4 * 40
-    )
-
-
-def test_distortions_do_not_fold_back():
-    """A frame whose polynomials turn round outside it is not seen there."""
-    head = sip((30, 20), size=2e-3)
-    stack = stack_of(noise(1), [head])
-    aligned = stack.ccd.align(Grid.of(tan((1000, 1000)), shape=(2000, 2000)))
-    rows, columns = np.nonzero(np.isfinite(aligned[0].values))
-    assert np.ptp(rows) < 60
-    assert np.ptp(columns) < 90
-
-
 def test_lists_trees_and_labels(tmp_path: Path):
     stacks = [turned(3), stack_of(noise(2, (31, 45)), [tan((20, 11), 45, FILTER="V"), tan((21, 12), 45, FILTER="R")])]
     aligned = xccd.align(stacks)
@@ -379,20 +329,6 @@ def test_open_frames_keeps_the_order():
     assert [float(s.EXPTIME[0]) for s in stacks] == [0, 2, 3]
 
 
-def test_a_map_is_as_exact_as_it_says():
-    frames = [Grid.of(kind((1000, 900), 30), shape=(1800, 2000)) for kind in (tan, sip, tpv)]
-    target = Grid.of(tan((1500, 1500), scale=0.8e-4), shape=(3000, 3000))
-    rng = np.random.default_rng(1)
-    for frame in frames:
-        found = _pixel_map.pixel_map(frame, target)
-        assert found.step >= 64
-        x, y = rng.integers(found.box[2], found.box[3], 500), rng.integers(found.box[0], found.box[1], 500)
-        true = _pixel_map.positions(frame, target, x.astype(float), y.astype(float))
-        at = np.stack([found.places(b, b + 1)[:, 0, a - found.box[2]] for a, b in zip(x, y, strict=True)], 1)
-        assert np.hypot(*(at - true)).max() < 1e-3
-        assert found.error < 1e-3
-
-
 def test_real_frames(real_frames: Path):
     for band, least in (("g", 0.7), ("r", 0.85)):
         files = sorted(f for f in (real_frames / "bok_90prime").glob(f"deep2{band}*.fits") if "wht" not in f.name)
@@ -401,6 +337,29 @@ def test_real_frames(real_frames: Path):
             both = np.isfinite(aligned[0]) & np.isfinite(other)
             assert both.sum() > 700
             assert np.corrcoef(aligned[0][both], other[both])[0, 1] > least
+
+
+def test_real_mosaics_are_weighted_and_written(real_frames: Path, tmp_path: Path):
+    for band in "gr":
+        files = sorted((real_frames / "bok_90prime").glob(f"deep2{band}*.fits"))
+        images = xccd.open_frames([f for f in files if "wht" not in f.name])
+        lossless = xccd.align([stack.ccd.to_dataset() for stack in images])
+        weights = xccd.align(xccd.open_frames([f for f in files if "wht" in f.name]), to=lossless, order="nearest")
+        mosaic = lossless.ccd.combine("mean", weights=weights.fillna(0).drop_vars("file"))
+        path = mosaic.ccd.to_fits(tmp_path / f"{band}.fits")
+        x, w = xccd.align(images).values.astype(float), weights.fillna(0).values.astype(float)
+        good = np.isfinite(x)
+        with np.errstate(invalid="ignore"):
+            expected = np.where(good, w * np.where(good, x, 0), 0).sum(0) / np.where(good, w, 0).sum(0)
+        with fits.open(path) as hdus:
+            assert [hdu.name for hdu in hdus] == ["PRIMARY", "UNCERT", "COUNT"]
+            np.testing.assert_allclose(hdus[0].data, expected, rtol=1e-5, atol=1e-7)
+            np.testing.assert_array_equal(hdus["COUNT"].data, good.sum(0))
+            assert hdus[0].header["NCOMBINE"] == 5
+            assert np.isfinite(hdus["UNCERT"].data).sum() > 900
+
+
+def test_real_frames_on_one_grid_stay_as_they_are(real_frames: Path):
     for field in ("OBS04", "OBS18"):
         stack = xccd.open_stack(real_frames / f"decam_i/{field}*")
         assert stack.ccd.align().identical(stack)

@@ -19,6 +19,7 @@ FLOORS = {
     "fits.memory": 4, "fits.sources": 4,
     "_footprint": 4, "_overlap": 3, "weights": 4, "fits.header": 3,
     "grid": 4, "_pixel_map": 4, "_reprojected": 4, "_gather": 4, "grids": 4, "_offsets": 4, "align": 5,
+    "sky": 5, "offsets": 5,
     "warm": 2, "product": 4, "stage": 5, "fits.write": 4, "fits.extensions": 4, "fits.finish": 4,
     "fits.open": 5, "fits.image": 6, "fits.shapes": 6, "fits.tree": 6, "fits.dataset": 6, "fits.backend": 7,
     "clip": 5, "combine": 5, "normalize": 5, "lossless": 5, "simulate": 5,
@@ -94,7 +95,7 @@ def test_every_file_says_what_it_is() -> None:
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
-HEAVY = ("dask", "numba", "astropy", "matplotlib", "reproject", "click", "ccdproc")
+HEAVY = ("dask", "numba", "astropy", "matplotlib", "reproject", "click", "ccdproc", "skimage", "astroalign")
 
 
 def loaded_after(code: str) -> set[str]:

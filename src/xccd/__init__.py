@@ -18,14 +18,17 @@ from xccd.grid import Grid
 from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.lossless import to_dataset, to_stack
 from xccd.normalize import normalize
+from xccd.offsets import find_offsets
 from xccd.simulate import simulate_night
+from xccd.sky import assign_sky_coords, cutout
 from xccd.stage import to_zarr
 from xccd.warm import warm_up
 
 __version__ = _version("xccd")
 
 __all__ = [
-    "Grid", "__version__", "align", "clip_extrema", "combine", "count", "from_ccddata", "header", "mask", "minmax",
-    "normalize", "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "set_options", "sigma_clip",
-    "simulate_night", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
+    "Grid", "__version__", "align", "assign_sky_coords", "clip_extrema", "combine", "count", "cutout", "find_offsets",
+    "from_ccddata", "header", "mask", "minmax", "normalize", "open_dataset", "open_frames", "open_image", "open_stack",
+    "open_tree", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
+    "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
 ]  # fmt: skip

@@ -156,7 +156,9 @@ def moved(shape: tuple[int, int], target: tuple[int, int], by: tuple[float, floa
 def whole_shift(frame: Grid, target: Grid) -> tuple[int, int] | None:
     """Rows and columns by which two grids differ, if that is all, and whole."""
     ours, theirs = ({c.keyword: c.value for c in cards.split(g.text)} for g in (frame, target))
-    if all(ours.get(k) == theirs.get(k) for k in (ours.keys() | theirs.keys()) - {"CRPIX1", "CRPIX2"}):
+    if not (frame.tables or target.tables) and all(
+        ours.get(k) == theirs.get(k) for k in (ours.keys() | theirs.keys()) - {"CRPIX1", "CRPIX2"}
+    ):
         by = [cards.as_number(ours.get(k, 0.0)) - cards.as_number(theirs.get(k, 0.0)) for k in ("CRPIX2", "CRPIX1")]
         off = np.array(by)[:, None]
     else:
@@ -186,15 +188,21 @@ def _to_sky(grid: Grid, x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def _to_frame(frame: Grid, longitude: Array, latitude: Array, same: bool, other: Grid) -> tuple[Array, Array]:
-    """Pixels of a frame at positions on the sky; NaN where it does not see them."""
+    """Pixels of a frame at positions on the sky of another."""
+    if not same:
+        flat = _changed(other, frame, longitude.ravel(), latitude.ravel())
+        longitude, latitude = (v.reshape(longitude.shape) for v in flat)
+    return pixels_at(frame, longitude, latitude)
+
+
+def pixels_at(frame: Grid, longitude: Array, latitude: Array) -> tuple[Array, Array]:
+    """Pixels of a frame at positions in its own celestial system, in degrees; NaN where it does not see them."""
     wcs, shape = frame.wcs, longitude.shape
     longitude, latitude = longitude.ravel(), latitude.ravel()
-    if not same:
-        longitude, latitude = _changed(other, frame, longitude, latitude)
     world = [longitude, latitude] if wcs.wcs.lng == 0 else [latitude, longitude]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        if wcs.sip is None:
+        if not wcs.has_distortion:
             x, y = wcs.wcs_world2pix(*world, 0)
         else:
             x, y = wcs.all_world2pix(*world, 0, tolerance=1e-7, maxiter=50, adaptive=True, quiet=True)

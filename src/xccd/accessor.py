@@ -17,6 +17,8 @@ from xccd.fits.write import to_fits
 from xccd.interop import to_ccddata, to_masked_array
 from xccd.lossless import to_dataset, to_stack
 from xccd.normalize import normalize
+from xccd.offsets import find_offsets
+from xccd.sky import assign_sky_coords, cutout
 from xccd.stage import to_zarr
 
 P = ParamSpec("P")
@@ -53,6 +55,9 @@ class CCDAccessor:
     combine = _bind(combine)
     normalize = _bind(normalize)
     align = _bind(align)
+    find_offsets = _bind(find_offsets)
+    assign_sky_coords = _bind(assign_sky_coords)
+    cutout = _bind(cutout)
     header = _bind(header)
     wcs = _bind(wcs)
     to_dataset = _bind(to_dataset)

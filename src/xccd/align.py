@@ -159,6 +159,8 @@ def _align(stacks: list[xr.DataArray], *, to: Any, method: str, order: str, flux
         raise ValueError(_apart([g for some in grids for g in some], grid))
     _check_scales(grids, stacks, grid)
     sources = [[_lines(g) for g in some] for some in grids]
+    if grid.tables:
+        raise ValueError("to= is distorted by tables, which a header cannot hold: give a grid without them")
     return _result(stacks, maps, grid.shape, sources, grid, (method, order, flux), step)
 
 

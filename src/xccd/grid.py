@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ KEPT = re.compile(
     r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CUNIT[12]|CROTA[12]|(PC|CD)[12]_[12]|PV[12]_\d+|"
     r"LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|[AB]P?_(ORDER|\d+_\d+)|WAT[12]_\d+"
 )
-TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d")
+TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS|CPERR|CQERR|D2IMERR|DP|DQ|AXISCORR)\d?")
+DISTORTED = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d")  # by a table
 LARGEST = 10**6  # pixels along one side: 4 TB a frame, a slip of the keyboard
 
 
@@ -36,6 +38,8 @@ class Grid:
         Rows and columns.
     text : str
         The WCS as the lines of FITS cards.
+    tables : bytes, optional
+        The HDUs of distortions that are tables, as a FITS file.
 
     See Also
     --------
@@ -56,6 +60,7 @@ class Grid:
 
     shape: tuple[int, int]
     text: str
+    tables: bytes = b""
 
     def __post_init__(self) -> None:
         if len(self.shape) != 2 or not all(1 <= n <= LARGEST for n in self.shape):
@@ -91,7 +96,7 @@ class Grid:
             A file that cannot be read.
         """
         if isinstance(source, Grid):
-            return source if shape is None else cls((int(shape[0]), int(shape[1])), source.text)
+            return source if shape is None else cls((int(shape[0]), int(shape[1])), source.text, source.tables)
         if hasattr(source, "ccd"):
             source = _image(source).ccd.header()
         elif isinstance(source, str | Path):
@@ -113,7 +118,7 @@ class Grid:
             raise ValueError("the header does not say how large the image is (NAXIS1, NAXIS2): give shape=")
         if "CTYPE1" not in found:
             raise ValueError("there is no WCS: the header has no CTYPE1")
-        tables = [k for k in found if TABLES.fullmatch(k)]
+        tables = [k for k in found if DISTORTED.fullmatch(k)]
         if tables:
             raise ValueError(f"the WCS is distorted by a table in another HDU ({tables[0]}): only its file has that")
         kept = sorted(k for k in found if KEPT.fullmatch(k))
@@ -124,17 +129,21 @@ class Grid:
     def _of_wcs(cls, wcs: Any, shape: tuple[int, int] | None) -> Grid:
         if shape is None and wcs.array_shape is None:
             raise ValueError("this WCS has no pixel_shape: give shape=(rows, columns)")
-        if wcs.cpdis1 is not None or wcs.cpdis2 is not None or wcs.det2im1 is not None or wcs.det2im2 is not None:
-            raise ValueError("this WCS is distorted by a table, which a grid cannot keep: align to another one")
         if wcs.naxis != 2:
             wcs = wcs.celestial
-        text = "\n".join(str(card) for card in wcs.to_header(relax=True).cards)
-        return cls.from_text(text, tuple(shape or wcs.array_shape))
+        hdus = wcs.to_fits(relax=True)
+        text = "\n".join(str(card) for card in hdus[0].header.cards if not TABLES.match(card.keyword))
+        grid = cls.from_text(text, tuple(shape or wcs.array_shape))
+        if len(hdus) == 1:
+            return grid
+        file = BytesIO()
+        hdus.writeto(file)
+        return cls(grid.shape, grid.text, file.getvalue())
 
     @cached_property
     def wcs(self) -> WCS:
         """The astropy WCS, its ``pixel_shape`` set."""
-        made = shared.read_wcs(cards.parsed(self.text.split("\n")), 2)
+        made = shared.read_wcs(cards.parsed(self.text.split("\n")), 2) if not self.tables else _with_tables(self.tables)
         made.pixel_shape = self.shape[::-1]
         return made
 
@@ -215,13 +224,15 @@ class Grid:
 
     def moved(self, rows: float, columns: float, shape: tuple[int, int]) -> Grid:
         """A grid of ``shape`` whose first pixel is this one's (rows, columns), which may lie outside."""
+        if self.tables and (rows, columns) != (0, 0):
+            raise ValueError("a grid that is distorted by tables cannot be cut: these are of its pixels")
         shift = {"CRPIX1": columns, "CRPIX2": rows}
         found = {c.keyword: c for c in cards.split(self.text)}
         lines = {k: _written(c) for k, c in found.items()}
         for keyword, by in shift.items():
             value = cards.as_number(found[keyword].value) if keyword in found else 0.0
             lines[keyword] = cards.make(keyword, value - by)
-        return Grid(shape, "\n".join(lines[k] for k in sorted(lines)))
+        return Grid(shape, "\n".join(lines[k] for k in sorted(lines)), self.tables)
 
     def __getitem__(self, key: tuple[slice, slice]) -> Grid:
         """Some rows and columns, as an array is sliced; steps are 1."""
@@ -234,10 +245,10 @@ class Grid:
         return self.moved(top, left, (bottom - top, right - left))
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return ("xccd.Grid", self.shape, self.text)
+        return ("xccd.Grid", self.shape, self.text, self.tables)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"shape": self.shape, "text": self.text}
+        return {"shape": self.shape, "text": self.text, "tables": self.tables}
 
     def __repr__(self) -> str:
         rows, columns = self.shape
@@ -246,6 +257,13 @@ class Grid:
             f'<Grid {columns} x {rows} pixels of {self.pixel_size * 3600:.4g}", {self.wcs.wcs.ctype[0]}, '
             f"centre {longitude:.5f} {latitude:+.5f}>"
         )
+
+
+def _with_tables(content: bytes) -> WCS:
+    from astropy.io import fits
+
+    with fits.open(BytesIO(content)) as hdus:
+        return shared.read_wcs(hdus[0].header, 2, hdus)
 
 
 def _image(obj: Any) -> Any:

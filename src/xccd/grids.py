@@ -11,7 +11,7 @@ from xccd._labels import frame_names, science_variables
 from xccd._pixel_map import EDGE, SAME, positions, whole_shift
 from xccd.fits import cards, pixel_grid, shared
 from xccd.fits.cards import parsed
-from xccd.grid import Grid
+from xccd.grid import DISTORTED, Grid
 
 
 def grids_of(stack: xr.DataArray) -> list[Grid]:
@@ -52,11 +52,26 @@ def every(frames: Any) -> list[Grid]:
 
 def _grid(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
     moved = pixel_grid.moves(frame, text)
+    if any(DISTORTED.fullmatch(card.keyword) for card in cards.split(text)):
+        if moved:
+            raise ValueError("its WCS is distorted by a table, which is of all its pixels: align whole frames")
+        return _of_file(str(frame.coords["file"].item()), text, shape)
     if moved:
         made = parsed(text.split("\n"))
         pixel_grid.move(made, moved)
         text = "\n".join(str(card) for card in made.cards)
     return Grid.from_text(text, shape)
+
+
+def _of_file(file: str, text: str, shape: tuple[int, int]) -> Grid:
+    """A grid whose distortion is in tables of the frame's file."""
+    from astropy.io import fits
+
+    try:
+        with fits.open(file) as hdus:
+            return Grid.of(shared.read_wcs(parsed(text.split("\n")), 2, hdus), shape=shape)
+    except OSError as error:
+        raise ValueError(f"its WCS is distorted by a table, and its file cannot be read: {error}") from error
 
 
 def union(

@@ -87,8 +87,8 @@ def _size(text: str, axis: int) -> int:
     return int(size) if 1 <= size < 1e9 else 1000
 
 
-def read_wcs(made: Header, naxis: int) -> WCS:
-    """The WCS of a header; ValueError where there is none that can be used."""
+def read_wcs(made: Header, naxis: int, hdus: Any = None) -> WCS:
+    """The WCS of a header, with tables in the HDUs of its file; ValueError where there is none that can be used."""
     from astropy.wcs import WCS
 
     for keyword in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
@@ -100,7 +100,7 @@ def read_wcs(made: Header, naxis: int) -> WCS:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old spellings of dates and units, which it mends
         try:
-            return WCS(made, naxis=naxis)
+            return WCS(made, hdus, naxis=naxis)
         except Exception as error:
             raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
