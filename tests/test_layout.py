@@ -20,7 +20,7 @@ FLOORS = {
     "_footprint": 4, "_overlap": 3, "weights": 4, "fits.header": 3,
     "grid": 4, "_pixel_map": 4, "_reprojected": 4, "_gather": 4, "grids": 4, "_offsets": 4, "align": 5,
     "sky": 5, "offsets": 5,
-    "warm": 2, "product": 4, "stage": 5, "fits.write": 4, "fits.extensions": 4, "fits.finish": 4,
+    "warm": 5, "product": 4, "stage": 5, "fits.write": 4, "fits.extensions": 4, "fits.finish": 4,
     "fits.open": 5, "fits.image": 6, "fits.shapes": 6, "fits.tree": 6, "fits.dataset": 6, "fits.backend": 7,
     "clip": 5, "combine": 5, "normalize": 5, "lossless": 5, "simulate": 5,
     "ccdproc.functions": 0, "ccdproc.values": 6, "ccdproc.files": 6, "ccdproc.combiner": 7, "ccdproc.combine": 8,

@@ -120,7 +120,7 @@ class Plan:
         x = np.asarray(arrays[0])
         dtype = float_dtype(x.dtype)
         if len(arrays) == 1:
-            return [np.require(x, dtype, ["C", "A"])]
+            return [np.require(x, dtype, ["C", "A", "W"])]
         flags = np.ascontiguousarray(arrays[1])
         bare = x.dtype.kind == "f"
         flags = np.where(~np.isfinite(x) & (flags == 0), np.uint8(Flag.NOT_FINITE), flags) if bare else flags

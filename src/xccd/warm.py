@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xccd._chain import Chain, Combine, Extrema, Sigma
+from xccd._pixel_map import resampler, table
 from xccd._reasons import Reasons
 from xccd._scatter import Scatter
 from xccd.kernels.limits import DIRECT, float_dtype
@@ -17,7 +18,7 @@ CLIP = Sigma((False, False, 3.0, 3.0, 0.0, 0.0, 0.0, 1.0))
 
 
 def warm_up(dtypes: Sequence[Any] | None = None) -> None:
-    """Compile all that clips and combines, once for all processes of this machine.
+    """Compile all that clips, combines and aligns, once for all processes of this machine.
 
     A kernel is compiled when it is first needed for samples of its dtype, in some seconds, and kept on disk (beside the
     package, or in the user's cache folder where that is read-only). This does it now: when an image for a cluster is
@@ -52,6 +53,16 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
         _run(Chain((), (Scatter("mean", weighted=True),)), untied)
         for x in (tied, untied):
             _run(Reasons((CLIP, Extrema(1, 0))), x)
+    for dtype in {float_dtype(dtype) for dtype in chosen}:
+        _resample(dtype)
+
+
+def _resample(dtype: np.dtype[Any]) -> None:
+    kernels, frame, at = resampler(), np.ones((2, 2), dtype), np.zeros((2, 1, 1))
+    kernels.places(np.zeros((2, 4, 4)), table(8), 0, at)
+    kernels.resampled(frame, 0, 2, at, 2, np.empty((1, 1), dtype))
+    none = np.zeros((2, 2), np.uint8)
+    kernels.carried(frame, frame, none, 0, 2, at, 2, np.empty((1, 1), dtype), np.empty((1, 1), np.uint8))
 
 
 def _run(chain: Chain | Reasons, x: np.ndarray[Any, Any]) -> None:
