@@ -364,3 +364,9 @@ def test_real_frames_on_one_grid_stay_as_they_are(real_frames: Path):
         stack = xccd.open_stack(real_frames / f"decam_i/{field}*")
         assert stack.ccd.align().identical(stack)
         assert grids_of(stack)[0].shape == (256, 256)
+
+
+def test_other_processes_give_the_same_pixels():
+    aligned = turned(4, (300, 200)).ccd.to_dataset(uncertainty=2.0).ccd.align()
+    expected = aligned.compute()
+    xr.testing.assert_identical(aligned.compute(scheduler="processes", num_workers=2), expected)

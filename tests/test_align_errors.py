@@ -1,9 +1,12 @@
 """What `align` refuses, and warns of."""
 
+import sys
+
+import numpy as np
 import pytest
 
 import xccd
-from sky import noise, stack_of, tan
+from sky import noise, sip, stack_of, tan, turned
 from xccd.grid import Grid
 
 FLAT = stack_of(noise(2), [tan((30, 20)), tan((31, 20))])
@@ -48,3 +51,47 @@ def test_errors(run, error, match):
 def test_scales_that_differ_much_are_warned_of():
     with pytest.warns(UserWarning, match=r'frame 0 \(.*\) has pixels of 0.36" \(and 1 more\), the grid 7.2"'):
         FLAT.ccd.align(Grid.of(tan((3, 3), scale=20e-4), shape=(5, 5)))
+
+
+DAMAGED = [
+    ({"CRPIX1": 1e30}, r"no grid of a usable size that holds all frames \(shape=\(40, 1e\+30|no grid of a usable size"),
+    ({"CRVAL1": 1e300}, r"no grid of a usable size that holds all frames"),
+    ({"CRVAL2": 95.0}, r"frame 1 \(.*\): .*Ill-conditioned"),
+    ({"CTYPE1": "RA---XYZ", "CTYPE2": "DEC--XYZ"}, r"frame 1 \(.*\): .*Unrecognized projection"),
+    ({"CUNIT1": "furlong"}, r"frame 1 \(.*\): .*CUNIT1"),
+    ({"CRPIX1": "abc"}, r"frame 1 \(.*\): the WCS is damaged: CRPIX1 = 'abc' is not a number"),
+    ({"RADESYS": "NOPE"}, r"frame 1 \(.*\): the WCS has no celestial system that is known"),
+    ({"CD1_1": 0.0, "CD2_1": 0.0}, r"frame 1 \(.*\): .*[Ss]ingular"),
+    (sip((30, 20)) | {"A_ORDER": 60000}, r"frame 1 \(.*\): A_ORDER = 60000, the SIP convention ends at 9"),
+    (sip((30, 20)) | {"A_ORDER": 9, "B_ORDER": 9, "A_9_0": 1e30}, "no grid of a usable size that holds all frames"),
+]
+
+
+@pytest.mark.parametrize(("cards", "match"), DAMAGED, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_damaged_wcs_is_an_error(cards, match):
+    stack = stack_of(noise(2), [tan((30, 20), 1), tan((30, 20), 1) | cards])
+    with pytest.raises(ValueError, match=match):
+        stack.ccd.align()
+
+
+@pytest.mark.parametrize(
+    "cards", [{"NAXIS": 65536}, {"WCSAXES": 65536}, {"PV1_99999999": 1.0}, {"A_500_500": 1.0}], ids=str
+)
+def test_cards_that_would_crash_are_left_out(card):
+    stack = stack_of(noise(2), [tan((30, 20), 1), tan((33.5, 20), 1) | card])
+    expected = stack_of(noise(2), [tan((30, 20), 1), tan((33.5, 20), 1)]).ccd.align(0)
+    np.testing.assert_array_equal(stack.ccd.align(0), expected)
+
+
+def test_what_needs_reproject_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "reproject", None)
+    monkeypatch.setitem(sys.modules, "reproject.mosaicking", None)
+    with pytest.raises(ImportError, match=r"needs reproject: pip install 'xccd\[align\]', or give the grid as to="):
+        turned(2).ccd.align()
+    with pytest.raises(ImportError, match=r"method='exact' needs reproject: pip install 'xccd\[align\]'"):
+        turned(2).ccd.align(0, method="exact")
+    assert turned(2).ccd.align(0).shape == (2, 40, 60)
+    for name, method in (("skimage.registration", "phase"), ("astroalign", "stars")):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(ImportError, match=rf"method='{method}' needs .*: pip install 'xccd\[offsets\]'"):
+            turned(2).ccd.find_offsets(method)

@@ -102,6 +102,7 @@ def table(step: int) -> Array:
     )
 
 
+@np.errstate(all="ignore")  # of what is not on the sky
 def pixel_map(frame: Grid, target: Grid) -> PixelMap:
     """The map from a target to a frame, the cheapest that is right."""
     shift = whole_shift(frame, target)
@@ -153,6 +154,7 @@ def moved(shape: tuple[int, int], target: tuple[int, int], by: tuple[float, floa
 
 
 @lru_cache(maxsize=1 << 14)
+@np.errstate(all="ignore")
 def whole_shift(frame: Grid, target: Grid) -> tuple[int, int] | None:
     """Rows and columns by which two grids differ, if that is all, and whole."""
     ours, theirs = ({c.keyword: c.value for c in cards.split(g.text)} for g in (frame, target))

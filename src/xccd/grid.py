@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 # What a grid keeps of a header: the primary WCS. Other versions of it (letters at the end) do not move pixels.
 KEPT = re.compile(
-    r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CUNIT[12]|CROTA[12]|(PC|CD)[12]_[12]|PV[12]_\d+|"
-    r"LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|[AB]P?_(ORDER|\d+_\d+)|WAT[12]_\d+"
+    r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CUNIT[12]|CROTA[12]|(PC|CD)[12]_[12]|PV[12]_\d{1,2}|"
+    r"LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|[AB]P?_(ORDER|\d_\d)|WAT[12]_\d{1,3}"
 )
 TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS|CPERR|CQERR|D2IMERR|DP|DQ|AXISCORR)\d?")
+TEXTS = re.compile(r"CTYPE|CUNIT|RADE|WAT")  # all others are numbers
 DISTORTED = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d")  # by a table
 LARGEST = 10**6  # pixels along one side: 4 TB a frame, a slip of the keyboard
 
@@ -70,6 +71,10 @@ class Grid:
         determinant = np.linalg.det(self.wcs.pixel_scale_matrix)
         if not (np.isfinite(determinant) and determinant != 0):
             raise ValueError("the WCS is singular: its pixels have no area (CD, PC or CDELT)")
+        try:
+            _ = self.frame
+        except ValueError as error:
+            raise ValueError(f"the WCS has no celestial system that is known (RADESYS, EQUINOX): {error}") from error
 
     @classmethod
     def of(cls, source: Any, *, shape: tuple[int, int] | None = None) -> Grid:
@@ -122,6 +127,9 @@ class Grid:
         if tables:
             raise ValueError(f"the WCS is distorted by a table in another HDU ({tables[0]}): only its file has that")
         kept = sorted(k for k in found if KEPT.fullmatch(k))
+        for keyword in kept:
+            if not TEXTS.match(keyword) and not np.isfinite(cards.as_number(found[keyword].value)):
+                raise ValueError(f"the WCS is damaged: {keyword} = {found[keyword].value!r} is not a number")
         rows, columns = sizes if shape is None else shape
         return cls((int(rows), int(columns)), "\n".join(_written(found[k]) for k in kept))
 
@@ -298,7 +306,7 @@ def _written(card: cards.Card) -> str:
     if value is None:
         return "\n".join(card.lines)
     number = cards.as_number(value)
-    if isinstance(value, str) and np.isfinite(number) and not card.keyword.startswith(("CTYPE", "CUNIT", "WAT")):
+    if isinstance(value, str) and np.isfinite(number) and not TEXTS.match(card.keyword):
         value = number
     if isinstance(value, int | float) and re.fullmatch(r"[AB]P?_ORDER", card.keyword) is None:
         value = float(value)

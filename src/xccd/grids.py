@@ -79,24 +79,39 @@ def union(
 ) -> Grid:  # fmt: skip
     """The grid that holds all frames: see `Grid.union`."""
     grids: list[Grid] = list(dict.fromkeys(frames))
-    plain = resolution is None and frame is None and projection == "TAN"
-    if plain and (shifts := [whole_shift(g, grids[0]) for g in grids]) and all(s is not None for s in shifts):
-        starts = np.array([s for s in shifts if s is not None])
-        ends = np.array([g.shape for g in grids]) - starts
-        low, high = (-starts).min(0), ends.max(0)
-        if not low.any() and tuple(high) == grids[0].shape:
-            return grids[0]
-        return grids[0].moved(int(low[0]), int(low[1]), (int(high[0] - low[0]), int(high[1] - low[1])))
+    side = _angle(resolution)
+    try:
+        same = resolution is None and frame is None and projection == "TAN"
+        found = _extended(grids) if same else None
+        return found or _optimal(grids, resolution=side, frame=frame, auto_rotate=not north_up, projection=projection)
+    except ValueError as error:
+        centres = sorted({"({:.4g} {:+.4g})".format(*grid.center) for grid in grids})
+        raise ValueError(
+            f"there is no grid of a usable size that holds all frames ({error}): look at their centres, "
+            f"{', '.join(centres[:6])} degrees, or give a grid"
+        ) from error
+
+
+def _extended(grids: list[Grid]) -> Grid | None:
+    """The first one's grid made larger, where all others lie on its pixels."""
+    shifts = [whole_shift(grid, grids[0]) for grid in grids]
+    if any(shift is None for shift in shifts):
+        return None
+    starts = np.array([shift for shift in shifts if shift is not None], float)
+    low, high = (-starts).min(0), (np.array([grid.shape for grid in grids]) - starts).max(0)
+    if not low.any() and tuple(high) == grids[0].shape:
+        return grids[0]
+    return grids[0].moved(low[0], low[1], (int(high[0] - low[0]), int(high[1] - low[1])))
+
+
+def _optimal(grids: list[Grid], **options: Any) -> Grid:
     try:
         from reproject.mosaicking import find_optimal_celestial_wcs
     except ImportError as error:
         raise ImportError(
             "the grid that holds all frames needs reproject: pip install 'xccd[align]', or give the grid as to="
         ) from error
-    wcs, shape = find_optimal_celestial_wcs(
-        [(g.shape, g.wcs) for g in grids], frame=frame, auto_rotate=not north_up, projection=projection,
-        resolution=_angle(resolution),
-    )  # fmt: skip
+    wcs, shape = find_optimal_celestial_wcs([(g.shape, g.wcs) for g in grids], **options)
     return _holding(Grid.of(wcs, shape=(int(shape[0]), int(shape[1]))), grids)
 
 
