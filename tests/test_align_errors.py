@@ -74,9 +74,7 @@ def test_a_damaged_wcs_is_an_error(cards, match):
         stack.ccd.align()
 
 
-@pytest.mark.parametrize(
-    "cards", [{"NAXIS": 65536}, {"WCSAXES": 65536}, {"PV1_99999999": 1.0}, {"A_500_500": 1.0}], ids=str
-)
+@pytest.mark.parametrize("card", [{"NAXIS": 65536}, {"WCSAXES": 65536}, {"PV1_99999999": 1.0}, {"A_500_500": 1.0}])
 def test_cards_that_would_crash_are_left_out(card):
     stack = stack_of(noise(2), [tan((30, 20), 1), tan((33.5, 20), 1) | card])
     expected = stack_of(noise(2), [tan((30, 20), 1), tan((33.5, 20), 1)]).ccd.align(0)

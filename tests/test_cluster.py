@@ -15,6 +15,7 @@ import xarray as xr
 
 import xccd
 from fits_files import write
+from sky import noise, tan
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:distributed", "ignore::ResourceWarning")
 
@@ -52,6 +53,16 @@ def test_the_same_product_as_here(client: Any, files: list[Path], tmp_path: Path
     assert path.read_bytes() == expected
     assert len(told) == 6
     assert told[-1] == (40 * 30 * 4, 40 * 30 * 4)
+
+
+def test_a_mosaic(client: Any, tmp_path: Path) -> None:
+    images, heads = noise(6, (60, 80)), [tan((40 + 3.3 * i, 30), 9 * i) for i in range(6)]
+    files = [write(tmp_path / f"{i}.fits", *pair) for i, pair in enumerate(zip(images, heads, strict=True))]
+    expected = xccd.open_stack(files).ccd.align().ccd.combine("median").compute()
+    with client.as_current(), dask.config.set(scheduler=client):
+        mosaic = xccd.open_stack(files).ccd.align().ccd.combine("median")
+        assert len(pickle.dumps(mosaic.data.dask)) < 60_000
+        xr.testing.assert_equal(mosaic.compute(), expected)
 
 
 def test_an_image_with_its_maps(client: Any, files: list[Path], tmp_path: Path) -> None:
