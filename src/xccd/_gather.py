@@ -262,7 +262,7 @@ def _readers(sources: Sequence[Source]) -> dict[int, Any]:
     for array in (a for source in sources for a in source.arrays):
         reader = getattr(array, _stack.READER, None)
         if reader is not None:
-            found[id(array)] = delayed(reader, pure=True, traverse=False)
+            found[id(array)] = delayed(reader, name=f"reader-of-{array.name}", traverse=False)  # a name that tells it
     return found
 
 

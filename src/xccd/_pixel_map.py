@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,14 +59,26 @@ class PixelMap:
         height = self.shape[0]
         if self.nodes is None:
             return 0, height
-        j, t = np.divmod(np.arange(top, bottom) - self.box[0], self.step)
+        lows, highs = (edge[top - self.box[0] : bottom - self.box[0]] for edge in self._heights)
+        low, high = lows.min(), highs.max()
+        if not np.isfinite(high - low):
+            return 0, height
+        stretched = np.sqrt(np.nanmax(self.nodes[2])) if reach > 1 else 1.0
+        margin = int(np.ceil(MARGIN * max(1.0, reach * stretched)))
+        first, last = max(0, int(low) - margin), min(height, int(high) + margin + 1)
+        return (first, last) if first < last else (0, 0)
+
+    @cached_property
+    def _heights(self) -> tuple[Array, Array]:
+        """Of each row of the box the least and the greatest y, at the columns of nodes."""
+        assert self.nodes is not None
+        j, t = np.divmod(np.arange(self.box[1] - self.box[0]), self.step)
         weights = table(self.step)[:, t, None]
         y = sum(weights[k] * self.nodes[1, j + k, 1:-1] for k in range(4))
-        if not np.isfinite(y).all():
-            return 0, height
-        margin = int(np.ceil(MARGIN * max(1.0, reach * np.sqrt(np.nanmax(self.nodes[2])) if reach > 1 else 1.0)))
-        first, last = max(0, int(y.min()) - margin), min(height, int(y.max()) + margin + 1)
-        return (first, last) if first < last else (0, 0)
+        return np.min(y, axis=1), np.max(y, axis=1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_heights"}
 
     def places(self, start: int, stop: int, *, area: bool = False) -> Array:
         """Planes x and y, and area, at rows ``start`` to ``stop`` of the target, in the columns of the box."""
@@ -205,14 +218,25 @@ def pixels_at(frame: Grid, longitude: Array, latitude: Array) -> tuple[Array, Ar
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         if not wcs.has_distortion:
-            x, y = wcs.wcs_world2pix(*world, 0)
+            x, y = _each(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
         else:
             x, y = wcs.all_world2pix(*world, 0, tolerance=1e-7, maxiter=50, adaptive=True, quiet=True)
-            core = wcs.wcs_world2pix(*world, 0)
+            core = _each(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
             # Far outside the frame the polynomials fold back into it.
             ghost = np.hypot(x - core[0], y - core[1]) > max(frame.shape) / 4
             x, y = np.where(ghost, np.nan, x), np.where(ghost, np.nan, y)
     return np.asarray(x).reshape(shape), np.asarray(y).reshape(shape)
+
+
+def _each(call: Callable[..., Any], one: Array, other: Array) -> Any:
+    """A call of wcslib, NaN for what it refuses: of some distortions it refuses all for one of them."""
+    try:
+        return np.array(call(one, other))
+    except Exception:  # astropy's own kinds differ between versions
+        if one.size <= 1:
+            return np.full((2, one.size), np.nan)
+        half = one.size // 2
+        return np.concatenate([_each(call, one[:half], other[:half]), _each(call, one[half:], other[half:])], axis=1)
 
 
 def _changed(old: Grid, new: Grid, longitude: Array, latitude: Array) -> tuple[Array, Array]:
