@@ -55,6 +55,7 @@ def test_the_same_product_as_here(client: Any, files: list[Path], tmp_path: Path
     assert told[-1] == (40 * 30 * 4, 40 * 30 * 4)
 
 
+@pytest.mark.long
 def test_a_mosaic(client: Any, tmp_path: Path) -> None:
     images, heads = noise(6, (60, 80)), [tan((40 + 3.3 * i, 30), 9 * i) for i in range(6)]
     files = [write(tmp_path / f"{i}.fits", *pair) for i, pair in enumerate(zip(images, heads, strict=True))]

@@ -249,6 +249,7 @@ def test_round_trips(tmp_path, store):
     back.close()
 
 
+@pytest.mark.long
 def test_real_frames_in_both_forms(real_frames):
     folders = [p for p in sorted(real_frames.rglob("*")) if p.is_dir() and len(list(p.glob("*.fit*"))) > 2]
     assert folders

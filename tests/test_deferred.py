@@ -86,6 +86,7 @@ def test_a_chain_reads_each_file_once(files: list[Path], reads: list[str]) -> No
         assert sorted(reads) == sorted(str(f) for f in files)  # for the image and its maps together
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_selection_is_that_of_the_whole(files: list[Path], small_bands: None, data: st.DataObject) -> None:

@@ -52,6 +52,7 @@ def test_whole_pixels_missing_ones_and_forms():
         np.testing.assert_array_equal(other.ccd.find_offsets(), stars().ccd.find_offsets())
 
 
+@pytest.mark.long
 def test_an_image_moved_by_scipy():
     scene = np.random.default_rng(0).normal(0, 1, (128, 128))
     scene = shift(scene, 0.0, order=3)

@@ -241,6 +241,7 @@ def test_bands_follow_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert xccd.open_stack(path).chunks[1] == (5,) * 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["HCOMPRESS_1", "RICE_1", "PLIO_1", "GZIP_2"])
 def test_many_threads_read_tiles_at_once(tmp_path: Path, kind: str) -> None:
     path = tiled(WHOLE.astype("i4"), kind)(tmp_path / "a.fits")

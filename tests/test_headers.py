@@ -243,6 +243,7 @@ def test_a_broken_card_is_no_error_and_gives_no_warning(tmp_path: Path, card: st
     check_any_header(tmp_path, [card, line("OBJECT", "'after'")])
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(

@@ -44,7 +44,7 @@ def oracle(frame, variance, flags, x, y, taps):
     if len(good) < len(weights) and taps > 2:
         return oracle(frame, variance, flags, x, y, 2)
     total = sum(good.values())
-    if total < 0.5 - 1e-9 or not inside:
+    if total < 0.499999 or not inside:
         bits = 128 if len(inside) < len(weights) or not inside else 0
         for p in inside.keys() - good.keys():
             bits |= int(flags[p])

@@ -34,6 +34,7 @@ CHUNKS: list[object] = [None, "auto", {"y": 7}, {"frame": 2, "x": 11}]
 RUNS = [(chunks, scheduler) for chunks in CHUNKS for scheduler in ("sync", "threads")] + [({"y": 7}, "processes")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("chunks", "scheduler"), RUNS, ids=str)
 def test_a_stack_comes_back_whole(files: list[Path], tmp_path: Path, chunks: object, scheduler: str) -> None:
     stack = xccd.open_stack(files, chunks=chunks)

@@ -145,6 +145,7 @@ ABSURD = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ABSURD)
 def test_an_absurd_wcs_is_an_error_not_a_crash(name: str) -> None:
     """In a process of its own, for WCSAXES = 65536 kills one that hands it to astropy."""

@@ -212,6 +212,7 @@ for turn in range(50):
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     """50 kills of a process that writes over one file: it is the one or the other, complete."""

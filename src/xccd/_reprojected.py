@@ -10,7 +10,7 @@ import numpy as np
 from xccd.grid import Grid
 
 Array = np.ndarray[Any, Any]
-HALF = 0.5  # of a pixel's weight that must be good
+HALF = 0.499999  # of a pixel's weight must be good: a half, whatever the rounding
 UNIT = 256  # rows of the target that are made together: reproject rounds by what else it is given
 
 

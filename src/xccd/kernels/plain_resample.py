@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-HALF, OUTSIDE = 0.5, np.uint8(128)
+HALF, OUTSIDE = 0.499999, np.uint8(128)
 
 
 def places(nodes: Any, table: Any, first: int, out: Any) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from xccd.kernels.compiled import kernel, part
 
-HALF = 0.5  # of a pixel's weight that must be good
+HALF = 0.499999  # of a pixel's weight must be good: a half, whatever the rounding of positions
 OUTSIDE = np.uint8(128)
 
 
