@@ -12,7 +12,7 @@ from scipy.ndimage import map_coordinates
 
 import xccd
 from sky import exact, noise, sip, stack_of, tan, tpv, turned
-from xccd import _pixel_map
+from xccd import _gather, _pixel_map
 from xccd.grid import Grid
 
 
@@ -113,3 +113,15 @@ def test_distortions_in_tables(tmp_path: Path):
     path.unlink()
     with pytest.raises(ValueError, match="its WCS is distorted by a table, and its file cannot be read"):
         xccd.align(stack, target)
+
+
+@pytest.mark.parametrize("order", ["bilinear", "lanczos3"])
+def test_rows_are_enough_however_bent_a_frame_is(order, monkeypatch):
+    monkeypatch.setattr(_gather, "LEAST", 1)
+    stack = stack_of(noise(1, (700, 800)), [sip((400, 350), 20, size=5e-4)])
+    grid = Grid.of(tan((420, 400)), shape=(800, 850))
+    whole = stack.load().ccd.align(grid, order=order)
+    assert np.isfinite(whole).sum() > 300_000
+    bands = stack.chunk(y=9).ccd.align(grid, order=order)
+    assert bands.chunks[1][0] < 20
+    np.testing.assert_array_equal(bands, whole)

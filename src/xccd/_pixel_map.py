@@ -19,7 +19,7 @@ STEPS = (256, 128, 64, 32, 16, 8)  # pixels from node to node: the widest that i
 LIMIT = 1e-3  # pixels of the frame that a map may be off
 CHECKS = 400  # pixels at which a map is compared with the WCS
 SAME = 1e-4  # pixels by which a shift may miss whole numbers, as one WCS that is written in two ways does
-MARGIN = 4  # rows that taps, and the bend between two columns of nodes, may need more
+MARGIN = 4  # rows that taps need more
 EDGE = 17  # points along each side of a frame that tell where it lies
 Box = tuple[int, int, int, int]
 
@@ -70,12 +70,13 @@ class PixelMap:
 
     @cached_property
     def _heights(self) -> tuple[Array, Array]:
-        """Of each row of the box the least and the greatest y, at the columns of nodes."""
+        """Of each row of the box the least and the greatest y, from the columns of nodes."""
         assert self.nodes is not None
         j, t = np.divmod(np.arange(self.box[1] - self.box[0]), self.step)
         weights = table(self.step)[:, t, None]
         y = sum(weights[k] * self.nodes[1, j + k, 1:-1] for k in range(4))
-        return np.min(y, axis=1), np.max(y, axis=1)
+        bend = np.abs(np.diff(self.nodes[1], n=2, axis=1)).max(initial=0) / 8  # of y between two columns, at most
+        return np.min(y, axis=1) - bend, np.max(y, axis=1) + bend
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_heights"}
