@@ -54,8 +54,10 @@ def test_as_reproject(kind):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("method", "theirs"), [("adaptive", reproject_adaptive), ("exact", reproject_exact)])
-def test_methods_of_reproject(method, theirs):
+@pytest.mark.parametrize(
+    ("method", "theirs", "within"), [("adaptive", reproject_adaptive, 1e-9), ("exact", reproject_exact, 1e-6)]
+)
+def test_methods_of_reproject(method, theirs, within):
     stack = turned(4, (300, 70))  # more than one band
     grid = Grid.union(stack)
     found = stack.ccd.align(method=method)
@@ -63,13 +65,15 @@ def test_methods_of_reproject(method, theirs):
         options = {} if method == "exact" else {"boundary_mode": "ignore", "bad_value_mode": "ignore"}
         expected, share = theirs((stack[i].values, stack.ccd.wcs(i)), grid.wcs, shape_out=grid.shape, **options)
         expected[share < (0.499999 if method == "exact" else 0)] = np.nan
-        np.testing.assert_allclose(found[i], expected, atol=1e-7 * 100)
+        both = np.isfinite(found[i].values) & np.isfinite(expected)
+        assert both.sum() > 0.995 * max(np.isfinite(found[i]).sum(), np.isfinite(expected).sum())
+        np.testing.assert_allclose(found[i].values[both], expected[both], rtol=within)
     np.testing.assert_array_equal(stack.load().ccd.align(method=method), found)
     np.testing.assert_array_equal(turned(4, (300, 70), chunks=None).ccd.align(method=method)[:, 7:40], found[:, 7:40])
 
 
 @pytest.mark.parametrize("method", ["adaptive", "exact"])
-def test_methods_of_reproject_renormalise_over_good_pixels(method):
+def test_they_renormalise_over_good_pixels(method):
     values = np.full((1, 40, 60), 7.0)
     values[0, 10:12, 20:30] = np.nan
     values[0, 30, 5] = np.inf
@@ -133,7 +137,7 @@ def test_crops_know_where_they_are():
 @some
 @given(data=st.data())
 def test_chunks_threads_engines_and_laziness_do_not_matter(data):
-    order = data.draw(st.sampled_from(["nearest", "bilinear", "bicubic"]))
+    how = data.draw(st.sampled_from([{"order": o} for o in ("nearest", "bilinear", "bicubic")] + [{"method": "exact"}]))
     flux = data.draw(st.sampled_from(["surface brightness", "total"]))
     lossless = data.draw(st.booleans())
 
@@ -142,13 +146,13 @@ def test_chunks_threads_engines_and_laziness_do_not_matter(data):
         stack = stack.where(stack > 92) if "chunks" not in options else stack
         return stack.ccd.to_dataset() if lossless else stack
 
-    expected = prepared().load().ccd.align(order=order, flux=flux)
+    expected = prepared().load().ccd.align(flux=flux, **how)
     chunks = {d: data.draw(st.integers(n // 4, n)) for d, n in (("frame", 4), ("y", 30), ("x", 40))}
     with xccd.set_options(memory=data.draw(st.sampled_from([None, "70 MB"]))):
-        lazy = prepared().chunk(chunks).ccd.align(order=order, flux=flux)
+        lazy = prepared().chunk(chunks).ccd.align(flux=flux, **how)
     xr.testing.assert_equal(lazy, expected)
     with xccd.set_options(engine="numpy", threads=data.draw(st.integers(1, 3))):
-        xr.testing.assert_equal(prepared().load().ccd.align(order=order, flux=flux), expected)
+        xr.testing.assert_equal(prepared().load().ccd.align(flux=flux, **how), expected)
 
 
 def test_without_dask_it_waits_and_gives_the_same_pixels():
@@ -245,12 +249,14 @@ def test_errors_go_with_squared_weights(kind):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("order", ["bilinear", "bicubic", "lanczos3"])
-def test_errors_are_right_by_monte_carlo(order):
+@pytest.mark.parametrize(
+    "options", [{"order": "bilinear"}, {"order": "bicubic"}, {"order": "lanczos3"}, {"method": "exact"}], ids=str
+)
+def test_errors_are_right_by_monte_carlo(options):
     grid = Grid.of(tan((60.3, 61.2), 12, 1.3e-4), shape=(90, 90))
     rng = np.random.default_rng(0)
     stack = stack_of(rng.normal(0, 5, (400, 120, 120)), [tan((60, 60))] * 400)
-    ds = stack.load().ccd.to_dataset(uncertainty=5.0).ccd.align(grid, order=order)
+    ds = stack.load().ccd.to_dataset(uncertainty=5.0).ccd.align(grid, **options)
     sigma = ds.data.std("frame", ddof=1).values
     claimed = ds.data_uncertainty.values[0]
     inside = np.isfinite(sigma)
@@ -261,7 +267,7 @@ def test_errors_are_right_by_monte_carlo(order):
 
 @pytest.mark.long
 @pytest.mark.parametrize("scale", [0.5, 1, 2])
-@pytest.mark.parametrize(("method", "within"), [("exact", 1e-6), ("interp", 2e-3), ("adaptive", 2e-3)])
+@pytest.mark.parametrize(("method", "within"), [("exact", 1e-14), ("interp", 2e-3), ("adaptive", 2e-3)])
 def test_flux_is_kept(scale, method, within):
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:200, :200]

@@ -38,8 +38,8 @@ FAR = Grid.of(tan((30, 20)) | {"CRVAL2": 50.0}, shape=(40, 60))
         (lambda: FLAT.drop_vars("header").ccd.align(), ValueError, "the frames have no headers"),
         (lambda: FLAT.load().ccd.align(Grid.of(tan((30, 20)), shape=(900_000, 900_000))), ValueError,
          r"align would make 1.296e\+04 GB \(2 frame\(s\) of 900000 x 900000 pixels\)"),
-        (lambda: FLAT.ccd.to_dataset(uncertainty=1.0).ccd.align(1, method="exact"), ValueError,
-         "method='exact' carries no uncertainties"),
+        (lambda: FLAT.ccd.to_dataset(uncertainty=1.0).ccd.align(1, method="adaptive"), ValueError,
+         "method='adaptive' carries no uncertainties"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
@@ -86,8 +86,8 @@ def test_what_needs_reproject_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "reproject.mosaicking", None)
     with pytest.raises(ImportError, match=r"needs reproject: pip install 'xccd\[align\]', or give the grid as to="):
         turned(2).ccd.align()
-    with pytest.raises(ImportError, match=r"method='exact' needs reproject: pip install 'xccd\[align\]'"):
-        turned(2).ccd.align(0, method="exact")
+    with pytest.raises(ImportError, match=r"method='adaptive' needs reproject: pip install 'xccd\[align\]'"):
+        turned(2).ccd.align(0, method="adaptive")
     assert turned(2).ccd.align(0).shape == (2, 40, 60)
     for name, method in (("skimage.registration", "phase"), ("astroalign", "stars")):
         monkeypatch.setitem(sys.modules, name, None)

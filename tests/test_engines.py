@@ -9,7 +9,7 @@ import pytest
 import xccd
 from processes import finish, make, start
 from xccd import _options, warm
-from xccd.kernels import clip, extrema, plain, reasons, resample, scatter, tiles
+from xccd.kernels import clip, extrema, overlap, plain, reasons, resample, scatter, tiles
 from xccd.kernels import compiled as compiled_code
 from xccd.kernels.limits import DIRECT
 from xccd.kernels.table import METHODS
@@ -285,6 +285,7 @@ def test_warm_up_compiles_all_kernels():
         scatter.weighted_error,
         resample.resampled,
         resample.carried,
+        overlap.overlapped,
     ):
         firsts = [(signature[0].dtype.name, signature[0].ndim) for signature in kernel.signatures]
         assert ("float32", 2) in firsts, kernel.__name__

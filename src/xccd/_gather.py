@@ -13,7 +13,7 @@ import numpy as np
 from xccd import _options, _stack
 from xccd._deferred import WANTED, Box, Deferred, Several
 from xccd._flags import Flag
-from xccd._pixel_map import PixelMap, resampler
+from xccd._pixel_map import PixelMap, overlapper, resampler
 from xccd._pool import run_all
 from xccd._reprojected import UNIT, reprojected
 from xccd.fits import bands
@@ -24,7 +24,7 @@ ORDERS = {"nearest": 1, "bilinear": 2, "bicubic": 4, "lanczos3": 6}  # pixels al
 LEAST = 4 << 20  # bytes of a band, however small the chunks of a stack are
 PIXELS = 1 << 15  # of which positions are held at a time: with their values in an L2 cache
 ALIKE = 1.5  # frames are read together whose rows are no more than so many times those of one
-REACH = 3.0  # of reproject's kernels: pixels of the target, four times as many as interpolation takes
+REACH = 3.0  # of the kernel of "adaptive": pixels of the target, four times as many as interpolation takes
 VARIANCE: dict[str, Callable[[Array], Array]] = {"std": np.square, "var": np.asarray, "ivar": lambda x: 1 / x}
 FROM_STD: dict[str, Callable[[Array], Array]] = {"std": np.asarray, "var": np.square, "ivar": lambda x: 1 / x**2}
 
@@ -61,7 +61,7 @@ class Plan:
     @property
     def unit(self) -> int:
         """How many rows of the target are made together, so that pixels do not depend on bands."""
-        return 1 if self.method == "interp" else UNIT
+        return UNIT if self.method == "adaptive" else 1
 
     def rows(self, one: PixelMap, start: int, stop: int) -> tuple[int, int]:
         """The rows of a frame that rows of the target are made of."""
@@ -100,18 +100,20 @@ class Plan:
             for array, target in zip(arrays, out, strict=True):
                 target[top - start : bottom - start, left:right] = array[rows, left + columns : right + columns]
             return
-        if self.method != "interp":
+        if self.method == "adaptive":
             low, high = self.rows(one, start, stop)
             arrays, first = [a[low - first : high - first] for a in arrays], low
         frame, *more = self._good(arrays)
-        if self.method != "interp":
+        if self.method == "adaptive":
             self._reproject(one, frame, more, first, (start, top, bottom), out)
             return
         step = max(1, PIXELS // (right - left))
         for a in range(top, bottom, step):
             b = min(a + step, bottom)
-            at = one.places(a, b, area=self.total)
-            made = self._resampled(frame, more, first, one.shape[0], at)
+            if self.method == "exact":
+                made = self._overlapped(frame, more, first, one, (a, b))
+            else:
+                made = self._resampled(frame, more, first, one.shape[0], one.places(a, b, area=self.total))
             for values, target in zip(made, out, strict=True):
                 target[a - start : b - start, left:right] = values
 
@@ -139,7 +141,7 @@ class Plan:
         here, there = one.grids
         here = here.moved(first, 0, frame.shape)
         there = there.moved(top, left, (bottom - top, right - left))
-        value = reprojected(frame, here, there, self.method, total=self.total)
+        value = reprojected(frame, here, there, total=self.total)
         at = slice(top - start, bottom - start), slice(left, right)
         out[0][at] = value
         if more:
@@ -153,11 +155,7 @@ class Plan:
     def _resampled(self, frame: Array, more: list[Array], first: int, height: int, at: Array) -> list[Array]:
         kernels = resampler()
         value = np.empty(at.shape[1:], frame.dtype)
-        beyond = kernels.resampled(frame, first, height, at[:2], self.taps, value)
-        if beyond:
-            raise RuntimeError(
-                f"align read too few rows of a frame ({beyond} pixels are beyond them): please report it"
-            )
+        _check(kernels.resampled(frame, first, height, at[:2], self.taps, value))
         made = [value]
         if more:
             flags, variance = more
@@ -167,10 +165,31 @@ class Plan:
         if self.total:
             for values in made[::2]:  # samples and errors
                 values *= at[2]
+        return self._of_kind(made)
+
+    def _overlapped(
+        self, frame: Array, more: list[Array], first: int, one: PixelMap, rows: tuple[int, int]
+    ) -> list[Array]:  # fmt: skip
+        corners = one.edges(*rows)
+        shape = (corners.shape[1] - 1, corners.shape[2] - 1)
+        made = [np.empty(shape, d) for d in (frame.dtype, np.uint8, frame.dtype)]
+        flags, variance = more or (np.zeros(frame.shape, np.uint8), np.zeros(frame.shape, frame.dtype))
+        value, reasons, error = made
+        kernel = overlapper().overlapped
+        _check(kernel(frame, variance, flags, first, one.shape[0], corners, self.total, value, error, reasons))
+        return self._of_kind(made[: len(self.dtypes)])
+
+    def _of_kind(self, made: list[Array]) -> list[Array]:
+        """Errors as the uncertainties that are wanted."""
         if len(made) == 3:
             with np.errstate(divide="ignore"):
                 made[2] = FROM_STD[self.kind](made[2])
         return made
+
+
+def _check(beyond: int) -> None:
+    if beyond:
+        raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond them): please report it")
 
 
 def aligned(sources: Sequence[Source], plan: Plan) -> list[Array]:

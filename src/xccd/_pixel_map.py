@@ -40,6 +40,7 @@ class PixelMap:
     nodes: Array | None = None
     step: int = 1
     grids: tuple[Grid, Grid] | None = None
+    corners: Array | None = None  # nodes of the first corner of each pixel, half a pixel before its centre
 
     def part(self, start: int, stop: int) -> tuple[int, int]:
         """Which of the rows ``start`` to ``stop`` of the target the frame reaches."""
@@ -90,6 +91,17 @@ class PixelMap:
         resampler().places(self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
         return at
 
+    def edges(self, start: int, stop: int) -> Array:
+        """Planes x and y at the corners of the pixels of these rows: one row and column more."""
+        left, right = self.box[2:]
+        if self.corners is None:
+            assert self.grids is not None
+            x, y = _mesh(start, stop + 1, left, right + 1)
+            return positions(*self.grids, x - 0.5, y - 0.5)
+        at = np.empty((2, stop - start + 1, right - left + 1))
+        resampler().places(self.corners, table(self.step), start - self.box[0], at)
+        return at
+
 
 def resampler() -> Any:
     """The engine's functions for resampling."""
@@ -100,6 +112,17 @@ def resampler() -> Any:
     from xccd.kernels import plain_resample
 
     return plain_resample
+
+
+def overlapper() -> Any:
+    """The engine's function for overlaps."""
+    if _options.engine().NAME == "numba":
+        from xccd.kernels import overlap
+
+        return overlap
+    from xccd.kernels import plain_overlap
+
+    return plain_overlap
 
 
 @lru_cache(maxsize=32)
@@ -117,8 +140,8 @@ def table(step: int) -> Array:
 
 
 @np.errstate(all="ignore")  # of what is not on the sky
-def pixel_map(frame: Grid, target: Grid) -> PixelMap:
-    """The map from a target to a frame, the cheapest that is right."""
+def pixel_map(frame: Grid, target: Grid, *, corners: bool = False) -> PixelMap:
+    """The map from a target to a frame, the cheapest that is right; with what `PixelMap.edges` takes."""
     shift = whole_shift(frame, target)
     if shift is not None:
         return shifted(frame.shape, target.shape, shift)
@@ -136,7 +159,8 @@ def pixel_map(frame: Grid, target: Grid) -> PixelMap:
         nodes = _nodes(frame, target, box, step)
         error = _error(frame.shape, _at(nodes, step, box, x, y), true)
         if error <= LIMIT:
-            return PixelMap(frame.shape, box, error, nodes=nodes, step=step, grids=grids)
+            first = _nodes(frame, target, box, step, corners=True) if corners else None
+            return PixelMap(frame.shape, box, error, nodes=nodes, step=step, grids=grids, corners=first)
     return PixelMap(frame.shape, box, grids=grids)
 
 
@@ -280,9 +304,13 @@ def _points(shape: tuple[int, int]) -> tuple[Array, Array]:
     return x, y
 
 
-def _nodes(frame: Grid, target: Grid, box: Box, step: int) -> Array:
-    y, x = (first + step * (np.arange(-(-(last - first) // step) + 3) - 1.0) for first, last in (box[:2], box[2:]))
-    return positions(frame, target, *np.meshgrid(x, y), area=True)
+def _nodes(frame: Grid, target: Grid, box: Box, step: int, *, corners: bool = False) -> Array:
+    more, back = (1, 0.5) if corners else (0, 0.0)  # of corners there is one more
+    y, x = (
+        first - back + step * (np.arange(-(-(last + more - first) // step) + 3) - 1.0)
+        for first, last in (box[:2], box[2:])
+    )
+    return positions(frame, target, *np.meshgrid(x, y), area=not corners)
 
 
 def _at(nodes: Array, step: int, box: Box, x: Array, y: Array) -> Array:

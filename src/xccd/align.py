@@ -49,8 +49,9 @@ def align(
         The grid, anything that has one, or the number of a frame. Default: the grid that holds all frames
         (`Grid.union`). With ``offsets``: "union" (the default), "intersection", or the number of a frame.
     method : {"interp", "adaptive", "exact"}, default: "interp"
-        Interpolation between pixels; or by reproject, some hundred times slower: adaptive, with a kernel as wide as
-        the larger of the two pixels, or by the exact overlaps of pixels. These two carry no uncertainties.
+        Interpolation between pixels; by reproject, some hundred times slower and without uncertainties, adaptively,
+        with a kernel as wide as the larger of the two pixels; or the mean over the exact overlaps of pixels, as
+        quadrilaterals in the frame's: with ``flux="total"`` no flux is lost.
     order : {"nearest", "bilinear", "bicubic", "lanczos3"}, default: "bilinear"
         The 1, 2, 4 or 6 pixels along each axis that make up one. Where not all of more than 2 are there, 2 are taken.
     flux : {"surface brightness", "total"}, default: "surface brightness"
@@ -129,7 +130,7 @@ def _check(method: str, order: str, flux: str) -> None:
         raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}")
     if method != "interp" and order != "bilinear":
         raise ValueError(f"order={order!r} with method={method!r}: order goes with 'interp'")
-    if method != "interp" and find_spec("reproject") is None:
+    if method == "adaptive" and find_spec("reproject") is None:
         raise ImportError(f"method={method!r} needs reproject: pip install 'xccd[align]'")
     if order not in _gather.ORDERS:
         raise ValueError(f"order={order!r} is unknown: use one of {', '.join(_gather.ORDERS)}")
@@ -154,7 +155,7 @@ def _align(stacks: list[xr.DataArray], *, to: Any, method: str, order: str, flux
     grid = _target(to, stacks, grids)
     if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
         return stacks[0]
-    maps = _maps(grids, grid)
+    maps = _maps(grids, grid, corners=method == "exact")
     if all(m.box[0] == m.box[1] for some in maps for m in some):
         raise ValueError(_apart([g for some in grids for g in some], grid))
     _check_scales(grids, stacks, grid)
@@ -180,12 +181,12 @@ def _target(to: Any, stacks: list[xr.DataArray], grids: list[list[Grid]]) -> Gri
         raise ValueError(f"to= has no grid that can be used: {error}") from error
 
 
-def _maps(grids: list[list[Grid]], grid: Grid) -> list[list[PixelMap]]:
+def _maps(grids: list[list[Grid]], grid: Grid, *, corners: bool) -> list[list[PixelMap]]:
     """A map for each frame; frames on one grid share it."""
     known: dict[Grid, PixelMap] = {}
     for g in (g for some in grids for g in some):
         if g not in known:
-            known[g] = pixel_map(g, grid)
+            known[g] = pixel_map(g, grid, corners=corners)
     return [[known[g] for g in some] for some in grids]
 
 
@@ -257,9 +258,9 @@ def _result(
             "some of these stacks have flags or uncertainties and others have not: give all, or to_stack()"
         )
     method, order, flux = how
-    if method != "interp" and 3 in parts:
+    if method == "adaptive" and 3 in parts:
         raise ValueError(
-            f"method={method!r} carries no uncertainties: use method='interp', or leave them out with "
+            f"method={method!r} carries no uncertainties: use 'interp' or 'exact', or leave them out with "
             f"drop_vars({companion(stacks[0].name, 'uncertainty')!r})"
         )
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))

@@ -1,0 +1,93 @@
+"""Pixels of another grid as quadrilaterals over those of a frame: the areas that they have in common.
+
+By Green's theorem such an area is the sum over the four edges of the integral of u dv, with v held to the rows and u to
+the columns of a pixel.
+"""
+
+import math
+
+import numpy as np
+
+from xccd.kernels.compiled import kernel, part
+
+HALF = 0.499999  # as of `xccd.kernels.resample`
+OUTSIDE = np.uint8(128)
+FLAT = 1e-7  # of u, below which its mean is taken in place of a quotient of differences
+
+
+@part
+def rise(u, i):
+    """The integral of u, held to a pixel's columns, up to ``u``."""
+    d = u - i
+    if d <= 0.0:
+        return 0.0
+    return 0.5 * d * d if d < 1.0 else d - 0.5
+
+
+@part
+def under(u0, v0, u1, v1, i, j):
+    """What an edge adds to the area within pixel (j, i)."""
+    va, vb = min(max(v0, j), j + 1.0), min(max(v1, j), j + 1.0)
+    if va == vb:
+        return 0.0
+    slope = (u1 - u0) / (v1 - v0)
+    ua, ub = u0 + slope * (va - v0), u0 + slope * (vb - v0)
+    if abs(ub - ua) < FLAT:
+        return (vb - va) * min(max(0.5 * (ua + ub) - i, 0.0), 1.0)
+    return (vb - va) * (rise(ub, i) - rise(ua, i)) / (ub - ua)
+
+
+@kernel
+def overlapped(frame, variance, flags, first, height, corners, total, value, error, reasons):
+    """The mean of ``frame`` (rows from ``first`` on, of ``height``) over quadrilaterals with ``corners`` (x, y; ...).
+
+    Weights are the areas in common with good pixels, which must be half of the whole. With ``total`` times the area of
+    the quadrilateral. Returns how many pixels would have been needed that are not among the rows.
+    """
+    rows, width = frame.shape
+    beyond = 0
+    us, vs = np.empty(5), np.empty(5)
+    for k in range(value.shape[0]):
+        for c in range(value.shape[1]):
+            value[k, c], error[k, c], reasons[k, c] = np.nan, np.nan, OUTSIDE
+            for e in range(5):
+                a, b = k + (e == 2 or e == 3), c + (e == 1 or e == 2)
+                us[e], vs[e] = corners[0, a, b] + 0.5, corners[1, a, b] + 0.5
+            low, high, left, right = vs.min(), vs.max(), us.min(), us.max()
+            if not (high > 0.0 and low < height and right > 0.0 and left < width):
+                continue
+            i0, i1 = math.floor(max(left, 0.0)), math.floor(min(right, width - 0.5))
+            j0, j1 = math.floor(max(low, 0.0)), math.floor(min(high, height - 0.5))
+            whole = 0.0
+            for e in range(4):
+                whole += 0.5 * ((us[e] - us[0]) + (us[e + 1] - us[0])) * (vs[e + 1] - vs[e])
+            sign = 1.0 if whole > 0.0 else -1.0
+            whole *= sign
+            weight, sums, square, inside, bits = 0.0, 0.0, 0.0, 0.0, np.uint8(0)
+            for j in range(j0, j1 + 1):
+                for i in range(i0, i1 + 1):
+                    w = 0.0
+                    for e in range(4):
+                        w += under(us[e], vs[e], us[e + 1], vs[e + 1], i, j)
+                    w *= sign
+                    if w <= 0.0:
+                        continue
+                    inside += w
+                    if j < first or j >= first + rows:
+                        beyond += 1
+                        continue
+                    v = np.float64(frame[j - first, i])
+                    if not math.isfinite(v):
+                        bits |= flags[j - first, i]
+                        continue
+                    weight += w
+                    sums += w * v
+                    square += w * w * np.float64(variance[j - first, i])
+            if weight > 0.0 and weight >= HALF * whole:
+                scale = whole / weight if total else 1.0 / weight
+                value[k, c], error[k, c], reasons[k, c] = sums * scale, math.sqrt(square) * scale, 0
+            elif inside >= whole * (1.0 - 1e-9):
+                reasons[k, c] = bits
+            else:
+                reasons[k, c] = bits | OUTSIDE
+    return beyond
