@@ -74,6 +74,8 @@ def test_what_may_be_given():
         ([(0, 0)], ValueError, r"offsets has shape \(1, 2\): give a pair \(rows, columns\) for each of 3 frames"),
         ([(0, 0), (1, np.nan), (0, 0)], ValueError, r"offsets of frame 1 are \[1.0, nan\]: give numbers"),
         ([(0, 0), (1, 1e9), (0, 0)], ValueError, r"offsets reach 1e\+09 pixels"),
+        ({"y": 1}, TypeError, "offsets={'y': 1} are no numbers: give a pair"),
+        (5, ValueError, r"offsets has shape \(\): give a pair"),
         ("sideways", ValueError, "offsets='sideways' is unknown: give pairs, two names of coordinates, 'wcs'"),
         ("grid 1 10 2 10", ValueError, "offsets='grid 1 10 2 10' has 2 places for 3 frames"),
         ("wcs", ValueError, "there is no WCS"),

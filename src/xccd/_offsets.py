@@ -65,11 +65,14 @@ def _offsets(stacks: list[xr.DataArray], offsets: Any) -> Any:
     n = sum(s.sizes["frame"] for s in stacks)
     if isinstance(offsets, str):
         found = _by_name(stacks, offsets, n)
-    elif len(offsets) == 2 and all(isinstance(name, str) for name in offsets):
+    elif isinstance(offsets, list | tuple) and len(offsets) == 2 and all(isinstance(name, str) for name in offsets):
         columns = [np.concatenate([np.asarray(named("offsets", k, s, "frame")) for s in stacks]) for k in offsets]
         found = np.stack(columns, axis=1)
     else:
-        found = np.asarray(offsets, dtype=float)
+        try:
+            found = np.asarray(offsets, dtype=float)
+        except (TypeError, ValueError):
+            raise TypeError(f"offsets={offsets!r} are no numbers: give a pair (rows, columns) for each frame") from None
     if found.shape != (n, 2):
         raise ValueError(f"offsets has shape {found.shape}: give a pair (rows, columns) for each of {n} frames")
     if not np.isfinite(found).all():

@@ -85,6 +85,7 @@ def align(
     Positions are cubics through nodes up to 256 pixels apart, compared with both WCS at 400 random pixels; nodes come
     closer until these agree to 0.001 pixel, and where no distance does it, the WCS is evaluated for each pixel.
     Errors are propagated with the squared weights. Neighbouring pixels of an aligned frame have errors in common.
+    Overlaps are integrals along the edges of quadrilaterals, by Green's theorem, in the pixels of the frame.
     Bicubic is Keys (1981, IEEE Trans. ASSP 29, 1153) with a = -1/2.
 
     Examples
