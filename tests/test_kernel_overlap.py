@@ -43,9 +43,9 @@ def oracle(frame, variance, flags, quad, total):
     good = {p: w for p, w in parts.items() if w > 0 and np.isfinite(frame[p])}
     weight = sum(good.values())
     if not good or weight < 0.499999 * whole.area:
-        bits = 128 if sum(parts.values()) < whole.area * (1 - 1e-9) else 0
+        bits = 128 if sum(parts.values()) < whole.area * (1 - 1e-7) else 0
         for p, w in parts.items():
-            bits |= int(flags[p]) if w > 1e-12 else 0
+            bits |= int(flags[p]) if w > 1e-9 * whole.area else 0
         return np.nan, np.nan, bits
     scale = (whole.area if total else 1) / weight
     value = sum(w * float(frame[p]) for p, w in good.items()) * scale
@@ -76,8 +76,7 @@ def test_overlaps_are_those_of_polygons(engine, case, total):
         if abs(shares / Polygon(quad).area - 0.5) < 1e-5:
             continue  # half, which rounding decides
         np.testing.assert_allclose([value[k, c], error[k, c]], [v, e], rtol=eps, atol=1e-9)
-        if np.isfinite(v) or shares == 0 or not flags.any():
-            assert reasons[k, c] == bits
+        assert reasons[k, c] == bits
 
 
 @some

@@ -56,8 +56,8 @@ def combine(
     weights : str, callable or array-like, optional
         For "mean", "sum", "median" and "quantile". A keyword of the frames ("EXPTIME"), one number a frame,
         one a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
-        of a frame (DataArray without ``dim``) that gives a number. 0 or more, and finite. Of frames that `align` put on
-        a grid also "footprint", the part of a pixel that lies in the frame, and "feather", which falls to 0 at its edge.
+        of a frame (DataArray without ``dim``) that gives a number. 0 or more, and finite. Of aligned frames also
+        "footprint", the part of a pixel that lies in the frame, and "feather", which falls to 0 at its edge.
     scale : str, callable or array-like, optional
         Finite factors by which samples are multiplied while they are combined, given as weights are.
     q : float, optional

@@ -13,6 +13,7 @@ from xccd.kernels.compiled import kernel, part
 HALF = 0.499999  # as of `xccd.kernels.resample`
 OUTSIDE = np.uint8(128)
 FLAT = 1e-7  # of u, below which its mean is taken in place of a quotient of differences
+TOUCHED = 1e-9  # of the area: less in common is rounding
 
 
 @part
@@ -37,6 +38,46 @@ def under(u0, v0, u1, v1, i, j):
     return (vb - va) * (rise(ub, i) - rise(ua, i)) / (ub - ua)
 
 
+@part
+def quadrilateral(corners, k, c, us, vs):
+    """Pixel (k, c) as five points, the last the first, in coordinates of pixels' edges; its area, signed."""
+    area = 0.0
+    for e in range(5):
+        a, b = k + (e == 2 or e == 3), c + (e == 1 or e == 2)
+        us[e], vs[e] = corners[0, a, b] + 0.5, corners[1, a, b] + 0.5
+    for e in range(4):
+        area += 0.5 * ((us[e] - us[0]) + (us[e + 1] - us[0])) * (vs[e + 1] - vs[e])
+    return area
+
+
+@part
+def summed(frame, variance, flags, first, height, us, vs, area):
+    """Over a quadrilateral: area of good pixels, sums, squares, area within the frame, bits of others, rows missed."""
+    rows, width = frame.shape
+    sign = 1.0 if area > 0.0 else -1.0
+    weight, sums, square, inside, bits, beyond = 0.0, 0.0, 0.0, 0.0, np.uint8(0), 0
+    for j in range(math.floor(max(vs.min(), 0.0)), math.floor(min(vs.max(), height - 0.5)) + 1):
+        for i in range(math.floor(max(us.min(), 0.0)), math.floor(min(us.max(), width - 0.5)) + 1):
+            w = 0.0
+            for e in range(4):
+                w += under(us[e], vs[e], us[e + 1], vs[e + 1], i, j)
+            w *= sign
+            if w <= 0.0:
+                continue
+            inside += w
+            if j < first or j >= first + rows:
+                beyond += 1
+                continue
+            v = np.float64(frame[j - first, i])
+            if math.isfinite(v):
+                weight += w
+                sums += w * v
+                square += w * w * np.float64(variance[j - first, i])
+            elif w > TOUCHED * abs(area):
+                bits |= flags[j - first, i]
+    return weight, sums, square, inside, bits, beyond
+
+
 @kernel
 def overlapped(frame, variance, flags, first, height, corners, total, value, error, reasons):
     """The mean of ``frame`` (rows from ``first`` on, of ``height``) over quadrilaterals with ``corners`` (x, y; ...).
@@ -44,50 +85,21 @@ def overlapped(frame, variance, flags, first, height, corners, total, value, err
     Weights are the areas in common with good pixels, which must be half of the whole. With ``total`` times the area of
     the quadrilateral. Returns how many pixels would have been needed that are not among the rows.
     """
-    rows, width = frame.shape
-    beyond = 0
+    width, beyond = frame.shape[1], 0
     us, vs = np.empty(5), np.empty(5)
     for k in range(value.shape[0]):
         for c in range(value.shape[1]):
             value[k, c], error[k, c], reasons[k, c] = np.nan, np.nan, OUTSIDE
-            for e in range(5):
-                a, b = k + (e == 2 or e == 3), c + (e == 1 or e == 2)
-                us[e], vs[e] = corners[0, a, b] + 0.5, corners[1, a, b] + 0.5
-            low, high, left, right = vs.min(), vs.max(), us.min(), us.max()
-            if not (high > 0.0 and low < height and right > 0.0 and left < width):
+            area = quadrilateral(corners, k, c, us, vs)
+            if not (vs.max() > 0.0 and vs.min() < height and us.max() > 0.0 and us.min() < width):
                 continue
-            i0, i1 = math.floor(max(left, 0.0)), math.floor(min(right, width - 0.5))
-            j0, j1 = math.floor(max(low, 0.0)), math.floor(min(high, height - 0.5))
-            whole = 0.0
-            for e in range(4):
-                whole += 0.5 * ((us[e] - us[0]) + (us[e + 1] - us[0])) * (vs[e + 1] - vs[e])
-            sign = 1.0 if whole > 0.0 else -1.0
-            whole *= sign
-            weight, sums, square, inside, bits = 0.0, 0.0, 0.0, 0.0, np.uint8(0)
-            for j in range(j0, j1 + 1):
-                for i in range(i0, i1 + 1):
-                    w = 0.0
-                    for e in range(4):
-                        w += under(us[e], vs[e], us[e + 1], vs[e + 1], i, j)
-                    w *= sign
-                    if w <= 0.0:
-                        continue
-                    inside += w
-                    if j < first or j >= first + rows:
-                        beyond += 1
-                        continue
-                    v = np.float64(frame[j - first, i])
-                    if not math.isfinite(v):
-                        bits |= flags[j - first, i]
-                        continue
-                    weight += w
-                    sums += w * v
-                    square += w * w * np.float64(variance[j - first, i])
+            found = summed(frame, variance, flags, first, height, us, vs, area)
+            weight, sums, square, inside, bits, missed = found
+            beyond += missed
+            whole = abs(area)
             if weight > 0.0 and weight >= HALF * whole:
                 scale = whole / weight if total else 1.0 / weight
                 value[k, c], error[k, c], reasons[k, c] = sums * scale, math.sqrt(square) * scale, 0
-            elif inside >= whole * (1.0 - 1e-9):
-                reasons[k, c] = bits
             else:
-                reasons[k, c] = bits | OUTSIDE
+                reasons[k, c] = bits if inside >= whole * (1.0 - FLAT) else bits | OUTSIDE
     return beyond

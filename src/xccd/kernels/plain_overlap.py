@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-HALF, OUTSIDE, FLAT = 0.499999, np.uint8(128), 1e-7
+HALF, OUTSIDE, FLAT, TOUCHED = 0.499999, np.uint8(128), 1e-7, 1e-9
 
 
 def _rise(u: Any, i: Any) -> Any:
@@ -23,28 +23,12 @@ def _under(u0: Any, v0: Any, u1: Any, v1: Any, i: Any, j: Any) -> Any:
     return np.where(va == vb, 0.0, mean)
 
 
-@np.errstate(all="ignore")
-def overlapped(
-    frame: Any, variance: Any, flags: Any, first: int, height: int, corners: Any, total: bool,
-    value: Any, error: Any, reasons: Any,
-) -> int:  # fmt: skip
-    """As `xccd.kernels.overlap.overlapped`."""
+def _summed(frame: Any, variance: Any, flags: Any, first: int, height: int, us: Any, vs: Any, area: Any) -> Any:
+    """Over quadrilaterals: area of good pixels, sums, squares, area within the frame, bits of others, rows missed."""
     rows, width = frame.shape
-    quads = [corners[:, :-1, :-1], corners[:, :-1, 1:], corners[:, 1:, 1:], corners[:, 1:, :-1]]
-    us, vs = np.stack([*quads, quads[0]], axis=1) + 0.5
-    low, high, left, right = vs.min(0), vs.max(0), us.min(0), us.max(0)
-    near = (high > 0) & (low < height) & (right > 0) & (left < width)
-    value[:], error[:], reasons[:] = np.nan, np.nan, OUTSIDE
-    if not near.any():
-        return 0
-    us, vs = us[:, near], vs[:, near]
-    i0, j0 = (np.floor(np.maximum(v[near], 0)).astype(int) for v in (left, low))
-    i1, j1 = (np.floor(np.minimum(v[near], n - 0.5)).astype(int) for v, n in ((right, width), (high, height)))
-    area = np.zeros(len(i0))
-    for e in range(4):
-        area += 0.5 * ((us[e] - us[0]) + (us[e + 1] - us[0])) * (vs[e + 1] - vs[e])
     sign = np.where(area > 0, 1.0, -1.0)
-    area *= sign
+    i0, j0 = (np.floor(np.maximum(v.min(0), 0)).astype(int) for v in (us, vs))
+    i1, j1 = (np.floor(np.minimum(v.max(0), n - 0.5)).astype(int) for v, n in ((us, width), (vs, height)))
     weight, sums, square, inside = np.zeros((4, len(i0)))
     bits, beyond = np.zeros(len(i0), np.uint8), 0
     for dj in range((j1 - j0).max() + 1):
@@ -61,13 +45,35 @@ def overlapped(
             v = frame[at].astype(float)
             good = here & np.isfinite(v)
             inside += np.where(used, w, 0.0)
-            bits |= np.where(here & ~good, flags[at], 0).astype(np.uint8)
+            bits |= np.where(here & ~good & (w > TOUCHED * np.abs(area)), flags[at], 0).astype(np.uint8)
             weight += np.where(good, w, 0.0)
             sums += np.where(good, w * np.where(good, v, 0.0), 0.0)
             square += np.where(good, w * w * variance[at].astype(float), 0.0)
+    return weight, sums, square, inside, bits, beyond
+
+
+@np.errstate(all="ignore")
+def overlapped(
+    frame: Any, variance: Any, flags: Any, first: int, height: int, corners: Any, total: bool,
+    value: Any, error: Any, reasons: Any,
+) -> int:  # fmt: skip
+    """As `xccd.kernels.overlap.overlapped`."""
+    width = frame.shape[1]
+    quads = [corners[:, :-1, :-1], corners[:, :-1, 1:], corners[:, 1:, 1:], corners[:, 1:, :-1]]
+    us, vs = np.stack([*quads, quads[0]], axis=1) + 0.5
+    near = (vs.max(0) > 0) & (vs.min(0) < height) & (us.max(0) > 0) & (us.min(0) < width)
+    value[:], error[:], reasons[:] = np.nan, np.nan, OUTSIDE
+    if not near.any():
+        return 0
+    us, vs = us[:, near], vs[:, near]
+    area = np.zeros(us.shape[1])
+    for e in range(4):
+        area += 0.5 * ((us[e] - us[0]) + (us[e + 1] - us[0])) * (vs[e + 1] - vs[e])
+    weight, sums, square, inside, bits, beyond = _summed(frame, variance, flags, first, height, us, vs, area)
+    area = np.abs(area)
     usable = (weight > 0) & (weight >= HALF * area)
     scale = np.where(usable, (area if total else 1.0) / weight, np.nan)
     value[near], error[near] = sums * scale, np.sqrt(square) * scale
-    outside = np.where(inside >= area * (1.0 - 1e-9), 0, OUTSIDE)
+    outside = np.where(inside >= area * (1.0 - FLAT), 0, OUTSIDE)
     reasons[near] = np.where(usable, 0, bits | outside.astype(np.uint8))
-    return beyond
+    return int(beyond)
