@@ -284,7 +284,6 @@ def test_warm_up_compiles_all_kernels():
         reasons.flag,
         scatter.weighted_error,
         resample.resampled,
-        resample.carried,
         overlap.overlapped,
     ):
         firsts = [(signature[0].dtype.name, signature[0].ndim) for signature in kernel.signatures]

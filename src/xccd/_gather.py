@@ -13,7 +13,7 @@ import numpy as np
 from xccd import _options, _stack
 from xccd._deferred import WANTED, Box, Deferred, Several
 from xccd._flags import Flag
-from xccd._pixel_map import PixelMap, overlapper, resampler
+from xccd._pixel_map import PixelMap, kernels
 from xccd._pool import run_all
 from xccd._reprojected import UNIT, reprojected
 from xccd.fits import bands
@@ -110,10 +110,7 @@ class Plan:
         step = max(1, PIXELS // (right - left))
         for a in range(top, bottom, step):
             b = min(a + step, bottom)
-            if self.method == "exact":
-                made = self._overlapped(frame, more, first, one, (a, b))
-            else:
-                made = self._resampled(frame, more, first, one.shape[0], one.places(a, b, area=self.total))
+            made = self._made(frame, more, first, one, (a, b))
             for values, target in zip(made, out, strict=True):
                 target[a - start : b - start, left:right] = values
 
@@ -145,51 +142,36 @@ class Plan:
         at = slice(top - start, bottom - start), slice(left, right)
         out[0][at] = value
         if more:
-            error, reasons = np.empty(value.shape, frame.dtype), np.empty(value.shape, np.uint8)
-            places = one.places(top, bottom)
-            resampler().carried(frame, more[1], more[0], first, one.shape[0], places, 2, error, reasons)
+            near, error = np.empty((2, *value.shape), frame.dtype)
+            reasons, places = np.empty(value.shape, np.uint8), one.places(top, bottom)
+            kernels("resample").resampled(frame, more[1], more[0], first, one.shape[0], places, 2, near, error, reasons)
             reasons[np.isfinite(value)] = 0
             reasons[~np.isfinite(value) & (reasons == 0)] = Flag.NOT_FINITE  # of what lies farther than two pixels
             out[1][at] = reasons
 
-    def _resampled(self, frame: Array, more: list[Array], first: int, height: int, at: Array) -> list[Array]:
-        kernels = resampler()
-        value = np.empty(at.shape[1:], frame.dtype)
-        _check(kernels.resampled(frame, first, height, at[:2], self.taps, value))
-        made = [value]
-        if more:
-            flags, variance = more
-            error, reasons = np.empty(value.shape, frame.dtype), np.empty(value.shape, np.uint8)
-            kernels.carried(frame, variance, flags, first, height, at[:2], self.taps, error, reasons)
-            made += [reasons, error][: len(self.dtypes) - 1]
-        if self.total:
-            for values in made[::2]:  # samples and errors
-                values *= at[2]
-        return self._of_kind(made)
-
-    def _overlapped(
+    def _made(
         self, frame: Array, more: list[Array], first: int, one: PixelMap, rows: tuple[int, int]
     ) -> list[Array]:  # fmt: skip
-        corners = one.edges(*rows)
-        shape = (corners.shape[1] - 1, corners.shape[2] - 1)
-        made = [np.empty(shape, d) for d in (frame.dtype, np.uint8, frame.dtype)]
-        flags, variance = more or (np.zeros(frame.shape, np.uint8), np.zeros(frame.shape, frame.dtype))
-        value, reasons, error = made
-        kernel = overlapper().overlapped
-        _check(kernel(frame, variance, flags, first, one.shape[0], corners, self.total, value, error, reasons))
-        return self._of_kind(made[: len(self.dtypes)])
-
-    def _of_kind(self, made: list[Array]) -> list[Array]:
-        """Errors as the uncertainties that are wanted."""
+        """Rows of the target in the columns that a frame reaches, by a kernel."""
+        exact = self.method == "exact"
+        at = one.edges(*rows) if exact else one.places(*rows, area=self.total)
+        shape = (at.shape[1] - exact, at.shape[2] - exact)
+        value, reasons, error = (np.empty(shape, d) for d in (frame.dtype, np.uint8, frame.dtype))
+        flags, variance = more or (np.empty((0, 0), np.uint8), np.empty((0, 0), frame.dtype))
+        arguments = (frame, variance, flags, first, one.shape[0], at[:2])
+        if exact:
+            beyond = kernels("overlap").overlapped(*arguments, self.total, value, error, reasons)
+        else:
+            beyond = kernels("resample").resampled(*arguments, self.taps, value, error, reasons)
+        if beyond:
+            raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond): please report it")
+        made = [value, reasons, error][: len(self.dtypes)]  # no more is filled
+        for array in made[::2] if self.total and not exact else ():
+            array *= at[2]
         if len(made) == 3:
             with np.errstate(divide="ignore"):
-                made[2] = FROM_STD[self.kind](made[2])
+                made[2] = FROM_STD[self.kind](error)
         return made
-
-
-def _check(beyond: int) -> None:
-    if beyond:
-        raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond them): please report it")
 
 
 def aligned(sources: Sequence[Source], plan: Plan) -> list[Array]:
@@ -241,22 +223,14 @@ def _band(plan: Plan, start: int, stop: int, groups: Sequence[Any], *pieces: Any
 
 
 def _together(plan: Plan, start: int, stop: int, groups: Any, *pieces: Any, dtype: Any) -> Array:
-    """`_band` as one array, with a field for each of several."""
-    made = _band(plan, start, stop, groups, *pieces)
-    if len(made) == 1:
-        return made[0]
-    out = np.empty(made[0].shape, dtype)
-    for name, values in zip(dtype.names, made, strict=True):
-        out[name] = values
-    return out
+    return _stack.together(_band(plan, start, stop, groups, *pieces), dtype)
 
 
 def _by_dask(sources: Sequence[Source], plan: Plan) -> list[Array]:
     import dask.array as da
     from dask.delayed import delayed
 
-    several = np.dtype([(f"f{i}", d) for i, d in enumerate(plan.dtypes)])
-    dtype = plan.dtypes[0] if len(plan.dtypes) == 1 else several
+    dtype = _stack.dtype_of(plan.dtypes)
     shared, readers = delayed(plan, pure=True, traverse=False), _readers(sources)
     blocks = []
     for start, stop in _bands(sources, plan):
@@ -270,7 +244,7 @@ def _by_dask(sources: Sequence[Source], plan: Plan) -> list[Array]:
         shape = (plan.frames, stop - start, plan.shape[1])
         blocks.append(da.from_delayed(block, shape, dtype, meta=np.empty((0, 0, 0), dtype)))
     whole = da.concatenate(blocks, axis=1)
-    return [whole] if len(plan.dtypes) == 1 else [whole[name] for name in several.names or ()]
+    return _stack.taken_apart(whole)
 
 
 def _readers(sources: Sequence[Source]) -> dict[int, Any]:

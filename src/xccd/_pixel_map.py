@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ class PixelMap:
             assert self.grids is not None
             return positions(*self.grids, *_mesh(start, stop, *self.box[2:]), area=area)
         at = np.empty((2 + area, stop - start, self.box[3] - self.box[2]))
-        resampler().places(self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
+        kernels("resample").places(self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
         return at
 
     def edges(self, start: int, stop: int) -> Array:
@@ -99,30 +100,13 @@ class PixelMap:
             x, y = _mesh(start, stop + 1, left, right + 1)
             return positions(*self.grids, x - 0.5, y - 0.5)
         at = np.empty((2, stop - start + 1, right - left + 1))
-        resampler().places(self.corners, table(self.step), start - self.box[0], at)
+        kernels("resample").places(self.corners, table(self.step), start - self.box[0], at)
         return at
 
 
-def resampler() -> Any:
-    """The engine's functions for resampling."""
-    if _options.engine().NAME == "numba":
-        from xccd.kernels import resample
-
-        return resample
-    from xccd.kernels import plain_resample
-
-    return plain_resample
-
-
-def overlapper() -> Any:
-    """The engine's function for overlaps."""
-    if _options.engine().NAME == "numba":
-        from xccd.kernels import overlap
-
-        return overlap
-    from xccd.kernels import plain_overlap
-
-    return plain_overlap
+def kernels(name: str) -> Any:
+    """The engine's module of this name: "resample" or "overlap"."""
+    return import_module(f"xccd.kernels.{'' if _options.engine().NAME == 'numba' else 'plain_'}{name}")
 
 
 @lru_cache(maxsize=32)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from xccd.grid import Grid
+from xccd.kernels.limits import HALF
 
 Array = np.ndarray[Any, Any]
-HALF = 0.499999  # of a pixel's weight must be good: a half, whatever the rounding
 UNIT = 256  # rows of the target that are made together: reproject rounds by what else it is given
 
 

@@ -201,8 +201,7 @@ def _launch(
     if not any(map(is_lazy, (source, *extras))):
         return _deferred_results(chain, source, extras, dtypes), source, chain.steps
     source, *extras = map(_here, (source, *extras))
-    several = np.dtype([(f"f{i}", dtype) for i, dtype in enumerate(dtypes)])
-    dtype = np.dtype(dtypes[0]) if len(dtypes) == 1 else several
+    dtype = dtype_of(dtypes)
     run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
     cut = is_lazy(source) and source.numblocks[0] > 1
     if cut and _partials.are_sums(chain):
@@ -212,7 +211,7 @@ def _launch(
     else:
         source = _frames_together(source, extras)
         result = blocks(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
-    return [result] if len(dtypes) == 1 else [result[name] for name in several.names or ()], source, chain.steps
+    return taken_apart(result), source, chain.steps
 
 
 def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> list[Array]:
@@ -262,13 +261,27 @@ def _identity(x: Array) -> Any:
 
 def _run_together(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], dtype: Any) -> Any:
     """`_run` in one thread; several images as one array with a field for each."""
-    results = _run(*arrays, chain=chain, dtypes=dtypes, threads=1)
-    if len(results) == 1:
-        return results[0]
-    together = np.empty(results[0].shape, dtype)
-    for name, result in zip(dtype.names, results, strict=True):
-        together[name] = result
-    return together
+    return together(_run(*arrays, chain=chain, dtypes=dtypes, threads=1), dtype)
+
+
+def dtype_of(dtypes: Sequence[Any]) -> np.dtype[Any]:
+    """Of several arrays as one, with a field for each; of one alone its own."""
+    return np.dtype(dtypes[0] if len(dtypes) == 1 else [(f"f{i}", dtype) for i, dtype in enumerate(dtypes)])
+
+
+def together(arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+    """Arrays as one of `dtype_of`."""
+    if dtype.names is None:
+        return arrays[0]
+    one = np.empty(arrays[0].shape, dtype)
+    for name, array in zip(dtype.names, arrays, strict=True):
+        one[name] = array
+    return one
+
+
+def taken_apart(one: Array) -> list[Array]:
+    """What `together` was given, of a dask array."""
+    return [one] if one.dtype.names is None else [one[name] for name in one.dtype.names]
 
 
 def _run(

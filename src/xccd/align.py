@@ -220,9 +220,16 @@ def _check_units(stacks: list[xr.DataArray]) -> None:
             unit = u.Unit(text) if text else u.dimensionless_unscaled
         except ValueError:
             continue
-        powers = dict(zip(unit.decompose().bases, unit.decompose().powers, strict=True))
-        if powers.get(u.rad, 0) <= -2:
+        if is_per_area(unit):
             raise ValueError(f"flux='total' of data in {text!r}, which is per area: use flux='surface brightness'")
+
+
+def is_per_area(unit: Any) -> bool:
+    """Whether an astropy unit is of something per solid angle."""
+    from astropy import units as u
+
+    plain = unit.decompose()
+    return bool(dict(zip(plain.bases, plain.powers, strict=True)).get(u.rad, 0) <= -2)
 
 
 def _on_canvas(stacks: list[xr.DataArray], canvas: Canvas, how: tuple[str, str, str], step: str) -> xr.DataArray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xccd.align import align
+from xccd.align import align, is_per_area
 from xccd.fits import cards
 from xccd.grid import Grid
 from xccd.interop import from_ccddata, to_ccddata
@@ -71,7 +71,7 @@ def wcs_project(
         raise ValueError(f"order={order!r} is unknown: use one of {', '.join(ORDERS)}")
     shape = tuple(ccd.shape if target_shape is None else target_shape)
     stack = from_ccddata(ccd)
-    flux = "surface brightness" if _is_per_area(ccd.unit) else "total"
+    flux = "surface brightness" if is_per_area(ccd.unit) else "total"
     made = align(stack, Grid.of(target_wcs, shape=(shape[0], shape[1])), order=ORDERS[order], flux=flux)
     (found,) = to_ccddata(made)
     meta = ccd.header.copy()
@@ -86,10 +86,3 @@ def wcs_project(
         wcs=target_wcs,
         header=meta,
     )
-
-
-def _is_per_area(unit: Any) -> bool:
-    from astropy import units as u
-
-    parts = dict(zip(unit.decompose().bases, unit.decompose().powers, strict=True))
-    return bool(parts.get(u.rad, 0) <= -2)

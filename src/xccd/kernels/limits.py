@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+HALF = 0.499999  # of a resampled pixel's weight must be good: a half, whatever the rounding of positions
+OUTSIDE = np.uint8(128)  # the flag of what lies outside the footprint
 MAD_TO_STD = 1.482602218505602  # 1 / (sqrt(2) erfinv(1/2)): MAD of a normal distribution to its sigma
 HUGE, TINY = 1e70, 1e-70  # beyond these a square times n^2 may leave float64's range
 

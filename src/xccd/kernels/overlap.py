@@ -9,9 +9,8 @@ import math
 import numpy as np
 
 from xccd.kernels.compiled import kernel, part
+from xccd.kernels.limits import HALF, OUTSIDE
 
-HALF = 0.499999  # as of `xccd.kernels.resample`
-OUTSIDE = np.uint8(128)
 FLAT = 1e-7  # of u, below which its mean is taken in place of a quotient of differences
 TOUCHED = 1e-9  # of the area: less in common is rounding
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-HALF, OUTSIDE, FLAT, TOUCHED = 0.499999, np.uint8(128), 1e-7, 1e-9
+from xccd.kernels.limits import HALF, OUTSIDE
+
+FLAT, TOUCHED = 1e-7, 1e-9
 
 
 def _rise(u: Any, i: Any) -> Any:

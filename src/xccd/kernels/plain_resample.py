@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-HALF, OUTSIDE = 0.499999, np.uint8(128)
+from xccd.kernels.limits import HALF, OUTSIDE
 
 
 def places(nodes: Any, table: Any, first: int, out: Any) -> None:
@@ -72,8 +72,15 @@ def _gathered(frame: Any, variance: Any, flags: Any, first: int, height: int, x:
     return total, weight, whole, beyond, square, bits
 
 
-def _made(frame: Any, variance: Any, flags: Any, first: int, height: int, at: Any, taps: int) -> Any:
-    """Value, error, bits and how many pixels were not here, for each position."""
+@np.errstate(all="ignore")
+def resampled(
+    frame: Any, variance: Any, flags: Any, first: int, height: int, at: Any, taps: int,
+    value: Any, error: Any, reasons: Any,
+) -> int:  # fmt: skip
+    """As `xccd.kernels.resample.resampled`."""
+    carries = variance.size > 0
+    if not carries:
+        variance = flags = np.broadcast_to(np.zeros((1, 1), np.uint8), frame.shape)
     x, y = at[0], at[1]
     width = frame.shape[1]
     near = (x > -taps) & (x < width + taps) & (y > -taps) & (y < height + taps)
@@ -86,26 +93,9 @@ def _made(frame: Any, variance: Any, flags: Any, first: int, height: int, at: An
     total, weight, whole, beyond, square, bits = found
     usable = whole | (weight >= HALF)
     divisor = np.where(whole, 1.0, np.where(usable, weight, np.nan))
-    value, error = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
-    reasons = np.full(x.shape, OUTSIDE)
-    value[near], error[near] = total / divisor, np.sqrt(square) / divisor
-    reasons[near] = np.where(usable, 0, bits)
-    return value, error, reasons, int(beyond.sum())
-
-
-@np.errstate(all="ignore")
-def resampled(frame: Any, first: int, height: int, at: Any, taps: int, out: Any) -> int:
-    """As `xccd.kernels.resample.resampled`."""
-    nothing = np.zeros((1, 1))
-    one = np.broadcast_to(nothing, frame.shape)
-    value, _, _, beyond = _made(frame, one, one.astype(np.uint8), first, height, at, taps)
-    out[:] = value
-    return int(beyond)
-
-
-@np.errstate(all="ignore")
-def carried(
-    frame: Any, variance: Any, flags: Any, first: int, height: int, at: Any, taps: int, error: Any, reasons: Any
-) -> None:  # fmt: skip
-    """As `xccd.kernels.resample.carried`."""
-    _, error[:], reasons[:], _ = _made(frame, variance, flags, first, height, at, taps)
+    value[:] = np.nan
+    value[near] = total / divisor
+    if carries:
+        error[:], reasons[:] = np.nan, OUTSIDE
+        error[near], reasons[near] = np.sqrt(square) / divisor, np.where(usable, 0, bits)
+    return int(beyond.sum())

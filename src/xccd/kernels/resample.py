@@ -5,9 +5,7 @@ import math
 import numpy as np
 
 from xccd.kernels.compiled import kernel, part
-
-HALF = 0.499999  # of a pixel's weight must be good: a half, whatever the rounding of positions
-OUTSIDE = np.uint8(128)
+from xccd.kernels.limits import HALF, OUTSIDE
 
 
 @kernel
@@ -62,114 +60,79 @@ def first_tap(x, taps, w):
 
 
 @part
-def gathered(frame, first, height, x, y, taps, wx, wy):
-    """Sum and weight of the good pixels that make up a position, whether all are good, and how many are not here."""
-    rows, width = frame.shape
-    total, weight, whole, beyond = 0.0, 0.0, True, 0
-    i, j = first_tap(x, taps, wx), first_tap(y, taps, wy)
-    for a in range(taps):
-        for b in range(taps):
-            w = wy[a] * wx[b]
-            if w == 0.0:
-                continue
-            r, c = j + a, i + b
-            if r < 0 or r >= height or c < 0 or c >= width:
-                whole = False
-                continue
-            if r < first or r >= first + rows:
-                beyond += 1
-                continue
-            v = np.float64(frame[r - first, c])
-            if not math.isfinite(v):
-                whole = False
-                continue
-            total += w * v
-            weight += w
-    return total, weight, whole, beyond
-
-
-@kernel
-def resampled(frame, first, height, at, taps, out):
-    """``frame`` (rows from ``first`` on, of ``height``) at the positions ``at`` (x, y; ...), NaN where it has none.
-
-    Weights are those of the good pixels, which must have half of the whole. Of more than two pixels an axis all must
-    be good: else two are taken. Returns how many pixels would have been needed that are not among the rows.
+def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
+    """Of the pixels that make up a position: sum and weight of the good ones, their squared weights times variances,
+    the bits of others, whether all are good, and how many are not here.
     """
     rows, width = frame.shape
-    wx, wy = np.empty(taps), np.empty(taps)
-    ux, uy = np.empty(2), np.empty(2)
-    beyond = 0
-    for k in range(out.shape[0]):
-        xs, ys, row = at[0, k], at[1, k], out[k]
-        for c in range(row.size):
-            x, y = xs[c], ys[c]
-            if not (x > -taps and x < width + taps and y > -taps and y < height + taps):
-                row[c] = np.nan
-                continue
-            if taps == 2 and x >= 0.0 and x < width - 1 and y >= first and y < first + rows - 1:
-                i, j = int(x), int(y)
-                t, u = x - i, y - j
-                above, below = frame[j - first], frame[j - first + 1]
-                v = (1.0 - u) * (1.0 - t) * above[i] + (1.0 - u) * t * above[i + 1]
-                v = v + u * (1.0 - t) * below[i] + u * t * below[i + 1]
-                if math.isfinite(v):
-                    row[c] = v
-                    continue
-            v, weight, whole, far = gathered(frame, first, height, x, y, taps, wx, wy)
-            if taps > 2 and not whole:
-                v, weight, whole, far = gathered(frame, first, height, x, y, 2, ux, uy)
-            beyond += far
-            if not whole:
-                v = v / weight if weight >= HALF else np.nan
-            row[c] = v
-    return beyond
-
-
-@part
-def spread_of(frame, variance, flags, first, height, x, y, taps, wx, wy):
-    """Sum of squared weights times variances, the weight, the bits of what is not good, and whether all is."""
-    rows, width = frame.shape
-    square, weight, bits, whole = 0.0, 0.0, np.uint8(0), True
+    carries = variance.size > 0
+    total, weight, square, bits, whole, beyond = 0.0, 0.0, 0.0, np.uint8(0), True, 0
     i, j = first_tap(x, taps, wx), first_tap(y, taps, wy)
     for a in range(taps):
         for b in range(taps):
-            w = wy[a] * wx[b]
+            w, r, c = wy[a] * wx[b], j + a, i + b
             if w == 0.0:
                 continue
-            r, c = j + a, i + b
             if r < 0 or r >= height or c < 0 or c >= width:
                 whole = False
                 bits |= OUTSIDE
                 continue
             if r < first or r >= first + rows:
+                beyond += 1
                 continue
-            if not math.isfinite(frame[r - first, c]):
+            v = np.float64(frame[r - first, c])
+            if math.isfinite(v):
+                total += w * v
+                weight += w
+                if carries:
+                    square += w * w * np.float64(variance[r - first, c])
+            else:
                 whole = False
-                bits |= flags[r - first, c]
-                continue
-            square += w * w * np.float64(variance[r - first, c])
-            weight += w
-    return square, weight, bits, whole
+                if carries:
+                    bits |= flags[r - first, c]
+    return total, weight, square, bits, whole, beyond
+
+
+@part
+def between(frame, first, x, y):
+    """The value between four pixels that are here; NaN where one of them is."""
+    i, j = int(x), int(y)
+    t, u = x - i, y - j
+    above, below = frame[j - first], frame[j - first + 1]
+    v = (1.0 - u) * (1.0 - t) * above[i] + (1.0 - u) * t * above[i + 1]
+    return v + u * (1.0 - t) * below[i] + u * t * below[i + 1]
 
 
 @kernel
-def carried(frame, variance, flags, first, height, at, taps, error, reasons):
-    """What goes with `resampled`: into ``error`` the standard errors, into ``reasons`` the bits of what is missing."""
-    width = frame.shape[1]
-    wx, wy = np.empty(taps), np.empty(taps)
-    ux, uy = np.empty(2), np.empty(2)
-    for k in range(error.shape[0]):
-        xs, ys = at[0, k], at[1, k]
-        for c in range(error.shape[1]):
+def resampled(frame, variance, flags, first, height, at, taps, value, error, reasons):
+    """``frame`` (rows from ``first`` on, of ``height``) at the positions ``at`` (x, y; ...), NaN where it has none.
+
+    Weights are those of the good pixels, which must have half of the whole. Of more than two pixels an axis all must
+    be good: else two are taken. Into ``error`` go standard errors, into ``reasons`` the bits of what is missing, unless
+    ``variance`` is empty. Returns how many pixels would have been needed that are not among the rows.
+    """
+    rows, width = frame.shape
+    wx, wy, ux, uy = np.empty(taps), np.empty(taps), np.empty(2), np.empty(2)
+    carries, beyond = variance.size > 0, 0
+    for k in range(value.shape[0]):
+        xs, ys, row = at[0, k], at[1, k], value[k]
+        for c in range(row.size):
             x, y = xs[c], ys[c]
-            error[k, c], reasons[k, c] = np.nan, OUTSIDE
-            if not (x > -taps and x < width + taps and y > -taps and y < height + taps):
-                continue
-            square, weight, bits, whole = spread_of(frame, variance, flags, first, height, x, y, taps, wx, wy)
-            if taps > 2 and not whole:
-                square, weight, bits, whole = spread_of(frame, variance, flags, first, height, x, y, 2, ux, uy)
-            if whole or weight >= HALF:
-                reasons[k, c] = 0
-                error[k, c] = math.sqrt(square) if whole else math.sqrt(square) / weight
-            else:
-                reasons[k, c] = bits
+            if taps == 2 and not carries and x >= 0.0 and x < width - 1 and y >= first and y < first + rows - 1:
+                row[c] = between(frame, first, x, y)
+                if math.isfinite(row[c]):
+                    continue
+            v, weight, square, bits, whole, far = 0.0, 0.0, 0.0, OUTSIDE, False, 0
+            if x > -taps and x < width + taps and y > -taps and y < height + taps:
+                found = gathered(frame, variance, flags, first, height, x, y, taps, wx, wy)
+                if taps > 2 and not found[4]:
+                    found = gathered(frame, variance, flags, first, height, x, y, 2, ux, uy)
+                v, weight, square, bits, whole, far = found
+            beyond += far
+            usable = whole or weight >= HALF
+            divisor = 1.0 if whole else weight
+            row[c] = v / divisor if usable else np.nan
+            if carries:
+                error[k, c] = math.sqrt(square) / divisor if usable else np.nan
+                reasons[k, c] = 0 if usable else bits
+    return beyond
