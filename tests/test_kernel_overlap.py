@@ -68,6 +68,9 @@ def test_overlaps_are_those_of_polygons(engine, case, total):
     frame, variance, flags, corners = case
     (value, error, reasons), beyond = run(engine, case, total)
     assert beyond == 0
+    alone, nothing, bits = np.empty_like(value), np.empty((0, 0), frame.dtype), np.empty((0, 0), np.uint8)
+    engine.overlapped(frame, nothing, bits, 0, len(frame), corners, total, alone, nothing, bits)
+    np.testing.assert_array_equal(alone, value)
     eps = 16 * np.finfo(frame.dtype).eps
     for k, c in np.ndindex(value.shape):
         quad = corners[:, [k, k, k + 1, k + 1], [c, c + 1, c + 1, c]].T

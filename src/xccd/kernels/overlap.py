@@ -53,6 +53,7 @@ def quadrilateral(corners, k, c, us, vs):
 def summed(frame, variance, flags, first, height, us, vs, area):
     """Over a quadrilateral: area of good pixels, sums, squares, area within the frame, bits of others, rows missed."""
     rows, width = frame.shape
+    carries = variance.size > 0
     sign = 1.0 if area > 0.0 else -1.0
     weight, sums, square, inside, bits, beyond = 0.0, 0.0, 0.0, 0.0, np.uint8(0), 0
     for j in range(math.floor(max(vs.min(), 0.0)), math.floor(min(vs.max(), height - 0.5)) + 1):
@@ -71,8 +72,9 @@ def summed(frame, variance, flags, first, height, us, vs, area):
             if math.isfinite(v):
                 weight += w
                 sums += w * v
-                square += w * w * np.float64(variance[j - first, i])
-            elif w > TOUCHED * abs(area):
+                if carries:
+                    square += w * w * np.float64(variance[j - first, i])
+            elif carries and w > TOUCHED * abs(area):
                 bits |= flags[j - first, i]
     return weight, sums, square, inside, bits, beyond
 
@@ -82,13 +84,15 @@ def overlapped(frame, variance, flags, first, height, corners, total, value, err
     """The mean of ``frame`` (rows from ``first`` on, of ``height``) over quadrilaterals with ``corners`` (x, y; ...).
 
     Weights are the areas in common with good pixels, which must be half of the whole. With ``total`` times the area of
-    the quadrilateral. Returns how many pixels would have been needed that are not among the rows.
+    the quadrilateral. Errors, bits and what is returned are as of `xccd.kernels.resample.resampled`.
     """
-    width, beyond = frame.shape[1], 0
+    width, carries, beyond = frame.shape[1], variance.size > 0, 0
     us, vs = np.empty(5), np.empty(5)
     for k in range(value.shape[0]):
         for c in range(value.shape[1]):
-            value[k, c], error[k, c], reasons[k, c] = np.nan, np.nan, OUTSIDE
+            value[k, c] = np.nan
+            if carries:
+                error[k, c], reasons[k, c] = np.nan, OUTSIDE
             area = quadrilateral(corners, k, c, us, vs)
             if not (vs.max() > 0.0 and vs.min() < height and us.max() > 0.0 and us.min() < width):
                 continue
@@ -98,7 +102,9 @@ def overlapped(frame, variance, flags, first, height, corners, total, value, err
             whole = abs(area)
             if weight > 0.0 and weight >= HALF * whole:
                 scale = whole / weight if total else 1.0 / weight
-                value[k, c], error[k, c], reasons[k, c] = sums * scale, math.sqrt(square) * scale, 0
-            else:
+                value[k, c] = sums * scale
+                if carries:
+                    error[k, c], reasons[k, c] = math.sqrt(square) * scale, 0
+            elif carries:
                 reasons[k, c] = bits if inside >= whole * (1.0 - FLAT) else bits | OUTSIDE
     return beyond

@@ -60,11 +60,15 @@ def overlapped(
     value: Any, error: Any, reasons: Any,
 ) -> int:  # fmt: skip
     """As `xccd.kernels.overlap.overlapped`."""
-    width = frame.shape[1]
+    width, carries = frame.shape[1], variance.size > 0
+    if not carries:
+        variance = flags = np.broadcast_to(np.zeros((1, 1), np.uint8), frame.shape)
     quads = [corners[:, :-1, :-1], corners[:, :-1, 1:], corners[:, 1:, 1:], corners[:, 1:, :-1]]
     us, vs = np.stack([*quads, quads[0]], axis=1) + 0.5
     near = (vs.max(0) > 0) & (vs.min(0) < height) & (us.max(0) > 0) & (us.min(0) < width)
-    value[:], error[:], reasons[:] = np.nan, np.nan, OUTSIDE
+    value[:] = np.nan
+    if carries:
+        error[:], reasons[:] = np.nan, OUTSIDE
     if not near.any():
         return 0
     us, vs = us[:, near], vs[:, near]
@@ -75,7 +79,8 @@ def overlapped(
     area = np.abs(area)
     usable = (weight > 0) & (weight >= HALF * area)
     scale = np.where(usable, (area if total else 1.0) / weight, np.nan)
-    value[near], error[near] = sums * scale, np.sqrt(square) * scale
-    outside = np.where(inside >= area * (1.0 - FLAT), 0, OUTSIDE)
-    reasons[near] = np.where(usable, 0, bits | outside.astype(np.uint8))
+    value[near] = sums * scale
+    if carries:
+        outside = np.where(inside >= area * (1.0 - FLAT), 0, OUTSIDE)
+        error[near], reasons[near] = np.sqrt(square) * scale, np.where(usable, 0, bits | outside.astype(np.uint8))
     return int(beyond)
