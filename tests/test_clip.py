@@ -170,7 +170,8 @@ def test_mask():
 @given(stacks(elements=WHOLE), rules(st.integers(1, 3)))
 def test_two_passes_are_two_calls(array, rule):
     once, twice = (quietly(xccd.sigma_clip, stack_of(array), **rule | {"maxiters": n}) for n in (1, 2))
-    xr.testing.assert_identical(twice, quietly(xccd.sigma_clip, once, **rule | {"maxiters": 1}))
+    again = quietly(xccd.sigma_clip, once, **rule | {"maxiters": 1})
+    xr.testing.assert_identical(twice.drop_attrs(), again.drop_attrs())
     assert (once.isnull() <= twice.isnull()).all()
 
 
@@ -178,7 +179,7 @@ def test_the_stack_is_left_alone():
     stack = stack_of([1.0, 2, NAN, INF, 90] * 3, name="data", attrs={"units": "adu"})
     before = stack.copy(deep=True)
     for clipped in (stack.ccd.sigma_clip(2, 2), stack.ccd.clip_extrema(1, 1), stack.ccd.minmax(max=50)):
-        assert (clipped.name, clipped.attrs) == ("data", {"units": "adu"})
+        assert (clipped.name, clipped.attrs["units"], list(clipped.attrs)) == ("data", "adu", ["units", "history"])
         assert not np.shares_memory(clipped.values, stack.values)
     xr.testing.assert_identical(stack, before)
 

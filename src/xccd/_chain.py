@@ -204,7 +204,13 @@ class Chain:
         self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, *out: Array
     ) -> None:  # fmt: skip
         """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``, one for each end."""
-        engine = _options.engine()
+        _options.with_engine(lambda engine: self._run(engine, (x, start, stop), flags, scale, weights, out))
+
+    def _run(
+        self, engine: Any, pixels: tuple[Array, int, int], flags: Array, scale: Array, weights: Array,
+        out: tuple[Array, ...],
+    ) -> None:  # fmt: skip
+        x, start, stop = pixels
         all_steps = self._steps(scale)
         for a, b in tiles(x, start, stop):
             tile, steps = begin(engine, all_steps, x, a, b)

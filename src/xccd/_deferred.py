@@ -16,7 +16,7 @@ import xarray as xr
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
-from xccd import _options
+from xccd import _notes, _options
 from xccd._pool import run_all
 
 BAND_BYTES = 8 << 20  # of the first input in each thread: with its samples as floats in an L3 cache
@@ -82,6 +82,7 @@ class Deferred(BackendArray):
         rest = [*key[:1]] if self.frames else []
         for axis, part in reversed(list(enumerate([*rest, *(r for _, r in pairs)]))):
             values = values[(slice(None),) * axis + (part,)]
+        _notes.mark(values, _notes.origin(self))
         return values
 
     def load(self) -> Any:
@@ -142,7 +143,9 @@ class Field(Deferred):
 
     def _outer(self, key: tuple[Any, ...]) -> Any:
         if all(isinstance(k, slice) and k.indices(n) == (0, n, 1) for k, n in zip(key, self.shape, strict=True)):
-            return self.several.whole(self.number)
+            values = self.several.whole(self.number)
+            _notes.mark(values, _notes.origin(self))
+            return values
         return super()._outer(key)
 
 
@@ -262,7 +265,9 @@ def _view(array: Deferred, key: tuple[Any, ...]) -> Deferred | None:
     if pixels == array.pixels and (numbers is None or np.array_equal(numbers, np.arange(array.shape[0]))):
         return array
     shape = pixels if numbers is None else (numbers.size, *pixels)
-    return _View(array, parts, numbers, shape)
+    part = _View(array, parts, numbers, shape)
+    _notes.mark(part, _notes.origin(array))
+    return part
 
 
 class _View(Deferred):

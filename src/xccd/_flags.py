@@ -29,6 +29,12 @@ class Flag(IntFlag):
 MAPS = ("flags", "uncertainty", "count")  # what a variable may have beside it, as <name>_flags
 
 
+ON_A_DATASET = (
+    "arithmetic on a Dataset changes its flags and uncertainties, too. Work on the samples alone, as "
+    "ds.assign(data=ds['data'] - bias), or on ds.ccd.to_stack()"
+)
+
+
 def attributes() -> dict[str, Any]:
     """What makes a variable known as flags, by the CF conventions."""
     return {
@@ -48,8 +54,22 @@ def flags_of(stack: xr.DataArray) -> xr.DataArray | None:
     flags = stack.coords.get(companion(stack.name, "flags"))
     if flags is None or set(flags.dims) != set(stack.dims):
         return None
+    check_flags(flags)
     found: xr.DataArray = flags.transpose(*stack.dims)
     return found
+
+
+def check_flags(flags: xr.DataArray) -> None:
+    """Raise for what has the name of flags and are none."""
+    if flags.dtype != np.uint8:
+        raise TypeError(f"{flags.name!r} has dtype {flags.dtype}, and flags are uint8: {ON_A_DATASET}")
+
+
+def check_uncertainty(values: Any, in_use: Any = True) -> None:
+    """Raise for uncertainties below 0 of samples that are in use."""
+    wrong = int(np.count_nonzero((np.asarray(values) < 0) & in_use))
+    if wrong:
+        raise ValueError(f"{wrong} uncertainties are negative: {ON_A_DATASET}")
 
 
 def with_maps(ds: xr.Dataset, name: Any) -> xr.DataArray:
@@ -57,6 +77,8 @@ def with_maps(ds: xr.Dataset, name: Any) -> xr.DataArray:
     stack: xr.DataArray = ds[name]
     named = str(stack.attrs.get("ancillary_variables", "")).split()
     maps = {companion(name, kind) for kind in MAPS} & set(named) & set(ds.data_vars)
+    if (flags := companion(name, "flags")) in maps:
+        check_flags(ds[flags])
     return stack.assign_coords({k: ds[k].variable for k in sorted(maps)})
 
 
@@ -70,5 +92,5 @@ def apart(stack: xr.DataArray, name: Any) -> dict[Any, xr.DataArray]:
     bare.attrs = bare.attrs | {"ancillary_variables": " ".join(named)}
     found = {k: bare.copy(deep=False, data=stack.coords[k].variable._data) for k in here}
     for k, new in found.items():
-        new.attrs, new.name = dict(stack.coords[k].attrs), k
+        new.attrs, new.encoding, new.name = dict(stack.coords[k].attrs), {}, k
     return {name: bare, **found}

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from xccd import _options, _stack
+from xccd import _notes, _options, _stack
 from xccd._deferred import WANTED, Box, Deferred, Several
-from xccd._flags import Flag
-from xccd._pixel_map import PixelMap, kernels
+from xccd._flags import Flag, check_uncertainty
+from xccd._pixel_map import PixelMap, kernel
 from xccd._pool import run_all
 from xccd._reprojected import UNIT, reprojected
 from xccd.fits import bands
@@ -127,7 +127,9 @@ class Plan:
         if len(arrays) == 2:
             return [frame, flags, np.broadcast_to(np.zeros(1, dtype), frame.shape).copy()]
         with np.errstate(divide="ignore"):
-            return [frame, flags, VARIANCE[self.kind](np.asarray(arrays[2], dtype, order="C"))]
+            error = np.asarray(arrays[2], dtype, order="C")
+            check_uncertainty(error, flags == 0)
+            return [frame, flags, VARIANCE[self.kind](error)]
 
     def _reproject(
         self, one: PixelMap, frame: Array, more: list[Array], first: int, rows: tuple[int, int, int], out: list[Array]
@@ -144,7 +146,9 @@ class Plan:
         if more:
             near, error = np.empty((2, *value.shape), frame.dtype)
             reasons, places = np.empty(value.shape, np.uint8), one.places(top, bottom)
-            kernels("resample").resampled(frame, more[1], more[0], first, one.shape[0], places, 2, near, error, reasons)
+            kernel(
+                "resample", "resampled", frame, more[1], more[0], first, one.shape[0], places, 2, near, error, reasons
+            )
             reasons[np.isfinite(value)] = 0
             reasons[~np.isfinite(value) & (reasons == 0)] = Flag.NOT_FINITE  # of what lies farther than two pixels
             out[1][at] = reasons
@@ -160,9 +164,9 @@ class Plan:
         flags, variance = more or (np.empty((0, 0), np.uint8), np.empty((0, 0), frame.dtype))
         arguments = (frame, variance, flags, first, one.shape[0], at[:2])
         if exact:
-            beyond = kernels("overlap").overlapped(*arguments, self.total, value, error, reasons)
+            beyond = kernel("overlap", "overlapped", *arguments, self.total, value, error, reasons)
         else:
-            beyond = kernels("resample").resampled(*arguments, self.taps, value, error, reasons)
+            beyond = kernel("resample", "resampled", *arguments, self.taps, value, error, reasons)
         if beyond:
             raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond): please report it")
         made = [value, reasons, error][: len(self.dtypes)]  # no more is filled
@@ -253,7 +257,7 @@ def _readers(sources: Sequence[Source]) -> dict[int, Any]:
 
     found = {}
     for array in (a for source in sources for a in source.arrays):
-        reader = getattr(array, _stack.READER, None)
+        reader = _notes.noted(array, _notes.READER)
         if reader is not None:
             found[id(array)] = delayed(reader, name=f"reader-of-{array.name}", traverse=False)  # a name that tells it
     return found

@@ -17,7 +17,7 @@ from xccd._chain import Chain
 from xccd._deferred import samples, wrapped
 from xccd._flags import MAPS, apart, companion, flags_of, with_maps
 from xccd._nodes import NODE, map_nodes
-from xccd.fits import cards
+from xccd.fits.shared import HISTORY, history
 from xccd.kernels.limits import float_dtype
 
 P = ParamSpec("P")
@@ -75,7 +75,9 @@ def _in_place_of(ds: xr.Dataset, done: dict[Hashable, xr.DataArray], dim: Hashab
         if gone & set(names):
             rest = {"ancillary_variables": " ".join(n for n in names if n not in gone)}
             new.attrs = {k: v for k, v in (new.attrs | rest).items() if v or k not in rest}
-    return kept.assign_coords(labels).assign(bare)
+    made = kept.assign_coords(labels).assign(bare)
+    made.encoding = {}  # of the file, as its unlimited dimension, which may be gone
+    return made
 
 
 def _common_labels(done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Variable]:
@@ -161,10 +163,25 @@ def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
             f"{hint}, or rename it to 'frame' (a single image has nothing to clip or combine)"
         )
     float_dtype(stack.dtype)
+    check_array("the stack", samples(stack))
     n = stack.sizes[dim]
     if n == 0:
         raise ValueError(f"the stack is empty: its dimension {dim!r} has size 0")
     return n
+
+
+def check_array(argument: str, array: Any) -> None:
+    """Raise for arrays that are neither NumPy's nor dask's of plain numbers: units and masks would be lost."""
+    if _stack.is_deferred(array):
+        return
+    held = array._meta if _stack.is_lazy(array) else array
+    if type(held) is not np.ndarray:
+        kind = f"{type(held).__module__.partition('.')[0]}.{type(held).__name__}"
+        of = "a dask array of " if held is not array else ""
+        raise TypeError(
+            f"{argument} holds {of}{kind}: xccd computes on plain numbers in NumPy and dask arrays. Make them such "
+            "with .as_numpy(), keep a unit in attrs['units'], and make what is masked NaN"
+        )
 
 
 def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
@@ -194,7 +211,14 @@ def like(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
     order = [axis, *(i for i in range(data.ndim) if i != axis)]
     for new, old in enumerate(order):
         inverse[old] = new
-    return stack.copy(deep=False, data=wrapped(data) if axis == 0 else data.transpose(inverse))
+    return with_samples(stack, wrapped(data) if axis == 0 else data.transpose(inverse))
+
+
+def with_samples(stack: xr.DataArray, data: Any) -> xr.DataArray:
+    """Other samples under the same labels. How the old ones were packed in a file says nothing of these."""
+    made = stack.copy(deep=False, data=data)
+    made.encoding = {}
+    return made
 
 
 def unflagged(stack: xr.DataArray) -> xr.DataArray:
@@ -204,7 +228,7 @@ def unflagged(stack: xr.DataArray) -> xr.DataArray:
         return stack
     dtype = float_dtype(stack.dtype)
     (data,) = _stack.chained(Chain(()), samples(stack), flags=samples(flags), dtypes=[dtype])
-    (alone, *_) = apart(stack.copy(deep=False, data=wrapped(data)), stack.name).values()
+    (alone, *_) = apart(with_samples(stack, wrapped(data)), stack.name).values()
     names = str(alone.attrs.pop("ancillary_variables", "")).split()
     rest = [k for k in names if k not in (companion(stack.name, kind) for kind in MAPS)]
     return alone.assign_attrs({"ancillary_variables": " ".join(rest)}) if rest else alone
@@ -214,19 +238,17 @@ def without_frames(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArra
     """An image in place of the stack: no coordinate that lay along ``dim`` is left."""
     along = [name for name, c in stack.coords.items() if dim in c.dims]
     image = stack.isel({dim: 0}).drop_vars(along)
-    image = image.copy(deep=False, data=wrapped(data))
+    image = with_samples(image, wrapped(data))
     image.attrs = dict(stack.attrs)
     return image
 
 
-def add_history(stack: xr.DataArray, dim: Hashable, step: str) -> xr.DataArray:
-    """Append ``step`` to each frame's header as HISTORY; a stack without headers stays as it is."""
-    header = stack.coords.get("header")
-    if header is None or header.dims != (dim,):
-        return stack
-    lines = cards.history(step)
-    texts = np.array([f"{text}\n{lines}" for text in header.values.tolist()], dtype=object)
-    return stack.assign_coords(header=header.copy(data=texts))
+def add_history(stack: xr.DataArray, step: str) -> xr.DataArray:
+    """Append ``step`` to the lines of ``attrs["history"]``, which headers get as HISTORY.
+
+    An attribute, as a label that differs between a stack and its clip would be dropped by arithmetic of the two.
+    """
+    return stack.assign_attrs({HISTORY: "\n".join([*history(stack), step])})
 
 
 def step_text(verb: str, **arguments: Any) -> str:

@@ -8,9 +8,14 @@ import operator
 import os
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+from xccd.kernels.errors import BuildError
+
+R = TypeVar("R")
 
 ENGINES = ("numba", "numpy")
 _OPTIONS: dict[str, Any] = {"threads": None, "engine": None, "memory": None}
@@ -26,7 +31,7 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
         How many threads the verbs use on NumPy arrays. ``None``, as at first: the cores that this process may use. On
         dask arrays dask's scheduler decides, and each task is single-threaded.
     engine : {"numba", "numpy"} or None
-        What computes: compiled loops, or NumPy alone. ``None``, as at first: numba where it can be imported. The
+        What computes: compiled loops, or NumPy alone. ``None``, as at first: numba where it can be used. The
         pixels are the same.
     memory : int, str or None
         What the verbs and `to_fits` may hold at a time on stacks that are opened with ``chunks="auto"``, in bytes or as
@@ -149,18 +154,29 @@ def _quota(root: Path) -> float:
 
 
 def engine() -> ModuleType:
-    """The engine of kernels: what was set, else numba where it can be imported."""
+    """The engine of kernels: what was set, else numba where it can be used."""
     chosen = _OPTIONS["engine"]
-    if chosen != "numpy":
+    if chosen == "numba" or (chosen is None and not _said):
         try:
             return _numba()
-        except ImportError as error:
+        except Exception as error:  # ImportError is one of many: of a half of numba or llvmlite anything may be raised
             if chosen == "numba":
                 raise
             _say_once(error)
     from xccd.kernels import plain
 
     return plain
+
+
+def with_engine(work: Callable[[ModuleType], R]) -> R:
+    """``work(engine)``: once more with NumPy's where a kernel cannot be compiled. What it writes, it writes again."""
+    try:
+        return work(engine())
+    except BuildError as error:
+        if _OPTIONS["engine"] == "numba":
+            raise
+        _say_once(error)
+        return work(engine())
 
 
 def _numba() -> ModuleType:
@@ -173,9 +189,10 @@ _said: list[str] = []
 _saying = threading.Lock()
 
 
-def _say_once(error: ImportError) -> None:
+def _say_once(error: Exception) -> None:
     with _saying:
         first = not _said
         _said.append(str(error))
     if first:
-        log.warning("numba cannot be imported (%s): NumPy computes instead, several times slower", error)
+        why = "imported" if isinstance(error, ImportError) else "used"
+        log.warning("numba cannot be %s (%s): NumPy computes instead, several times slower", why, error)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class PixelMap:
             assert self.grids is not None
             return positions(*self.grids, *_mesh(start, stop, *self.box[2:]), area=area)
         at = np.empty((2 + area, stop - start, self.box[3] - self.box[2]))
-        kernels("resample").places(self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
+        kernel("resample", "places", self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
         return at
 
     def edges(self, start: int, stop: int) -> Array:
@@ -100,13 +101,18 @@ class PixelMap:
             x, y = _mesh(start, stop + 1, left, right + 1)
             return positions(*self.grids, x - 0.5, y - 0.5)
         at = np.empty((2, stop - start + 1, right - left + 1))
-        kernels("resample").places(self.corners, table(self.step), start - self.box[0], at)
+        kernel("resample", "places", self.corners, table(self.step), start - self.box[0], at)
         return at
 
 
-def kernels(name: str) -> Any:
-    """The engine's module of this name: "resample" or "overlap"."""
-    return import_module(f"xccd.kernels.{'' if _options.engine().NAME == 'numba' else 'plain_'}{name}")
+def kernel(module: str, name: str, *arguments: Any) -> Any:
+    """A kernel of "resample" or "overlap", by the engine."""
+
+    def call(engine: ModuleType) -> Any:
+        found = import_module(f"xccd.kernels.{'' if engine.NAME == 'numba' else 'plain_'}{module}")
+        return getattr(found, name)(*arguments)
+
+    return _options.with_engine(call)
 
 
 @lru_cache(maxsize=32)

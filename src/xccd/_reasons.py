@@ -26,7 +26,10 @@ class Reasons:
         self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, out: Array
     ) -> None:  # fmt: skip
         """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``."""
-        engine = _options.engine()
+        _options.with_engine(lambda engine: self._run(engine, (x, start, stop), flags, out))
+
+    def _run(self, engine: Any, pixels: tuple[Array, int, int], flags: Array, out: Array) -> None:
+        x, start, stop = pixels
         for a, b in tiles(x, start, stop):
             bits = np.empty((x.shape[0], b - a), np.uint8)  # of one layout, for which the kernel is compiled
             bits[:] = flags[:, a:b] if flags.shape[1] > 1 else flags

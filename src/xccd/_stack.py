@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd import _options, _partials
+from xccd import _notes, _options, _partials
 from xccd._chain import Chain, Step, Unsigned
 from xccd._deferred import Deferred, Several, samples
 from xccd._pool import run_all
@@ -41,8 +41,8 @@ def waits(x: Any) -> bool:
 
 
 def _here(x: Array) -> Array:
-    """A deferred array as NumPy's, among dask arrays."""
-    return x.load() if isinstance(x, Deferred) else x
+    """A deferred array as NumPy's, among dask arrays; NumPy's as it is now."""
+    return x.load() if isinstance(x, Deferred) else x if is_lazy(x) else _notes.kept(x)
 
 
 def cluster(x: Array) -> Any:
@@ -90,7 +90,8 @@ def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.d
     if not any(map(is_lazy, (x, *extras))):
         if not any(map(is_deferred, (x, *extras))):
             return function(x, *extras)
-        return Deferred(function, [x, *extras], x.shape[1:] if reduce else x.shape, dtype, frames=not reduce)
+        inputs = list(map(_notes.kept, (x, *extras)))
+        return Deferred(function, inputs, x.shape[1:] if reduce else x.shape, dtype, frames=not reduce)
     import dask.array as da
 
     x, extras = _here(x), tuple(map(_here, extras))
@@ -110,7 +111,8 @@ def alike(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[Any]) -> A
     if not any(map(is_lazy, (x, *extras))):
         if not any(map(is_deferred, (x, *extras))):
             return function(x, *extras)
-        return Deferred(function, [x, *extras], x.shape, dtype)
+        frames = next(a.frames for a in (x, *extras) if isinstance(a, Deferred) and a.ndim == x.ndim)
+        return Deferred(function, list(map(_notes.kept, (x, *extras))), x.shape, dtype, frames=frames)
     import dask.array as da
 
     x, extras = _here(x), tuple(map(_here, extras))
@@ -163,8 +165,10 @@ def chained(
     extras = [_nothing(x, np.uint8) if flags is None else flags]
     extras += [_nothing(x, np.float64) + 1 if e is None else e for e in (scale, weights)]
     result, source, steps = _launch(chain, x, extras, dtypes)
-    if waits(x) and not chain.ends and flags is None:
-        remember(result[0], source, steps)
+    if not chain.ends:
+        _notes.mark(result[0], _notes.origin(x))
+        if waits(x) and flags is None:
+            remember(result[0], source, steps)
     return result
 
 
@@ -191,7 +195,7 @@ def _launch(
     """The results of a chain, and, if they are lazy, what they are made from and by which steps."""
     if not any(map(waits, (x, *extras))):
         return _run(x, *extras, chain=chain, dtypes=dtypes, threads=_options.threads()), x, chain.steps
-    source, steps = getattr(x, PLAN, (x, ()))
+    source, steps = _notes.noted(x, _notes.PLAN) or (x, ())
     if waits(extras[0]) or extras[0].size > 1:
         if any(not isinstance(step, Unsigned) for step in steps):  # what they took has the flag of what is not finite
             source, steps = x, ()
@@ -200,16 +204,15 @@ def _launch(
     chain = replace(chain, steps=steps + chain.steps)
     if not any(map(is_lazy, (source, *extras))):
         return _deferred_results(chain, source, extras, dtypes), source, chain.steps
-    source, *extras = map(_here, (source, *extras))
     dtype = dtype_of(dtypes)
     run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
     cut = is_lazy(source) and source.numblocks[0] > 1
     if cut and _partials.are_sums(chain):
-        result = _partials.reduced(chain, _run, source, extras, dtype)
+        result = _partials.reduced(chain, _run, source, list(map(_here, extras)), dtype)
     elif cut and not chain.ends and _partials.is_by_sample(chain):
         result = alike(run, source, *extras, dtype=dtype)
     else:
-        source = _frames_together(source, extras)
+        source = _frames_together(_here(source), extras)
         result = blocks(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
     return taken_apart(result), source, chain.steps
 
@@ -218,7 +221,7 @@ def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dty
     """The results of a chain that is run, once for all of them, when one is asked for."""
     shape = x.shape[1:] if chain.ends else x.shape
     run = partial(_run_some, chain=chain, dtypes=dtypes)
-    return Several(run, [x, *extras], [(shape, dtype) for dtype in dtypes]).fields
+    return Several(run, list(map(_notes.kept, (x, *extras))), [(shape, dtype) for dtype in dtypes]).fields
 
 
 def _run_some(
@@ -230,33 +233,25 @@ def _run_some(
     return _run(*arrays, chain=chain, dtypes=[dtypes[i] for i in wanted], threads=1)
 
 
-PLAN = "_xccd_plan"
-READER = "_xccd_reader"  # of a dask array that is nothing but files: what reads them
-
-
 def remember(result: Array, source: Array, steps: tuple[Step, ...]) -> None:
-    """Note on a dask array that it is ``steps`` after ``source``.
-
-    Of the object, not of its name: what dask makes of it (persisted, sliced, pickled) stands for itself.
-    """
-    setattr(result, PLAN, (source, steps))
+    """Note on a lazy array that it is ``steps`` after ``source``."""
+    _notes.note(result, _notes.PLAN, (_notes.kept(source), steps))
 
 
 def remember_flags(flags: Array, x: Array, first: Array | None, steps: tuple[Step, ...]) -> None:
     """Note on lazy flags of ``x`` that they are ``steps`` after ``first``; None: what is not finite had one."""
     if waits(flags):
-        setattr(flags, PLAN, (_identity(x), first, steps))
+        first = None if first is None else _notes.kept(first)
+        _notes.note(flags, _notes.PLAN, (_notes.identity(x), first, steps))
 
 
 def _plan_of_flags(x: Array, flags: Array) -> tuple[Array | None, tuple[Step, ...]]:
     """Flags from which those of ``x`` come, and the steps from there."""
-    of, first, steps = getattr(flags, PLAN, (None, flags, ()))
-    return (first, steps) if waits(x) and _identity(x) == of else (flags, ())
-
-
-def _identity(x: Array) -> Any:
-    """What tells whether an array is the same one: dask's name, as it makes new objects of one; the object."""
-    return x.name if is_lazy(x) else x
+    found = _notes.noted(flags, _notes.PLAN)
+    if found is None or not waits(x) or _notes.identity(x) != found[0]:
+        return flags, ()
+    _, first, steps = found
+    return first, steps
 
 
 def _run_together(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], dtype: Any) -> Any:

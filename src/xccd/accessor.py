@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import xarray as xr
+from xarray.core.extensions import AccessorRegistrationWarning
 
 from xccd.align import align
-from xccd.clip import clip_extrema, mask, minmax, sigma_clip
+from xccd.clip import clip_extrema, minmax, sigma_clip
 from xccd.combine import combine, count
 from xccd.fits.header import header, wcs
 from xccd.fits.write import to_fits
 from xccd.interop import to_ccddata, to_masked_array
 from xccd.lossless import to_dataset, to_stack
+from xccd.masks import mask, mask_where
 from xccd.normalize import normalize
 from xccd.offsets import find_offsets
 from xccd.sky import assign_sky_coords, cutout
@@ -38,9 +41,6 @@ def _bind(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[CC
     return cast("Callable[Concatenate[CCDAccessor, P], R]", method)
 
 
-@xr.register_datatree_accessor("ccd")
-@xr.register_dataset_accessor("ccd")
-@xr.register_dataarray_accessor("ccd")
 class CCDAccessor:
     """Stacking for xarray objects: the functions of `xccd`, the object being the first argument."""
 
@@ -51,6 +51,7 @@ class CCDAccessor:
     clip_extrema = _bind(clip_extrema)
     minmax = _bind(minmax)
     mask = property(_bind(mask))
+    mask_where = _bind(mask_where)
     count = _bind(count)
     combine = _bind(combine)
     normalize = _bind(normalize)
@@ -66,3 +67,28 @@ class CCDAccessor:
     to_masked_array = _bind(to_masked_array)
     to_fits = _bind(to_fits)
     to_zarr = _bind(to_zarr)
+
+
+class _Made:
+    """The accessor, made anew each time that it is asked for.
+
+    xarray's own registration keeps it in the object, and it holds the object: a cycle, which keeps a whole stack alive
+    until the garbage collector runs.
+    """
+
+    def __get__(self, obj: Any, kind: type) -> Any:
+        return CCDAccessor if obj is None else CCDAccessor(obj)
+
+
+def _register(name: str, kinds: tuple[type, ...]) -> None:
+    for kind in kinds:
+        if hasattr(kind, name) and not isinstance(inspect.getattr_static(kind, name), _Made):
+            warnings.warn(
+                f"xccd takes the place of another accessor .{name} of {kind.__name__}",
+                AccessorRegistrationWarning,
+                stacklevel=2,
+            )
+        setattr(kind, name, _Made())
+
+
+_register("ccd", (xr.DataArray, xr.Dataset, xr.DataTree))

@@ -12,11 +12,11 @@ import xarray as xr
 from xccd import _gather, _options, _stack
 from xccd._deferred import samples, wrapped
 from xccd._flags import apart, attributes, companion, flags_of, with_maps
-from xccd._labels import check_stack, frame_names, science_variables, step_text, warn
+from xccd._labels import add_history, check_stack, frame_names, science_variables, step_text, warn
 from xccd._nodes import map_nodes
 from xccd._offsets import Canvas, canvas_of
 from xccd._pixel_map import PixelMap, moved, pixel_map, whole_shift
-from xccd.fits import cards
+from xccd.fits import cards, shared
 from xccd.grid import Grid
 from xccd.grids import grids_of, union
 from xccd.kernels.limits import float_dtype
@@ -66,9 +66,10 @@ def align(
     -------
     DataArray, Dataset or DataTree
         (frame, y, x) on the grid, lazy if a stack is; floats. What frames do not reach is NaN, and has the flag 128 in
-        a Dataset. The headers have the WCS of the grid. On ``frame``: ``align_error``, by how many pixels positions
-        were off where they were compared with the WCS, and ``aligned_from``, the grid that a frame had (of which
-        ``weights="footprint"`` and ``"feather"`` of `combine` are made).
+        a Dataset. On ``frame``: ``aligned_to``, the grid, whose WCS headers have from now on, while the coordinate
+        ``header`` stays what the file says; ``align_error``, by how many pixels positions were off where they were
+        compared with the WCS; and ``aligned_from``, the grid that a frame had (of which ``weights="footprint"`` and
+        ``"feather"`` of `combine` are made).
 
     Raises
     ------
@@ -250,8 +251,11 @@ def _lines(grid: Grid) -> str:
 
 def _moved_lines(shape: tuple[int, int], by: Sequence[float]) -> str:
     """As `_lines`, of a frame without WCS."""
-    sizes = [cards.make(f"NAXIS{k}", n) for k, n in enumerate(shape[::-1], 1)]
-    return "\n".join([*sizes, cards.make("OFFSET1", float(by[1])), cards.make("OFFSET2", float(by[0]))])
+    return "\n".join([*_sizes(shape), cards.make("OFFSET1", float(by[1])), cards.make("OFFSET2", float(by[0]))])
+
+
+def _sizes(shape: tuple[int, int]) -> list[str]:
+    return [cards.make(f"NAXIS{k}", n) for k, n in enumerate(shape[::-1], 1)]
 
 
 def _result(
@@ -279,18 +283,22 @@ def _result(
     _check_size(frames, plan)
     data, *more = _gather.aligned(frames, plan)
     dims = ("frame", "y", "x")
-    coords = _labels(stacks, grid, step) | {
+    lies_on = "\n".join(grid.lines if grid is not None else _sizes(shape))
+    coords = _labels(stacks) | {
+        shared.ALIGNED_TO: ("frame", np.array([lies_on] * plan.frames, object)),
         "align_error": ("frame", np.array([m.error for some in maps for m in some])),
         "aligned_from": ("frame", np.array([text for some in sources for text in some], object)),
     }
     for name, size in zip(dims[1:], shape, strict=True):
-        coords[name] = (name, np.arange(size), {"long_name": f"pixel of the grid along {name}, 0-based"})
+        attrs = {"long_name": f"pixel of the grid along {name}, 0-based", "numbered": shared.ON_GRID}
+        coords[name] = (name, np.arange(size), attrs)
     for kind, array in zip(("flags", "uncertainty"), more, strict=False):
         name = companion(stacks[0].name, kind)
         attrs = attributes() if kind == "flags" else dict(stacks[0].coords[name].attrs)
         coords[name] = (dims, wrapped(array), attrs)
     attrs = {k: v for k, v in stacks[0].attrs.items() if all(s.attrs.get(k) == v for s in stacks)}
-    return xr.DataArray(wrapped(data), dims=dims, coords=coords, attrs=attrs, name=stacks[0].name)
+    made = xr.DataArray(wrapped(data), dims=dims, coords=coords, attrs=attrs, name=stacks[0].name)
+    return add_history(made, step)
 
 
 def _source(stack: xr.DataArray) -> _gather.Source:
@@ -325,14 +333,12 @@ def _check_size(frames: list[_gather.Source], plan: _gather.Plan) -> None:
         )
 
 
-def _labels(stacks: list[xr.DataArray], grid: Grid | None, step: str) -> dict[Any, Any]:
-    """Coordinates on ``frame`` of all stacks, and those without dimension that all share; headers on the new grid."""
+def _labels(stacks: list[xr.DataArray]) -> dict[Any, Any]:
+    """Coordinates on ``frame`` of all stacks, and those without dimension that all share."""
     found: dict[Any, Any] = {}
     names = dict.fromkeys(k for s in stacks for k, c in s.coords.items() if c.dims == ("frame",))
     for name in names:
         found[name] = ("frame", _column([(s.coords.get(name), s.sizes["frame"]) for s in stacks]))
-    if "header" in found:
-        found["header"] = ("frame", np.array([_header(t, grid, step) for t in found["header"][1].tolist()], object))
     for name, value in stacks[0].coords.items():
         if value.dims == () and all(name in s.coords and s.coords[name].identical(value) for s in stacks):
             found[name] = value.variable
@@ -349,17 +355,6 @@ def _column(parts: list[tuple[Any, int]]) -> Any:
         gap = np.datetime64("NaT", "ns") if kinds == {"M"} else "" if not kinds <= set("iufb") else np.nan
     columns = [np.full(n, gap, object if gap == "" else None) if c is None else c.values for c, n in parts]
     return np.concatenate(columns)
-
-
-def _header(text: str, grid: Grid | None, step: str) -> str:
-    """A frame's header text on the new grid."""
-    kept = [
-        line
-        for card in cards.split(text)
-        if not cards.WCS.fullmatch(card.keyword) and not card.keyword.startswith("NAXIS")
-        for line in card.lines
-    ]
-    return "\n".join([*kept, *(grid.lines if grid is not None else []), *cards.history(step).split("\n")])
 
 
 def _shown(to: Any) -> Any:

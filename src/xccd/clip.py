@@ -10,12 +10,11 @@ from typing import Any, TypedDict
 import numpy as np
 import xarray as xr
 
-from xccd import _clip_blocks, _stack
+from xccd import _clip_blocks, _notes, _stack
 from xccd._chain import Chain, Extrema, Range, Sigma, Step
 from xccd._clip_blocks import Statistic
-from xccd._flags import MAPS, companion, flags_of, with_maps
-from xccd._labels import Obj, add_history, check_stack, frames_first, like, per_variable, step_text, warn
-from xccd._nodes import map_nodes
+from xccd._flags import flags_of
+from xccd._labels import add_history, check_stack, frames_first, like, per_variable, step_text, warn
 from xccd.kernels.limits import float_dtype
 
 CENTERS = ("mean", "median")
@@ -145,16 +144,17 @@ def _rejected(stack: xr.DataArray, dim: Hashable, step: Step | _Functions, text:
         dtype = float_dtype(stack.dtype)
         if isinstance(step, dict):
             data = _stack.blocks(partial(_clip_blocks.by_functions, **step), x, reduce=False, dtype=dtype)
+            _notes.mark(data, _notes.origin(x))
         else:
             (data,) = _stack.chained(Chain((step,)), x, dtypes=[dtype])
-        return add_history(like(stack, dim, data), dim, text)
+        return add_history(like(stack, dim, data), text)
     before = frames_first(flags, dim)
     if isinstance(step, dict):
         run = partial(_clip_blocks.flags_by_functions, **step)
         after = _stack.blocks(run, x, before, reduce=False, dtype=flags.dtype)
     else:
         after = _stack.flagged((step,), x, before)
-    return add_history(stack.assign_coords({flags.name: like(flags, dim, after).variable}), dim, text)
+    return add_history(stack.assign_coords({flags.name: like(flags, dim, after).variable}), text)
 
 
 @per_variable
@@ -257,39 +257,6 @@ def minmax(
         raise ValueError(f"min={min!r} is above max={max!r}: nothing would be left")
     step = Range(*(None if v is None else float(v) for v in (min, max)))
     return _rejected(stack, dim, step, step_text("minmax", min=min, max=max))
-
-
-def mask(stack: Obj) -> Obj:
-    """Which samples are missing: NaN or infinite.
-
-    Parameters
-    ----------
-    stack : DataArray, Dataset or DataTree
-        Any shape.
-
-    Returns
-    -------
-    DataArray, Dataset or DataTree
-        Booleans of the same shape, True where missing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import xarray as xr
-    >>> import xccd
-    >>> xr.DataArray([1.0, np.nan, np.inf], dims="frame").ccd.mask.values.tolist()
-    [False, True, True]
-    """
-    if isinstance(stack, xr.DataTree):
-        return map_nodes(mask, stack, lambda ds: bool(ds.data_vars), "a variable")
-    if isinstance(stack, xr.Dataset):
-        flagged = {k: flags for k in stack.data_vars if (flags := flags_of(with_maps(stack, k))) is not None}
-        images = stack.drop_vars([companion(k, kind) for k in flagged for kind in MAPS], errors="ignore")
-        return images.map(lambda v: ~np.isfinite(v)).assign(
-            {k: ~np.isfinite(stack[k]) | (f != 0) for k, f in flagged.items()}
-        )
-    finite: Obj = np.isfinite(stack)  # type: ignore[assignment]  # xarray gives back its own kind
-    return ~finite
 
 
 def _check_thresholds(low: Any, high: Any) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from xccd.clip import mask, sigma_clip
+from xccd.clip import sigma_clip
 from xccd.combine import combine
 from xccd.fits.image import open_image
 from xccd.fits.open import open_stack
 from xccd.fits.write import to_fits
+from xccd.masks import mask
 from xccd.normalize import normalize
 from xccd.simulate import simulate_night
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xccd._flags import companion, flags_of, with_maps
+from xccd._flags import check_uncertainty, companion, flags_of, with_maps
 from xccd._labels import ancillary
 from xccd.fits import cards
 from xccd.fits.dataset import open_dataset
@@ -77,6 +77,8 @@ def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
     unit = _unit(str(image.attrs.get("units", "")), "this image" if number is None else f"frame {number}")
     flags, error = flags_of(image), image.coords.get(companion(image.name, "uncertainty"))
     mask = ~np.isfinite(image.values) if flags is None else flags.values != 0
+    if error is not None:
+        check_uncertainty(error.values, ~mask)
     meta = header(image)
     for keyword in [k for k in meta if cards.STRUCTURAL.fullmatch(k)]:
         meta.remove(keyword, ignore_missing=True, remove_all=True)

@@ -101,7 +101,7 @@ def normalize(
     )  # fmt: skip
     result = like(stack, dim, data).assign_coords(_kept(stack, dim, terms))
     step = step_text("normalize", scale=scale, zero=zero, to=to, region=region)
-    return add_history(result, dim, step)
+    return add_history(result, step)
 
 
 def _check_to(to: Any, scale: Any, zero: Any) -> None:

@@ -12,6 +12,7 @@ import xarray as xr
 from xccd.fits import cards, shared
 from xccd.fits.coords import date
 from xccd.fits.header import FILES, from_attrs
+from xccd.fits.pixel_grid import AXES
 from xccd.fits.shared import COMBINED
 
 MAX_IMCMB = 999
@@ -46,15 +47,25 @@ def describe(
     new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in made.items()]
     names = _names(stack, dim, texts)
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
-    new += [*shared.steps(texts), cards.history(step)]
+    new += [*shared.steps(texts), *shared.remarks(stack), cards.history(step)]
     text = "\n".join(filter(None, [*lines, *new]))
-    image = image.assign_coords({COMBINED: shared.scalar(text)}).drop_vars(FILES, errors="ignore")
+    image = image.assign_coords({COMBINED: shared.scalar(text)}).drop_vars([FILES, shared.ALIGNED_TO], errors="ignore")
     if len(names) > MAX_IMCMB:
         image = image.assign_coords({FILES: shared.scalar("\n".join(names))})
+    image = image.assign_coords(_by_its_header(image))
     image.attrs = {k: v for k, v in _own_attrs(stack).items() if k != "units"} | made
     if image.attrs.pop("BUNIT", None):
         image.attrs["units"] = unit
     return image
+
+
+def _by_its_header(image: xr.DataArray) -> dict[str, xr.Variable]:
+    """The pixel coordinates of a grid, whose WCS is in the product's own header."""
+    found = {d: image.coords[d].variable.copy() for d in AXES if d in image.coords}
+    found = {d: v for d, v in found.items() if v.attrs.get("numbered") == shared.ON_GRID}
+    for variable in found.values():
+        del variable.attrs["numbered"]
+    return found
 
 
 def _unit(unit: Any, method: str) -> str:
@@ -78,7 +89,7 @@ _COMMENTS = {
 
 def _own_attrs(stack: xr.DataArray) -> dict[Any, Any]:
     """Attributes without those that arithmetic may have brought from another product."""
-    return {k: v for k, v in stack.attrs.items() if k not in WRITTEN}
+    return {k: v for k, v in stack.attrs.items() if k not in WRITTEN and k != shared.HISTORY}
 
 
 def _inherited(texts: list[str]) -> list[str]:

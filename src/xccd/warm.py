@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xccd._chain import Chain, Combine, Extrema, Sigma
-from xccd._pixel_map import kernels, table
+from xccd._pixel_map import kernel, table
 from xccd._reasons import Reasons
 from xccd._scatter import Scatter
 from xccd.kernels.limits import DIRECT, float_dtype
@@ -60,9 +60,9 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
 def _resample(dtype: np.dtype[Any]) -> None:
     frame, value, error = np.ones((2, 2), dtype), np.empty((1, 1), dtype), np.empty((1, 1), dtype)
     none, bits = np.zeros((2, 2), np.uint8), np.empty((1, 1), np.uint8)
-    kernels("resample").places(np.zeros((2, 4, 4)), table(8), 0, np.zeros((2, 1, 1)))
-    kernels("resample").resampled(frame, frame, none, 0, 2, np.zeros((2, 1, 1)), 2, value, error, bits)
-    kernels("overlap").overlapped(frame, frame, none, 0, 2, np.zeros((2, 2, 2)), False, value, error, bits)
+    kernel("resample", "places", np.zeros((2, 4, 4)), table(8), 0, np.zeros((2, 1, 1)))
+    kernel("resample", "resampled", frame, frame, none, 0, 2, np.zeros((2, 1, 1)), 2, value, error, bits)
+    kernel("overlap", "overlapped", frame, frame, none, 0, 2, np.zeros((2, 2, 2)), False, value, error, bits)
 
 
 def _run(chain: Chain | Reasons, x: np.ndarray[Any, Any]) -> None:

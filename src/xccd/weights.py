@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from xccd import _footprint, _stack
-from xccd._labels import frame_names, frames_first, unflagged
+from xccd._deferred import samples
+from xccd._labels import check_array, frame_names, frames_first, unflagged
 from xccd.fits import cards
 from xccd.kernels.limits import float_dtype
 
@@ -87,7 +89,7 @@ def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.
     along = [k for k, c in stack.coords.items() if dim in c.dims]
     template = stack.isel({dim: 0}).drop_vars(along)
     dims, coords = template.dims, {k: c.variable for k, c in template.coords.items()}
-    labels = {k: stack.coords[k].values for k in along if _may_matter(stack.coords[k], stack)}
+    labels = {k: stack.coords[k].values.copy() for k in along if _may_matter(stack.coords[k], stack)}
 
     def number(i: int, values: np.ndarray[Any, Any]) -> float:
         finite = np.where(np.isfinite(values), values, np.nan)
@@ -115,23 +117,29 @@ def _name(function: Any) -> str:
 
 
 def _labelled(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> PerSample:
-    """Matched by names of dimensions, and by ``file`` where both have it."""
-    extra = set(value.dims) - set(stack.dims)
-    if extra or any(value.sizes[d] != stack.sizes[d] for d in value.dims):
-        raise ValueError(
-            f"{argument} has {dict(value.sizes)}, the stack {dict(stack.sizes)}: dimensions must be "
-            "among the stack's, with the same sizes"
-        )
     _check_dtype(argument, value.dtype)
-    if dim in value.dims:
-        value = _in_file_order(argument, value, stack, dim)
-    check_labels(argument, value, stack)
+    check_array(argument, samples(value))
+    value = matched(argument, value, stack, dim)
     order = [dim, *(d for d in stack.dims if d != dim)]
     present = [d for d in order if d in value.dims]
     data = value.transpose(*present).data
     shape = tuple(stack.sizes[d] if d in value.dims else 1 for d in order)
     known = np.asarray(data, np.float64) if present == [dim] and not _stack.is_lazy(data) else None
     return PerSample(data.reshape(shape), known)
+
+
+def matched(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
+    """By names of dimensions; frames by ``file`` where both name the same files, else in their order."""
+    extra = set(value.dims) - set(stack.dims)
+    if extra or any(value.sizes[d] != stack.sizes[d] for d in value.dims):
+        raise ValueError(
+            f"{argument} has {dict(value.sizes)}, the stack {dict(stack.sizes)}: dimensions must be "
+            "among the stack's, with the same sizes"
+        )
+    if dim in value.dims:
+        value = _in_file_order(argument, value, stack, dim)
+    check_labels(argument, value, stack)
+    return value
 
 
 def check_labels(argument: str, value: xr.DataArray, stack: xr.DataArray) -> None:
@@ -147,13 +155,15 @@ def check_labels(argument: str, value: xr.DataArray, stack: xr.DataArray) -> Non
 def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
     if not all("file" in a.coords and a.coords["file"].dims == (dim,) for a in (value, stack)):
         return value
-    ours, theirs = stack.coords["file"].values.tolist(), value.coords["file"].values.tolist()
-    if ours == theirs:
+    ours, theirs = (list(map(str, a.coords["file"].values.tolist())) for a in (stack, value))
+    if not set(ours) & set(theirs):  # of other files: weight maps, masks. In another folder they may have equal names
+        ours, theirs = ([PurePath(name).name for name in names] for names in (ours, theirs))
+    if ours == theirs or not set(ours) & set(theirs):
         return value
-    differing = sorted(map(str, set(theirs) ^ set(ours))) or sorted(f for f in set(ours) if ours.count(f) > 1)
+    differing = sorted(set(theirs) ^ set(ours)) or sorted(f for f in set(ours) if ours.count(f) > 1)
     if differing or sorted(ours) != sorted(theirs):
         raise ValueError(
-            f"{argument} and the stack are not of the same files, each once ({', '.join(map(str, differing[:3]))}): "
+            f"{argument} and the stack share some of their files, not all, each once ({', '.join(differing[:3])}): "
             "select the frames alike, or drop_vars('file') to go by order"
         )
     place = {name: i for i, name in enumerate(theirs)}

@@ -11,7 +11,6 @@ import xarray as xr
 from xccd.fits import cards, shared
 from xccd.fits.coords import HDF5_OWN
 from xccd.fits.pixel_grid import AXES, move, moves
-from xccd.fits.shared import COMBINED
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -35,8 +34,8 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
     Returns
     -------
     astropy.io.fits.Header
-        All cards of the file and one HISTORY for each step since; what describes the array (BITPIX, NAXISn) as it is
-        now, CRPIXn and LTVn after crops and strides. It is what `to_fits` writes.
+        All cards of the file, and one HISTORY for each line of ``attrs["history"]``, to which verbs add; what describes
+        the array (BITPIX, NAXISn) as it is now, CRPIXn and LTVn after crops and strides. It is what `to_fits` writes.
 
     Raises
     ------
@@ -128,7 +127,7 @@ def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
     made = header(obj, i)
     name = _name(_one_frame(obj, i))
     if "CTYPE1" not in made:
-        raise ValueError(f"{name} has no WCS: its header has no CTYPE1")
+        raise ValueError(f"{name} has no WCS: {shared.why_no_wcs(obj)}")
     try:
         return shared.read_wcs(made, min(made["NAXIS"], 2))
     except ValueError as error:
@@ -161,13 +160,13 @@ def _own_text(frame: xr.DataArray) -> str:
     """The header text of an image, what all frames of a stack share, or else cards made from attributes."""
     texts = shared.texts(frame, "frame")
     if texts:
-        return "\n".join([*shared.lines(texts), *shared.steps(texts)])
-    for name in ("header", COMBINED):
-        if name in frame.coords and frame.coords[name].ndim == 0:
-            return str(frame.coords[name].values.item())
+        return "\n".join([*shared.lines(texts), *shared.steps(texts), *shared.remarks(frame)])
+    if (text := shared.text_of(frame)) is not None:
+        return "\n".join(filter(None, [text, *shared.remarks(frame)]))
     names = sorted(str(n) for n, c in frame.coords.items() if c.ndim == 0 and str(n).isupper())  # Zarr keeps no order
     ours = {name: _plain(frame.coords[name]) for name in names}
-    return from_attrs(frame.attrs | {k: v for k, v in ours.items() if v not in ("", None) and v == v})
+    made = from_attrs(frame.attrs | {k: v for k, v in ours.items() if v not in ("", None) and v == v})
+    return "\n".join(filter(None, [made, *shared.remarks(frame)]))
 
 
 def _plain(coord: xr.DataArray) -> Any:

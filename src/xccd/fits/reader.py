@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd import _stack
+from xccd import _notes, _stack
 from xccd._chain import Unsigned
 from xccd._deferred import Box, Deferred, box_of
 from xccd.fits import bands
@@ -114,6 +114,7 @@ class Files(Deferred):
 def deferred(reader: StackReader) -> Files:
     """A deferred array on ``reader``, with what chains begin with noted."""
     files, found = Files(reader), reader.stored()
+    _notes.mark(files, _notes.READ)
     if found is not None:
         raw, unsigned = found
         _stack.remember(files, Files(raw), (Unsigned(),) if unsigned else ())
@@ -132,7 +133,8 @@ def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any],
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"chunks={chunks!r} does not cut the shape {reader.shape}: {error}") from None
     stack = _bands(reader, whole)
-    setattr(stack, _stack.READER, reader)
+    _notes.note(stack, _notes.READER, reader)
+    _notes.mark(stack, _notes.READ)
     found = reader.stored()
     if found is not None:
         raw, unsigned = found

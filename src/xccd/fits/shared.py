@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Hashable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MAX_SIP_ORDER = 9  # the convention's own limit; astropy allocates its square unasked
 MAX_AXES = 99  # of a WCS; WCSAXES = 65536 kills the process within wcslib
+HISTORY = "history"  # attribute: the steps so far, by CF's name
+ALIGNED_TO = "aligned_to"  # coordinate of aligned frames: the grid that they lie on, as header cards
+ON_GRID = "by the grid of aligned_to"  # attribute "numbered" of their pixel coordinates
 COMBINED = "image_header"  # coordinate of an image that was combined: its header text
 
 
@@ -27,11 +31,66 @@ def scalar(text: str) -> np.ndarray[Any, Any]:
 
 
 def texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
-    """The header text of each frame; none if the stack carries none."""
+    """The header text of each frame, on the grid that it lies on now; none if the stack carries none."""
     for name in ("header", COMBINED):
         if name in stack.coords and stack.coords[name].dims == (dim,):
-            return [str(t) for t in stack.coords[name].values.tolist()]
+            own = [str(t) for t in stack.coords[name].values.tolist()]
+            return [on_grid(text, grid) for text, grid in zip(own, _grids(stack, dim, len(own)), strict=True)]
     return []
+
+
+def text_of(image: xr.DataArray) -> str | None:
+    """As `texts`, of one frame or an image."""
+    for name in ("header", COMBINED):
+        if name in image.coords and image.coords[name].ndim == 0:
+            (grid,) = _grids(image, None, 1)
+            return on_grid(str(image.coords[name].values.item()), grid)
+    return None
+
+
+def _grids(stack: xr.DataArray, dim: Hashable, n: int) -> list[str | None]:
+    """The grid that each frame was put on; None for its own, "" where arithmetic dropped the label that tells."""
+    if ALIGNED_TO in stack.coords:
+        label = stack.coords[ALIGNED_TO]
+        if label.dims in ((dim,), ()):
+            return [str(t) for t in np.broadcast_to(label.values, n).tolist()]
+    moved = any(stack.coords[d].attrs.get("numbered") == ON_GRID for d in ("y", "x") if d in stack.coords)
+    return ["" if moved else None] * n
+
+
+@lru_cache(maxsize=1 << 12)
+def on_grid(text: str, grid: str | None) -> str:
+    """A header text with the WCS of another grid."""
+    if grid is None:
+        return text
+    kept = (
+        line
+        for card in cards.split(text)
+        if not cards.WCS.fullmatch(card.keyword) and not card.keyword.startswith("NAXIS")
+        for line in card.lines
+    )
+    return "\n".join([*kept, *filter(None, grid.split("\n"))])
+
+
+def why_no_wcs(obj: xr.DataArray) -> str:
+    """Whether the file has none, or a label was lost on the way."""
+    lost = "arithmetic with other frames, or other software, dropped the coordinate {!r}"
+    if "header" not in obj.coords and COMBINED not in obj.coords:
+        return f"it has no header. If its file has one, {lost.format('header')}: keep it from the stack, or use .values"
+    moved = any(obj.coords[d].attrs.get("numbered") == ON_GRID for d in ("y", "x") if d in obj.coords)
+    if moved and ALIGNED_TO not in obj.coords:
+        return f"it was aligned, and {lost.format(ALIGNED_TO)}"
+    return "its header has no CTYPE1"
+
+
+def history(obj: xr.DataArray) -> list[str]:
+    """What was done to the samples since they were opened or combined, a line for each step."""
+    return str(obj.attrs.get(HISTORY) or "").split("\n") if obj.attrs.get(HISTORY) else []
+
+
+def remarks(obj: xr.DataArray) -> list[str]:
+    """`history` as HISTORY cards."""
+    return [cards.history(line) for line in history(obj) if line.strip()]
 
 
 def lines(headers: list[str]) -> list[str]:

@@ -1,10 +1,15 @@
 """How kernels are compiled, and kept on disk."""
 
 import hashlib
+import logging
 from functools import partial
 from pathlib import Path
 
 import numba
+
+from xccd.kernels.errors import BuildError
+
+log = logging.getLogger("xccd")
 
 # What code on disk is of: all that a kernel may call. numba asks for the date of the kernel's file alone, which a copy
 # or a new installation changes.
@@ -22,8 +27,18 @@ def kernel(function):
         cache._cache_file._source_stamp = SOURCES
         cache.load_overload = partial(_load, cache, cache.load_overload)
     except (RuntimeError, AttributeError):  # no folder for the cache can be written, or numba keeps it otherwise
-        return plain(function)
+        kept = plain(function)
+    kept._compile_for_args = partial(_compile, kept._compile_for_args, function.__name__)  # what the call asks for
     return kept
+
+
+def _compile(compile_for, name, *arguments, **options):
+    """Compiled code for these arguments; whatever numba or LLVM raise on the way becomes one kind of error."""
+    try:
+        return compile_for(*arguments, **options)
+    except Exception as error:
+        text = str(error).strip().partition("\n")[0]
+        raise BuildError(f"the kernel {name} cannot be compiled, {type(error).__name__}: {text}") from error
 
 
 def _load(cache, load, signature, target):
@@ -35,7 +50,23 @@ def _load(cache, load, signature, target):
         with cache._guard_against_spurious_io_errors():
             return cache._load_overload(signature, target)
     except (ImportError, AttributeError):  # numba has it otherwise
+        return _by_numba(cache, load, signature, target)
+    except Exception as error:  # pickle raises as many kinds as there are ways to damage a file
+        return _forget(cache, error)
+
+
+def _by_numba(cache, load, signature, target):
+    try:
         return load(signature, target)
+    except Exception as error:
+        return _forget(cache, error)
+
+
+def _forget(cache, error):
+    """Nothing, so that the kernel is compiled anew, and its list of what is on disk is begun anew."""
+    path = Path(cache._cache_file._index_path)
+    log.warning("compiled code in %s cannot be read (%s): it is made anew", path.parent, type(error).__name__)
+    path.unlink(missing_ok=True)
 
 
 # Part of a kernel, called from compiled code alone: without the means to be called from Python it compiles in half
