@@ -75,7 +75,11 @@ def _in_place_of(ds: xr.Dataset, done: dict[Hashable, xr.DataArray], dim: Hashab
         if gone & set(names):
             rest = {"ancillary_variables": " ".join(n for n in names if n not in gone)}
             new.attrs = {k: v for k, v in (new.attrs | rest).items() if v or k not in rest}
-    made = kept.assign_coords(labels).assign(bare)
+    for d in {d for new in done.values() for d in new.dims if d in new.coords and d in kept.coords}:
+        first = next(new for new in done.values() if d in new.coords)
+        if first.coords[d].attrs != kept.coords[d].attrs:
+            labels[d] = first.coords[d].variable
+    made = kept.assign_coords(labels).assign({name: new.variable for name, new in bare.items()})
     made.encoding = {}  # of the file, as its unlimited dimension, which may be gone
     return made
 

@@ -46,7 +46,8 @@ def mask(stack: Obj) -> Obj:
     if isinstance(stack, xr.Dataset):
         flagged = {k: flags for k in stack.data_vars if (flags := flags_of(with_maps(stack, k))) is not None}
         images = stack.drop_vars([companion(k, kind) for k in flagged for kind in MAPS], errors="ignore")
-        return images.map(mask).assign({k: _missing_of(stack[k], samples(f)) for k, f in flagged.items()})
+        missing = {k: _missing_of(stack[k], samples(f)).variable for k, f in flagged.items()}
+        return images.map(mask).assign(missing)
     return _missing_of(stack)
 
 

@@ -174,6 +174,8 @@ def _plain(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Per
     """A number, N numbers (one a frame), or an array of the stack's own shape."""
     array = value if _stack.is_lazy(value) else np.asarray(value)
     _check_dtype(argument, array.dtype)
+    if argument != "weights" and str(getattr(value, "unit", "")):  # of weights only ratios matter
+        raise TypeError(f"{argument}= is in {value.unit}, which a plain product would lose: give plain numbers")
     n = stack.sizes[dim]
     if array.shape == ():
         return PerSample(array.reshape((1,) * stack.ndim), None if _stack.is_lazy(array) else np.full(n, float(array)))
