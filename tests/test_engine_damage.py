@@ -1,0 +1,71 @@
+"""Compiled code that is damaged is made anew; an engine that cannot be built gives way to NumPy's."""
+
+import re
+
+import numba
+import pytest
+
+from processes import finish, start
+from xccd.kernels import compiled as compiled_code
+
+compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+
+DAMAGES = {"cut": lambda data: data[:100], "empty": lambda data: b"", "garbage": lambda data: bytes(range(256)) * 4}
+
+
+@compiled
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("files", ["*.nbi", "*.nbc"])
+def test_damaged_compiled_code_is_made_anew(tmp_path, monkeypatch, caplog, files, damage):
+    """As numba would for a file that is gone; every kind of error of pickle's may come."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def double():
+        monkeypatch.setattr(compiled_code, "SOURCES", "of a test")
+        return compiled_code.kernel(_doubled)
+
+    assert double()(2.0) == 4
+    for path in tmp_path.rglob(files):
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    assert [double()(3.0), double()(4.0)] == [6, 8]
+    (record,) = [r for r in caplog.records if r.name == "xccd"]
+    assert re.fullmatch(r"compiled code in .* cannot be read \(\w+\): it is made anew", record.getMessage())
+
+
+def _doubled(x):
+    return 2 * x
+
+
+HALF_A_NUMBA = """
+import logging
+import llvmlite.ir
+import numpy as np
+import xarray as xr
+{removed}
+said = []
+class Kept(logging.Handler):
+    def emit(self, record):
+        said.append(record.getMessage())
+logging.getLogger("xccd").addHandler(Kept())
+import xccd
+values = np.random.default_rng(3).normal(100, 5, (7, 5, 8)).astype("f4")
+stack = xr.DataArray(values, dims=("frame", "y", "x"))
+assert stack.ccd.combine("median").values.tobytes() == np.median(values, 0).tobytes()
+xccd.align(stack, offsets=[(0.5 * i, 0) for i in range(7)]).ccd.sigma_clip(1, 1)
+try:
+    xccd.set_options(engine="numba")
+    stack.ccd.combine("median")
+except Exception as error:
+    print(type(error).__name__)
+print(*said, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    "removed", ["del llvmlite.ir.VectorType", "del llvmlite.ir.IntType", "del llvmlite.ir.IRBuilder.gep"]
+)
+def test_any_damage_to_numba_leaves_numpy(tmp_path, removed):
+    out, _ = finish(start(HALF_A_NUMBA.format(removed=removed), NUMBA_CACHE_DIR=str(tmp_path)))
+    raised, said = out.splitlines()
+    assert raised in ("AttributeError", "ImportError", "BuildError")
+    assert re.match(r"numba cannot be (used|imported) \(.*\): NumPy computes instead, several times slower$", said)
