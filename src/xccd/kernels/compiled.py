@@ -47,26 +47,17 @@ def _load(cache, load, signature, target):
         from numba.core.runtime import rtsys
 
         rtsys.initialize(target)  # what compiled code may call
-        with cache._guard_against_spurious_io_errors():
-            return cache._load_overload(signature, target)
+        guard, read = cache._guard_against_spurious_io_errors, cache._load_overload
     except (ImportError, AttributeError):  # numba has it otherwise
-        return _by_numba(cache, load, signature, target)
-    except Exception as error:  # pickle raises as many kinds as there are ways to damage a file
-        return _forget(cache, error)
-
-
-def _by_numba(cache, load, signature, target):
-    try:
         return load(signature, target)
-    except Exception as error:
-        return _forget(cache, error)
-
-
-def _forget(cache, error):
-    """Nothing, so that the kernel is compiled anew, and its list of what is on disk is begun anew."""
-    path = Path(cache._cache_file._index_path)
-    log.warning("compiled code in %s cannot be read (%s): it is made anew", path.parent, type(error).__name__)
-    path.unlink(missing_ok=True)
+    try:
+        with guard():
+            return read(signature, target)
+    except Exception as error:  # pickle raises as many kinds as there are ways to damage a file
+        path = Path(cache._cache_file._index_path)
+        log.warning("compiled code in %s cannot be read (%s): it is made anew", path.parent, type(error).__name__)
+        path.unlink(missing_ok=True)  # the list of what is there, to which what is made is added
+        return None
 
 
 # Part of a kernel, called from compiled code alone: without the means to be called from Python it compiles in half
