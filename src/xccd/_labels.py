@@ -75,13 +75,17 @@ def _in_place_of(ds: xr.Dataset, done: dict[Hashable, xr.DataArray], dim: Hashab
         if gone & set(names):
             rest = {"ancillary_variables": " ".join(n for n in names if n not in gone)}
             new.attrs = {k: v for k, v in (new.attrs | rest).items() if v or k not in rest}
-    for d in {d for new in done.values() for d in new.dims if d in new.coords and d in kept.coords}:
-        first = next(new for new in done.values() if d in new.coords)
-        if first.coords[d].attrs != kept.coords[d].attrs:
-            labels[d] = first.coords[d].variable
-    made = kept.assign_coords(labels).assign({name: new.variable for name, new in bare.items()})
+    made = kept.assign_coords(labels | _indexes_anew(kept, done)).assign(
+        {name: new.variable for name, new in bare.items()}
+    )
     made.encoding = {}  # of the file, as its unlimited dimension, which may be gone
     return made
+
+
+def _indexes_anew(kept: xr.Dataset, done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Variable]:
+    """Pixel numbers of which the verb said something else, as `combine` does of a grid."""
+    own = {d: new.coords[d] for new in done.values() for d in new.dims if d in new.coords}
+    return {d: c.variable for d, c in own.items() if d in kept.coords and c.attrs != kept.coords[d].attrs}
 
 
 def _common_labels(done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Variable]:

@@ -35,7 +35,8 @@ def texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
     for name in ("header", COMBINED):
         if name in stack.coords and stack.coords[name].dims == (dim,):
             own = [str(t) for t in stack.coords[name].values.tolist()]
-            return [on_grid(text, grid) for text, grid in zip(own, _grids(stack, dim, len(own)), strict=True)]
+            grids = _grids(stack, dim, len(own))
+            return [text if grid is None else _on_grid(text, grid) for text, grid in zip(own, grids, strict=True)]
     return []
 
 
@@ -44,7 +45,8 @@ def text_of(image: xr.DataArray) -> str | None:
     for name in ("header", COMBINED):
         if name in image.coords and image.coords[name].ndim == 0:
             (grid,) = _grids(image, None, 1)
-            return on_grid(str(image.coords[name].values.item()), grid)
+            text = str(image.coords[name].values.item())
+            return text if grid is None else _on_grid(text, grid)
     return None
 
 
@@ -58,11 +60,9 @@ def _grids(stack: xr.DataArray, dim: Hashable, n: int) -> list[str | None]:
     return ["" if moved else None] * n
 
 
-@lru_cache(maxsize=1 << 12)
-def on_grid(text: str, grid: str | None) -> str:
+@lru_cache(maxsize=1 << 10)
+def _on_grid(text: str, grid: str) -> str:
     """A header text with the WCS of another grid."""
-    if grid is None:
-        return text
     kept = (
         line
         for card in cards.split(text)
