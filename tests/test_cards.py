@@ -75,8 +75,8 @@ FIELDS = st.one_of(
     st.text("0123456789+-.EDTFed'&/ (,)", max_size=20),
 )
 STARTS = [
-    "KEY     = ", "A-B_1   =    ", "KEY     =", "KEY=    ", "key     = ", "   KEY  = ", "HIERARCH A b = ", "HIERARCH a=",
-    "LONGKEYWORD = ", "K@Y     = ", "HISTORY= ", "=", "= ", "KEY     ",
+    "KEY     = ", "A-B_1   =    ", "KEY     =", "KEY=    ", "key     = ", "   KEY  = ", "HIERARCH A b = ",
+    "HIERARCH a=", "LONGKEYWORD = ", "K@Y     = ", "HISTORY= ", "=", "= ", "KEY     ",
 ]  # fmt: skip
 
 

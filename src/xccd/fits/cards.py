@@ -108,7 +108,8 @@ def join(cards: Iterable[Card]) -> str:
 
 # A card as most are written: astropy takes 90 us to parse one, and frames of a night have ten of their own each.
 _PLAIN = re.compile(
-    r"(?!COMMENT|HISTORY|CONTINUE|END *=)[A-Z0-9_-]{1,8} *= +(?:'(?P<text>[^'&]*)'|(?P<truth>[TF])|(?P<whole>[+-]?\d{1,18})|"
+    r"(?!COMMENT|HISTORY|CONTINUE|END *=)[A-Z0-9_-]{1,8} *= +"
+    r"(?:'(?P<text>[^'&]*)'|(?P<truth>[TF])|(?P<whole>[+-]?\d{1,18})|"
     r"(?P<real>[+-]?\d+\.\d*(?:[ED][+-]?\d{1,3})?)) *(?:/[^']*)?"
 )
 _READ: dict[str, Callable[[str], str | int | float]] = {

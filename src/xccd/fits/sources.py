@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xccd.fits import cards
-from xccd.fits.files import OPENERS
+from xccd.fits.files import OPENERS, shown
 from xccd.fits.hdus import HDU, HDUName, Walk, choose, matches
 from xccd.fits.memory import Frame, Wanted, is_image, open_image, uncertainty_type
 from xccd.fits.remote import AT_ONCE, Remote, is_url, places
@@ -47,10 +47,13 @@ def frames(files: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted =
 def _opened(items: Iterable[Any], hdu: HDUName, *maps: Wanted) -> list[Frame]:
     """The frames of some items; headers behind URLs are asked for some at a time, as each waits for the network."""
     items = list(items)
-    if not any(isinstance(item, Remote) for item in items):
+    far = [item for item in items if isinstance(item, Remote)]
+    if not far:
         return [_open(item, hdu, *maps) for item in items]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda item: _open(item, hdu, *maps), items))
+        found = pool.map(lambda item: _open(item, hdu, *maps), far)
+        # What is in memory already is opened by this thread: astropy's objects may warn.
+        return [next(found) if isinstance(item, Remote) else _open(item, hdu, *maps) for item in items]
 
 
 def _named(frame: Frame, i: int) -> Frame:
@@ -88,16 +91,16 @@ def _items(files: Any) -> Iterator[Any]:
 
 
 def _paths(given: str) -> Iterator[Path]:
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))  # a file may be called ~n.fits
     if path.is_dir():
         found = sorted((p for p in path.iterdir() if _is_fits(p)), key=natural)
         if not found:
-            raise FileNotFoundError(f"the folder {path} holds no FITS file ({', '.join(EXTENSIONS)}, packed or not)")
+            raise FileNotFoundError(f"the folder {shown(path)} holds no FITS file ({', '.join(EXTENSIONS)}, packed or not)")
         yield from found
     elif glob.has_magic(given) and not path.exists():
         found = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural)
         if not found:
-            where = "" if path.is_absolute() else f" (looked from the folder {Path.cwd()})"
+            where = "" if path.is_absolute() else f" (looked from the folder {shown(Path.cwd())})"
             raise FileNotFoundError(f"no file matches {given!r}{where}")
         yield from found
     else:
@@ -137,7 +140,7 @@ def _open_file(path: Path | Remote, hdu: HDUName, mask_hdu: Wanted, uncertainty_
         for argument, wanted in (("mask_hdu", mask_hdu), ("uncertainty_hdu", uncertainty_hdu)):
             unit = _beside(image, units, wanted)
             if unit and not unit.is_image:
-                raise OSError(f"{path}: {argument}={wanted!r} is not an image, but {unit}: {argument}=None leaves it")
+                raise OSError(f"{walk.name}: {argument}={wanted!r} is not an image, but {unit}: {argument}=None leaves it")
             maps[argument] = unit
         mask, error = maps.values()
         return Frame(

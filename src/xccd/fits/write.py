@@ -155,7 +155,7 @@ def _product(
     if image.ndim == 0 or image.size == 0:
         raise ValueError(f"to_fits: this DataArray has no pixels, its shape is {image.shape}")
     stored = dtype_in_file(image.dtype)
-    target = Path(path).expanduser()
+    target = Path(os.path.expanduser(path))
     check_target(target, overwrite)
     image = in_order(image)
     others, table = list(maps(image, ds)), frames_table(image)
