@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import lzma
-import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterator

@@ -126,7 +126,8 @@ def open_local(path: Path) -> tuple[LocalFile, IO[bytes]]:
     """A file, and its unpacked bytes as a stream for its headers."""
     name = shown(path)
     try:
-        status = os.stat(path)
+        with naming(name):
+            status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(f"{name} is a folder where a FITS file is meant")
         if not stat.S_ISREG(status.st_mode):
@@ -139,7 +140,7 @@ def open_local(path: Path) -> tuple[LocalFile, IO[bytes]]:
                 stream.close()
                 stream = OPENERS[packing](path, "rb")
     except FileNotFoundError:
-        raise FileNotFoundError(f"{name} does not exist: check the path in files=") from None
+        raise FileNotFoundError(f"{name} does not exist: check the path") from None
     except PermissionError:
         raise PermissionError(f"{name} cannot be read: no permission for this user") from None
     except ValueError as error:  # a NUL in it
