@@ -18,6 +18,7 @@ from xccd._deferred import samples, wrapped
 from xccd._flags import MAPS, apart, companion, flags_of, with_maps
 from xccd._nodes import NODE, map_nodes
 from xccd.fits import cards
+from xccd.fits.files import shown
 from xccd.kernels.limits import float_dtype
 
 P = ParamSpec("P")
@@ -172,7 +173,7 @@ def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
     file = stack.coords.get("file")
     if file is None or file.dims != (dim,):
         return [f"frame {i}" for i in range(stack.sizes[dim])]
-    return [f"frame {i} ({name})" for i, name in enumerate(file.values.tolist())]
+    return [f"frame {i} ({shown(name)})" for i, name in enumerate(file.values.tolist())]
 
 
 def frames_first(stack: xr.DataArray, dim: Hashable) -> Any:

@@ -66,7 +66,7 @@ class Walk:
     """The HDUs of one file in order, each header read when it is first asked for."""
 
     def __init__(self, path: Path | Remote) -> None:
-        self.name = shown(path)
+        self.path, self.name = path, shown(path)
         self.source: LocalFile | RemoteFile
         self.source, self.file = open_local(path) if isinstance(path, Path) else open_remote(path)
         # Of a stream that is unpacked on the way it is not known how long it is, and to look far is dear.
@@ -288,8 +288,8 @@ def _listing(walk: Walk, seen: list[HDU]) -> str:
 def _say_lost(walk: Walk, seen: list[HDU], chosen: HDU | None) -> None:
     """Warn of a file that has lost extensions, as far as that can be seen once all of it was looked at."""
     first, last, count = seen[0], seen[-1], len(seen) - 1
-    announced = first.values.get("NEXTEND")
-    announces = isinstance(announced, int) and announced > count
+    announced = first.values.get("NEXTEND")  # of one chip of several it often is what it was; beside SCI belong ERR, DQ
+    announces = isinstance(announced, int) and announced > count and any(unit.name == "SCI" for unit in seen)
     data_cut = not walk.packing and last.offset + last.nbytes > walk.size
     if data_cut and (chosen is None or chosen is last):
         return  # that is an error

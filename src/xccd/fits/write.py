@@ -21,6 +21,7 @@ from xccd._labels import ancillary
 from xccd._nodes import at_node
 from xccd.fits import cards
 from xccd.fits.extensions import frames_table, maps
+from xccd.fits.files import shown
 from xccd.fits.finish import add_checksums, compress, with_room
 from xccd.fits.header import as_block, as_written, in_order
 from xccd.fits.header import header as header_of
@@ -207,11 +208,11 @@ def check_target(target: Path, overwrite: bool) -> None:
 def check_place(target: Path, overwrite: bool) -> None:
     """Raise if there is no folder to write in, or something is there that may not go."""
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"path={str(target)!r}: there is no folder {target.parent}")
+        raise FileNotFoundError(f"path={str(target)!r}: there is no folder {shown(target.parent)}")
     if os.path.lexists(target) and not overwrite:
         raise _exists(target)
     if not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"path={str(target)!r}: no permission to write in {target.parent}")
+        raise PermissionError(f"path={str(target)!r}: no permission to write in {shown(target.parent)}")
 
 
 def _exists(target: Path) -> FileExistsError:
