@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import lzma
-import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterator
@@ -286,10 +285,10 @@ def test_what_goes_wrong(tmp_path: Path) -> None:
 
 def test_tiles_that_are_damaged_or_gone(tmp_path: Path) -> None:
     path = tiled(WHOLE.astype("i4"), "HCOMPRESS_1")(tmp_path / "a.fits")
-    stack, stamp, data = xccd.open_stack(path), path.stat(), path.read_bytes()
+    data = path.read_bytes()
     path.write_bytes(data[:-2880] + bytes(2880))
-    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    with pytest.raises(OSError, match=r"a\.fits\.fz, HDU 1: its tiles cannot be read"):
+    stack = xccd.open_stack(path)
+    with pytest.raises(OSError, match=r"a\.fits\.fz, HDU 1: its tiles cannot be read: COMPRESSED_DATA column has zero"):
         stack.load()
     path.write_bytes(data + bytes(2880))
     with pytest.raises(OSError, match=r"a\.fits\.fz has changed since it was opened"):

@@ -12,11 +12,11 @@ SRC = Path(__file__).parents[1] / "src" / "xccd"
 FLOORS = {
     "kernels": 0, "_options": 0, "_pool": 0, "_notes": 0, "_nodes": 0, "_flags": 0,
     "_deferred": 1, "_chain": 1, "_clip_blocks": 1, "_reasons": 1, "_scatter": 1, "_partials": 1, "_stack": 1,
-    "fits.cards": 1, "fits.unpack": 1, "fits.files": 1,
+    "fits.cards": 1, "fits.unpack": 1, "fits.files": 1, "fits.structure": 1, "fits.not_fits": 1,
     "fits.pixels": 2, "fits.coords": 2, "fits.shared": 2, "_labels": 2,
     "fits.pixel_grid": 2, "fits.bands": 2, "fits.stream": 2,
     "fits.remote": 2, "fits.tiled": 3, "fits.constant": 3, "fits.hdus": 3, "fits.reader": 3,
-    "fits.memory": 4, "fits.sources": 4,
+    "fits.memory": 4, "fits.sources": 4, "fits.distortion": 4,
     "_footprint": 4, "_overlap": 3, "weights": 4, "fits.header": 3,
     "grid": 4, "_pixel_map": 4, "_reprojected": 4, "_gather": 4, "grids": 4, "_offsets": 4, "align": 5,
     "sky": 5, "offsets": 5,

@@ -17,6 +17,7 @@ from xccd._chain import Chain
 from xccd._deferred import samples, wrapped
 from xccd._flags import MAPS, apart, companion, flags_of, with_maps
 from xccd._nodes import NODE, map_nodes
+from xccd.fits.files import shown
 from xccd.fits.shared import HISTORY, history
 from xccd.kernels.limits import float_dtype
 
@@ -197,7 +198,7 @@ def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
     file = stack.coords.get("file")
     if file is None or file.dims != (dim,):
         return [f"frame {i}" for i in range(stack.sizes[dim])]
-    return [f"frame {i} ({name})" for i, name in enumerate(file.values.tolist())]
+    return [f"frame {i} ({shown(name)})" for i, name in enumerate(file.values.tolist())]
 
 
 def frames_first(stack: xr.DataArray, dim: Hashable) -> Any:

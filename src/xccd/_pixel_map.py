@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -211,8 +210,7 @@ def positions(frame: Grid, target: Grid, x: Array, y: Array, *, area: bool = Fal
 
 
 def _to_sky(grid: Grid, x: Array, y: Array) -> tuple[Array, Array]:
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with np.errstate(all="ignore"):
         world = grid.wcs.all_pix2world(x.ravel(), y.ravel(), 0)
     return world[grid.wcs.wcs.lng].reshape(x.shape), world[grid.wcs.wcs.lat].reshape(x.shape)
 
@@ -230,8 +228,7 @@ def pixels_at(frame: Grid, longitude: Array, latitude: Array) -> tuple[Array, Ar
     wcs, shape = frame.wcs, longitude.shape
     longitude, latitude = longitude.ravel(), latitude.ravel()
     world = [longitude, latitude] if wcs.wcs.lng == 0 else [latitude, longitude]
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with np.errstate(all="ignore"):
         if not wcs.has_distortion:
             x, y = _each(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
         else:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xccd.fits import cards, shared
+from xccd.fits import cards, distortion, shared
+from xccd.fits.files import shown
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -82,8 +83,9 @@ class Grid:
 
         Parameters
         ----------
-        source : Grid, WCS, Header, dict of cards, path, DataArray or Dataset
-            A stack must have one WCS for all of its frames; ``stack[0]`` picks one. Of a file: of its first image.
+        source : Grid, WCS, Header, dict of cards, path or URL, DataArray or Dataset
+            A stack must have one WCS for all of its frames; ``stack[0]`` picks one. Of a file: of its first image, or
+            of its first header with a WCS if no image has pixels. Its name may be what `open_stack` takes for one file.
         shape : (int, int), optional
             Rows and columns, where the source does not say them (a WCS without ``pixel_shape``), or others.
 
@@ -104,8 +106,8 @@ class Grid:
             return source if shape is None else cls((int(shape[0]), int(shape[1])), source.text, source.tables)
         if hasattr(source, "ccd"):
             source = _image(source).ccd.header()
-        elif isinstance(source, str | Path):
-            source = _header_of_file(source)
+        elif isinstance(source, str | os.PathLike):
+            return cls._of_file(source, shape)
         elif hasattr(source, "to_header") and hasattr(source, "pixel_shape"):
             return cls._of_wcs(source, shape)
         elif not isinstance(source, Mapping) and not hasattr(source, "cards"):
@@ -118,9 +120,7 @@ class Grid:
     def from_text(cls, text: str, shape: tuple[int, int] | None = None) -> Grid:
         """The grid of a header text, lines of FITS cards; ValueError as `of`."""
         found = {card.keyword: card for card in reversed(list(cards.split(text)))}
-        sizes = [cards.as_number(found[k].value) if k in found else 0.0 for k in ("NAXIS2", "NAXIS1")]
-        if shape is None and not all(1 <= n <= LARGEST and n.is_integer() for n in sizes):
-            raise ValueError("the header does not say how large the image is (NAXIS1, NAXIS2): give shape=")
+        sizes = _sizes(text, shape)
         if "CTYPE1" not in found:
             raise ValueError("there is no WCS: the header has no CTYPE1")
         tables = [k for k in found if DISTORTED.fullmatch(k)]
@@ -130,8 +130,25 @@ class Grid:
         for keyword in kept:
             if not TEXTS.match(keyword) and not np.isfinite(cards.as_number(found[keyword].value)):
                 raise ValueError(f"the WCS is damaged: {keyword} = {found[keyword].value!r} is not a number")
-        rows, columns = sizes if shape is None else shape
-        return cls((int(rows), int(columns)), "\n".join(_written(found[k]) for k in kept))
+        return cls(sizes, "\n".join(_written(found[k]) for k in kept))
+
+    @classmethod
+    def _of_file(cls, source: str | os.PathLike[str], shape: tuple[int, int] | None) -> Grid:
+        """The grid of a file, errors with its name."""
+        text = distortion.header_of(source)
+        try:
+            if any(DISTORTED.fullmatch(card.keyword) for card in cards.split(text)):
+                return cls.with_tables(text, source, shape)
+            return cls.from_text(text, shape)
+        except ValueError as error:
+            raise ValueError(f"{shown(source)}: {error}") from error
+
+    @classmethod
+    def with_tables(cls, text: str, source: str | os.PathLike[str], shape: tuple[int, int] | None) -> Grid:
+        """The grid of a header text whose distortion is in tables of a file; ValueError, OSError as `of`."""
+        own = (line for c in cards.split(text) if cards.WCS.fullmatch(c.keyword) for line in c.lines)
+        wcs = shared.read_wcs(cards.parsed(own), 2, distortion.tables_of(source))
+        return cls._of_wcs(wcs, _sizes(text, shape))
 
     @classmethod
     def _of_wcs(cls, wcs: Any, shape: tuple[int, int] | None) -> Grid:
@@ -285,13 +302,14 @@ def _image(obj: Any) -> Any:
     return science[0]
 
 
-def _header_of_file(path: str | Path) -> Any:
-    """The header of the first image of a file; of one without pixels the primary one."""
-    from astropy.io import fits
-
-    with fits.open(path) as hdus:
-        image = next((h for h in hdus if h.is_image and h.header.get("NAXIS")), hdus[0])
-        return image.header.copy()
+def _sizes(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
+    """Rows and columns as given, or as the header says."""
+    if shape is not None:
+        return int(shape[0]), int(shape[1])
+    rows, columns = (cards.as_number(cards.lookup(text, k)) for k in ("NAXIS2", "NAXIS1"))
+    if not all(1 <= n <= LARGEST and n.is_integer() for n in (rows, columns)):
+        raise ValueError("the header does not say how large the image is (NAXIS1, NAXIS2): give shape=")
+    return int(rows), int(columns)
 
 
 def _text(header: Any) -> str:

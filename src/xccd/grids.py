@@ -65,11 +65,8 @@ def _grid(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
 
 def _of_file(file: str, text: str, shape: tuple[int, int]) -> Grid:
     """A grid whose distortion is in tables of the frame's file."""
-    from astropy.io import fits
-
     try:
-        with fits.open(file) as hdus:
-            return Grid.of(shared.read_wcs(parsed(text.split("\n")), 2, hdus), shape=shape)
+        return Grid.with_tables(text, file, shape)
     except OSError as error:
         raise ValueError(f"its WCS is distorted by a table, and its file cannot be read: {error}") from error
 

@@ -191,14 +191,15 @@ def _pair(shape: object) -> Shape:
 
 
 def _check_folder(folder: Path, frames: Set[str], overwrite: bool) -> None:
+    from xccd.fits.files import shown
+
     for place in (folder, folder / "truth"):
         if place.exists() and not place.is_dir():
-            raise NotADirectoryError(f"{place} is a file: a folder is needed there")
-    taken = sorted(path for path in folder.glob("*.fits") if path.name in frames)
-    taken += sorted((folder / "truth").glob("*.fits"))
+            raise NotADirectoryError(f"{shown(place)} is a file: a folder is needed there")
+    taken = [*sorted(p for p in folder.glob("*.fits") if p.name in frames), *sorted((folder / "truth").glob("*.fits"))]
     if taken and not overwrite:
         raise FileExistsError(
-            f"{folder} already holds a night, {taken[0].relative_to(folder)} for one: "
+            f"{shown(folder)} already holds a night, {taken[0].relative_to(folder)} for one: "
             "pass overwrite=True to replace it, or name an empty folder"
         )
 

@@ -79,7 +79,7 @@ def to_zarr(
     if not isinstance(stack, xr.DataArray | xr.Dataset):
         raise TypeError(f"to_zarr writes a DataArray or a Dataset, not a {type(stack).__name__}")
     ds = stack if isinstance(stack, xr.Dataset) else stack.to_dataset(name=stack.name or "data")
-    target = Path(path).expanduser()
+    target = Path(os.path.expanduser(path))
     _check(ds, target, overwrite)
     try:
         import zarr

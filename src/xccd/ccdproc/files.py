@@ -11,6 +11,7 @@ import numpy as np
 
 from xccd import _options
 from xccd.fits import cards
+from xccd.fits.files import shown
 from xccd.fits.open import open_stack
 
 BAND_BYTES = 256 << 20  # no faster beyond, whatever the limit
@@ -117,5 +118,5 @@ def _check_units(items: list[Any], headers: Any, unit: Any) -> None:
             found = cards.lookup(str(header), "BUNIT")
             same = str(found).casefold() == str(cards.lookup(str(headers[0]), "BUNIT") or unit).casefold()
         if not same:
-            name = item if isinstance(item, str) else f"image {i}"
+            name = shown(item) if isinstance(item, str) else f"image {i}"
             raise TypeError(f"img_list: {name} has the unit {found}, the first image {unit}: give unit=, or convert")

@@ -1,14 +1,16 @@
 """Header cards as text: a header is its cards' lines, joined by newlines, blanks at the end cut off.
 
 The text is what a stack carries for each frame. It keeps every card as it was written (HIERARCH, CONTINUE, COMMENT,
-duplicates); astropy parses the value of a card when one is asked for.
+duplicates); the value of a card is parsed when one is asked for, and is what astropy would read.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +27,7 @@ STRUCTURAL = re.compile(
 WCS = re.compile(
     r"(WCSAXES|WCSNAME|CNAME\d+|CTYPE\d+|CRVAL\d+|CRPIX\d+|CDELT\d+|CUNIT\d+|CROTA\d+|CRDER\d+|CSYER\d+|"
     r"(PC|CD|PV|PS)\d+_\d+|LONPOLE|LATPOLE|RADESYS|EQUINOX|SPECSYS|VELREF|RESTFRQ|RESTWAV)[A-Z]?|"
-    r"RADECSYS|WCSDIM|WAT\d_\d+|[AB]P?_(ORDER|\d+_\d+|DMAX)|(CPDIS|CQDIS|D[PQ]|CPERR|D2IMDIS|D2IMERR)\d.*|"
+    r"RADECSYS|WCSDIM|WAT\d_\d+|[AB]P?_(ORDER|\d+_\d+|DMAX)|(CPDIS|CQDIS|D[PQ]|CPERR|CQERR|D2IM(?:DIS|ERR)?)\d.*|AXISCORR|"
     r"LTV\d|LTM\d_\d"
 )
 
@@ -106,7 +108,8 @@ def join(cards: Iterable[Card]) -> str:
 
 # A card as most are written: astropy takes 90 us to parse one, and frames of a night have ten of their own each.
 _PLAIN = re.compile(
-    r"(?!COMMENT|HISTORY|CONTINUE)[A-Z0-9_-]{1,8} *= +(?:'(?P<text>[^'&]*)'|(?P<truth>[TF])|(?P<whole>[+-]?\d{1,18})|"
+    r"(?!COMMENT|HISTORY|CONTINUE|END *=)[A-Z0-9_-]{1,8} *= +"
+    r"(?:'(?P<text>[^'&]*)'|(?P<truth>[TF])|(?P<whole>[+-]?\d{1,18})|"
     r"(?P<real>[+-]?\d+\.\d*(?:[ED][+-]?\d{1,3})?)) *(?:/[^']*)?"
 )
 _READ: dict[str, Callable[[str], str | int | float]] = {
@@ -126,6 +129,13 @@ def value_of(lines: tuple[str, ...]) -> str | int | float | None:
     return _odd_value(lines)
 
 
+# What else astropy reads, other than the standard says: numbers with blanks in them, a quote that is not doubled.
+_NUMBER = r"[+-]? *(?:\.\d+|\d+(?:\.\d*)?) *(?:[DEde] *[+-]? *\d+)?"
+_REST = r" *(?:/.*)?"
+_NUMBER_FIELD = re.compile(rf" *({_NUMBER}){_REST}")
+_PAIR_FIELD = re.compile(rf" *\( *({_NUMBER}) *, *({_NUMBER}) *\){_REST}")
+_TRUTH_FIELD = re.compile(rf" *([FT]){_REST}")
+_TEXT_FIELD = re.compile(rf" *'(?:(.+?)')?(?(1)|'){_REST}")
 _REMARK = re.compile(r"(COMMENT|HISTORY) [ -~]{0,72}")
 
 
@@ -135,23 +145,74 @@ def _is_plain(line: str) -> bool:
 
 
 def _odd_value(lines: tuple[str, ...]) -> str | int | float | None:
-    """As `value_of`, by astropy."""
-    from astropy.io import fits
-    from astropy.utils.exceptions import AstropyUserWarning
+    """As `value_of`, of any card."""
+    field = _field(lines[0])
+    if field is None:  # no value indicator: a remark, whatever its keyword is
+        return lines[0][8:].rstrip()
+    if len(lines) > 1:
+        field = _continued([field, *(line[8:] for line in lines[1:])])
+    if match := _TEXT_FIELD.fullmatch(field):
+        return (match[1] or "").replace("''", "'").rstrip()
+    if match := _TRUTH_FIELD.fullmatch(field):
+        return "FT".index(match[1])
+    if match := _NUMBER_FIELD.fullmatch(field):
+        number = _number(match[1])
+        return number if isinstance(number, float) or abs(number) < 1 << 63 else str(number)
+    if match := _PAIR_FIELD.fullmatch(field):
+        return str(_number(match[1]) + _number(match[2]) * 1j)
+    return None
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyUserWarning)  # a card that breaks the rules stays in the text
-        try:
-            value: Any = fits.Card.fromstring(_image(lines)).value
-        except (fits.VerifyError, ValueError):
-            return None
-    if isinstance(value, (bool, int)):
-        return int(value) if abs(int(value)) < 1 << 63 else str(value)
-    if isinstance(value, float):
-        return value
-    if isinstance(value, complex):
-        return str(value)
-    return value.rstrip() if isinstance(value, str) else None
+
+_REMARKS = COMMENTARY | {"END"}
+
+
+def _field(line: str) -> str | None:
+    """What follows the keyword and its equals sign; None for a remark, or a card that has no such sign."""
+    if line[:8].strip().upper() in _REMARKS:
+        return None
+    if line[:9].upper() == "HIERARCH " and "=" in line:
+        return line.split("=", 1)[1]
+    place = _equals(line)
+    return line[place + 2 :] if place >= 0 and not _is_remark(line) else None
+
+
+def _equals(line: str) -> int:
+    """The column of the value indicator, which the standard has at 8; astropy takes it before, too."""
+    place = f"{line} ".find("= ")
+    return place if place <= 8 else -1
+
+
+def _is_remark(line: str) -> bool:
+    """Whether a card is one of those that have a text and no value."""
+    place = _equals(line)
+    return line[:8].strip().upper() in _REMARKS or (place >= 0 and line[:place].strip().upper() in _REMARKS)
+
+
+def _continued(fields: list[str]) -> str:
+    """The field of a text that goes on in CONTINUE cards."""
+    parts = []
+    for field in fields:
+        match = _TEXT_FIELD.fullmatch(field)
+        if match is None:
+            return "?"
+        parts.append((match[1] or "").rstrip().removesuffix("&"))
+    return f"'{''.join(parts)}'"
+
+
+def _number(digits: str) -> int | float:
+    digits = digits.replace(" ", "").upper().replace("D", "E")
+    return int(digits) if digits.lstrip("+-").isdigit() else float(digits)
+
+
+def quiet() -> AbstractContextManager[object]:
+    """A context that ignores warnings of astropy, but in the main thread only.
+
+    Filters belong to the process. Two threads that change them and put them back get in each other's way, so only one
+    does; what is called in others must not warn.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()
+    return warnings.catch_warnings(action="ignore")
 
 
 def parsed(lines: Iterable[str]) -> Header:
@@ -174,29 +235,33 @@ def mended(lines: tuple[str, ...]) -> tuple[str, ...]:
 
     if _is_sound(lines):
         return lines
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            card = fits.Card.fromstring(_image(lines))
-            card.verify("silentfix")
+    if _field(lines[0]) is None:
+        return _as_comment(lines)
+    try:
+        card = fits.Card.fromstring(_image(lines))
+        card.verify("silentfix")
+        with quiet():  # of a comment that is cut, as the value takes more room
             again = _lines(card.image)
-        except (fits.VerifyError, ValueError):
-            return _as_comment(lines)
+    except (fits.VerifyError, ValueError):
+        return _as_comment(lines)
     return again if _is_sound(again) else _as_comment(lines)
 
 
 def _is_sound(lines: tuple[str, ...]) -> bool:
+    """Whether astropy reads a card and writes it as it is, without a word."""
     from astropy.io import fits
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            header = parsed(lines)
-            read = [(card.keyword, card.value, card.comment) for card in header.cards]
-            again = header.tostring(endcard=False, padding=False)
-            return read[0][0] != "CONTINUE" and bool(again == _image(lines))
-        except (fits.VerifyError, ValueError, IndexError, Warning):
-            return False
+    if re.match(r" *END *(=|$)", lines[0][:8]) or (_field(lines[0]) is None and not _is_remark(lines[0])):
+        return False
+    try:
+        header = parsed(lines)
+        for card in header.cards:
+            card.verify("exception")
+        read = [(card.keyword, card.value, card.comment) for card in header.cards]
+        again = header.tostring(endcard=False, padding=False)
+        return read[0][0] != "CONTINUE" and bool(again == _image(lines))
+    except (fits.VerifyError, ValueError, IndexError):
+        return False
 
 
 def _as_comment(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from xccd.fits import cards
 from xccd.fits.pixels import FilePixels, Index, Samples, convert
 
 OWN = re.compile(r"NPIX\d+|PIXVALUE")
-MOST_PIXELS = 1 << 30  # such a file is small whatever it says
+MOST_PIXELS = 1 << 27  # 11 585 x 11 585: such a file is small whatever it says
 
 
 def is_one(values: dict[str, Any]) -> bool:

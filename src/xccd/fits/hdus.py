@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xccd.fits import cards, constant
-from xccd.fits.files import LocalFile, open_local
+from xccd._labels import warn
+from xccd.fits import cards, constant, not_fits, structure
+from xccd.fits.files import LocalFile, naming, open_local, shown
 from xccd.fits.pixels import FilePixels
 from xccd.fits.remote import Remote, RemoteFile, open_remote
-from xccd.fits.tiled import KINDS, TiledPixels, image_text, table_text, tile_shape
+from xccd.fits.tiled import TiledPixels, image_text, table_text, tile_shape
 from xccd.fits.unpack import BROKEN, PACKINGS
 
 BLOCK = 2880
-MAX_HEADER_BLOCKS = 20_000  # 57 MB of cards: beyond it a file is not a header without end but no FITS file
-PACKED = {b"PK\x03\x04": "unzip it", b"\x1f\x9d": "uncompress it"}
+MAX_HEADER_BLOCKS = (16 << 20) // BLOCK  # beyond 200 000 cards a file is not a header without end but no FITS file
+MAX_AXES = 63  # of an image: NumPy has 64, and a stack one more
+LISTED = 20  # HDUs that a message names
+FILL = b" \0\r\n"  # what programs put after END
+CARDS = re.compile(rb"(?:[A-Za-z0-9_ -]{8}.{72})+", re.DOTALL)
 HDUName = int | str | tuple[str, int] | None  # by number, by EXTNAME, by EXTNAME and EXTVER
 BITPIX = (8, 16, 32, 64, -32, -64)
 
@@ -61,12 +66,14 @@ class Walk:
     """The HDUs of one file in order, each header read when it is first asked for."""
 
     def __init__(self, path: Path | Remote) -> None:
-        self.path = path
+        self.path, self.name = path, shown(path)
         self.source: LocalFile | RemoteFile
         self.source, self.file = open_local(path) if isinstance(path, Path) else open_remote(path)
         # Of a stream that is unpacked on the way it is not known how long it is, and to look far is dear.
-        self.packing = self.source.packing if isinstance(self.source, LocalFile) else ""
+        self.packing = self.source.packing
         self.size = self.source.size if isinstance(self.source, LocalFile) else self.source.length
+        self.reach = 0  # where the last HDU ends that was looked at
+        self.is_cut = False  # whether the file ended before that, once it is known
 
     def __enter__(self) -> Walk:
         return self
@@ -78,55 +85,86 @@ class Walk:
         index, position = 0, 0
         while (text := self._header(index, position)) is not None:
             hdu = self._hdu(index, text, self.file.tell())
+            self.reach = hdu.offset + hdu.nbytes
             yield hdu
             index += 1
             position = hdu.offset + -(-hdu.nbytes // BLOCK) * BLOCK
             if not self.packing and position >= self.size:
+                self.is_cut = position > self.size
                 return
 
     def _read(self, count: int) -> bytes:
         try:
-            return self.file.read(count)
+            with naming(self.name):
+                return self.file.read(count)
         except BROKEN as error:
             raise self._broken(error) from error
 
     def _broken(self, error: BaseException) -> OSError:
-        if not self.packing and isinstance(error, OSError):
+        if isinstance(error, OSError) and (error.errno is not None or not self.packing):
             return error
-        return OSError(f"{self.path} cannot be unpacked: {error}")
+        return OSError(f"{self.name} cannot be unpacked: {error}")
 
     def _header(self, index: int, position: int) -> str | None:
         """The text of the header at ``position``; None where the file's HDUs end."""
         try:
-            self.file.seek(position)
+            with naming(self.name):
+                self.is_cut = self.file.seek(position) < position
         except BROKEN as error:
             raise self._broken(error) from error
         first = self._read(BLOCK)
         magic = first[:9] == b"SIMPLE  =" if index == 0 else first[:8] == b"XTENSION"
         if not magic:
             if index == 0:
-                raise OSError(_not_fits(self.path, first))
+                raise OSError(not_fits.why(self.name, first))
+            if b"BITPIX  =" in first and _is_cards(first) and first[:9] != b"SIMPLE  =":
+                raise OSError(f"{self.name}: HDU {index} does not begin with XTENSION, the file is damaged")
             return None  # special records, or padding, after the last HDU
         blocks = [first]
-        while (end := _end(blocks[-1])) is None:
+        while (end := self._end(index, blocks)) is None:
             block = self._read(BLOCK)
             if len(block) < BLOCK or len(blocks) > MAX_HEADER_BLOCKS:
                 raise OSError(
-                    f"{self.path} is truncated: the header of HDU {index} has no END card "
+                    f"{self.name} is truncated: the header of HDU {index} has no END card "
                     f"within {BLOCK * len(blocks) + len(block)} bytes"
                 )
             blocks.append(block)
         raw = b"".join(blocks)
         return cards.from_bytes(raw[: len(raw) - len(blocks[-1]) + end])
 
+    def _end(self, index: int, blocks: list[bytes]) -> int | None:
+        """Where the END card starts in the last block; raises if that is not a block of cards that are all whole."""
+        block, where = blocks[-1], f"{self.name}, HDU {index}"
+        if len(blocks) > 1 and block.startswith((b"XTENSION", b"SIMPLE  =")):
+            raise OSError(f"{where}: its header has no END card before the next HDU, the file is damaged")
+        if b"END" in block:  # of most blocks that is all there is to ask
+            for i in range(0, len(block), 80):
+                card = block[i : i + 80].rstrip(FILL)
+                if card == b"END":
+                    after = block[i + 80 :].strip(FILL)
+                    if b"= " in after and _is_cards(block[i:]):
+                        raise OSError(f"{where}: cards follow its END card, the file is damaged")
+                    return i
+                if card[:3] == b"END" and card[3:4] in FILL:
+                    raise OSError(f"{where}: its END card is {card!r}, the file is damaged")
+        if not _is_cards(block):
+            raise OSError(f"{where}: its header goes on in what are no cards, it has no END: the file is damaged")
+        return None
+
     def _hdu(self, index: int, text: str, offset: int) -> HDU:
+        where = f"{self.name}, HDU {index}"
+        structure.check(text, structure.OF_ANY, where)
         values = cards.values(text)
-        if index == 0 and values.get("SIMPLE") == 0:
-            raise OSError(f"{self.path} says SIMPLE = F: its data are not as FITS has them")
+        if index == 0 and values.get("SIMPLE") != 1:
+            spelled = repr(values.get("SIMPLE")) if values.get("SIMPLE") else "F"
+            raise OSError(f"{self.name} says SIMPLE = {spelled}: its data are not as FITS has them")
         kind, nbytes = str(values.get("XTENSION", "IMAGE")).strip(), self._data_size(index, values)
         table = ""
         if kind == "BINTABLE" and values.get("ZIMAGE") == 1:
+            structure.check(text, structure.OF_PIXELS, where)
             kind, table, text = "IMAGE", table_text(text), image_text(text)
+        elif kind == "BINTABLE" and "ZCMPTYPE" in values:
+            raise OSError(f"{where}: it has ZCMPTYPE, as an image in tiles has, and no ZIMAGE = T: the file is damaged")
         elif kind == "IMAGE" and constant.is_one(values):
             text = constant.image_text(text)
         else:
@@ -137,93 +175,84 @@ class Walk:
 
     def _data_size(self, index: int, values: dict[str, Any]) -> int:
         """Bytes of data that the header promises, every card of it checked."""
+        where = f"{self.name}, HDU {index}"
 
         def number(keyword: str, default: int | None = None) -> int:
             value = values.get(keyword, default)
             if not isinstance(value, int) or value < (-64 if keyword == "BITPIX" else 0):
-                raise OSError(
-                    f"{self.path}, HDU {index}: {keyword} = {value!r} is not a valid size, the file is damaged"
-                )
+                raise OSError(f"{where}: {keyword} = {value!r} is not a valid size, the file is damaged")
             return value
 
         naxis = number("NAXIS")
         if naxis > 999:
-            raise OSError(f"{self.path}, HDU {index}: NAXIS = {naxis}, FITS allows 999")
+            raise OSError(f"{where}: NAXIS = {naxis}, FITS allows 999")
         sizes = [number(f"NAXIS{i + 1}") for i in range(naxis)]
         bitpix = number("BITPIX")
         if bitpix not in BITPIX:
-            raise OSError(f"{self.path}, HDU {index}: BITPIX = {bitpix} is none of {BITPIX}")
+            raise OSError(f"{where}: BITPIX = {bitpix} is none of {BITPIX}")
         if not sizes:
             return 0
         if sizes[0] == 0 and values.get("GROUPS"):
-            raise OSError(f"{self.path}, HDU {index}: random groups are not images")
+            raise OSError(f"{where}: random groups are not images")
         items = number("GCOUNT", 1) * (number("PCOUNT", 0) + math.prod(sizes))
         return items * abs(bitpix) // 8
 
     def pixels(self, hdu: HDU) -> FilePixels:
         """The image of ``hdu`` as a reader; raises if the file cannot hold it."""
+        where, v = f"{self.name}, HDU {hdu.index}", hdu.values
         if 0 in hdu.shape:
-            raise OSError(f"{self.path}, HDU {hdu.index}: an axis of size 0 (shape {hdu.shape}), no pixels")
+            raise OSError(f"{where}: an axis of size 0 (shape {hdu.shape}), no pixels")
+        if len(hdu.shape) > MAX_AXES:
+            raise OSError(f"{where}: NAXIS = {len(hdu.shape)}, images of up to {MAX_AXES} axes are read")
         room = self.size * PACKINGS[self.packing].expansion if self.packing else self.size - hdu.offset
         if hdu.nbytes > room:
             held = "its packed bytes cannot hold them" if self.packing else f"the file has room for {max(room, 0)}"
             raise OSError(
-                f"{self.path} is truncated: HDU {hdu.index} needs {hdu.nbytes} bytes of data "
+                f"{self.name} is truncated: HDU {hdu.index} needs {hdu.nbytes} bytes of data "
                 f"for shape {hdu.shape}, {held}"
             )
-        v = hdu.values
-        place = (
-            self.source, hdu.offset, hdu.shape, int(v["BITPIX"]),
-            _scale(self.path, v, "BSCALE", 1), _scale(self.path, v, "BZERO", 0), _blank(self.path, v),
-        )  # fmt: skip
+        bitpix = int(v["BITPIX"])
+        structure.check(hdu.text, structure.OF_PIXELS if bitpix > 0 else structure.OF_REALS, where)
+        source = replace(self.source, end=self.reach) if self.packing else self.source
+        how = (_scale(where, v, "BSCALE", 1), _scale(where, v, "BZERO", 0), _blank(where, v))
+        place = (source, hdu.offset, hdu.shape, bitpix, *how)
         if hdu.table:
-            table = cards.values(hdu.table)
-            if table.get("ZCMPTYPE") not in KINDS:
-                raise OSError(f"{self.path}, HDU {hdu.index}: ZCMPTYPE = {table.get('ZCMPTYPE')!r} is none of {KINDS}")
-            tile = tile_shape(table)
-            if min(tile) < 1:
-                raise OSError(f"{self.path}, HDU {hdu.index}: tiles of shape {tile}, the file is damaged")
+            tile = tile_shape(where, cards.values(hdu.table), hdu.nbytes)
             return TiledPixels(*place, index=hdu.index, nbytes=hdu.nbytes, table=hdu.table, tile=tile)
         if hdu.number is not None:
             return constant.ConstantPixels.of(FilePixels(*place), hdu.number)
+        if hdu.nbytes < math.prod(hdu.shape) * abs(bitpix) // 8:
+            raise OSError(f"{where}: GCOUNT = {v.get('GCOUNT')}, its data are no image")
         return FilePixels(*place)
 
 
-def _end(block: bytes) -> int | None:
-    """Where the END card starts in a header block."""
-    if b"END" not in block:  # of most blocks that is all there is to ask
-        return None
-    for i in range(0, len(block), 80):
-        if block[i : i + 80].rstrip(b" \0\r\n") == b"END":
-            return i
-    return None
+def _is_cards(block: bytes) -> bool:
+    """Whether most of a block's cards begin as cards do; a damaged one may be among them."""
+    if CARDS.fullmatch(block):
+        return True
+    starts = range(0, len(block) - 79, 80)
+    return 2 * sum(bool(CARDS.match(block, i)) for i in starts) > len(starts)
 
 
-def _not_fits(path: Path | Remote, first: bytes) -> str:
-    if not first:
-        return f"{path} is empty, not a FITS file"
-    packed = next((name for start, name in PACKED.items() if first.startswith(start)), None)
-    if packed:
-        return f"{path} is not a plain FITS file, but packed: {packed}"
-    return f"{path} is not a FITS file: it starts with {first[:9]!r}, not with b'SIMPLE  ='"
-
-
-def _scale(path: Path | Remote, values: dict[str, Any], keyword: str, default: int) -> int | float:
+def _scale(where: str, values: dict[str, Any], keyword: str, default: int) -> int | float:
     """BSCALE or BZERO: a whole number stays one, so that 2^63 is exact."""
     value = cards.as_number(values.get(keyword, default))
     if not math.isfinite(value):
-        raise OSError(f"{path}: {keyword} = {values[keyword]!r} is not a number")
+        raise OSError(f"{where}: {keyword} = {values[keyword]!r} is not a number")
+    if keyword == "BSCALE" and value == 0:
+        raise OSError(f"{where}: BSCALE = {values[keyword]!r} makes all pixels equal, the file is damaged")
     return int(value) if value.is_integer() else value
 
 
-def _blank(path: Path | Remote, values: dict[str, Any]) -> int | None:
+def _blank(where: str, values: dict[str, Any]) -> int | None:
     """The stored number of missing pixels; float images have NaN for them."""
     value = values.get("BLANK")
     if value is None or int(values["BITPIX"]) < 0:
         return None
-    if not isinstance(value, int) and not cards.as_number(value).is_integer():
-        raise OSError(f"{path}: BLANK = {value!r} is not a whole number")
-    return value if isinstance(value, int) else int(float(value))
+    number = cards.as_number(value)
+    if not (number.is_integer() and abs(number) <= 1 << 63):
+        raise OSError(f"{where}: BLANK = {value!r} is not a whole number of 64 bits")
+    return value if isinstance(value, int) else int(number)
 
 
 def choose(walk: Walk, hdu: HDUName, *, more: bool) -> tuple[HDU, HDU, list[HDU]]:
@@ -239,16 +268,41 @@ def choose(walk: Walk, hdu: HDUName, *, more: bool) -> tuple[HDU, HDU, list[HDU]
             chosen = unit
             if not more or (walk.packing and not seen[0].values.get("EXTEND")):
                 break  # to look for more would unpack the whole file
-    listing = "; ".join(map(str, seen))
-    if not walk.packing and seen[-1].offset + seen[-1].nbytes > walk.size:
-        listing += " (truncated, the file ends within its data)"
+    else:
+        _say_lost(walk, seen, chosen)
     if chosen is None:
-        if hdu is None:
-            raise OSError(f"{walk.path} has no image: its HDUs are {listing}")
-        raise OSError(f"{walk.path} has no hdu={hdu!r}: its HDUs are {listing}")
+        wanted = "no image" if hdu is None else f"no hdu={hdu!r}"
+        raise OSError(f"{walk.name} has {wanted}: its HDUs are {_listing(walk, seen)}")
     if not chosen.is_image:
-        raise OSError(f"{walk.path}: hdu={hdu!r} is not an image, but {chosen}")
+        raise OSError(f"{walk.name}: hdu={hdu!r} is not an image, but {chosen}")
     return seen[0], chosen, seen
+
+
+def _listing(walk: Walk, seen: list[HDU]) -> str:
+    named = "; ".join(map(str, seen[:LISTED]))
+    more = f"; and {len(seen) - LISTED} more" if len(seen) > LISTED else ""
+    cut = not walk.packing and seen[-1].offset + seen[-1].nbytes > walk.size
+    return f"{named}{more}{' (truncated, the file ends within its data)' if cut else ''}"
+
+
+def _say_lost(walk: Walk, seen: list[HDU], chosen: HDU | None) -> None:
+    """Warn of a file that has lost extensions, as far as that can be seen once all of it was looked at."""
+    first, last, count = seen[0], seen[-1], len(seen) - 1
+    announced = first.values.get("NEXTEND")  # of one chip of several it often is what it was; beside SCI belong ERR, DQ
+    announces = isinstance(announced, int) and announced > count and any(unit.name == "SCI" for unit in seen)
+    data_cut = not walk.packing and last.offset + last.nbytes > walk.size
+    if data_cut and (chosen is None or chosen is last):
+        return  # that is an error
+    if walk.is_cut and (count or announces or first.values.get("EXTEND") == 1):
+        warn(
+            f"{walk.name} ends within the {'data' if data_cut else 'last block'} of HDU {last.index}: it was cut, and "
+            "what came after it is lost (mask_hdu=None: no mask is looked for)"
+        )
+    elif announces:
+        warn(
+            f"{walk.name} announces {announced} extensions (NEXTEND) and has {count}: "
+            "it may have been cut (mask_hdu=None: no mask is looked for)"
+        )
 
 
 def matches(unit: HDU, hdu: HDUName) -> bool:

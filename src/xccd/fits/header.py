@@ -10,6 +10,7 @@ import xarray as xr
 
 from xccd.fits import cards, shared
 from xccd.fits.coords import HDF5_OWN
+from xccd.fits.files import shown
 from xccd.fits.pixel_grid import AXES, move, moves
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _one_frame(obj: xr.DataArray, i: int | None) -> xr.DataArray:
 def _name(frame: xr.DataArray) -> str:
     if "frame" in frame.dims:
         return "this stack (the WCS that all frames share; say which frame)"
-    return str(frame.coords["file"].values.item()) if "file" in frame.coords else "this image"
+    return shown(frame.coords["file"].values.item()) if "file" in frame.coords else "this image"
 
 
 def _own_text(frame: xr.DataArray) -> str:

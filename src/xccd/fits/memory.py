@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +79,7 @@ def header_text(header: Any) -> str:
         return ""
     from astropy.io import fits
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # names over 8 letters become HIERARCH; damaged cards are met later
+    with cards.quiet():  # of a comment that is cut
         if not isinstance(header, fits.Header):
             header = _from_dict(header)
         return cards.from_bytes("".join(map(_image, header.cards)).encode("latin-1", "replace"))
@@ -90,6 +89,7 @@ def _image(card: Any) -> str:
     from astropy.io import fits
 
     try:
+        card.verify("silentfix")  # as `str` does, which says so
         return str(card)
     except (fits.VerifyError, ValueError):
         return f"COMMENT {card.keyword}: a damaged card".ljust(80)
@@ -106,8 +106,10 @@ def _from_dict(values: Any) -> Any:
     header = fits.Header()
     for keyword, value in values.items():
         number = isinstance(value, (float, np.floating)) and not math.isfinite(value)  # FITS has no NaN in cards
+        long = isinstance(keyword, str) and not re.fullmatch(r"[\w-]{1,8}|HIERARCH .*|", keyword, re.ASCII)
+        name = f"HIERARCH {keyword}" if long else keyword  # as astropy does it, which says so
         try:
-            header[keyword] = None if number else cards.ascii_only(value) if isinstance(value, str) else value
+            header[name] = None if number else cards.ascii_only(value) if isinstance(value, str) else value
         except (TypeError, ValueError, AttributeError) as error:
             raise TypeError(f"files=: the header {{{keyword!r}: {value!r}}} cannot be a card: {error}") from None
     return header

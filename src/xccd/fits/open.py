@@ -14,6 +14,7 @@ import xarray as xr
 from xccd._deferred import wrapped
 from xccd.fits import cards, pixel_grid
 from xccd.fits.coords import frame_coords
+from xccd.fits.files import shown
 from xccd.fits.hdus import HDUName
 from xccd.fits.memory import Frame
 from xccd.fits.pixel_grid import AXES
@@ -140,12 +141,12 @@ def check_shapes(found: list[Frame]) -> int:
     """How many leading axes of size 1 go; raises if the shapes differ."""
     by_shape: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for frame in found:
-        shape = frame.pixels.shape
-        by_shape[shape].append(frame.file)
+        shape, name = frame.pixels.shape, shown(frame.file)
+        by_shape[shape].append(name)
         for kind, image in (("mask", frame.mask), ("uncertainty", frame.uncertainty)):
             if image is not None and image.shape != shape:
                 raise ValueError(
-                    f"{frame.file}: its {kind} has shape {image.shape}, the image {shape}: {kind}_hdu=None leaves it"
+                    f"{name}: its {kind} has shape {image.shape}, the image {shape}: {kind}_hdu=None leaves it"
                 )
     if len(by_shape) > 1:
         listing = "; ".join(

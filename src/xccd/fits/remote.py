@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from xccd.fits import unpack
-from xccd.fits.files import read_into
+from xccd.fits.files import OPENERS, naming, read_into, shown
 
 AT_ONCE = 16  # files that are asked for at a time
 HEAD = 20 * 2880  # bytes of a first read: most headers whole
@@ -40,10 +40,11 @@ class RemoteFile:
     whole: bool
     size: int | None
     stamp: str
+    end: int = 0  # of a packed file: the bytes of it, unpacked, that are of use
 
     @property
     def name(self) -> str:
-        return self.place.url
+        return shown(self.place)
 
     @property
     def far(self) -> bool:
@@ -51,16 +52,17 @@ class RemoteFile:
 
     @property
     def length(self) -> int:
-        """Bytes of the unpacked file."""
+        """Bytes of the file as it is kept, packed or not."""
         return self.copy().stat().st_size if self.whole else self.size or 0
 
     def fill(self, view: memoryview, start: int) -> None:
-        if self.whole:
-            with open(self.copy(), "rb", buffering=0) as file:
-                read_into(view, file, start, self.name)
+        if not self.whole:
+            self._check()
+            view[:] = self._bytes(start, len(view))
             return
-        self._check()
-        view[:] = self._bytes(start, len(view))
+        path = unpack.scratch(self, self._unpack) if self.packing else self.copy()
+        with naming(self.name), open(path, "rb", buffering=0) as file:
+            read_into(view, file, start, self.name)
 
     def _bytes(self, start: int, count: int) -> bytes:
         data = _asked(self.place, "cat_file", start=start, end=start + count)
@@ -71,21 +73,17 @@ class RemoteFile:
         return bytes(data)
 
     def copy(self) -> Path:
-        """The copy of the unpacked file, made if there is none yet."""
-        return unpack.scratch((self.name, self.packing, self.size, self.stamp), self._download)
+        """The copy of the file as it is kept, made if there is none yet."""
+        return unpack.scratch((str(self.place), self.size, self.stamp), self._download)
 
     def _download(self, target: Path) -> None:
         self._check()
-        packed = target.with_suffix(".packed") if self.packing else target
-        try:
-            _asked(self.place, "get_file", lpath=str(packed))
-            if self.size is not None and packed.stat().st_size != self.size:
-                raise OSError(f"{self.name} gave {packed.stat().st_size} bytes where {self.size} were announced")
-            if self.packing:
-                unpack.unpack(packed, self.packing, target, self.name)
-        finally:
-            if self.packing:
-                packed.unlink(missing_ok=True)
+        _asked(self.place, "get_file", lpath=str(target))
+        if self.size is not None and target.stat().st_size != self.size:
+            raise OSError(f"{self.name} gave {target.stat().st_size} bytes where {self.size} were announced")
+
+    def _unpack(self, target: Path) -> None:
+        unpack.unpack(self.copy(), self.packing, target, self.name, self.end)
 
     def _check(self) -> None:
         if _size_and_stamp(_asked(self.place, "info")) != (self.size, self.stamp):
@@ -96,10 +94,10 @@ def open_remote(place: Remote) -> tuple[RemoteFile, IO[bytes]]:
     """A file, and its unpacked bytes as a stream for its headers."""
     info = _asked(place, "info")
     if info.get("type") == "directory":
-        raise IsADirectoryError(f"{place} is a folder where a FITS file is meant")
+        raise IsADirectoryError(f"{shown(place)} is a folder where a FITS file is meant")
     size, stamp = _size_and_stamp(info)
     if size == 0:
-        raise OSError(f"{place} is empty, not a FITS file")
+        raise OSError(f"{shown(place)} is empty, not a FITS file")
     first = b""
     if size is not None and info.get("partial") is not False:
         first = _asked(place, "cat_file", start=0, end=min(HEAD, size))
@@ -111,7 +109,7 @@ def open_remote(place: Remote) -> tuple[RemoteFile, IO[bytes]]:
     packing = unpack.packing_of(first)
     source = RemoteFile(place, packing, whole or bool(packing), size, stamp)
     if source.whole:
-        return source, open(source.copy(), "rb")
+        return source, OPENERS[packing](source.copy(), "rb")
     return source, io.BufferedReader(_Ranges(source, first), HEAD)
 
 
@@ -126,9 +124,9 @@ def _asked(place: Remote, method: str, **arguments: Any) -> Any:
         return getattr(place.fs, method)(place.path, **arguments)
     except FileNotFoundError as error:
         why = f": {error.__cause__}" if error.__cause__ else ""
-        raise FileNotFoundError(f"{place} is not there, or its server does not answer{why}") from error
+        raise FileNotFoundError(shown(f"{place} is not there, or its server does not answer{why}")) from error
     except Exception as error:  # each file system has kinds of its own
-        raise OSError(f"{place} cannot be read: {error or type(error).__name__}") from error
+        raise OSError(shown(f"{place} cannot be read: {error or type(error).__name__}")) from error
 
 
 class _Ranges(io.RawIOBase):
@@ -178,7 +176,7 @@ def places(url: str, is_fits_name: Callable[[str], bool]) -> Iterator[Remote | s
         yield from _listed(url, fs, fs.glob(path), f"no file matches {url!r}")
     elif url.endswith("/") if http else _asked(Remote(url, fs, path), "isdir"):
         found = [name for name in _asked(Remote(url, fs, path), "ls", detail=False) if is_fits_name(name)]
-        yield from _listed(url, fs, found, f"the folder {url} holds no FITS file")
+        yield from _listed(url, fs, found, f"the folder {shown(url)} holds no FITS file")
     else:
         yield Remote(url, fs, path)
 
@@ -199,8 +197,8 @@ def _file_system(url: str) -> tuple[Any, str]:
         fs, path = url_to_fs(url)
     except ImportError as error:
         raise ImportError(
-            f"{url}: {' '.join(str(error).split())} (pip install 'xccd[remote]' brings what http needs)"
+            f"{shown(url)}: {' '.join(str(error).split())} (pip install 'xccd[remote]' brings what http needs)"
         ) from error
     except (ValueError, OSError) as error:
-        raise OSError(f"{url} cannot be opened: {error}") from error
+        raise OSError(shown(f"{url} cannot be opened: {error}")) from error
     return fs, path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 from collections import Counter
 from collections.abc import Hashable
 from functools import lru_cache
@@ -156,12 +156,26 @@ def read_wcs(made: Header, naxis: int, hdus: Any = None) -> WCS:
     for keyword in [k for k in made if k.startswith("WCSAXES")]:
         if not 0 <= cards.as_number(made[keyword]) <= MAX_AXES:
             raise ValueError(f"{keyword} = {made[keyword]} is not a number of axes")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # old spellings of dates and units, which it mends
+    with cards.quiet():  # of old spellings that it mends; those of a `Grid` are mended here, as threads make its WCS
         try:
-            return WCS(made, hdus, naxis=naxis)
+            return WCS(_settled(made), hdus, naxis=naxis)
         except Exception as error:
             raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _settled(made: Header) -> Header:
+    """A header whose WCS is spelled as it is today: as astropy does it, but without a word."""
+    header = made.copy()
+    if "RADECSYS" in header:
+        header.setdefault("RADESYS", header["RADECSYS"])
+        del header["RADECSYS"]
+    kinds = {f"CTYPE{i}": str(header.get(f"CTYPE{i}", "")).strip() for i in (1, 2)}
+    scamp = any(int(k[4:]) > 4 for k in header if re.fullmatch(r"PV[12]_\d+", k))  # TAN itself has no more of them
+    if scamp and all(kind.endswith("-TAN") for kind in kinds.values()):
+        header.update({keyword: f"{kind[:-3]}TPV" for keyword, kind in kinds.items()})
+        for keyword in [k for k in header if re.fullmatch(r"[AB]P?_(ORDER|\d+_\d+|DMAX)", k)]:
+            del header[keyword]
+    return header
 
 
 def steps(headers: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xccd.fits import cards
-from xccd.fits.files import OPENERS
+from xccd.fits.files import OPENERS, shown
 from xccd.fits.hdus import HDU, HDUName, Walk, choose, matches
 from xccd.fits.memory import Frame, Wanted, is_image, open_image, uncertainty_type
 from xccd.fits.remote import AT_ONCE, Remote, is_url, places
@@ -38,19 +38,22 @@ def frames(files: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted =
             raise TypeError(f"{name}={value!r} is not (EXTNAME, EXTVER), as ('SCI', 2)")
         if isinstance(value, int) and value < 0:
             raise ValueError(f"{name}={value}: HDUs are numbered from 0")
-    found = _opened(_items(files), hdu, mask_hdu, uncertainty_hdu)
+    found = _opened(items(files), hdu, mask_hdu, uncertainty_hdu)
     if not found:
         raise ValueError(f"files={files!r} is empty: give {KINDS}")
     return [_named(frame, i) for i, frame in enumerate(found)]
 
 
-def _opened(items: Iterable[Any], hdu: HDUName, *maps: Wanted) -> list[Frame]:
+def _opened(some: Iterable[Any], hdu: HDUName, *maps: Wanted) -> list[Frame]:
     """The frames of some items; headers behind URLs are asked for some at a time, as each waits for the network."""
-    items = list(items)
-    if not any(isinstance(item, Remote) for item in items):
-        return [_open(item, hdu, *maps) for item in items]
+    some = list(some)
+    far = [item for item in some if isinstance(item, Remote)]
+    if not far:
+        return [_open(item, hdu, *maps) for item in some]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda item: _open(item, hdu, *maps), items))
+        found = pool.map(lambda item: _open(item, hdu, *maps), far)
+        # What is in memory already is opened by this thread: astropy's objects may warn.
+        return [next(found) if isinstance(item, Remote) else _open(item, hdu, *maps) for item in some]
 
 
 def _named(frame: Frame, i: int) -> Frame:
@@ -60,7 +63,7 @@ def _named(frame: Frame, i: int) -> Frame:
     return replace(frame, file=str(name))
 
 
-def _items(files: Any) -> Iterator[Any]:
+def items(files: Any) -> Iterator[Any]:
     """Paths, URLs and images in memory, globs and folders spelled out."""
     if isinstance(files, str) and is_url(files):
         for place in sorted(places(files, is_fits_name), key=natural):
@@ -82,22 +85,24 @@ def _items(files: Any) -> Iterator[Any]:
         )
     elif isinstance(files, Iterable) and not isinstance(files, (Mapping, bytes)):
         for item in files:
-            yield from _items(item)
+            yield from items(item)
     else:
         raise TypeError(f"files={files!r} is no file or image, but a {type(files).__name__}: give {KINDS}")
 
 
 def _paths(given: str) -> Iterator[Path]:
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))  # a file may be called ~n.fits
     if path.is_dir():
         found = sorted((p for p in path.iterdir() if _is_fits(p)), key=natural)
         if not found:
-            raise FileNotFoundError(f"the folder {path} holds no FITS file ({', '.join(EXTENSIONS)}, packed or not)")
+            raise FileNotFoundError(
+                f"the folder {shown(path)} holds no FITS file ({', '.join(EXTENSIONS)}, packed or not)"
+            )
         yield from found
     elif glob.has_magic(given) and not path.exists():
         found = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural)
         if not found:
-            where = "" if path.is_absolute() else f" (looked from the folder {Path.cwd()})"
+            where = "" if path.is_absolute() else f" (looked from the folder {shown(Path.cwd())})"
             raise FileNotFoundError(f"no file matches {given!r}{where}")
         yield from found
     else:
@@ -137,7 +142,9 @@ def _open_file(path: Path | Remote, hdu: HDUName, mask_hdu: Wanted, uncertainty_
         for argument, wanted in (("mask_hdu", mask_hdu), ("uncertainty_hdu", uncertainty_hdu)):
             unit = _beside(image, units, wanted)
             if unit and not unit.is_image:
-                raise OSError(f"{path}: {argument}={wanted!r} is not an image, but {unit}: {argument}=None leaves it")
+                raise OSError(
+                    f"{walk.name}: {argument}={wanted!r} is not an image, but {unit}: {argument}=None leaves it"
+                )
             maps[argument] = unit
         mask, error = maps.values()
         return Frame(

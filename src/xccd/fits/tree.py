@@ -14,6 +14,7 @@ import xarray as xr
 from xccd._nodes import at_node
 from xccd.fits import cards
 from xccd.fits.coords import Values, asked, column, core
+from xccd.fits.files import shown
 from xccd.fits.hdus import HDUName
 from xccd.fits.memory import Frame
 from xccd.fits.open import stack_of
@@ -187,11 +188,11 @@ def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], 
         try:
             value = function(dict(header))
         except Exception as error:
-            error.add_note(f"in the function by= for the header of {frame.file}")
+            error.add_note(f"in the function by= for the header of {shown(frame.file)}")
             raise
         if not isinstance(value, (str, int, float, np.integer, np.floating, np.bool_, type(None))):
             raise TypeError(
-                f"by= gave {value!r} for {frame.file}: a name is a text, a number, or None where there is none"
+                f"by= gave {value!r} for {shown(frame.file)}: a name is a text, a number, or None where there is none"
             )
         values.append(None if value is None else _plain(value))
     name = getattr(function, "__name__", "<>")

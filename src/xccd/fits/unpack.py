@@ -8,6 +8,7 @@ import gzip
 import lzma
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import zlib
@@ -30,6 +31,7 @@ PACKINGS = {
     ".bz2": Packing(b"BZh", bz2.open, 1 << 21),
     ".xz": Packing(b"\xfd7zXZ", lzma.open, 1 << 14),
 }
+PIECE = 1 << 20  # bytes that are unpacked at a time
 BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error)  # what reading a damaged one raises
 _lock = threading.Lock()
 _locks: dict[Hashable, threading.Lock] = {}
@@ -59,11 +61,14 @@ def scratch(key: Hashable, fill: Callable[[Path], None]) -> Path:
         return _copies[key]
 
 
-def unpack(packed: str | Path, packing: str, target: Path, name: str) -> None:
-    """Write what ``packed`` holds to ``target``; errors call it ``name``."""
+def unpack(packed: Any, packing: str, target: Path, name: str, end: int = 0) -> None:
+    """Write what ``packed`` (a path, or an open file) holds to ``target``, up to byte ``end``; errors say ``name``."""
+    left = end or sys.maxsize
     try:
         with PACKINGS[packing].open(packed, "rb") as source, open(target, "wb") as plain:
-            shutil.copyfileobj(source, plain, 1 << 20)
+            while left and (part := source.read(min(left, PIECE))):
+                plain.write(part)
+                left -= len(part)
     except BROKEN as error:
         raise OSError(f"{name} cannot be unpacked: {error}") from error
 

@@ -21,6 +21,7 @@ from xccd._labels import ancillary
 from xccd._nodes import at_node
 from xccd.fits import cards
 from xccd.fits.extensions import frames_table, maps
+from xccd.fits.files import shown
 from xccd.fits.finish import add_checksums, compress, with_room
 from xccd.fits.header import as_block, as_written, in_order
 from xccd.fits.header import header as header_of
@@ -155,7 +156,7 @@ def _product(
     if image.ndim == 0 or image.size == 0:
         raise ValueError(f"to_fits: this DataArray has no pixels, its shape is {image.shape}")
     stored = dtype_in_file(image.dtype)
-    target = Path(path).expanduser()
+    target = Path(os.path.expanduser(path))
     check_target(target, overwrite)
     image = in_order(image)
     others, table = list(maps(image, ds)), frames_table(image)
@@ -207,11 +208,11 @@ def check_target(target: Path, overwrite: bool) -> None:
 def check_place(target: Path, overwrite: bool) -> None:
     """Raise if there is no folder to write in, or something is there that may not go."""
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"path={str(target)!r}: there is no folder {target.parent}")
+        raise FileNotFoundError(f"path={str(target)!r}: there is no folder {shown(target.parent)}")
     if os.path.lexists(target) and not overwrite:
         raise _exists(target)
     if not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"path={str(target)!r}: no permission to write in {target.parent}")
+        raise PermissionError(f"path={str(target)!r}: no permission to write in {shown(target.parent)}")
 
 
 def _exists(target: Path) -> FileExistsError:
