@@ -16,7 +16,7 @@ FLOORS = {
     "fits.pixels": 2, "fits.coords": 2, "fits.shared": 2, "_labels": 2,
     "fits.pixel_grid": 2, "fits.bands": 2, "fits.stream": 2,
     "fits.remote": 2, "fits.tiled": 3, "fits.constant": 3, "fits.hdus": 3, "fits.reader": 3,
-    "fits.memory": 4, "fits.sources": 4,
+    "fits.uncertainties": 1, "fits.quality": 3, "fits.chips": 4, "fits.memory": 4, "fits.sources": 4,
     "_footprint": 4, "_overlap": 3, "weights": 4, "fits.header": 3,
     "grid": 4, "_pixel_map": 4, "_reprojected": 4, "_gather": 4, "grids": 4, "_offsets": 4, "align": 5,
     "sky": 5, "offsets": 5,

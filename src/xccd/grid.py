@@ -103,7 +103,9 @@ class Grid:
         if isinstance(source, Grid):
             return source if shape is None else cls((int(shape[0]), int(shape[1])), source.text, source.tables)
         if hasattr(source, "ccd"):
-            source = _image(source).ccd.header()
+            source = _image(source)
+            _check_one(source)
+            source = source.ccd.header()
         elif isinstance(source, str | Path):
             source = _header_of_file(source)
         elif hasattr(source, "to_header") and hasattr(source, "pixel_shape"):
@@ -283,6 +285,16 @@ def _image(obj: Any) -> Any:
     if len(science) != 1:
         raise ValueError(f"this Dataset has {len(science)} images ({', '.join(map(str, obj.data_vars))}): pick one")
     return science[0]
+
+
+def _check_one(stack: Any) -> None:
+    """Raise for frames whose WCS differ: the header that they share has none."""
+    texts = list(dict.fromkeys(shared.texts(stack, "frame")))
+    own = {tuple(c.lines for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)) for text in texts}
+    if len(own) > 1 and any("CTYPE1" in text for text in texts) and not shared.same_grid(texts):
+        raise ValueError(
+            f"the frames have {len(own)} WCS: take that of one, as stack[0], or Grid.union(stack), which holds all"
+        )
 
 
 def _header_of_file(path: str | Path) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd import _footprint, _stack
-from xccd._labels import frame_names, frames_first, unflagged
+from xccd._labels import file_names, frame_names, frames_first, unflagged
 from xccd.fits import cards
 from xccd.kernels.limits import float_dtype
 
@@ -145,15 +145,14 @@ def check_labels(argument: str, value: xr.DataArray, stack: xr.DataArray) -> Non
 
 
 def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
-    if not all("file" in a.coords and a.coords["file"].dims == (dim,) for a in (value, stack)):
+    chips = all("chip" in a.coords for a in (value, stack))  # of one file they tell frames apart
+    ours, theirs = (file_names(a, dim, chips=chips) for a in (stack, value))
+    if not ours or not theirs or ours == theirs:
         return value
-    ours, theirs = stack.coords["file"].values.tolist(), value.coords["file"].values.tolist()
-    if ours == theirs:
-        return value
-    differing = sorted(map(str, set(theirs) ^ set(ours))) or sorted(f for f in set(ours) if ours.count(f) > 1)
+    differing = sorted(set(theirs) ^ set(ours)) or sorted(f for f in set(ours) if ours.count(f) > 1)
     if differing or sorted(ours) != sorted(theirs):
         raise ValueError(
-            f"{argument} and the stack are not of the same files, each once ({', '.join(map(str, differing[:3]))}): "
+            f"{argument} and the stack are not of the same files, each once ({', '.join(differing[:3])}): "
             "select the frames alike, or drop_vars('file') to go by order"
         )
     place = {name: i for i, name in enumerate(theirs)}

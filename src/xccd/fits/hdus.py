@@ -48,6 +48,10 @@ class HDU:
     def is_image(self) -> bool:
         return self.kind == "IMAGE" and bool(self.shape)
 
+    def value(self, keyword: str) -> str | int | float | None:
+        """The value of a card, None without it."""
+        return self.values.get(keyword)
+
     def __str__(self) -> str:
         if self.kind == "IMAGE":
             what = f"image {' x '.join(map(str, self.shape))}" if self.shape else "no data"
@@ -226,35 +230,9 @@ def _blank(path: Path | Remote, values: dict[str, Any]) -> int | None:
     return value if isinstance(value, int) else int(float(value))
 
 
-def choose(walk: Walk, hdu: HDUName, *, more: bool) -> tuple[HDU, HDU, list[HDU]]:
-    """The primary HDU, the one that was asked for (or the first image), and all that were looked at.
-
-    ``more`` says that others are of interest after the one that was asked for.
-    """
-    seen: list[HDU] = []
-    chosen = None
-    for unit in walk:
-        seen.append(unit)
-        if chosen is None and matches(unit, hdu):
-            chosen = unit
-            if not more or (walk.packing and not seen[0].values.get("EXTEND")):
-                break  # to look for more would unpack the whole file
-    listing = "; ".join(map(str, seen))
+def listing(walk: Walk, seen: list[HDU]) -> str:
+    """The HDUs that were looked at, in words."""
+    found = "; ".join(map(str, seen))
     if not walk.packing and seen[-1].offset + seen[-1].nbytes > walk.size:
-        listing += " (truncated, the file ends within its data)"
-    if chosen is None:
-        if hdu is None:
-            raise OSError(f"{walk.path} has no image: its HDUs are {listing}")
-        raise OSError(f"{walk.path} has no hdu={hdu!r}: its HDUs are {listing}")
-    if not chosen.is_image:
-        raise OSError(f"{walk.path}: hdu={hdu!r} is not an image, but {chosen}")
-    return seen[0], chosen, seen
-
-
-def matches(unit: HDU, hdu: HDUName) -> bool:
-    """Whether this is the HDU that is asked for; None: the first image."""
-    if hdu is None:
-        return unit.is_image
-    if isinstance(hdu, tuple):
-        return (unit.name, unit.values.get("EXTVER", 1)) == (hdu[0].upper(), hdu[1])
-    return unit.index == hdu if isinstance(hdu, int) else unit.name == hdu.upper()
+        found += " (truncated, the file ends within its data)"
+    return found
