@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.fits import cards, constant, quality, shared, uncertainties
+from xccd.fits import cards, constant, shared, uncertainties
 from xccd.fits.chips import Asked, Chip, Frame, Opened, opened
 from xccd.fits.files import LocalFile
 from xccd.fits.hdus import Walk
@@ -205,8 +205,6 @@ def _open_ccddata(ccd: Any, asked: Asked) -> Frame:
         kept = cards.join(c for c in cards.split(text) if c.keyword != "BUNIT")
         text = f"{kept}\n{cards.make('BUNIT', ccd.unit.to_string())}".lstrip("\n")
     mask = None if ccd.mask is np.ma.nomask else ccd.mask
-    if asked.bits is not None and mask is not None and np.asarray(mask).dtype.kind in "iu":
-        mask = quality.bad_values(np.asarray(mask), asked.bits)
     pixels = _array_pixels(ccd.data, mask)
     error = getattr(ccd.uncertainty, "array", None) if asked.uncertainty_hdu is not None else None
     kind, unit = _uncertainty(ccd, asked) if error is not None else ("std", "")

@@ -210,5 +210,5 @@ def _units(walk: Walk, asked: Asked) -> list[HDU]:
 def _looks_on(walk: Walk, primary: HDU, asked: Asked) -> bool:
     """Whether more is of interest once the image is found."""
     if walk.packing:  # to look for more would unpack the whole file
-        return asked.maps and bool(primary.value("EXTEND"))
+        return asked.bits is not None or (asked.maps and bool(primary.value("EXTEND")))
     return asked.maps or (isinstance(walk.path, Path) and may_leave(asked))
