@@ -325,6 +325,14 @@ def test_keywords_are_coordinates_where_frames_have_them() -> None:
         xccd.open_tree([frame(IMAGETYP="bias")], keywords=["SEEING"])
 
 
+def test_frames_without_any_kind_are_at_the_root() -> None:
+    wcs = {"CTYPE1": "RA---TAN", "CRVAL1": 10.0, "NAXIS": 2}
+    tree = xccd.open_tree([frame(1, **wcs), frame(3)])
+    assert levels(tree) == {"": [1, 3]}
+    assert tree.ccd.combine("mean")["data"].values.tolist() == [[2] * 3] * 2
+    assert levels(xccd.open_tree([frame(1), frame(2, (4, 4))])) == {"2x3": [1], "4x4": [2]}
+
+
 # Errors
 
 
