@@ -93,3 +93,21 @@ def test_what_needs_reproject_says_so(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(ImportError, match=rf"method='{method}' needs .*: pip install 'xccd\[offsets\]'"):
             turned(2).ccd.find_offsets(method)
+
+
+@pytest.mark.parametrize("chunks", ["auto", None])
+@pytest.mark.parametrize("flagged", [False, True], ids=["stack", "dataset"])
+def test_frames_that_are_on_the_grid_get_the_labels_too(chunks, flagged):
+    stack = stack_of(noise(2), [tan((30, 20))] * 2, chunks=chunks)
+    given = stack.ccd.to_dataset() if flagged else stack
+    for to in (None, 0, Grid.of(stack[0])):
+        aligned = given.ccd.align(to)
+        assert aligned is not given
+        assert "align_error" not in given.coords
+        assert aligned.align_error.values.tolist() == [0.0, 0.0]
+        assert [Grid.from_text(text) for text in aligned.aligned_from.values] == [Grid.of(stack[0])] * 2
+        images = [aligned.ccd.combine("mean", weights="footprint"), given.ccd.combine("mean")]
+        one, other = (image["data"].values if flagged else image.values for image in images)
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    moved = stack[:, 3:, 2:].ccd.align(0)
+    assert moved.aligned_from.shape == (2,)

@@ -98,10 +98,7 @@ def test_a_mask_by_either_name(tmp_path, name, dtype):
     assert ds.data_flags.values.max() == 1
     assert ds.data.dtype == np.uint16
     assert not xccd.open_dataset(files, mask_hdu=None).data_flags.values.any()
-    if name == "MASK":
-        assert_same_stack(files)
-    else:
-        assert np.isfinite(xccd.open_stack(files).values).all()
+    assert_same_stack(files)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +176,7 @@ def test_ccddata(kind):
 
 def test_ccddata_of_an_uncertainty_that_has_no_place_here():
     ccd = CCDData(numbers(1, "float32"), unit="adu", uncertainty=UnknownUncertainty(np.ones(SHAPE)))
-    with pytest.raises(ValueError, match="uncertainty is 'unknown': std, var, ivar are known, uncertainty_hdu=None"):
+    with pytest.raises(ValueError, match=r"uncertainty is 'unknown': std, var, ivar are known, .*uncertainty_hdu=None"):
         xccd.open_dataset(ccd)
     assert set(xccd.open_dataset(ccd, uncertainty_hdu=None).data_vars) == {"data", "data_flags"}
     assert xccd.open_stack(ccd).shape == (1, *SHAPE)

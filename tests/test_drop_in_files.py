@@ -142,3 +142,13 @@ def test_units_of_files(folder: Path) -> None:
         hdus[0].header["BUNIT"] = "electron"
     with pytest.raises(TypeError, match=r"flat-3.fits has the unit electron, the first image adu: give unit="):
         ours.combine(names(folder))
+
+
+def test_a_plane_of_quality_is_no_mask_of_ccdproc(tmp_path: Path) -> None:
+    for i in range(3):
+        planes = [fits.ImageHDU(np.eye(4, dtype="u1"), name="DQ"), fits.ImageHDU(np.eye(4)[::-1] * 2, name="ERR")]
+        first = fits.PrimaryHDU(np.full((4, 4), i, "f4"), fits.Header({"BUNIT": "adu"}))
+        fits.HDUList([first, *planes]).writeto(tmp_path / f"{i}.fits")
+    files = [str(tmp_path / f"{i}.fits") for i in range(3)]
+    assert_same(*(p.combine(files) for p in (ccdproc, ours)))
+    assert not ours.combine(files).mask.any()

@@ -70,8 +70,8 @@ def extension(path: Path) -> Path:
     return path
 
 
-def masked(path: Path) -> Path:
-    hdus = [fits.PrimaryHDU(REAL), fits.ImageHDU(np.isnan(HOLES).astype("u1"), name="MASK")]
+def masked(path: Path, name: str = "MASK", dtype: str = "u1") -> Path:
+    hdus = [fits.PrimaryHDU(REAL), fits.ImageHDU(np.isnan(HOLES).astype(dtype), name=name)]
     hdus[0].header.update(WCS_CARDS)
     fits.HDUList(hdus).writeto(path)
     return path
@@ -126,6 +126,7 @@ FORMATS: dict[str, tuple[Make, Any, bool]] = {
     "BSCALE and BLANK": (scaled(-1), None, True),
     "a name and a version": (extension, ("SCI", 2), False),
     "an extension MASK": (masked, None, True),
+    "an extension DQ": (lambda path: masked(path, "DQ", "u4"), None, True),
     ".gz": (packed(".gz", gzip.open), None, False),
     ".bz2": (packed(".bz2", bz2.open), None, False),
     ".xz": (packed(".xz", lzma.open), None, False),
@@ -174,7 +175,7 @@ def by_astropy(path: Path, hdu: Any, name: str) -> tuple[np.ndarray, fits.Header
     if name == "NPIX1":
         return np.full(SHAPE, 7.0), fits.Header({"NAXIS": 2, "NAXIS1": SHAPE[1], "NAXIS2": SHAPE[0]} | WCS_CARDS)
     data, header = fits.getdata(path, header=True, **({} if hdu is None else {"extname": hdu[0], "extver": hdu[1]}))
-    return (HOLES if "MASK" in name else data), header
+    return (HOLES if "an extension" in name else data), header
 
 
 @pytest.fixture(params=FORMATS)

@@ -120,3 +120,18 @@ def test_no_grid_of_a_wcs_and_no_union() -> None:
     ds = xccd.open_stack([(np.zeros((2, 3)), {})]).to_dataset(name="a").assign(b=("x", [1, 2, 3]))
     with pytest.raises(ValueError, match=r"this Dataset has 2 images \(a, b\): pick one"):
         Grid.of(ds)
+
+
+def test_frames_whose_wcs_differ_have_no_one_grid() -> None:
+    stack = stack_of(np.zeros((3, 40, 60)), [HEAD, HEAD, tan((31.5, 20.25), 12)])
+    message = r"the frames have 2 WCS: take that of one, as stack\[0\], or Grid\.union\(stack\), which holds all"
+    for source in (stack, stack.ccd.to_dataset(), stack.load()):
+        with pytest.raises(ValueError, match=message):
+            Grid.of(source)
+    with pytest.raises(ValueError, match=rf"to= has no grid that can be used: {message}"):
+        stack.ccd.align(stack)
+    assert Grid.of(stack[:2]) == Grid.of(stack[0])
+    assert stack.ccd.align(stack[0]).shape == (3, 40, 60)
+    without = stack_of(np.zeros((2, 4, 6)), [{"EXPTIME": 1.0}, {"EXPTIME": 2.0}])
+    with pytest.raises(ValueError, match="there is no WCS: the header has no CTYPE1"):
+        Grid.of(without)

@@ -325,6 +325,14 @@ def test_keywords_are_coordinates_where_frames_have_them() -> None:
         xccd.open_tree([frame(IMAGETYP="bias")], keywords=["SEEING"])
 
 
+def test_frames_without_any_kind_are_at_the_root() -> None:
+    wcs = {"CTYPE1": "RA---TAN", "CRVAL1": 10.0, "NAXIS": 2}
+    tree = xccd.open_tree([frame(1, **wcs), frame(3)])
+    assert levels(tree) == {"": [1, 3]}
+    assert tree.ccd.combine("mean")["data"].values.tolist() == [[2] * 3] * 2
+    assert levels(xccd.open_tree([frame(1), frame(2, (4, 4))])) == {"2x3": [1], "4x4": [2]}
+
+
 # Errors
 
 
@@ -334,10 +342,14 @@ ERRORS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
                            r"by=\['FILTRE'\]: no frame has a value for it; their headers have FILTER, GAIN, IMAGETYP$"),
     "one of two": (TWO, {"by": ["IMAGETYP", "FILTRE"]}, ValueError, r"by=\['FILTRE'\]: no frame"),
     "asked for, and nowhere": (TWO, {"by": ["IMAGETYP", "EXPTIME"]}, ValueError, r"by=\['EXPTIME'\]: no frame"),
-    "none of the default": ([frame(GAIN=1.0)], {}, ValueError,
-                            r"by=\['IMAGETYP', 'FILTER', 'EXPTIME'\]: no frame has a value.*headers have GAIN"),
-    "many keywords": ([frame(**{f"K{i:03}": i for i in range(70)})], {}, ValueError, r"K000, K001.*K059 and 10 more"),
-    "empty headers": ([frame()], {}, ValueError, "their headers are empty"),
+    "none of those": ([frame(GAIN=1.0)], {"by": ["IMAGETYP", "FILTER"]}, ValueError,
+                            r"by=\['IMAGETYP', 'FILTER'\]: no frame has a value.*headers have GAIN"),
+    "many keywords": ([frame(**{f"K{i:03}": i for i in range(70)})], {"by": "FILTER"}, ValueError,
+                      r"K000, K001.*K059 and 10 more"),
+    "empty headers": ([frame()], {"by": "FILTER"}, ValueError, "their headers are empty"),
+    "a WCS alone": ([frame(CTYPE1="RA---TAN")], {"by": "FILTER"}, ValueError, "keywords of pixels and WCS only$"),
+    "chips that were not asked for": (TWO, {"by": "chip"}, ValueError,
+                                      "GAIN, IMAGETYP, and hdu='all' gives frames a chip"),
     "no by": (TWO, {"by": []}, TypeError, r"by=\[\] is not a header keyword, a function of a header, or a list"),
     "an empty keyword": (TWO, {"by": " "}, TypeError, r"by=' ' is not a header keyword"),
     "a number": (TWO, {"by": 3}, TypeError, r"by=3 is not a header keyword"),

@@ -195,10 +195,19 @@ def check_array(argument: str, array: Any) -> None:
 
 def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
     """How messages call the frames: by number, and file where that is known."""
-    file = stack.coords.get("file")
+    names = file_names(stack, dim)
+    return [f"frame {i} ({shown(names[i])})" if names else f"frame {i}" for i in range(stack.sizes[dim])]
+
+
+def file_names(stack: xr.DataArray, dim: Hashable, *, chips: bool = True) -> list[str]:
+    """Where each frame is from, with the chip where that is known, as "a.fits[SCI,1]"; none without files."""
+    file, chip = (stack.coords.get(name) for name in ("file", "chip"))
     if file is None or file.dims != (dim,):
-        return [f"frame {i}" for i in range(stack.sizes[dim])]
-    return [f"frame {i} ({shown(name)})" for i, name in enumerate(file.values.tolist())]
+        return []
+    names = [str(name) for name in file.values.tolist()]
+    if chip is None or chip.dims != (dim,) or not chips:
+        return names
+    return [f"{name}[{own}]" for name, own in zip(names, chip.values.tolist(), strict=True)]
 
 
 def frames_first(stack: xr.DataArray, dim: Hashable) -> Any:

@@ -38,7 +38,8 @@ def align(
     """Put all frames on one grid, so that a pixel is the same place of the sky in each.
 
     A missing sample is never averaged into others: weights are those of the good pixels, and a pixel is missing where
-    these have less than half of the whole. Frames that share the grid, or lie on it by whole pixels, are copied.
+    these have less than half of the whole. Frames that lie on the grid by whole pixels are copied, and where all are on
+    it already, samples stay as they are.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def _align(stacks: list[xr.DataArray], *, to: Any, method: str, order: str, flux
     grids = [grids_of(stack) for stack in stacks]
     grid = _target(to, stacks, grids)
     if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
-        return stacks[0]
+        return _in_place(stacks[0], [_lines(g) for g in grids[0]])
     maps = _maps(grids, grid, corners=method == "exact")
     if all(m.box[0] == m.box[1] for some in maps for m in some):
         raise ValueError(_apart([g for some in grids for g in some], grid))
@@ -243,6 +244,12 @@ def _on_canvas(stacks: list[xr.DataArray], canvas: Canvas, how: tuple[str, str, 
         sources.append([_moved_lines(shape, by) for by in some])
         n += stack.sizes["frame"]
     return _result(stacks, maps, canvas.shape, sources, canvas.grid, how, step)
+
+
+def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:
+    """Frames that are on the grid already, with the labels of aligned ones."""
+    labels = {"align_error": np.zeros(len(sources)), "aligned_from": np.array(sources, object)}
+    return stack.assign_coords({name: ("frame", values) for name, values in labels.items()})
 
 
 def _lines(grid: Grid) -> str:

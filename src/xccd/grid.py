@@ -105,7 +105,9 @@ class Grid:
         if isinstance(source, Grid):
             return source if shape is None else cls((int(shape[0]), int(shape[1])), source.text, source.tables)
         if hasattr(source, "ccd"):
-            source = _image(source).ccd.header()
+            source = _image(source)
+            _check_one(source)
+            source = source.ccd.header()
         elif isinstance(source, str | os.PathLike):
             return cls._of_file(source, shape)
         elif hasattr(source, "to_header") and hasattr(source, "pixel_shape"):
@@ -310,6 +312,16 @@ def _sizes(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
     if not all(1 <= n <= LARGEST and n.is_integer() for n in (rows, columns)):
         raise ValueError("the header does not say how large the image is (NAXIS1, NAXIS2): give shape=")
     return int(rows), int(columns)
+
+
+def _check_one(stack: Any) -> None:
+    """Raise for frames whose WCS differ: the header that they share has none."""
+    texts = list(dict.fromkeys(shared.texts(stack, "frame")))
+    own = {tuple(c.lines for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)) for text in texts}
+    if len(own) > 1 and any("CTYPE1" in text for text in texts) and not shared.same_grid(texts):
+        raise ValueError(
+            f"the frames have {len(own)} WCS: take that of one, as stack[0], or Grid.union(stack), which holds all"
+        )
 
 
 def _text(header: Any) -> str:

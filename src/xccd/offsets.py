@@ -90,8 +90,7 @@ def find_offsets(
     result = xr.DataArray(
         found, dims=("frame", "axis"), coords={"axis": ["y", "x"], "correlation": ("frame", alike)}, name="offsets"
     )
-    if "file" in stack.coords:
-        result = result.assign_coords(file=stack.coords["file"])
+    result = result.assign_coords({k: stack.coords[k] for k in ("file", "chip") if k in stack.coords})
     if plot is not None:
         _draw(plot, result)
     return result

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd._labels import file_names
 from xccd.fits import cards, shared
 from xccd.fits.coords import date
 from xccd.fits.header import FILES, from_attrs
@@ -104,10 +105,11 @@ def _inherited(texts: list[str]) -> list[str]:
 
 
 def _names(stack: xr.DataArray, dim: Hashable, texts: list[str]) -> list[str]:
-    if "file" not in stack.coords or stack.coords["file"].dims != (dim,):  # combined images that were concatenated
+    names, files = file_names(stack, dim), file_names(stack, dim, chips=False)
+    if not names:  # combined images that were concatenated
         every = [card for text in texts for card in cards.split(text) if card.keyword.startswith("IMCMB")]
         return [str(card.value) for card in every]
-    return [PurePath(str(f)).name for f in stack.coords["file"].values.tolist()]
+    return [PurePath(file).name + name.removeprefix(file) for name, file in zip(names, files, strict=True)]
 
 
 def _numbers(stack: xr.DataArray, dim: Hashable, texts: list[str], name: str) -> np.ndarray[Any, Any] | None:

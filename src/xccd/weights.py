@@ -11,7 +11,7 @@ import xarray as xr
 
 from xccd import _footprint, _stack
 from xccd._deferred import samples
-from xccd._labels import check_array, frame_names, frames_first, unflagged
+from xccd._labels import check_array, file_names, frame_names, frames_first, unflagged
 from xccd.fits import cards
 from xccd.kernels.limits import float_dtype
 
@@ -153,9 +153,10 @@ def check_labels(argument: str, value: xr.DataArray, stack: xr.DataArray) -> Non
 
 
 def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
-    if not all("file" in a.coords and a.coords["file"].dims == (dim,) for a in (value, stack)):
+    chips = all("chip" in a.coords for a in (value, stack))  # of one file they tell frames apart
+    ours, theirs = (file_names(a, dim, chips=chips) for a in (stack, value))
+    if not ours or not theirs or ours == theirs:
         return value
-    ours, theirs = (list(map(str, a.coords["file"].values.tolist())) for a in (stack, value))
     if not set(ours) & set(theirs):  # of other files: weight maps, masks. In another folder they may have equal names
         ours, theirs = ([PurePath(name).name for name in names] for names in (ours, theirs))
     if ours == theirs or not set(ours) & set(theirs):

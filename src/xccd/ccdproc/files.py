@@ -77,11 +77,11 @@ class Bands:
         rows = int(min(length, max(1, room // max(row, 1))))
         self.rows = [slice(i, min(i + rows, length)) for i in range(0, length, rows)]
         pieces = (-1, max(1, -(-rows // _options.threads())), *(-1 for _ in others))
-        hdu = options.get("hdu", 0)
+        hdu, mask = options.get("hdu", 0), options.get("hdu_mask", "MASK")
         self.stack = open_stack(
             [_frame(item) for item in items],
             hdu=None if hdu == 0 else hdu,  # as CCDData.read: an empty primary gives way to the first image
-            mask_hdu=options.get("hdu_mask", "MASK"),
+            mask_hdu=[mask] if isinstance(mask, str) else mask,  # of that name alone, as CCDData.read
             chunks=pieces,
             dtype=dtype,
         )

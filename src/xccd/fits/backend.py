@@ -10,8 +10,8 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xccd.fits import bands
+from xccd.fits.chips import HDUNames, Wanted
 from xccd.fits.dataset import open_dataset
-from xccd.fits.hdus import HDUName
 from xccd.fits.sources import is_fits_name
 
 
@@ -26,16 +26,18 @@ class FITSEntrypoint(BackendEntrypoint):
         filename_or_obj: Any,
         *,
         drop_variables: str | Iterable[str] | None = None,
-        hdu: HDUName = None,
-        mask_hdu: HDUName = "MASK",
-        uncertainty_hdu: HDUName = "UNCERT",
+        hdu: HDUNames = None,
+        mask_hdu: Wanted = "MASK",
+        bits: Any = None,
+        uncertainty_hdu: Wanted = "UNCERT",
+        uncertainty_type: str | None = None,
         keywords: Sequence[str] | None = None,
         keep_headers: bool = True,
     ) -> xr.Dataset:
         """As `xccd.open_dataset`, lazily indexed; chunks are xarray's affair, and bands of all frames are preferred."""
         ds = open_dataset(
             filename_or_obj,
-            hdu=hdu, mask_hdu=mask_hdu, uncertainty_hdu=uncertainty_hdu,
+            hdu=hdu, mask_hdu=mask_hdu, bits=bits, uncertainty_hdu=uncertainty_hdu, uncertainty_type=uncertainty_type,
             chunks=None, keywords=keywords, keep_headers=keep_headers,
         )  # fmt: skip
         shape, itemsize = ds["data"].shape, ds["data"].dtype.itemsize

@@ -12,23 +12,22 @@ import xarray as xr
 from xccd import _stack
 from xccd._deferred import samples, wrapped
 from xccd._flags import Flag, attributes, companion
-from xccd.fits.hdus import HDUName
-from xccd.fits.memory import Frame
+from xccd.fits.chips import Frame, HDUNames, Wanted
 from xccd.fits.open import check_shapes, stack_of
 from xccd.fits.pixels import ArrayPixels, FilePixels, Index, Pixels, Samples
 from xccd.fits.reader import StackReader, deferred, lazy
 from xccd.fits.sources import frames
 from xccd.kernels.limits import float_dtype
 
-NAMES: dict[Any, list[str]] = {"MASK": ["MASK", "DQ"], "UNCERT": ["UNCERT", "ERR", "VAR"]}
-
 
 def open_dataset(
     files: Any,
     *,
-    hdu: HDUName = None,
-    mask_hdu: HDUName = "MASK",
-    uncertainty_hdu: HDUName = "UNCERT",
+    hdu: HDUNames = None,
+    mask_hdu: Wanted = "MASK",
+    bits: Any = None,
+    uncertainty_hdu: Wanted = "UNCERT",
+    uncertainty_type: str | None = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
@@ -41,14 +40,13 @@ def open_dataset(
 
     Parameters
     ----------
-    files, hdu, chunks, memory, keywords, keep_headers
-        As of `open_stack`.
-    mask_hdu : int, str or None, default: "MASK"
-        An extension whose pixels other than 0 are masked, where a file has it. "MASK" stands for "DQ", too. ``None``
-        ignores it.
-    uncertainty_hdu : int, str or None, default: "UNCERT"
-        An extension of uncertainties, where a file has it. "UNCERT" stands for "ERR" and "VAR", too. Of which kind they
-        are its UTYPE tells, as astropy writes it, or that name.
+    files, hdu, mask_hdu, bits, chunks, memory, keywords, keep_headers
+        As of `open_stack`; bad pixels of a mask get the flag 1.
+    uncertainty_hdu : int, str, (str, int), list of str or None, default: "UNCERT"
+        An extension of uncertainties, where a file has it. "UNCERT" stands for all names of the table in the notes.
+    uncertainty_type : {"std", "var", "ivar"}, optional
+        What that extension holds: standard deviations, variances or inverse variances. Needed where neither its UTYPE,
+        as astropy writes it, nor its name tells, as with a weight map.
 
     Returns
     -------
@@ -56,13 +54,21 @@ def open_dataset(
         ``data`` (frame, y, x) in the dtype of the files, in floats where these differ in it or BSCALE is not 1;
         ``data_flags`` (uint8): 1 masked on input (BLANK, a mask), 2 not finite, 4 and 8 outside the limits of `minmax`,
         16 and 32 rejected as too low or too high, 64 grown, 128 outside the footprint; and ``data_uncertainty`` where a
-        file has it, with the attribute ``uncertainty_type``: "std", "var" or "ivar". ``data`` names them in the CF
-        attribute ``ancillary_variables``. Labels as of `open_stack`.
+        file has it, with the attributes ``uncertainty_type``, "std", "var" or "ivar", and ``units``, by its own BUNIT
+        (standard deviations without one are in the data's). ``data`` names them in the CF attribute
+        ``ancillary_variables``. Labels as of `open_stack`.
 
     Raises
     ------
     OSError, ValueError, TypeError
-        As `open_stack`; ValueError if frames have uncertainties of different types.
+        As `open_stack`; ValueError if frames have uncertainties of different types, or where it is not known of which,
+        UTYPE and ``uncertainty_type`` contradict each other, or BUNIT the type.
+
+    Notes
+    -----
+    Names of extensions that say what they hold, in capitals or not, with "_" between words and a number at their end or
+    not: UNCERT, UNCERTAINTY, ERR, ERROR, ERRORS, SIGMA, STD, STDEV, STDDEV: "std"; VAR, VARIANCE: "var"; IVAR, INVVAR,
+    INVVARIANCE, INVERSE_VARIANCE: "ivar". UTYPE wins over the name, and ``uncertainty_type`` over the name, too.
 
     Examples
     --------
@@ -75,7 +81,7 @@ def open_dataset(
     >>> clipped.ccd.combine("mean").data.values.tolist()
     [[7.0, 7.0]]
     """
-    found = frames(files, hdu, NAMES.get(mask_hdu, mask_hdu), NAMES.get(uncertainty_hdu, uncertainty_hdu))
+    found = frames(files, hdu, mask_hdu, uncertainty_hdu, bits=bits, uncertainty_type=uncertainty_type)
     check_shapes(found)
     bare = [_Bare.of(frame) for frame in found]
     native = len({b.pixels.native for b in bare}) == 1 and not any(b.pixels.masks for b in bare)
@@ -119,7 +125,8 @@ def _uncertainty(stack: xr.DataArray, found: list[Frame]) -> xr.Variable | None:
     nothing = ArrayPixels(np.broadcast_to(np.float32(np.nan), found[0].pixels.shape))
     pixels = [f.uncertainty or nothing for f in found]
     dtype = np.result_type(*(float_dtype(p.native) for p in pixels))
-    attrs = {"uncertainty_type": kinds.pop()} | {k: v for k, v in stack.attrs.items() if k == "units"}
+    units = {f.uncertainty_unit for f in found if f.uncertainty is not None}
+    attrs = {"uncertainty_type": kinds.pop()} | ({"units": units.pop()} if len(units) == 1 and units != {""} else {})
     return xr.Variable(stack.dims, wrapped(_beside(stack, pixels, dtype)), attrs)
 
 

@@ -21,7 +21,7 @@ MOST_PIXELS = 1 << 24  # of a table: those that are made have a few thousand
 
 def one_file(source: str | os.PathLike[str]) -> Path | Remote:
     """The one file that a path or URL stands for."""
-    found = list(items(source))
+    found = [item for item, _ in items(source)]
     if len(found) != 1 or not isinstance(found[0], Path | Remote):
         raise ValueError(f"{shown(source)} stands for {len(found)} files: a grid is of one")
     return found[0]

@@ -53,6 +53,10 @@ class HDU:
     def is_image(self) -> bool:
         return self.kind == "IMAGE" and bool(self.shape)
 
+    def value(self, keyword: str) -> str | int | float | None:
+        """The value of a card, None without it."""
+        return self.values.get(keyword)
+
     def __str__(self) -> str:
         if self.kind == "IMAGE":
             what = f"image {' x '.join(map(str, self.shape))}" if self.shape else "no data"
@@ -255,37 +259,15 @@ def _blank(where: str, values: dict[str, Any]) -> int | None:
     return value if isinstance(value, int) else int(number)
 
 
-def choose(walk: Walk, hdu: HDUName, *, more: bool) -> tuple[HDU, HDU, list[HDU]]:
-    """The primary HDU, the one that was asked for (or the first image), and all that were looked at.
-
-    ``more`` says that others are of interest after the one that was asked for.
-    """
-    seen: list[HDU] = []
-    chosen = None
-    for unit in walk:
-        seen.append(unit)
-        if chosen is None and matches(unit, hdu):
-            chosen = unit
-            if not more or (walk.packing and not seen[0].values.get("EXTEND")):
-                break  # to look for more would unpack the whole file
-    else:
-        _say_lost(walk, seen, chosen)
-    if chosen is None:
-        wanted = "no image" if hdu is None else f"no hdu={hdu!r}"
-        raise OSError(f"{walk.name} has {wanted}: its HDUs are {_listing(walk, seen)}")
-    if not chosen.is_image:
-        raise OSError(f"{walk.name}: hdu={hdu!r} is not an image, but {chosen}")
-    return seen[0], chosen, seen
-
-
-def _listing(walk: Walk, seen: list[HDU]) -> str:
+def listing(walk: Walk, seen: list[HDU]) -> str:
+    """The HDUs that were looked at, in words."""
     named = "; ".join(map(str, seen[:LISTED]))
     more = f"; and {len(seen) - LISTED} more" if len(seen) > LISTED else ""
     cut = not walk.packing and seen[-1].offset + seen[-1].nbytes > walk.size
     return f"{named}{more}{' (truncated, the file ends within its data)' if cut else ''}"
 
 
-def _say_lost(walk: Walk, seen: list[HDU], chosen: HDU | None) -> None:
+def say_lost(walk: Walk, seen: list[HDU], chosen: HDU | None) -> None:
     """Warn of a file that has lost extensions, as far as that can be seen once all of it was looked at."""
     first, last, count = seen[0], seen[-1], len(seen) - 1
     announced = first.values.get("NEXTEND")  # of one chip of several it often is what it was; beside SCI belong ERR, DQ
@@ -303,12 +285,3 @@ def _say_lost(walk: Walk, seen: list[HDU], chosen: HDU | None) -> None:
             f"{walk.name} announces {announced} extensions (NEXTEND) and has {count}: "
             "it may have been cut (mask_hdu=None: no mask is looked for)"
         )
-
-
-def matches(unit: HDU, hdu: HDUName) -> bool:
-    """Whether this is the HDU that is asked for; None: the first image."""
-    if hdu is None:
-        return unit.is_image
-    if isinstance(hdu, tuple):
-        return (unit.name, unit.values.get("EXTVER", 1)) == (hdu[0].upper(), hdu[1])
-    return unit.index == hdu if isinstance(hdu, int) else unit.name == hdu.upper()

@@ -7,15 +7,17 @@ from typing import Any
 import xarray as xr
 
 from xccd.fits import shared
-from xccd.fits.hdus import HDUName
-from xccd.fits.open import open_stack
+from xccd.fits.chips import HDUNames, Wanted
+from xccd.fits.open import stack_of
+from xccd.fits.sources import frames
 
 
 def open_image(
     file: Any,
     *,
-    hdu: HDUName = None,
-    mask_hdu: HDUName = "MASK",
+    hdu: HDUNames = None,
+    mask_hdu: Wanted = "MASK",
+    bits: Any = None,
     chunks: Any = None,
     dtype: Any = None,
 ) -> xr.DataArray:
@@ -28,7 +30,7 @@ def open_image(
     ----------
     file : path, CCDData, HDUList or (array, header)
         One image, as `open_stack` takes them.
-    hdu, mask_hdu, dtype
+    hdu, mask_hdu, bits, dtype
         As in `open_stack`.
     chunks : None, "auto", int, tuple or dict, optional
         ``None`` reads the image now; the rest as in `open_stack`.
@@ -55,9 +57,10 @@ def open_image(
     >>> (raw - bias).OBJECT.values.tolist(), bias.attrs["OBJECT"]
     (['M 51'], 'bias')
     """
-    stack = open_stack(file, hdu=hdu, mask_hdu=mask_hdu, chunks=chunks, dtype=dtype)
-    if stack.sizes["frame"] != 1:
-        raise ValueError(f"file={file!r} stands for {stack.sizes['frame']} images: open_stack opens many")
+    found = frames(file, hdu, mask_hdu, bits=bits)
+    if len(found) != 1:
+        raise ValueError(f"file={file!r} stands for {len(found)} images: open_stack opens many")
+    stack = stack_of(found, chunks=chunks, memory=None, keywords=None, keep_headers=True, dtype=dtype)
     text = str(stack.coords["header"].values.item())
     along = [k for k, c in stack.coords.items() if "frame" in c.dims]
     return stack.isel(frame=0).drop_vars(along).assign_coords({shared.COMBINED: shared.scalar(text)})

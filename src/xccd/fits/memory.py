@@ -5,31 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xccd.fits import cards, shared
-from xccd.fits.hdus import HDUName, Walk
-from xccd.fits.pixels import ArrayPixels, Pixels
-
-Wanted = HDUName | list[str]  # a map: by number, by name, by the first of several names that is there
-UNCERTAINTIES = ("std", "var", "ivar")  # astropy's names of them
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One image before it is stacked."""
-
-    file: str
-    header: str
-    pixels: Pixels
-    mask: Pixels | None = None
-    uncertainty: Pixels | None = None
-    uncertainty_type: str = "std"
-    flags: Pixels | None = None  # bits, as `xccd._flags.Flag` has them
+from xccd.fits import cards, constant, shared, uncertainties
+from xccd.fits.chips import Asked, Chip, Frame, Opened, opened
+from xccd.fits.files import LocalFile
+from xccd.fits.hdus import Walk
+from xccd.fits.pixels import ArrayPixels, FilePixels, Pixels
 
 
 def is_image(item: Any) -> bool:
@@ -42,20 +28,22 @@ def _is_ccddata(item: Any) -> bool:
     return hasattr(item, "uncertainty") and hasattr(item, "mask") and hasattr(item, "header")
 
 
-def open_image(item: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted = None) -> Frame:
-    """The frame of anything that `is_image`."""
+def open_image(item: Any, asked: Asked) -> Opened:
+    """The frames of anything that `is_image`."""
     if isinstance(item, tuple):
         array, header = item
-        return Frame("", header_text(header), _array_pixels(array))
+        return _alone(Frame("", header_text(header), _array_pixels(array)), asked)
     if _is_ccddata(item):
-        return _open_ccddata(item, wanted=uncertainty_hdu is not None)
-    return _open_hdulist(item if isinstance(item, list) else [item], hdu, mask_hdu, uncertainty_hdu)
+        return _alone(_open_ccddata(item, asked), asked)
+    return _open_hdulist(item if isinstance(item, list) else [item], asked)
 
 
-def uncertainty_type(name: str, kind: Any) -> str:
-    """What an extension of uncertainties holds, by its UTYPE, as astropy writes it, or by its name."""
-    known = {"STDDEVUNCERTAINTY": "std", "VARIANCEUNCERTAINTY": "var", "INVERSEVARIANCE": "ivar"}
-    return known.get(str(kind).strip().upper(), "var" if name.upper() == "VAR" else "std")
+def _alone(frame: Frame, asked: Asked) -> Opened:
+    """A frame without a file, as the only image of one."""
+    if not asked.several:
+        return Opened([frame])
+    name = str(cards.lookup(frame.header, "EXTNAME") or "").strip()
+    return Opened([frame], (Chip(name, cards.lookup(frame.header, "EXTVER") or 1, 0, 1),))
 
 
 def _array_pixels(array: Any, missing: Any = None) -> ArrayPixels:
@@ -115,66 +103,84 @@ def _from_dict(values: Any) -> Any:
     return header
 
 
-def _open_hdulist(hdus: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
+@dataclass(frozen=True)
+class Loaded:
+    """An HDU of astropy's, seen as one of a file."""
+
+    index: int
+    hdu: Any
+
+    @property
+    def name(self) -> str:
+        return str(self.hdu.name).strip().upper()
+
+    @property
+    def is_image(self) -> bool:
+        return bool(self.hdu.is_image and (self.hdu.header.get("NAXIS") or self.is_constant))
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its pixels are one number of its header."""
+        return constant.is_one(self.hdu.header)
+
+    @property
+    def text(self) -> str:
+        text = header_text(self.hdu.header)
+        return constant.image_text(text) if self.is_constant else text
+
+    def value(self, keyword: str) -> Any:
+        return self.hdu.header.get(keyword)
+
+    def __str__(self) -> str:
+        image = f"image {' x '.join(map(str, self.hdu.shape))}" if self.is_image and not self.is_constant else "no data"
+        what = image if self.hdu.is_image else f"table ({self.hdu.header.get('XTENSION')})"
+        return f"{self.index} {self.name or '(no name)'}: {what}"
+
+
+def _open_hdulist(hdus: Any, asked: Asked) -> Opened:
     name = (hdus.filename() if hasattr(hdus, "filename") else None) or ""
-    unit = _choose(hdus, name or "an HDUList", hdu)
-    mask, error = (_beside(unit, hdus, wanted) for wanted in (mask_hdu, uncertainty_hdu))
-    own = header_text(unit.header)
-    text = own if unit is hdus[0] else cards.inherit(own, header_text(hdus[0].header))
-    return Frame(
-        name, text, _unit_pixels(unit, name),
-        mask=_unit_pixels(mask, name) if mask else None,
-        uncertainty=_unit_pixels(error, name) if error else None,
-        uncertainty_type=uncertainty_type(error.name, error.header.get("UTYPE")) if error else "std",
-    )  # fmt: skip
+    units = [Loaded(i, hdu) for i, hdu in enumerate(hdus)]
+
+    def pixels(unit: Loaded, numbers: bool) -> Pixels:
+        return _unit_pixels(unit, name, numbers)
+
+    found = opened(name or "an HDUList", units, lambda: "; ".join(map(str, units)), asked, pixels)
+    return found._replace(frames=[replace(frame, file=name) for frame in found.frames])
 
 
-def _beside(unit: Any, hdus: Any, wanted: Wanted) -> Any:
-    """The extension that was asked for, of the image's own version where there are several."""
-    names = wanted if isinstance(wanted, list) else [wanted]
-    found = [(h, name) for name in names for i, h in enumerate(hdus) if h is not unit and _matches(h, i, name)]
-    of_own = [h for h, _ in found if h.ver == unit.ver]
-    told = "EXTVER" in unit.header
-    others = [h for h, name in found if not isinstance(name, str) or not (told and "EXTVER" in h.header)]
-    return next(iter([*of_own, *others]), None)
+def _unit_pixels(unit: Loaded, name: str, numbers: bool) -> Pixels:
+    """Pixels of one HDU: from its file if astropy has not loaded them, as that treats BLANK = 0 wrongly.
 
-
-def _choose(hdus: Any, label: str, hdu: HDUName) -> Any:
-    images = [h for h in hdus if _has_image(h)]
-    if hdu is None:
-        if not images:
-            raise OSError(f"{label} has no image")
-        return images[0]
-    found = [h for i, h in enumerate(hdus) if _matches(h, i, hdu)]
-    if not found:
-        raise OSError(f"{label} has no hdu={hdu!r}: it has {[h.name for h in hdus]}")
-    if not _has_image(found[0]):
-        raise OSError(f"{label}: hdu={hdu!r} is not an image")
-    return found[0]
-
-
-def _has_image(unit: Any) -> bool:
-    return bool(unit.is_image and unit.header.get("NAXIS"))
-
-
-def _matches(unit: Any, index: int, hdu: HDUName) -> bool:
-    if isinstance(hdu, tuple):
-        return (unit.name.upper(), unit.ver) == (hdu[0].upper(), hdu[1])
-    return index == hdu if isinstance(hdu, int) else hdu is not None and unit.name.upper() == hdu.upper()
-
-
-def _unit_pixels(unit: Any, name: str) -> Pixels:
-    """Pixels of one HDU: from its file if astropy has not loaded them, as that treats BLANK = 0 wrongly."""
-    if name and "data" not in unit.__dict__ and type(unit).__name__ in ("PrimaryHDU", "ImageHDU", "CompImageHDU"):
+    ``numbers`` undoes that it makes floats of whole numbers which may be BLANK.
+    """
+    hdu = unit.hdu
+    if name and "data" not in hdu.__dict__ and type(hdu).__name__ in ("PrimaryHDU", "ImageHDU", "CompImageHDU"):
         try:
             with Walk(Path(name)) as walk:
                 for found in walk:
-                    if found.offset == unit.fileinfo()["datLoc"]:
+                    if found.offset == hdu.fileinfo()["datLoc"]:
                         return walk.pixels(found)
         except OSError:  # moved or deleted, but astropy has it open
             pass
-    data = unit.data
-    return _array_pixels(data, _blanks(unit, data))
+    if unit.is_constant:
+        return _constant(unit, name)
+    data = hdu.data
+    whole = getattr(hdu, "_orig_bitpix", -1) > 0 and getattr(hdu, "_orig_bscale", 1) == 1
+    blanks = _blanks(hdu, data)
+    if numbers and whole and data.dtype.kind == "f":
+        blanks = np.isnan(data) if blanks is None else blanks | np.isnan(data)
+        data = np.where(blanks, 0, data).astype(np.int64)
+    return _array_pixels(data, blanks)
+
+
+def _constant(unit: Loaded, name: str) -> Pixels:
+    """The pixels of an image of one number that is nowhere but in memory."""
+    values = cards.values(unit.text)
+    file = LocalFile(name or "an HDUList", "", 0, 0)
+    shape = tuple(int(values[f"NAXIS{i}"]) for i in range(int(values["NAXIS"]), 0, -1))
+    scaling: list[Any] = [values.get("BSCALE", 1), values.get("BZERO", 0), values.get("BLANK")]
+    made = FilePixels(file, 0, shape, int(values["BITPIX"]), *scaling)
+    return constant.ConstantPixels.of(made, unit.hdu.header["PIXVALUE"])
 
 
 def _blanks(unit: Any, data: Any) -> Any:
@@ -190,7 +196,7 @@ def _blanks(unit: Any, data: Any) -> Any:
     return data == np.asarray(blank + int(zero)).astype(data.dtype)
 
 
-def _open_ccddata(ccd: Any, *, wanted: bool) -> Frame:
+def _open_ccddata(ccd: Any, asked: Asked) -> Frame:
     text = header_text(ccd.header)
     own = header_text(ccd.wcs.to_header(relax=True)) if hasattr(ccd.wcs, "to_header") else ""
     if own and not shared.same_grid(list(_sized((text, own), ccd.shape))):  # a slice moves the WCS, not the header
@@ -202,21 +208,33 @@ def _open_ccddata(ccd: Any, *, wanted: bool) -> Frame:
         text = f"{kept}\n{cards.make('BUNIT', ccd.unit.to_string())}".lstrip("\n")
     mask = None if ccd.mask is np.ma.nomask else ccd.mask
     pixels = _array_pixels(ccd.data, mask)
-    error = getattr(ccd.uncertainty, "array", None) if wanted else None
-    kind = getattr(ccd.uncertainty, "uncertainty_type", "std")
-    if error is not None and kind not in UNCERTAINTIES:
-        raise ValueError(
-            f"files= holds a CCDData whose uncertainty is {kind!r}: {', '.join(UNCERTAINTIES)} are known, "
-            "uncertainty_hdu=None leaves others"
-        )
+    error = getattr(ccd.uncertainty, "array", None) if asked.uncertainty_hdu is not None else None
+    kind, unit = _uncertainty(ccd, asked) if error is not None else ("std", "")
     flags = getattr(ccd, "flags", None)
     bits = isinstance(flags, np.ndarray) and flags.dtype == np.uint8 and flags.shape == pixels.shape
     return Frame(
         "", text, pixels,
         uncertainty=None if error is None else _array_pixels(np.broadcast_to(error, pixels.shape)),
-        uncertainty_type=kind if error is not None else "std",
+        uncertainty_type=kind,
+        uncertainty_unit=unit,
         flags=ArrayPixels(flags) if bits and isinstance(flags, np.ndarray) else None,
     )  # fmt: skip
+
+
+def _uncertainty(ccd: Any, asked: Asked) -> tuple[str, str]:
+    """The type and the unit of the uncertainties of a CCDData."""
+    known = getattr(ccd.uncertainty, "uncertainty_type", "std")
+    told, where = asked.uncertainty_type, "files= holds a CCDData"
+    if known not in uncertainties.TYPES and told is None:
+        raise ValueError(
+            f"{where} whose uncertainty is {known!r}: {', '.join(uncertainties.TYPES)} are known, "
+            "uncertainty_type= says which it is, uncertainty_hdu=None leaves others"
+        )
+    if known in uncertainties.TYPES and told not in (None, known):
+        raise ValueError(f"{where} whose uncertainty is {known!r}, not uncertainty_type={told!r}")
+    kind = told or known
+    own, data = (str(unit or "") for unit in (ccd.uncertainty.unit, ccd.unit))
+    return kind, uncertainties.unit_of(f"{where}: its uncertainty", own, data, kind, told)
 
 
 def _sized(texts: tuple[str, ...], shape: tuple[int, ...]) -> Iterator[str]:

@@ -13,10 +13,9 @@ import xarray as xr
 
 from xccd._deferred import wrapped
 from xccd.fits import cards, pixel_grid
+from xccd.fits.chips import Frame, HDUNames, Wanted
 from xccd.fits.coords import frame_coords
 from xccd.fits.files import shown
-from xccd.fits.hdus import HDUName
-from xccd.fits.memory import Frame
 from xccd.fits.pixel_grid import AXES
 from xccd.fits.reader import StackReader, deferred, lazy
 from xccd.fits.sources import frames
@@ -28,8 +27,9 @@ log = logging.getLogger("xccd")
 def open_stack(
     files: Any,
     *,
-    hdu: HDUName = None,
-    mask_hdu: HDUName = "MASK",
+    hdu: HDUNames = None,
+    mask_hdu: Wanted = "MASK",
+    bits: Any = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
@@ -45,10 +45,16 @@ def open_stack(
     files : path, glob, folder, ImageFileCollection, CCDData, HDUList, (array, header), or a list of them
         Names that a glob or a folder gives are sorted naturally (flat-2 before flat-10); a list keeps its order.
         ``.gz``, ``.bz2`` and ``.xz`` files are unpacked once; tile-compressed images (``.fz``) some tiles at a time.
-    hdu : int, str or (str, int), optional
-        Number or EXTNAME of the image, or EXTNAME and EXTVER. Default: the first HDU that holds one.
-    mask_hdu : int, str, (str, int) or None, default: "MASK"
-        An image extension whose pixels other than 0 are missing, where a file has it. ``None`` ignores it.
+    hdu : int, str, (str, int), "all" or a list of them, optional
+        Number or EXTNAME of the image, or EXTNAME and EXTVER. Default: the first HDU that holds one; the log says if
+        there are more. A list takes several images of each file, ``"all"`` all but those that are maps of others
+        (masks, errors, weights, counts, by their names): frames are chips then, file by file, and ``chip`` labels them.
+    mask_hdu : int, str, (str, int), list of str or None, default: "MASK"
+        An image extension whose bad pixels are missing, where a file has it: of the image's EXTVER if there are
+        several. "MASK" stands for "DQ", too; of a list the first name that is there counts. ``None`` ignores it.
+    bits : int or list of int, optional
+        Which bits of the mask are bad: their values, powers of two as ``[1, 4]``, or the sum of these, ``5``. A pixel
+        that is BLANK in the mask is bad. Default: any number but 0 is bad.
     chunks : "auto", None, int, tuple or dict, default: "auto"
         "auto" makes bands of whole rows with all frames, of about 32 MB. ``None`` takes no
         dask: values are read when they are used, and kept; verbs wait, and work band by band, until values of theirs
@@ -70,9 +76,10 @@ def open_stack(
     -------
     DataArray
         Dimensions ``(frame, y, x)``, for cubes ``(frame, z, y, x)``, in data units (``attrs["units"]`` from BUNIT),
-        missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel numbers. On ``frame``: ``file``, ``header`` and
-        the keywords EXPTIME, FILTER, IMAGETYP, OBSTYPE, OBJECT, DATE-OBS, GAIN, RDNOISE, AIRMASS where any frame has
-        them, and keywords that differ. Equal keywords are attributes.
+        missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel numbers. On ``frame``: ``file``, ``header``,
+        ``chip`` where ``hdu`` means several (EXTNAME; with EXTVER, as "SCI,2", where a file has more of that name; the
+        number of the HDU where there is no name), the keywords EXPTIME, FILTER, IMAGETYP, OBSTYPE, OBJECT, DATE-OBS,
+        GAIN, RDNOISE, AIRMASS where any frame has them, and keywords that differ. Equal keywords are attributes.
 
     Raises
     ------
@@ -90,7 +97,7 @@ def open_stack(
     >>> stack.dims, stack.dtype, stack.EXPTIME.values.tolist()
     (('frame', 'y', 'x'), dtype('float32'), [30.0, 30.0])
     """
-    found = frames(files, hdu, mask_hdu)
+    found = frames(files, hdu, mask_hdu, bits=bits)
     return stack_of(found, chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype=dtype)
 
 
@@ -113,7 +120,10 @@ def stack_of(
     by_position = partial(_by_position, dims=dims)
     whole = chunks is None and memory is None
     data = wrapped(deferred(reader)) if whole else lazy(reader, chunks, memory, by_position)
-    coords = {"file": np.array([f.file for f in found], object), **coords}
+    labels = {"file": [f.file for f in found]}
+    if found[0].chip is not None:
+        labels["chip"] = [str(f.chip) for f in found]
+    coords = {name: np.array(values, object) for name, values in labels.items()} | coords
     if keep_headers:
         coords["header"] = np.array(headers, object)
     stack = xr.DataArray(
@@ -123,7 +133,7 @@ def stack_of(
         attrs=attrs | _notes(found, squeezed),
         name="data",
     )
-    _say(stack, found, sorted(coords.keys() - {"file", "header"}))
+    _say(stack, found, sorted(coords.keys() - {"file", "chip", "header"}))
     return stack
 
 
@@ -141,7 +151,7 @@ def check_shapes(found: list[Frame]) -> int:
     """How many leading axes of size 1 go; raises if the shapes differ."""
     by_shape: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for frame in found:
-        shape, name = frame.pixels.shape, shown(frame.file)
+        shape, name = frame.pixels.shape, shown(frame.name)
         by_shape[shape].append(name)
         for kind, image in (("mask", frame.mask), ("uncertainty", frame.uncertainty)):
             if image is not None and image.shape != shape:
@@ -154,8 +164,10 @@ def check_shapes(found: list[Frame]) -> int:
             + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             for shape, names in by_shape.items()
         )
+        chips = ", of chips with hdu='all', by='chip'" if found[0].chip is not None else ""
         raise ValueError(
-            f"the frames have differing shapes ({listing}): stack one shape at a time, or use xccd.open_tree"
+            f"the frames have differing shapes ({listing}): stack one shape at a time, or use "
+            f"xccd.open_tree (one stack a shape{chips}) or xccd.open_frames (a list, to be aligned)"
         )
     (shape,) = by_shape
     spare = len(shape) - 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from xccd.fits.hdus import HDUName
+from xccd.fits.chips import HDUNames, Wanted
 from xccd.fits.open import stack_of
 from xccd.fits.sources import frames
 
@@ -16,8 +16,9 @@ from xccd.fits.sources import frames
 def open_frames(
     files: Any,
     *,
-    hdu: HDUName = None,
-    mask_hdu: HDUName = "MASK",
+    hdu: HDUNames = None,
+    mask_hdu: Wanted = "MASK",
+    bits: Any = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
@@ -27,13 +28,14 @@ def open_frames(
 
     Parameters
     ----------
-    files, hdu, mask_hdu, chunks, memory, keywords, dtype
+    files, hdu, mask_hdu, bits, chunks, memory, keywords, dtype
         As of `open_stack`.
 
     Returns
     -------
     list of DataArray
-        The frames in their order: a stack for all that follow each other with the same shape.
+        The frames in their order (with ``hdu="all"`` the chips of each file): a stack for all that follow each other
+        with the same shape.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def open_frames(
     >>> [stack.shape for stack in stacks]
     [(2, 2, 3), (1, 4, 3)]
     """
-    found = frames(files, hdu, mask_hdu)
+    found = frames(files, hdu, mask_hdu, bits=bits)
     groups = [list(same) for _, same in groupby(found, key=lambda frame: frame.pixels.shape)]
     return [
         stack_of(group, chunks=chunks, memory=memory, keywords=keywords, keep_headers=True, dtype=dtype)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,13 @@ from typing import Any
 import numpy as np
 
 from xccd.fits import cards
+from xccd.fits.chips import Asked, Frame, HDUNames, NoImageError, Opened, Wanted, matches, may_leave, opened
 from xccd.fits.files import OPENERS, shown
-from xccd.fits.hdus import HDU, HDUName, Walk, choose, matches
-from xccd.fits.memory import Frame, Wanted, is_image, open_image, uncertainty_type
+from xccd.fits.hdus import HDU, Walk, listing, say_lost
+from xccd.fits.memory import is_image, open_image
 from xccd.fits.remote import AT_ONCE, Remote, is_url, places
+
+log = logging.getLogger("xccd")
 
 EXTENSIONS = (".fits", ".fit", ".fts")
 KINDS = (
@@ -25,57 +30,104 @@ KINDS = (
 )
 
 
-def frames(files: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted = None) -> list[Frame]:
+def frames(
+    files: Any,
+    hdu: HDUNames,
+    mask_hdu: Wanted,
+    uncertainty_hdu: Wanted = None,
+    *,
+    bits: Any = None,
+    uncertainty_type: Any = None,
+) -> list[Frame]:
     """All frames of ``files`` in order. Uncertainties are of use to `open_dataset` only, which asks for them.
 
     A map goes by a number, a name, or the first of several names that is there.
     """
-    names = {"hdu": hdu, "mask_hdu": mask_hdu, "uncertainty_hdu": uncertainty_hdu}
-    for name, value in ((k, v) for k, v in names.items() if not isinstance(v, list)):
-        if isinstance(value, bool) or not isinstance(value, (int, str, tuple, type(None))):
-            raise TypeError(f"{name}={value!r} is neither the number of an HDU nor its EXTNAME")
-        if isinstance(value, tuple) and [type(v) for v in value] != [str, int]:
-            raise TypeError(f"{name}={value!r} is not (EXTNAME, EXTVER), as ('SCI', 2)")
-        if isinstance(value, int) and value < 0:
-            raise ValueError(f"{name}={value}: HDUs are numbered from 0")
-    found = _opened(items(files), hdu, mask_hdu, uncertainty_hdu)
+    asked = Asked.of(hdu, mask_hdu, uncertainty_hdu, bits, uncertainty_type)
+    found = _opened(list(items(files)), asked)
     if not found:
         raise ValueError(f"files={files!r} is empty: give {KINDS}")
-    return [_named(frame, i) for i, frame in enumerate(found)]
+    repeated = {name for one in found for name in one.repeated}
+    named: list[Frame] = []
+    left: list[tuple[str, tuple[str, ...]]] = []
+    for i, one in enumerate(found):
+        labels = (chip.label(repeated) for chip in one.chips)
+        named += [_named(frame, i, next(labels, None)) for frame in one.frames]
+        left += [(named[-1].file, one.left)] if one.left else []
+    _say_left(left)
+    if asked.bits is not None and not any(map(_is_masked, named)):
+        names = " or ".join(map(str, asked.names("mask_hdu")))
+        raise ValueError(f"bits={bits!r}: no file has an extension {names}: mask_hdu= names another")
+    return named
 
 
-def _opened(some: Iterable[Any], hdu: HDUName, *maps: Wanted) -> list[Frame]:
-    """The frames of some items; headers behind URLs are asked for some at a time, as each waits for the network."""
-    some = list(some)
-    far = [item for item in some if isinstance(item, Remote)]
-    if not far:
-        return [_open(item, hdu, *maps) for item in some]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda item: _open(item, hdu, *maps), far)
+def _is_masked(frame: Frame) -> bool:
+    return frame.mask is not None or getattr(frame.pixels, "missing", None) is not None
+
+
+def _opened(some: list[tuple[Any, bool]], asked: Asked) -> list[Opened]:
+    """The frames of some items; headers behind URLs are asked for some at a time, as each waits for the network.
+
+    A file without an image is passed over where a folder or a glob has it; raises where they all are.
+    """
+    passed: list[OSError] = []
+
+    def one(item: tuple[Any, bool]) -> Opened | None:
+        source, listed = item
+        try:
+            return _open(source, asked)
+        except NoImageError as error:
+            if not listed:
+                raise OSError(str(error)) from None
+            passed.append(error)
+            return None
+
+    far = [item for item in some if isinstance(item[0], Remote)]
+    with ThreadPoolExecutor(AT_ONCE) if far else nullcontext() as pool:
+        told = pool.map(one, far) if pool else iter(())
         # What is in memory already is opened by this thread: astropy's objects may warn.
-        return [next(found) if isinstance(item, Remote) else _open(item, hdu, *maps) for item in some]
+        found = [next(told) if isinstance(item[0], Remote) else one(item) for item in some]
+    here = [o for o in found if o is not None]
+    if passed and not here:
+        raise OSError(str(passed[0]))
+    for error in passed:
+        log.warning("passed over: %s", error)
+    return here
 
 
-def _named(frame: Frame, i: int) -> Frame:
-    if frame.file:
+def _say_left(left: list[tuple[str, tuple[str, ...]]]) -> None:
+    """One word of the images that were not opened and may be missed."""
+    if not left:
+        return
+    name, images = left[0]
+    more = f", and the like of {len(left) - 1} more file(s)" if left[1:] else ""
+    log.warning(
+        "%s: one image was opened, %d left (%s)%s: hdu='all' opens all, hdu= names others",
+        shown(name), len(images), ", ".join(images[:6]) + (", ..." if images[6:] else ""), more,
+    )  # fmt: skip
+
+
+def _named(frame: Frame, i: int, chip: str | None) -> Frame:
+    if frame.file and chip is None:
         return frame
-    name = cards.lookup(frame.header, "FILENAME") or f"frame-{i + 1}"
-    return replace(frame, file=str(name))
+    name = frame.file or cards.lookup(frame.header, "FILENAME") or f"frame-{i + 1}"
+    return replace(frame, file=str(name), chip=chip)
 
 
-def items(files: Any) -> Iterator[Any]:
-    """Paths, URLs and images in memory, globs and folders spelled out."""
+def items(files: Any) -> Iterator[tuple[Any, bool]]:
+    """Paths, URLs and images in memory, globs and folders spelled out; with each, whether one of these listed it."""
     if isinstance(files, str) and is_url(files):
-        for place in sorted(places(files, is_fits_name), key=natural):
-            yield from _paths(place) if isinstance(place, str) else (place,)
+        found = sorted(places(files, is_fits_name), key=natural)
+        for place in found:
+            yield from _paths(place) if isinstance(place, str) else ((place, place.url != files),)
     elif hasattr(files, "fs") and hasattr(files.fs, "cat_file"):  # fsspec.open(url, ...), with what its server wants
-        yield Remote(files.fs.unstrip_protocol(files.path), files.fs, files.path)
+        yield Remote(files.fs.unstrip_protocol(files.path), files.fs, files.path), False
     elif isinstance(files, (str, os.PathLike)):
         yield from _paths(os.fspath(files))
     elif hasattr(files, "files_filtered"):  # ccdproc.ImageFileCollection
-        yield from (Path(p) for p in files.files_filtered(include_path=True))
+        yield from ((Path(p), True) for p in files.files_filtered(include_path=True))
     elif is_image(files):
-        yield files
+        yield files, False
     elif hasattr(files, "dims") and hasattr(files, "coords"):
         raise TypeError(f"files= is an xarray {type(files).__name__}: it is a stack already, no file to open")
     elif isinstance(files, np.ndarray) and files.dtype.kind not in "UOS":
@@ -90,7 +142,7 @@ def items(files: Any) -> Iterator[Any]:
         raise TypeError(f"files={files!r} is no file or image, but a {type(files).__name__}: give {KINDS}")
 
 
-def _paths(given: str) -> Iterator[Path]:
+def _paths(given: str) -> Iterator[tuple[Path, bool]]:
     path = Path(os.path.expanduser(given))  # a file may be called ~n.fits
     if path.is_dir():
         found = sorted((p for p in path.iterdir() if _is_fits(p)), key=natural)
@@ -98,15 +150,15 @@ def _paths(given: str) -> Iterator[Path]:
             raise FileNotFoundError(
                 f"the folder {shown(path)} holds no FITS file ({', '.join(EXTENSIONS)}, packed or not)"
             )
-        yield from found
+        yield from ((p, True) for p in found)
     elif glob.has_magic(given) and not path.exists():
         found = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural)
         if not found:
             where = "" if path.is_absolute() else f" (looked from the folder {shown(Path.cwd())})"
             raise FileNotFoundError(f"no file matches {given!r}{where}")
-        yield from found
+        yield from ((p, True) for p in found)
     else:
-        yield path
+        yield path, False
 
 
 def _is_fits(path: Path) -> bool:
@@ -128,41 +180,39 @@ def natural(name: str | Path | Remote) -> tuple[list[Any], str]:
     return [int(p) if i % 2 else p for i, p in enumerate(parts)], str(name)  # flat-2 and flat-02: always one way
 
 
-def _open(item: Any, hdu: HDUName, *maps: Wanted) -> Frame:
-    return _open_file(item, hdu, *maps) if isinstance(item, (Path, Remote)) else open_image(item, hdu, *maps)
+def _open(item: Any, asked: Asked) -> Opened:
+    return _open_file(item, asked) if isinstance(item, (Path, Remote)) else open_image(item, asked)
 
 
-def _open_file(path: Path | Remote, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted) -> Frame:
+def _open_file(path: Path | Remote, asked: Asked) -> Opened:
     with Walk(path) as walk:
-        primary, image, units = choose(walk, hdu, more=mask_hdu is not None or uncertainty_hdu is not None)
-        own = image is primary or image.text.startswith("SIMPLE")  # a primary image, before it was compressed
-        text = image.text if own else cards.inherit(image.text, primary.text)
-        pixels = walk.pixels(image)
-        maps = {}
-        for argument, wanted in (("mask_hdu", mask_hdu), ("uncertainty_hdu", uncertainty_hdu)):
-            unit = _beside(image, units, wanted)
-            if unit and not unit.is_image:
-                raise OSError(
-                    f"{walk.name}: {argument}={wanted!r} is not an image, but {unit}: {argument}=None leaves it"
-                )
-            maps[argument] = unit
-        mask, error = maps.values()
-        return Frame(
-            str(path), text, pixels,
-            mask=walk.pixels(mask) if mask else None,
-            uncertainty=walk.pixels(error) if error else None,
-            uncertainty_type=uncertainty_type(error.name, error.values.get("UTYPE")) if error else "std",
-        )  # fmt: skip
+        units = _units(walk, asked)
+        return opened(str(path), units, lambda: listing(walk, units), asked, lambda unit, _: walk.pixels(unit))
 
 
-def _beside(image: HDU, units: list[HDU], wanted: Wanted) -> HDU | None:
-    """The extension that was asked for; by its name alone not one of another EXTVER, where both have that."""
-    if wanted is None:
-        return None
-    names = wanted if isinstance(wanted, list) else [wanted]
-    found = [(u, name) for name in names for u in units if u is not image and matches(u, name)]
-    own = image.values.get("EXTVER", 1)
-    of_own = [u for u, _ in found if u.values.get("EXTVER", 1) == own]
-    told = "EXTVER" in image.values
-    others = [u for u, name in found if not isinstance(name, str) or not (told and "EXTVER" in u.values)]
-    return next(iter([*of_own, *others]), None)
+def _units(walk: Walk, asked: Asked) -> list[HDU]:
+    """The HDUs of a file, as far as they are of interest."""
+    seen: list[HDU] = []
+    found = False
+    units = iter(walk)
+    while True:
+        try:
+            unit = next(units, None)
+        except OSError:
+            if not found or asked.maps or asked.several:
+                raise
+            return seen  # what comes after the image was looked at only to count what is left
+        if unit is None:
+            say_lost(walk, seen, next((u for u in seen if matches(u, asked.hdu)), None))
+            return seen
+        seen.append(unit)
+        found = found or (not asked.several and matches(unit, asked.hdu))
+        if found and not _looks_on(walk, seen[0], asked):
+            return seen
+
+
+def _looks_on(walk: Walk, primary: HDU, asked: Asked) -> bool:
+    """Whether more is of interest once the image is found."""
+    if walk.packing:  # to look for more would unpack the whole file
+        return asked.bits is not None or (asked.maps and bool(primary.value("EXTEND")))
+    return asked.maps or (isinstance(walk.path, Path) and may_leave(asked))

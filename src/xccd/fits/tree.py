@@ -13,10 +13,9 @@ import xarray as xr
 
 from xccd._nodes import at_node
 from xccd.fits import cards
+from xccd.fits.chips import Frame, HDUNames, Wanted
 from xccd.fits.coords import Values, asked, column, core
 from xccd.fits.files import shown
-from xccd.fits.hdus import HDUName
-from xccd.fits.memory import Frame
 from xccd.fits.open import stack_of
 from xccd.fits.sources import frames, natural
 
@@ -31,6 +30,7 @@ BINNINGS = (  # of x, of y; or of both in one
     ("XBINNING", "YBINNING"), ("CCDXBIN", "CCDYBIN"), ("BINX", "BINY"), ("CCDBIN1", "CCDBIN2"), ("CCDSUM",),
     ("BINNING",),
 )  # fmt: skip
+CHIP = "chip"  # in small letters, as the label; CHIP is a keyword of some headers
 LONGEST = 60  # characters of a name: as UTF-8 no more than a file system takes
 LISTED = 60  # keywords in an error
 
@@ -53,8 +53,9 @@ def open_tree(
     files: Any,
     *,
     by: By | Sequence[By] = KINDS,
-    hdu: HDUName = None,
-    mask_hdu: HDUName = "MASK",
+    hdu: HDUNames = None,
+    mask_hdu: Wanted = "MASK",
+    bits: Any = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
@@ -71,9 +72,10 @@ def open_tree(
         As for `open_stack`. Each stack keeps their order.
     by : str, callable, or list of them, default: ("IMAGETYP", "FILTER", "EXPTIME")
         Header keywords, one for each level of the tree. Other spellings count as they do for the coordinates
-        (EXPOSURE for EXPTIME), and OBSTYPE where a frame has no IMAGETYP. A function takes a header (a dict, keywords
-        in upper case) and gives a text or a number, or None. Of the default, keywords that no frame has are left out.
-    hdu, mask_hdu, chunks, memory, keep_headers, dtype
+        (EXPOSURE for EXPTIME), and OBSTYPE where a frame has no IMAGETYP. "chip" is the label that frames have with
+        ``hdu="all"`` or a list. A function takes a header (a dict, keywords in upper case) and gives a text or a
+        number, or None. Of the default, keywords that no frame has are left out.
+    hdu, mask_hdu, bits, chunks, memory, keep_headers, dtype
         As for `open_stack`, for each stack by itself.
     keywords : list of str, optional
         As for `open_stack`; some frame of the tree must have each.
@@ -82,7 +84,7 @@ def open_tree(
     -------
     DataTree
         ``tree["flat/r/2"]`` holds the variable ``data``: the stack as `open_stack` gives it. Nodes are in natural
-        order.
+        order. Where no frame has a keyword of the default and all have one shape, the root is the only node.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def open_tree(
     [2.0, 2.0, 2.0]
     """
     wanted = _checked(by)
-    found = frames(files, hdu, mask_hdu)
+    found = frames(files, hdu, mask_hdu, bits=bits)
     headers = [cards.values(frame.header) for frame in found]
     names = asked(keywords, headers)
     nodes: dict[str, xr.Dataset] = {}
@@ -147,18 +149,21 @@ def _checked(by: Any) -> list[By]:
     wanted = list(by) if isinstance(by, (list, tuple)) else [by]
     if not wanted or not all(callable(one) or (isinstance(one, str) and one.strip()) for one in wanted):
         raise TypeError(f"by={by!r} is not a header keyword, a function of a header, or a list of them")
-    return [one.strip().upper() if isinstance(one, str) else one for one in wanted]
+    return [one if callable(one) or one.strip() == CHIP else one.strip().upper() for one in wanted]
 
 
 def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, default: bool) -> list[Level]:
     known = core(headers)
     levels = [
-        Level(one, _of_keyword(one, headers, known)) if isinstance(one, str) else _of_function(one, found, headers)
+        _of_function(one, found, headers)
+        if callable(one)
+        else Level(one, _of_chips(found, headers) if one == CHIP else _of_keyword(one, headers, known))
         for one in wanted
     ]
     absent = [level.name for level in levels if set(level.values) == {None}]
-    if absent and (len(absent) == len(levels) or not default):
-        raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}")
+    if absent and not default:
+        chips = ", and hdu='all' gives frames a chip" if CHIP in absent else ""
+        raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}")
     return [
         *levels,
         Level("shape", ["x".join(map(str, frame.pixels.shape)) for frame in found], where_it_differs=True),
@@ -169,7 +174,9 @@ def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, defa
 def _keywords_of(headers: list[Values]) -> str:
     keywords = sorted({k for header in headers for k in header if not cards.describes_data(k)})
     more = f" and {len(keywords) - LISTED} more" if len(keywords) > LISTED else ""
-    return f"their headers have {', '.join(keywords[:LISTED])}{more}" if keywords else "their headers are empty"
+    if not keywords:
+        return "their headers have keywords of pixels and WCS only" if any(headers) else "their headers are empty"
+    return f"their headers have {', '.join(keywords[:LISTED])}{more}"
 
 
 def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any]) -> list[Value]:
@@ -180,6 +187,11 @@ def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any]) -
         others = _of_keyword(INSTEAD[keyword], headers, known)
         values = [other if value is None else value for value, other in zip(values, others, strict=True)]
     return values
+
+
+def _of_chips(found: list[Frame], headers: list[Values]) -> list[Value]:
+    """The chip of each frame; where several images of a file were not asked for, a keyword of that name."""
+    return [frame.chip for frame in found] if found[0].chip is not None else _of_keyword(CHIP.upper(), headers, {})
 
 
 def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], headers: list[Values]) -> Level:
