@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd import _overlap, _stack
+from xccd import _notes, _overlap, _stack
 from xccd._flags import flags_of
+from xccd._inputs import SCALED, scaled_exposure
 from xccd._labels import add_history, check_stack, frame_names, frames_first, like, per_variable, step_text
 from xccd.kernels.limits import float_dtype
 from xccd.weights import check_labels, named, of_frames, resolve
@@ -99,7 +100,10 @@ def normalize(
         frames_first(stack, dim), terms[0].reshape(shape), terms[1].reshape(shape),
         reduce=False, dtype=dtype,
     )  # fmt: skip
-    result = like(stack, dim, data).assign_coords(_kept(stack, dim, terms))
+    if scale is None:
+        terms = np.ones(stack.sizes[dim]), terms[1]
+    result = like(stack, dim, data).assign_coords(_kept(stack, dim, terms) | _light(stack, dim, scale, to))
+    _notes.note(data, "levelled" if _notes.origin(frames_first(stack, dim)) and _is_level(scale) else "")
     step = step_text("normalize", scale=scale, zero=zero, to=to, region=region)
     return add_history(result, dim, step)
 
@@ -230,6 +234,17 @@ def _kept(stack: xr.DataArray, dim: Hashable, terms: Any) -> dict[str, Any]:
     if len(before) == 2:
         scale, zero = scale * before[0], scale * before[1] + zero
     return {"scale": (dim, scale), "zero": (dim, zero)}
+
+
+def _light(stack: xr.DataArray, dim: Hashable, scale: Any, to: str | float) -> dict[str, Any]:
+    """The label that says what exposure times frames of one level show."""
+    found = None if scale is None else scaled_exposure(stack, dim, to)
+    notes = {"long_name": "exposure time whose light a frame shows", "units": "s"}
+    return {} if found is None else {SCALED: (dim, found, notes)}
+
+
+def _is_level(scale: Any) -> bool:
+    return scale is None or (isinstance(scale, str) and scale in LEVELS)
 
 
 def _region(stack: xr.DataArray, region: Any, dim: Hashable) -> xr.DataArray:

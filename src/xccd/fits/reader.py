@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd import _stack
+from xccd import _notes, _stack
 from xccd._chain import Unsigned
 from xccd._deferred import Box, Deferred, box_of
 from xccd.fits import bands
@@ -144,10 +144,12 @@ def _bands(reader: StackReader, chunks: Any) -> Any:
     import dask.array as da
     from dask.base import tokenize
 
-    return da.from_array(
+    stack = da.from_array(
         reader,
         chunks=chunks,
         name=f"open_stack-{tokenize(reader, chunks)}",  # chunks too: dask takes equal names for equal blocks
         meta=np.empty((0,) * reader.ndim, reader.dtype),
         lock=False,
     )
+    _notes.note(stack, "read")
+    return stack
