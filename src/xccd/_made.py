@@ -80,7 +80,7 @@ def _middle(frames: Inputs, how: How, per_time: bool) -> dict[str, Any]:
         return {}
     else:
         mjd = float(np.average(middles, weights=shares))
-    return _instant("AVG", times.at_mjd(mjd), mjd)
+    return _instant("AVG", times.at_mjd(mjd) + np.timedelta64(500, "us"), mjd)  # of a float: to the nearest ms
 
 
 def _shares(frames: Inputs, how: How, per_time: bool) -> Numbers | None:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd import _notes
+from xccd import _notes, _stack
 from xccd._deferred import samples
 from xccd._inputs import Inputs
 from xccd._made import How, made
 from xccd.fits import cards, shared, times, units
 from xccd.fits.coords import CORE_NUMBERS, coordinate_name
 from xccd.fits.header import FILES, from_attrs
+from xccd.fits.pixel_grid import AXES, is_ours
 from xccd.fits.shared import COMBINED
 
 MAX_IMCMB = 999
@@ -110,9 +111,11 @@ def _told_by_labels(stack: xr.DataArray, dim: Hashable, origin: str, gone: froze
     Of frames from files attributes are believed only while samples are known to be theirs: arithmetic may have brought
     those of another image.
     """
-    labels = {str(k): c.values for k, c in stack.coords.items() if c.dims == (dim,) and _is_keyword(k, "")}
-    found = {k: v[0] for k, v in labels.items() if v.dtype.kind in "iufOUT" and v[0] != "" and (v == v[0]).all()}
-    if origin or "file" not in stack.coords:
+    labels = {str(k): c for k, c in stack.coords.items() if c.dims == (dim,) and _is_keyword(k, "")}
+    values = {k: c.values for k, c in labels.items() if c.dtype.kind in "iufOUT" and not _stack.is_lazy(c.data)}
+    found = {k: v[0] for k, v in values.items() if v[0] != "" and (v == v[0]).all()}
+    from_files = "file" in stack.coords or any(is_ours(c) for k, c in stack.coords.items() if k in AXES)
+    if origin or not from_files:
         found |= {str(k): v for k, v in stack.attrs.items() if _is_keyword(k, v)}
     return {k: v for k, v in found.items() if k not in gone}
 
