@@ -40,13 +40,14 @@ class Inputs:
         return int(self.stack.sizes[self.dim])
 
     def label(self, name: str) -> xr.DataArray | None:
+        """A coordinate of the frames; one that waits is as good as none, as nothing is computed for a header."""
         found = self.stack.coords.get(name)
-        return None if found is None or found.dims != (self.dim,) else found
+        return None if found is None or found.dims != (self.dim,) or _stack.is_lazy(found.data) else found
 
     def numbers(self, name: str) -> Numbers:
         """A keyword of each frame as a number."""
         label = self.label(name)
-        if label is not None and not _stack.is_lazy(label.data):
+        if label is not None:
             values = [coords.number(name, {name: v}) for v in label.values.tolist()]
         elif self.texts:
             values = [coords.number(name, {name: coords.lookup(text, name)}) for text in self.texts]
@@ -149,9 +150,9 @@ class Inputs:
     def scale(self) -> Numbers | None:
         """The factors that were applied; None where they are not computed yet."""
         label = self.label("scale")
-        if label is None:
-            return np.ones(self.size)
-        return None if _stack.is_lazy(label.data) else np.asarray(label.values, np.float64)
+        if label is not None:
+            return np.asarray(label.values, np.float64)
+        return None if self.dim in getattr(self.stack.coords.get("scale"), "dims", ()) else np.ones(self.size)
 
     @property
     def levelled(self) -> bool:

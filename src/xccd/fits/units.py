@@ -14,7 +14,7 @@ CAMERA = ("", "adu", "DN", "count", "ct")  # the unit that a gain in electrons p
 _WORD = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(sorted(SPELLED, key=len, reverse=True))})(?![A-Za-z])", re.IGNORECASE)
 _ELECTRONS = re.compile(r"(?<![\w.])e-(?!\d)", re.IGNORECASE)  # not the exponent of a number
 _SECONDS = re.compile(r"(?<![A-Za-z])S(?![A-Za-z])")  # siemens, but in a unit in capitals as ADU/S
-_SQUARE = re.compile(r"\((?P<unit>[^()]+)\)\s*(?:\*\*|\^)\s*2")
+_SQUARE = re.compile(r"\((?P<unit>.+)\)\s*(?:\*\*|\^)\s*2")
 _TIME = r"(?<![A-Za-z])(?:s|ms|min|h|hr)(?![A-Za-z])"
 _PER_TIME = re.compile(
     rf"/.*?{_TIME}|{_TIME}\s*(?:\*\*|\^)?\s*\(?\s*-\s*\d|(?<![A-Za-z])(?:Hz|W|[munkM]?Jy|n?mgy|n?maggy|nanomaggy|mag)\b"
