@@ -15,6 +15,11 @@ from xccd.fits import cards, coords, shared, times
 
 Numbers = np.ndarray[Any, Any]  # one for each frame, NaN where it is unknown
 SCALED = "scaled_exposure"  # label: the exposure time whose light a frame shows after `normalize`, NaN where unknown
+NAMES = frozenset((
+    "NCOMBINE", "EXPTOTAL", "EFFGAIN", "EFFRDN", "MJD-AVG", "DATE-AVG", "DATE-END", "TIMESYS",
+    *(k for name in ("EXPTIME", "GAIN", "RDNOISE") for k in coords.CORE_NUMBERS[name]),
+    *times.DATES, *times.TIMES, *times.DAYS,
+))  # fmt: skip
 LARGEST_GAIN = 20  # electrons per count; above it GAIN is a camera's setting, unless EGAIN says so too
 
 
@@ -49,11 +54,18 @@ class Inputs:
         label = self.label(name)
         if label is not None:
             values = [coords.number(name, {name: v}) for v in label.values.tolist()]
-        elif self.texts:
-            values = [coords.number(name, {name: coords.lookup(text, name)}) for text in self.texts]
         else:
-            values = [coords.number(name, self.attrs)] * self.size
+            values = [coords.number(name, header) for header in self.headers]
         return np.array(values, np.float64)
+
+    @cached_property
+    def headers(self) -> list[dict[str, Any]]:
+        """What header texts say of `NAMES`, or else attributes; read once, as there may be very many."""
+        found: list[dict[str, Any]] = []
+        for text in self.texts:
+            own = [card for card in cards.split(text) if card.keyword in NAMES]
+            found.append({card.keyword: card.value for card in reversed(own)})  # of duplicates the first
+        return found or [{k: v for k, v in self.attrs.items() if k in NAMES}] * self.size
 
     @cached_property
     def count(self) -> Numbers:
@@ -83,7 +95,8 @@ class Inputs:
     def gain(self) -> Numbers:
         """In electrons per unit; unknown for all where they come from cameras that differ in it."""
         raw = self.numbers("GAIN")
-        raw = np.where((raw > LARGEST_GAIN) & (raw != self.numbers("EGAIN")), np.nan, raw)
+        if (raw > LARGEST_GAIN).any():
+            raw = np.where((raw > LARGEST_GAIN) & (raw != self.numbers("EGAIN")), np.nan, raw)
         if np.unique(raw[np.isfinite(raw)]).size > 1:
             return np.full(self.size, np.nan)
         return self._of_product("EFFGAIN", raw)
@@ -93,7 +106,7 @@ class Inputs:
     @cached_property
     def start(self) -> np.ndarray[Any, Any]:
         label = self.label("DATE-OBS")
-        scales = {str(cards.lookup(text, "TIMESYS") or "UTC").strip().upper() for text in self.texts}
+        scales = {str(header.get("TIMESYS") or "UTC").strip().upper() for header in self.headers}
         if len(scales) > 1:  # 09:00 here is another instant than 09:00 there
             return np.full(self.size, times.NAT)
         if label is not None and label.dtype.kind == "M":
@@ -112,18 +125,15 @@ class Inputs:
 
     @cached_property
     def _dates(self) -> list[times.Values]:
-        names = (*times.DATES, *times.TIMES, *times.DAYS)
-        if self.texts:
-            return [{k: v for k in names if (v := cards.lookup(text, k)) is not None} for text in self.texts]
         label = self.label("DATE-OBS")
-        if label is not None and label.dtype.kind in "OUT":
-            return [{"DATE-OBS": str(v)} for v in label.values.tolist()]
-        return [{k: self.attrs[k] for k in names if k in self.attrs}] * self.size
+        if self.texts or label is None or label.dtype.kind not in "OUT":
+            return self.headers
+        return [{"DATE-OBS": str(v)} for v in label.values.tolist()]
 
     @cached_property
     def end(self) -> np.ndarray[Any, Any]:
         """DATE-END where it has a time; of one frame alone its start and the time it took."""
-        told = np.array([times.instant(v) for v in self._column("DATE-END")], "datetime64[ns]")
+        told = self._instants("DATE-END")
         told[told < self.start] = times.NAT
         lasting = np.where(self.count == 1, self.exposure, np.nan)
         return np.where(np.isnat(told), self.start + _span(lasting), told)
@@ -132,17 +142,15 @@ class Inputs:
     def middle(self) -> Numbers:
         """MJD of the middle of each exposure; of a product that of its light."""
         told = self.numbers("MJD-AVG")
-        dates = times.mjd(np.array([times.instant(v) for v in self._column("DATE-AVG")], "datetime64[ns]"))
-        told = np.where((told > 0) & (told < 1e5), told, dates)
+        told = np.where((told > 0) & (told < 1e5), told, times.mjd(self._instants("DATE-AVG")))
         halfway = times.mjd(self.start + (self.end - self.start) / 2)
         return np.where(np.isfinite(told), told, np.where(self.count == 1, halfway, np.nan))
 
-    def _column(self, name: str) -> list[Any]:
-        """A keyword of each frame as it is written; None where there is none."""
+    def _instants(self, name: str) -> np.ndarray[Any, Any]:
+        """A date with its time that each frame has as a keyword, NaT without."""
         label = self.label(name)
-        if label is not None:
-            return list(label.values.tolist())
-        return [cards.lookup(t, name) for t in self.texts] or [self.attrs.get(name)] * self.size
+        told = [header.get(name) for header in self.headers] if label is None else label.values.tolist()
+        return np.array([times.instant(value) for value in told], "datetime64[ns]")
 
     # What was done to them
 

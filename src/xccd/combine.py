@@ -75,7 +75,8 @@ def combine(
     -------
     DataArray, Dataset or DataTree
         The image without ``dim``, in the stack's unit. NaN where no valid sample, or no weight, is left ("count": 0).
-        Attributes and the coordinate ``image_header`` describe the product (NCOMBINE, EXPTIME, ..., HISTORY).
+        Attributes and the coordinate ``image_header`` describe the product (NCOMBINE, EXPTIME, ..., HISTORY). Keywords
+        are those of the frames; attributes of other software stay.
 
     Raises
     ------

@@ -52,7 +52,8 @@ def normalize(
     -------
     DataArray, Dataset or DataTree
         Same shape and labels. The coordinates ``scale`` and ``zero`` on ``dim`` hold what was done since the
-        stack was opened: ``y = scale * x - zero``.
+        stack was opened: ``y = scale * x - zero``. After a ``scale`` frames of known EXPTIME have
+        ``scaled_exposure``, too: the exposure time whose light they show, NaN for ``to`` a value.
 
     Raises
     ------

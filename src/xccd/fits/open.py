@@ -71,7 +71,8 @@ def open_stack(
         Dimensions ``(frame, y, x)``, for cubes ``(frame, z, y, x)``, in data units (``attrs["units"]`` from BUNIT),
         missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel numbers. On ``frame``: ``file``, ``header`` and
         the keywords EXPTIME, FILTER, IMAGETYP, OBSTYPE, OBJECT, DATE-OBS, GAIN, RDNOISE, AIRMASS where any frame has
-        them, and keywords that differ. Equal keywords are attributes.
+        them, and keywords that differ. Equal keywords are attributes. EXPTIME is in seconds, DATE-OBS NaT where its
+        time is not known, GAIN that of EGAIN where there is one.
 
     Raises
     ------
