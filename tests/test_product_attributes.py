@@ -117,3 +117,20 @@ def test_a_product_is_read_without_a_warning(tmp_path: Path) -> None:
     stack = xccd.open_stack([(np.ones((2, 3)), LIGHT | {"DATE-OBS": f"2024-03-0{i + 1}T01:00:00"}) for i in range(3)])
     ccd = CCDData.read(stack.ccd.combine().ccd.to_fits(tmp_path / "a.fits"))  # warnings are errors here
     assert ccd.header["DATE-AVG"] == "2024-03-02T01:00:15.000"
+
+
+def test_variables_of_one_dataset_share_what_holds_for_all() -> None:
+    ds = lights().to_dataset(name="raw").assign(twice=lights() * 2)
+    product = ds.ccd.combine()
+    for name in ("raw", "twice"):
+        header = product[name].ccd.header()
+        assert (header["NCOMBINE"], header["OBJECT"], header["BUNIT"]) == (3, "M 51", "adu")
+        assert not {"GAIN", "EFFGAIN"} & set(header)
+    assert (product.raw.attrs["EFFGAIN"], "EFFGAIN" in product.twice.attrs) == (4.5, False)
+
+
+def test_a_label_of_ones_own_is_no_factor_that_was_applied() -> None:
+    stack = lights().assign_coords(scale=("frame", [1.0, 2.0, 3.0]), scaled_exposure=("frame", [1.0, 2.0, 3.0]))
+    attrs = stack.ccd.combine().attrs
+    assert (attrs["EXPTIME"], attrs["EFFGAIN"]) == (30, 4.5)
+    assert stack.ccd.combine(scale="scale").attrs["EXPTIME"] == 60

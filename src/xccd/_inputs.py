@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd import _stack
+from xccd import _notes, _stack
+from xccd._deferred import samples
 from xccd.fits import cards, coords, shared, times
 
 Numbers = np.ndarray[Any, Any]  # one for each frame, NaN where it is unknown
@@ -25,20 +26,23 @@ LARGEST_GAIN = 20  # electrons per count; above it GAIN is a camera's setting, u
 
 @dataclass(frozen=True)
 class Inputs:
-    """The frames of a stack, by their labels or else by their header texts or else by ``attrs``."""
+    """The frames of a stack, by their labels or else by their header texts.
+
+    Without texts by attributes, while the samples are known to be those that were opened: arithmetic brings others.
+    """
 
     stack: xr.DataArray
     dim: Hashable
     texts: list[str]
-    attrs: dict[Any, Any]  # that hold for every frame
+    origin: str  # what the samples are since they were opened, as `_notes.origin` says
 
     @classmethod
-    def of(cls, stack: xr.DataArray, dim: Hashable, attrs: dict[Any, Any] | None = None) -> Inputs:
+    def of(cls, stack: xr.DataArray, dim: Hashable) -> Inputs:
         texts = shared.texts(stack, dim)
         one = stack.coords.get(shared.COMBINED)
         if not texts and one is not None and one.ndim == 0 and "file" not in stack.coords:
             texts = [str(one.values.item())] * stack.sizes[dim]  # images of equal headers that were concatenated
-        return cls(stack, dim, texts, attrs or {})
+        return cls(stack, dim, texts, _notes.origin(samples(stack)))
 
     @property
     def size(self) -> int:
@@ -65,7 +69,8 @@ class Inputs:
         for text in self.texts:
             own = [card for card in cards.split(text) if card.keyword in NAMES]
             found.append({card.keyword: card.value for card in reversed(own)})  # of duplicates the first
-        return found or [{k: v for k, v in self.attrs.items() if k in NAMES}] * self.size
+        attrs = {str(k): v for k, v in self.stack.attrs.items() if k in NAMES and self.origin}
+        return found or [attrs] * self.size
 
     @cached_property
     def count(self) -> Numbers:
@@ -157,6 +162,8 @@ class Inputs:
     @cached_property
     def scale(self) -> Numbers | None:
         """The factors that were applied; None where they are not computed yet."""
+        if self.origin == "read":
+            return np.ones(self.size)
         label = self.label("scale")
         if label is not None:
             return np.asarray(label.values, np.float64)
@@ -165,13 +172,18 @@ class Inputs:
     @property
     def levelled(self) -> bool:
         """Whether a level was brought to be the same in all frames, and so their light."""
-        return self.label(SCALED) is not None
+        return self.label(SCALED) is not None and self.origin != "read"
+
+    @property
+    def as_read(self) -> bool:
+        """Whether samples are in the camera's unit still, so that its gain holds for them."""
+        return bool(self.origin) and self.scale is not None and bool((self.scale == 1).all())
 
     @cached_property
     def light(self) -> Numbers:
         """The exposure time whose light each shows now."""
         label = self.label(SCALED)
-        if label is not None:
+        if label is not None and self.levelled:
             return np.asarray(label.values, np.float64)
         return np.full(self.size, np.nan) if self.scale is None else self.scale * self.exposure
 

@@ -21,14 +21,14 @@ class How(NamedTuple):
     factors: Numbers | None
 
 
-def made(frames: Inputs, how: How, *, unit: str, origin: str) -> dict[str, Any]:
-    """The keywords, those that are not known left out; ``unit`` and ``origin`` are those of the samples."""
+def made(frames: Inputs, how: How, unit: str) -> dict[str, Any]:
+    """The keywords, those that are not known left out; ``unit`` is that of the samples."""
     return {
         "NCOMBINE": int(frames.count.sum()),
         **_exposure(frames, how),
         **_dates(frames),
         **_middle(frames, how, units.per_time(unit)),
-        **(_noise(frames, how, units.spelled(unit)) if origin else {}),
+        **(_noise(frames, how, units.spelled(unit)) if frames.origin else {}),
     }
 
 

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd import _notes, _stack
-from xccd._deferred import samples
 from xccd._inputs import Inputs
 from xccd._made import How, made
 from xccd.fits import cards, shared, times, units
@@ -32,13 +30,12 @@ def describe(
     image: xr.DataArray, stack: xr.DataArray, dim: Hashable, *, how: How, step: str
 ) -> xr.DataArray:  # fmt: skip
     """``image`` with the header text of the product, and its keywords as attributes."""
-    origin = _notes.origin(samples(stack))
-    frames = Inputs.of(stack, dim, stack.attrs if origin else None)
-    texts, gone = frames.texts, WRITTEN if _as_read(frames, origin) else WRITTEN | CAMERA
-    lines = _inherited(texts, gone) if texts else from_attrs(_told_by_labels(stack, dim, origin, gone)).split("\n")
+    frames = Inputs.of(stack, dim)
+    texts, gone = frames.texts, WRITTEN if frames.as_read else WRITTEN | CAMERA
+    lines = _inherited(texts, gone) if texts else from_attrs(_told_by_labels(frames, gone)).split("\n")
     own = str(stack.attrs.get("units") or "")
     unit = _unit(own, how.method)
-    found = made(frames, how, unit=own, origin=origin) | ({"BUNIT": unit} if unit else {})
+    found = made(frames, how, own) | ({"BUNIT": unit} if unit else {})
     new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in found.items()]
     names = _names(stack, dim, texts)
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
@@ -52,11 +49,6 @@ def describe(
     if unit:
         image.attrs["units"] = unit
     return image
-
-
-def _as_read(frames: Inputs, origin: str) -> bool:
-    """Whether samples are in the camera's unit still, so that its gain holds for them."""
-    return origin == "read" or (origin == "levelled" and frames.scale is not None and bool((frames.scale == 1).all()))
 
 
 def _unit(unit: str, method: str) -> str:
@@ -105,17 +97,18 @@ def _keywords(lines: list[str]) -> dict[str, Any]:
     return found
 
 
-def _told_by_labels(stack: xr.DataArray, dim: Hashable, origin: str, gone: frozenset[str]) -> dict[str, Any]:
+def _told_by_labels(frames: Inputs, gone: frozenset[str]) -> dict[str, Any]:
     """The keywords of frames without header texts: what labels say of all of them alike, and attributes.
 
     Of frames from files attributes are believed only while samples are known to be theirs: arithmetic may have brought
     those of another image.
     """
-    labels = {str(k): c for k, c in stack.coords.items() if c.dims == (dim,) and _is_keyword(k, "")}
-    values = {k: c.values for k, c in labels.items() if c.dtype.kind in "iufOUT" and not _stack.is_lazy(c.data)}
+    stack = frames.stack
+    labels = {str(k): frames.label(str(k)) for k in stack.coords if _is_keyword(k, "")}
+    values = {k: c.values for k, c in labels.items() if c is not None and c.dtype.kind in "iufOUT"}
     found = {k: v[0] for k, v in values.items() if v[0] != "" and (v == v[0]).all()}
     from_files = "file" in stack.coords or any(is_ours(c) for k, c in stack.coords.items() if k in AXES)
-    if origin or not from_files:
+    if frames.origin or not from_files:
         found |= {str(k): v for k, v in stack.attrs.items() if _is_keyword(k, v)}
     return {k: v for k, v in found.items() if k not in gone}
 
