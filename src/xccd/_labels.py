@@ -18,7 +18,7 @@ from xccd._deferred import samples, wrapped
 from xccd._flags import MAPS, apart, companion, flags_of, with_maps
 from xccd._nodes import NODE, map_nodes
 from xccd.fits.files import shown
-from xccd.fits.shared import HISTORY, history
+from xccd.fits.shared import COMBINED, HISTORY, history, scalar
 from xccd.kernels.limits import float_dtype
 
 P = ParamSpec("P")
@@ -92,7 +92,7 @@ def _indexes_anew(kept: xr.Dataset, done: dict[Hashable, xr.DataArray]) -> dict[
 def _common_labels(done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Variable]:
     """The coordinates of all the variables; a Dataset holds one of each name.
 
-    Header texts differ in BUNIT at most, which is written from each variable's own unit. Numbers must agree.
+    Numbers must agree. Of header texts the lines stay that all have: BUNIT is written from each variable's own unit.
     """
     labels: dict[Hashable, xr.Variable] = {}
     for name, new in done.items():
@@ -103,7 +103,18 @@ def _common_labels(done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Vari
                     f"the variables of this Dataset need a coordinate {k!r} each, and it holds one: work on one "
                     f"after the other, as ds[{name!r}].ccd"
                 )
+            if k == COMBINED:
+                labels[k] = _common_text(mine, other)
     return labels
+
+
+def _common_text(one: xr.Variable, other: xr.Variable) -> xr.Variable:
+    """What two header texts of products both say."""
+    if one.shape or other.shape or one.values.item() == other.values.item():
+        return other
+    both = set(str(one.values.item()).split("\n"))
+    kept = (line for line in str(other.values.item()).split("\n") if line in both)
+    return xr.Variable((), scalar("\n".join(kept)))
 
 
 def _same(a: xr.Variable, b: xr.Variable) -> bool:

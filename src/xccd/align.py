@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd import _gather, _options, _stack
+from xccd import _gather, _notes, _options, _stack
 from xccd._deferred import samples, wrapped
 from xccd._flags import apart, attributes, companion, flags_of, with_maps
 from xccd._labels import add_history, check_stack, frame_names, science_variables, step_text, warn
@@ -289,6 +289,9 @@ def _result(
     )  # fmt: skip
     _check_size(frames, plan)
     data, *more = _gather.aligned(frames, plan)
+    if all(m.shift is not None for some in maps for m in some):  # whole pixels are copied
+        origins = {_notes.origin(f.x) for f in frames}
+        _notes.mark(data, origins.pop() if len(origins) == 1 else "")
     dims = ("frame", "y", "x")
     lies_on = "\n".join(grid.lines if grid is not None else _sizes(shape))
     coords = _labels(stacks) | {

@@ -21,6 +21,7 @@ from xccd._labels import (
     step_text,
     without_frames,
 )
+from xccd._made import How
 from xccd._scatter import Scatter, is_known
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import METHODS
@@ -74,7 +75,8 @@ def combine(
     -------
     DataArray, Dataset or DataTree
         The image without ``dim``, in the stack's unit. NaN where no valid sample, or no weight, is left ("count": 0).
-        Attributes and the coordinate ``image_header`` describe the product (NCOMBINE, EXPTIME, ..., HISTORY).
+        Attributes and the coordinate ``image_header`` describe the product (NCOMBINE, EXPTIME, ..., HISTORY). Keywords
+        are those of the frames; attributes of other software stay.
 
     Raises
     ------
@@ -103,7 +105,7 @@ def combine(
     [3.5, 6.0]
     """
     check_stack(stack, dim)
-    takes_weights = _check_method(method, weights, q, ddof)
+    _check_method(method, weights, q, ddof)
     image_dtype = _image_dtype(method, stack.dtype, dtype)
     weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
     check_scale(factor, stack, dim)
@@ -114,16 +116,9 @@ def combine(
         end = Combine(method, weights is not None, 0.5 if q is None else float(q), int(ddof))
     data, *maps = _images(stack, dim, end, factor.data, weight.data, image_dtype)
     step = step_text("combine", method=method, weights=weights, scale=scale, q=q, ddof=ddof or None, dtype=dtype)
-    image = describe(
-        without_frames(stack, dim, data),
-        stack,
-        dim,
-        method=str(method),
-        weights=known if takes_weights else None,
-        alike=weights is None and scale is None and "scale" not in stack.coords,
-        step=step,
-    )
-    return _with_maps(image, maps)
+    ones = np.ones(stack.sizes[dim])
+    how = How(str(method), ones if weights is None else known, ones if scale is None else factor.per_frame)
+    return _with_maps(describe(without_frames(stack, dim, data), stack, dim, how=how, step=step), maps)
 
 
 def _images(
@@ -190,8 +185,8 @@ def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
     return combine(stack, "count", dim=dim)
 
 
-def _check_method(method: Method, weights: Any, q: float | None, ddof: int) -> bool:
-    """Whether the method takes weights; raises for arguments that do not go with it."""
+def _check_method(method: Method, weights: Any, q: float | None, ddof: int) -> None:
+    """Raise for arguments that do not go with the method."""
     if not callable(method) and not (isinstance(method, str) and method in METHODS):
         known = ", ".join(METHODS)
         raise ValueError(f"method={method!r} is unknown: use one of {known}, or a function")
@@ -207,7 +202,6 @@ def _check_method(method: Method, weights: Any, q: float | None, ddof: int) -> b
         raise ValueError(f"ddof={ddof!r} is not a whole number of 0 or more")
     if ddof and method not in ("std", "var"):
         raise ValueError(f"ddof={ddof!r} with method={method!r}: ddof goes with 'std' and 'var'")
-    return takes_weights
 
 
 def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[Any]:

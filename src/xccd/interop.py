@@ -10,7 +10,7 @@ import xarray as xr
 
 from xccd._flags import check_uncertainty, companion, flags_of, with_maps
 from xccd._labels import ancillary
-from xccd.fits import cards
+from xccd.fits import cards, units
 from xccd.fits.dataset import open_dataset
 from xccd.fits.header import header, wcs
 
@@ -29,10 +29,10 @@ def to_ccddata(obj: xr.DataArray | xr.Dataset) -> CCDData | list[CCDData]:
     Returns
     -------
     CCDData, or a list of them for a stack
-        With the unit (dimensionless where there is none), the WCS if there is one, and the header as ``meta``. The mask
-        is what is not finite; of a Dataset what has a flag, and then the flags are ``flags`` and ``data_uncertainty``
-        is the uncertainty, of its type. What an NDCube is made of: ``NDCube(ccd.data, ccd.wcs, ccd.uncertainty,
-        ccd.mask, ccd.meta, ccd.unit)``.
+        With the unit (ADU and counts are adu, ELECTRONS and e- are electron; dimensionless where there is none), the
+        WCS if there is one, and the header as ``meta``. The mask is what is not finite; of a Dataset what has a flag,
+        and then the flags are ``flags`` and ``data_uncertainty`` is the uncertainty, of its type. What an NDCube is
+        made of: ``NDCube(ccd.data, ccd.wcs, ccd.uncertainty, ccd.mask, ccd.meta, ccd.unit)``.
 
     Raises
     ------
@@ -94,12 +94,20 @@ def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
 
 
 def _unit(text: str, name: str) -> Any:
+    """A unit as astropy reads it, in the spellings of cameras too, and the square of one."""
+    for spelling in (text, units.spelled(text)):
+        try:
+            return _parsed(spelling)
+        except ValueError as failed:
+            error = failed
+    raise ValueError(f"{name} has the unit {text!r}, which astropy does not know: set attrs['units']") from error
+
+
+def _parsed(text: str) -> Any:
     from astropy import units as u
 
-    try:
-        return u.Unit(text)  # of "" none
-    except ValueError as error:
-        raise ValueError(f"{name} has the unit {text!r}, which astropy does not know: set attrs['units']") from error
+    inner = units.root(text)
+    return _parsed(inner) ** 2 if inner else u.Unit(text)  # of "" none
 
 
 def to_masked_array(obj: xr.DataArray | xr.Dataset) -> np.ma.MaskedArray[Any, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd import _overlap, _stack
+from xccd import _notes, _overlap, _stack
 from xccd._flags import flags_of
+from xccd._inputs import SCALED, scaled_exposure
 from xccd._labels import add_history, check_stack, frame_names, frames_first, like, per_variable, step_text
 from xccd.kernels.limits import float_dtype
 from xccd.weights import check_labels, named, of_frames, resolve
@@ -51,7 +52,8 @@ def normalize(
     -------
     DataArray, Dataset or DataTree
         Same shape and labels. The coordinates ``scale`` and ``zero`` on ``dim`` hold what was done since the
-        stack was opened: ``y = scale * x - zero``.
+        stack was opened: ``y = scale * x - zero``. After a ``scale`` frames of known EXPTIME have
+        ``scaled_exposure``, too: the exposure time whose light they show, NaN for ``to`` a value.
 
     Raises
     ------
@@ -99,7 +101,11 @@ def normalize(
         frames_first(stack, dim), terms[0].reshape(shape), terms[1].reshape(shape),
         reduce=False, dtype=dtype,
     )  # fmt: skip
-    result = like(stack, dim, data).assign_coords(_kept(stack, dim, terms))
+    if scale is None:
+        terms = np.ones(stack.sizes[dim]), terms[1]
+    result = like(stack, dim, data).assign_coords(_kept(stack, dim, terms) | _light(stack, dim, scale, to))
+    if _is_level(scale) and _notes.origin(frames_first(stack, dim)):
+        _notes.mark(data, _notes.LEVELLED)
     step = step_text("normalize", scale=scale, zero=zero, to=to, region=region)
     return add_history(result, step)
 
@@ -230,6 +236,17 @@ def _kept(stack: xr.DataArray, dim: Hashable, terms: Any) -> dict[str, Any]:
     if len(before) == 2:
         scale, zero = scale * before[0], scale * before[1] + zero
     return {"scale": (dim, scale), "zero": (dim, zero)}
+
+
+def _light(stack: xr.DataArray, dim: Hashable, scale: Any, to: str | float) -> dict[str, Any]:
+    """The label that says what exposure times frames of one level show."""
+    found = None if scale is None else scaled_exposure(stack, dim, to)
+    notes = {"long_name": "exposure time whose light a frame shows", "units": "s"}
+    return {} if found is None else {SCALED: (dim, found, notes)}
+
+
+def _is_level(scale: Any) -> bool:
+    return scale is None or (isinstance(scale, str) and scale in LEVELS)
 
 
 def _region(stack: xr.DataArray, region: Any, dim: Hashable) -> xr.DataArray:

@@ -9,43 +9,35 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd._inputs import Inputs
 from xccd._labels import file_names
-from xccd.fits import cards, shared
-from xccd.fits.coords import date
+from xccd._made import How, made
+from xccd.fits import cards, shared, times, units
+from xccd.fits.coords import CORE_NUMBERS, coordinate_name
 from xccd.fits.header import FILES, from_attrs
-from xccd.fits.pixel_grid import AXES
+from xccd.fits.pixel_grid import AXES, is_ours
 from xccd.fits.shared import COMBINED
 
 MAX_IMCMB = 999
-WRITTEN = (
-    "NCOMBINE", "EXPTIME", "EXPOSURE", "EXPTOTAL", "DATE-OBS", "DATE-END", "DATE-AVG", "MJD-AVG",
-    "EFFGAIN", "EFFRDN", "BUNIT", "DATE", "DATE-BEG", "MJD-OBS", "MJD-BEG", "MJD-END", "TELAPSE", "XPOSURE",
-)  # fmt: skip
+WRITTEN = frozenset((
+    "NCOMBINE", "EXPTOTAL", "DATE-OBS", "DATE-END", "DATE-AVG", "MJD-AVG", "EFFGAIN", "EFFRDN", "BUNIT", "DATE",
+    "MJD-END", "TELAPSE", "XPOSURE", "DATE_END", "MJD_END", "UTEND", "UT-END", "TIME-END",
+    *CORE_NUMBERS["EXPTIME"], *times.DATES, *times.TIMES, *times.DAYS,
+))  # fmt: skip
+CAMERA = frozenset((*CORE_NUMBERS["GAIN"], *CORE_NUMBERS["RDNOISE"]))  # what holds for samples as they were read
 
 
 def describe(
-    image: xr.DataArray,
-    stack: xr.DataArray,
-    dim: Hashable,
-    *,
-    method: str,
-    weights: np.ndarray[Any, Any] | None,
-    alike: bool,
-    step: str,
-) -> xr.DataArray:
-    """``image`` with the header text of the product, and its keywords as attributes.
-
-    ``weights`` are those per frame; ``alike`` says that the frames went in as they are, with equal weight.
-    """
-    texts = shared.texts(stack, dim)
-    lines = _inherited(texts) if texts else from_attrs(_own_attrs(stack)).split("\n")
-    made = _made(stack, dim, texts, method, weights)
-    if method == "mean" and alike:
-        made |= _effective_noise(stack, dim)
-    unit = _unit(stack.attrs.get("units"), method)
-    if unit:
-        made["BUNIT"] = unit
-    new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in made.items()]
+    image: xr.DataArray, stack: xr.DataArray, dim: Hashable, *, how: How, step: str
+) -> xr.DataArray:  # fmt: skip
+    """``image`` with the header text of the product, and its keywords as attributes."""
+    frames = Inputs.of(stack, dim)
+    texts, gone = frames.texts, WRITTEN if frames.as_read else WRITTEN | CAMERA
+    lines = _inherited(texts, gone) if texts else from_attrs(_told_by_labels(frames, gone)).split("\n")
+    own = str(stack.attrs.get("units") or "")
+    unit = _unit(own, how.method)
+    found = made(frames, how, own) | ({"BUNIT": unit} if unit else {})
+    new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in found.items()]
     names = _names(stack, dim, texts)
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
     new += [*shared.steps(texts), *shared.remarks(stack), cards.history(step)]
@@ -54,8 +46,9 @@ def describe(
     if len(names) > MAX_IMCMB:
         image = image.assign_coords({FILES: shared.scalar("\n".join(names))})
     image = image.assign_coords(_by_its_header(image))
-    image.attrs = {k: v for k, v in _own_attrs(stack).items() if k != "units"} | made
-    if image.attrs.pop("BUNIT", None):
+    others = {k: v for k, v in stack.attrs.items() if k not in ("units", shared.HISTORY) and not _is_keyword(k, v)}
+    image.attrs = others | _keywords(lines) | {k: v for k, v in found.items() if k != "BUNIT"}
+    if unit:
         image.attrs["units"] = unit
     return image
 
@@ -69,39 +62,66 @@ def _by_its_header(image: xr.DataArray) -> dict[str, xr.Variable]:
     return found
 
 
-def _unit(unit: Any, method: str) -> str:
-    """The unit of the product: counts have none, a variance has the square."""
-    text = "" if unit is None else str(unit)
+def _unit(unit: str, method: str) -> str:
+    """The unit of the product, as astropy spells it: counts have none, a variance has the square."""
+    text = units.spelled(unit)
     if method != "var" or not text:
         return "" if method == "count" else text
-    return f"{text}**2" if text.isalpha() else f"({text})**2"
+    return units.squared(text)
 
 
 _COMMENTS = {
     "NCOMBINE": "number of frames combined",
+    "EXPTIME": "[s] exposure time of the level",
     "EXPTOTAL": "[s] exposure time of all frames together",
     "DATE-OBS": "start of the earliest frame",
     "DATE-END": "end of the latest frame",
-    "MJD-AVG": "[d] weighted mean of the mid-times",
-    "EFFGAIN": "gain of the mean, in electrons per unit",
-    "EFFRDN": "[electron] readout noise of the mean",
+    "DATE-AVG": "mean time of the light",
+    "MJD-OBS": "[d] DATE-OBS",
+    "MJD-END": "[d] DATE-END",
+    "MJD-AVG": "[d] DATE-AVG",
+    "EFFGAIN": "gain of the product, in electrons per unit",
+    "EFFRDN": "[electron] readout noise of the product",
 }
 
 
-def _own_attrs(stack: xr.DataArray) -> dict[Any, Any]:
-    """Attributes without those that arithmetic may have brought from another product."""
-    return {k: v for k, v in stack.attrs.items() if k not in WRITTEN and k != shared.HISTORY}
+def _is_keyword(name: Any, value: Any) -> bool:
+    """Whether an attribute is a header keyword, and not one of other software."""
+    plain = isinstance(value, (str, int, float, np.integer, np.floating, np.bool_))
+    return plain and str(name) == str(name).upper() != str(name).lower()
 
 
-def _inherited(texts: list[str]) -> list[str]:
-    """Cards that all frames share, but for those that the product has anew."""
+def _inherited(texts: list[str], gone: frozenset[str]) -> list[str]:
+    """Cards that all frames share, but for those that the product has anew, and those that do not hold any more."""
     common = cards.split("\n".join(shared.lines(texts)))
     return [
-        line
-        for card in common
-        if not (card.keyword in WRITTEN or card.keyword.startswith("IMCMB"))
-        for line in card.lines
+        line for card in common if not (card.keyword in gone or card.keyword.startswith("IMCMB")) for line in card.lines
     ]
+
+
+def _keywords(lines: list[str]) -> dict[str, Any]:
+    """The cards of a product as attributes."""
+    found: dict[str, Any] = {}
+    for card in cards.split("\n".join(lines)):
+        if card.keyword not in cards.COMMENTARY and not cards.describes_data(card.keyword) and card.value is not None:
+            found.setdefault(coordinate_name(card.keyword), card.value)
+    return found
+
+
+def _told_by_labels(frames: Inputs, gone: frozenset[str]) -> dict[str, Any]:
+    """The keywords of frames without header texts: what labels say of all of them alike, and attributes.
+
+    Of frames from files attributes are believed only while samples are known to be theirs: arithmetic may have brought
+    those of another image.
+    """
+    stack = frames.stack
+    labels = {str(k): frames.label(str(k)) for k in stack.coords if _is_keyword(k, "")}
+    values = {k: c.values for k, c in labels.items() if c is not None and c.dtype.kind in "iufOUT"}
+    found = {k: v[0] for k, v in values.items() if v[0] != "" and (v == v[0]).all()}
+    from_files = "file" in stack.coords or any(is_ours(c) for k, c in stack.coords.items() if k in AXES)
+    if frames.origin or not from_files:
+        found |= {str(k): v for k, v in stack.attrs.items() if _is_keyword(k, v)}
+    return {k: v for k, v in found.items() if k not in gone}
 
 
 def _names(stack: xr.DataArray, dim: Hashable, texts: list[str]) -> list[str]:
@@ -110,72 +130,3 @@ def _names(stack: xr.DataArray, dim: Hashable, texts: list[str]) -> list[str]:
         every = [card for text in texts for card in cards.split(text) if card.keyword.startswith("IMCMB")]
         return [str(card.value) for card in every]
     return [PurePath(file).name + name.removeprefix(file) for name, file in zip(names, files, strict=True)]
-
-
-def _numbers(stack: xr.DataArray, dim: Hashable, texts: list[str], name: str) -> np.ndarray[Any, Any] | None:
-    """A keyword of each frame as numbers, if all frames have it."""
-    if name in stack.coords and stack.coords[name].dims == (dim,):
-        values = np.array([cards.as_number(v) for v in stack.coords[name].values.tolist()])
-    elif texts:
-        values = np.array([cards.as_number(cards.lookup(t, name)) for t in texts])
-    else:
-        return None
-    return values if np.isfinite(values).all() else None
-
-
-def _made(
-    stack: xr.DataArray,
-    dim: Hashable,
-    texts: list[str],
-    method: str,
-    weights: np.ndarray[Any, Any] | None,
-) -> dict[str, Any]:
-    """The keywords that the product gets from those of its frames."""
-    made: dict[str, Any] = {"NCOMBINE": stack.sizes[dim]}
-    exposures = _numbers(stack, dim, texts, "EXPTIME")
-    if exposures is not None:
-        total = float(exposures.sum())
-        mean = float(np.average(exposures, weights=weights))
-        made["EXPTIME"] = total if method == "sum" else mean
-        made["EXPTOTAL"] = total
-    starts = _starts(stack, dim, texts)
-    if starts is None:
-        return made
-    lengths = np.zeros(starts.size) if exposures is None else exposures
-    ends = starts + (lengths * 1e9).astype("timedelta64[ns]")
-    if texts:
-        said = np.array([_end(t) for t in texts], "datetime64[ns]")
-        ends = np.where(np.isnat(said), ends, said)
-    made["DATE-OBS"] = np.datetime_as_string(starts.min(), "ms")
-    made["DATE-END"] = np.datetime_as_string(ends.max(), "ms")
-    middles = starts + (ends - starts) / 2
-    days = (middles - np.datetime64("1858-11-17", "ns")) / np.timedelta64(1, "D")
-    made["MJD-AVG"] = round(float(np.average(days, weights=weights)), 8)
-    return made
-
-
-def _starts(stack: xr.DataArray, dim: Hashable, texts: list[str]) -> np.ndarray[Any, Any] | None:
-    coord = stack.coords.get("DATE-OBS")
-    if coord is not None and coord.dims == (dim,) and coord.dtype.kind == "M":
-        starts = coord.values.astype("datetime64[ns]")
-    elif texts:
-        starts = np.array([date(cards.values(t)) for t in texts], "datetime64[ns]")
-    else:
-        return None
-    return None if np.isnat(starts).any() else starts
-
-
-def _end(text: str) -> np.datetime64:
-    value = cards.lookup(text, "DATE-END")
-    return date({"DATE-OBS": value}) if isinstance(value, str) and "T" in value else np.datetime64("NaT", "ns")
-
-
-def _effective_noise(stack: xr.DataArray, dim: Hashable) -> dict[str, float]:
-    """What makes the CCD noise equation hold for a plain mean of frames from one camera."""
-    n = stack.sizes[dim]
-    found: dict[str, float] = {}
-    for name, keyword, factor in (("GAIN", "EFFGAIN", n), ("RDNOISE", "EFFRDN", n**0.5)):
-        values = _numbers(stack, dim, [], name)
-        if values is not None and (values == values[0]).all():
-            found[keyword] = float(values[0]) * factor
-    return found

@@ -12,7 +12,7 @@ import xarray as xr
 from xccd import _footprint, _stack
 from xccd._deferred import samples
 from xccd._labels import check_array, file_names, frame_names, frames_first, unflagged
-from xccd.fits import cards
+from xccd.fits import coords, shared
 from xccd.kernels.limits import float_dtype
 
 
@@ -65,10 +65,8 @@ def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> Any:
         if _stack.made_from(label, stack) and label.dims:
             return label.data.astype(np.float64)
         values = np.broadcast_to(label.values, n).tolist()
-    elif "header" in stack.coords and stack.coords["header"].dims == (dim,):
-        values = [cards.lookup(str(text), name) for text in stack.coords["header"].values]
     else:
-        values = [None] * n
+        values = [coords.lookup(text, name) for text in shared.texts(stack, dim)] or [None] * n
     if all(v is None for v in values):
         if name not in stack.attrs:
             known = sorted(str(k) for k, c in stack.coords.items() if c.dims == (dim,))
@@ -77,7 +75,7 @@ def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> Any:
                 "no keyword of the headers and no attribute"
             )
         values = [stack.attrs[name]] * n
-    numbers = np.array([cards.as_number(v) for v in values], np.float64)
+    numbers = np.array([coords.number(name, {name: v}) for v in values], np.float64)
     for i in np.flatnonzero(~np.isfinite(numbers)):
         raise ValueError(f"{argument}={name!r}: {frame_names(stack, dim)[i]} has {name} = {values[i]!r}, not a number")
     return numbers

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from xccd.fits import cards
+from xccd.fits import cards, times
 
 # Other spellings that feed a keyword of the core, in order of preference.
 CORE_NUMBERS = {
     "EXPTIME": ("EXPTIME", "EXPOSURE", "EXP_TIME", "ITIME", "TEXPTIME", "EXPOS"),
-    "GAIN": ("GAIN", "EGAIN", "CCDGAIN", "E_GAIN"),
+    "GAIN": ("EGAIN", "GAIN", "CCDGAIN", "E_GAIN"),  # beside EGAIN in electrons per count GAIN is a setting
     "RDNOISE": ("RDNOISE", "READNOIS", "READNOISE", "RON", "ENOISE", "RDNOIS"),
     "AIRMASS": ("AIRMASS", "SECZ", "AMSTART"),
 }
@@ -23,16 +23,9 @@ CORE_TEXTS = {
     "OBSTYPE": ("OBSTYPE", "OBS-TYPE", "OBS_TYPE", "DATATYPE"),
     "OBJECT": ("OBJECT", "OBJNAME", "TARGNAME", "TARGET"),
 }
-DATES = ("DATE-OBS", "DATE_OBS", "DATEOBS", "DATE-BEG", "UTDATE")
-TIMES = ("UT", "TIME-OBS", "UTC-OBS", "UT-OBS", "UTSTART", "UTC", "TIME-BEG")
-OLD_DATE = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{2})(?!\d)")  # dd/mm/yy, before 1999
-ISO_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
-TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?")
-
 HDF5_OWN = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})  # netCDF refuses attributes so named
-YEARS = range(1678, 2262)  # of datetime64[ns]; beyond them it wraps around
 
-Values = dict[str, str | int | float]
+Values = times.Values
 
 
 def coordinate_name(keyword: str) -> str:
@@ -44,18 +37,39 @@ def coordinate_name(keyword: str) -> str:
 def core(headers: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
     """The fixed core, where any frame has it."""
     found: dict[str, np.ndarray[Any, Any]] = {}
-    for name, spellings in CORE_NUMBERS.items():
-        values = [cards.as_number(_first(h, spellings)) for h in headers]
+    for name in CORE_NUMBERS:
+        values = [number(name, h) for h in headers]
         if not np.all(np.isnan(values)):
             found[name] = np.array(values, np.float64)
     for name, spellings in CORE_TEXTS.items():
         texts = [_as_text(_first(h, spellings)) for h in headers]
         if any(texts):
             found[name] = np.array(texts, object)
-    dates = np.array([date(h) for h in headers], "datetime64[ns]")
-    if not np.all(np.isnat(dates)):
+    dates = np.array([times.start(h) for h in headers], "datetime64[ns]")
+    if not np.all(np.isnat(dates)) or not np.all(np.isnat([times.day(h) for h in headers])):
         found["DATE-OBS"] = dates
     return found
+
+
+def number(name: str, values: Mapping[str, Any]) -> float:
+    """A keyword as a number, one of the core from the first of its spellings that has one; NaN without."""
+    read = READ.get(name, cards.as_number)
+    found = (READ.get(k, read)(values[k]) for k in CORE_NUMBERS.get(name, (name,)) if k in values)
+    return next((value for value in found if value == value), float("nan"))
+
+
+def lookup(text: str, name: str) -> str | int | float | None:
+    """A keyword in a header text, one of the core by the first of its spellings that is a number."""
+    found = {k: cards.lookup(text, k) for k in CORE_NUMBERS.get(name, (name,))}
+    return next((v for k, v in found.items() if number(name, {k: v}) == number(name, {k: v})), found.get(name))
+
+
+def _positive(value: Any) -> float:
+    number = cards.as_number(value)
+    return number if number > 0 else float("nan")
+
+
+READ: dict[str, Callable[[Any], float]] = {"EXPTIME": times.seconds, "EGAIN": _positive}  # EGAIN = 0: not known
 
 
 def _first(values: Values, spellings: Iterable[str]) -> str | int | float | None:
@@ -64,44 +78,6 @@ def _first(values: Values, spellings: Iterable[str]) -> str | int | float | None
 
 def _as_text(value: Any) -> str:
     return "" if value is None else str(value).strip()
-
-
-def date(values: Values) -> np.datetime64:
-    """When the exposure began: DATE-OBS, joined with UT or TIME-OBS where it has no time; NaT if unreadable."""
-    text = _as_text(_first(values, DATES))
-    day = _day(text)
-    if day is None:
-        mjd = cards.as_number(_first(values, ("MJD-OBS", "MJD_OBS", "MJD-BEG")))
-        if not 0 < mjd < 1e5:
-            return np.datetime64("NaT", "ns")
-        return np.datetime64("1858-11-17", "ns") + np.timedelta64(round(mjd * 86400e6), "us")
-    after = text.split("T", 1)[1] if "T" in text else text[10:]
-    others = (_as_text(values.get(t)) for t in TIMES)
-    times = (_time(m) for m in (TIME.search(after), *map(TIME.fullmatch, others)) if m)
-    time = next((t for t in times if t is not None), None)
-    return day if time is None else day + time
-
-
-def _time(match: re.Match[str]) -> np.timedelta64 | None:
-    hours, minutes, seconds = int(match[1]), int(match[2]), float(match[3] or 0)
-    if hours > 24 or minutes > 59 or seconds >= 61:
-        return None
-    return np.timedelta64((hours * 60 + minutes) * 60 * 10**9 + round(seconds * 1e9), "ns")
-
-
-def _day(text: str) -> np.datetime64 | None:
-    if match := ISO_DATE.match(text):
-        year, month, day = map(int, match.groups())
-    elif match := OLD_DATE.match(text):
-        day, month, year = int(match[1]), int(match[2]), 1900 + int(match[3])
-    else:
-        return None
-    if year not in YEARS:
-        return None
-    try:
-        return np.datetime64(f"{year:04d}-{month:02d}-{day:02d}", "ns")
-    except ValueError:
-        return None
 
 
 def shared(texts: Sequence[str]) -> tuple[Values, list[str]]:

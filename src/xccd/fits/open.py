@@ -80,6 +80,7 @@ def open_stack(
         ``chip`` where ``hdu`` means several (EXTNAME; with EXTVER, as "SCI,2", where a file has more of that name; the
         number of the HDU where there is no name), the keywords EXPTIME, FILTER, IMAGETYP, OBSTYPE, OBJECT, DATE-OBS,
         GAIN, RDNOISE, AIRMASS where any frame has them, and keywords that differ. Equal keywords are attributes.
+        EXPTIME is in seconds, DATE-OBS NaT where its time is not known, GAIN that of EGAIN where there is one.
 
     Raises
     ------

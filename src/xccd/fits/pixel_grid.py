@@ -44,7 +44,7 @@ def moves(frame: xr.DataArray, text: str) -> dict[int, tuple[float, float]]:
     """Of each axis the first pixel that is left, and the step; nothing if they are where the header has them."""
     found = {}
     for axis, name in enumerate(AXES, 1):
-        if name not in frame.coords or (name == "z" and not _is_ours(frame.coords[name])):
+        if name not in frame.coords or (name == "z" and not is_ours(frame.coords[name])):
             continue  # a scalar z may be a redshift
         if name not in frame.dims and name != "z":
             if cards.lookup(text, "CTYPE1") is not None:
@@ -68,7 +68,7 @@ def move(made: Header, moved: dict[int, tuple[float, float]]) -> None:
             _stretch(made, axis, step)
 
 
-def _is_ours(coord: xr.DataArray) -> bool:
+def is_ours(coord: xr.DataArray) -> bool:
     return str(coord.attrs.get("long_name", "")).startswith("detector pixel")
 
 

@@ -154,6 +154,8 @@ def _checked(by: Any) -> list[By]:
 
 def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, default: bool) -> list[Level]:
     known = core(headers)
+    if "DATE-OBS" in known and np.isnat(known["DATE-OBS"]).all():  # days without a time: as they are written
+        del known["DATE-OBS"]
     levels = [
         _of_function(one, found, headers)
         if callable(one)
