@@ -10,6 +10,7 @@ import xarray as xr
 
 from xccd import _footprint, _stack
 from xccd._labels import frame_names, frames_first, unflagged
+from xccd._mixed import check_alike
 from xccd.fits import cards
 from xccd.kernels.limits import float_dtype
 
@@ -126,6 +127,8 @@ def _labelled(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hash
     if dim in value.dims:
         value = _in_file_order(argument, value, stack, dim)
     check_labels(argument, value, stack)
+    if "y" in value.dims:
+        check_alike(argument, value, stack)
     order = [dim, *(d for d in stack.dims if d != dim)]
     present = [d for d in order if d in value.dims]
     data = value.transpose(*present).data

@@ -83,6 +83,7 @@ class Bands:
             mask_hdu=options.get("hdu_mask", "MASK"),
             chunks=pieces,
             dtype=dtype,
+            units=first.unit.to_string() or None,
         )
         if not options.get("unit"):
             _check_units(items, self.stack.coords["header"].values, first.unit)

@@ -17,6 +17,7 @@ from xccd.fits.memory import Frame
 from xccd.fits.open import check_shapes, stack_of
 from xccd.fits.pixels import ArrayPixels, FilePixels, Index, Pixels, Samples
 from xccd.fits.reader import StackReader, deferred, lazy
+from xccd.fits.rows import Turned
 from xccd.fits.sources import frames
 from xccd.kernels.limits import float_dtype
 
@@ -33,6 +34,8 @@ def open_dataset(
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
     keep_headers: bool = True,
+    units: Any = None,
+    flip: bool | str = False,
 ) -> xr.Dataset:
     """Open FITS images as the lossless form of a stack: data as they are stored, flags that say what is out, and why.
 
@@ -41,7 +44,7 @@ def open_dataset(
 
     Parameters
     ----------
-    files, hdu, chunks, memory, keywords, keep_headers
+    files, hdu, chunks, memory, keywords, keep_headers, units, flip
         As of `open_stack`.
     mask_hdu : int, str or None, default: "MASK"
         An extension whose pixels other than 0 are masked, where a file has it. "MASK" stands for "DQ", too. ``None``
@@ -75,13 +78,15 @@ def open_dataset(
     >>> clipped.ccd.combine("mean").data.values.tolist()
     [[7.0, 7.0]]
     """
-    found = frames(files, hdu, NAMES.get(mask_hdu, mask_hdu), NAMES.get(uncertainty_hdu, uncertainty_hdu))
+    maps_hdu = NAMES.get(mask_hdu, mask_hdu), NAMES.get(uncertainty_hdu, uncertainty_hdu)
+    found = frames(files, hdu, *maps_hdu, flip=flip)
     check_shapes(found)
     bare = [_Bare.of(frame) for frame in found]
     native = len({b.pixels.native for b in bare}) == 1 and not any(b.pixels.masks for b in bare)
     stack = stack_of(
         [replace(frame, pixels=b.pixels, mask=None) for frame, b in zip(found, bare, strict=True)],
         chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype="native" if native else None,
+        units=units,
     )  # fmt: skip
     maps = {companion("data", "flags"): _flags(stack, found, bare)}
     if (error := _uncertainty(stack, found)) is not None:
@@ -102,6 +107,9 @@ class _Bare:
     def of(cls, frame: Frame) -> _Bare:
         masks = () if frame.mask is None else (frame.mask,)
         pixels = frame.pixels
+        if isinstance(pixels, Turned):
+            inner = cls.of(replace(frame, pixels=pixels.base, mask=None))
+            return cls(Turned(inner.pixels), inner.blank, (*masks, *map(Turned, inner.masks)))
         if isinstance(pixels, ArrayPixels) and pixels.missing is not None:
             return cls(ArrayPixels(pixels.array), np.nan, (*masks, ArrayPixels(pixels.missing)))
         if isinstance(pixels, FilePixels) and pixels.blank is not None and pixels.native.kind in "iu":

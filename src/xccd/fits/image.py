@@ -18,6 +18,8 @@ def open_image(
     mask_hdu: HDUName = "MASK",
     chunks: Any = None,
     dtype: Any = None,
+    units: Any = None,
+    flip: bool | str = False,
 ) -> xr.DataArray:
     """Open one FITS image, as a master that was written before.
 
@@ -28,8 +30,10 @@ def open_image(
     ----------
     file : path, CCDData, HDUList or (array, header)
         One image, as `open_stack` takes them.
-    hdu, mask_hdu, dtype
+    hdu, mask_hdu, dtype, units
         As in `open_stack`.
+    flip : bool, "TOP-DOWN" or "BOTTOM-UP", default: False
+        Turn the image upside down if its ROWORDER is not the one given, that of the stack it is meant for, say.
     chunks : None, "auto", int, tuple or dict, optional
         ``None`` reads the image now; the rest as in `open_stack`.
 
@@ -55,7 +59,7 @@ def open_image(
     >>> (raw - bias).OBJECT.values.tolist(), bias.attrs["OBJECT"]
     (['M 51'], 'bias')
     """
-    stack = open_stack(file, hdu=hdu, mask_hdu=mask_hdu, chunks=chunks, dtype=dtype)
+    stack = open_stack(file, hdu=hdu, mask_hdu=mask_hdu, chunks=chunks, dtype=dtype, units=units, flip=flip)
     if stack.sizes["frame"] != 1:
         raise ValueError(f"file={file!r} stands for {stack.sizes['frame']} images: open_stack opens many")
     text = str(stack.coords["header"].values.item())

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from xccd._labels import warn
 from xccd.fits import cards
 from xccd.fits.files import OPENERS
 from xccd.fits.hdus import HDU, HDUName, Walk, choose, matches
 from xccd.fits.memory import Frame, Wanted, is_image, open_image, uncertainty_type
 from xccd.fits.remote import AT_ONCE, Remote, is_url, places
+from xccd.fits.rows import in_one_order
 
 EXTENSIONS = (".fits", ".fit", ".fts")
 KINDS = (
@@ -25,10 +27,13 @@ KINDS = (
 )
 
 
-def frames(files: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted = None) -> list[Frame]:
+def frames(
+    files: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted = None, *, flip: bool | str = False
+) -> list[Frame]:
     """All frames of ``files`` in order. Uncertainties are of use to `open_dataset` only, which asks for them.
 
-    A map goes by a number, a name, or the first of several names that is there.
+    A map goes by a number, a name, or the first of several names that is there. Rows of all frames run the same way, or
+    are turned where ``flip`` says so.
     """
     names = {"hdu": hdu, "mask_hdu": mask_hdu, "uncertainty_hdu": uncertainty_hdu}
     for name, value in ((k, v) for k, v in names.items() if not isinstance(v, list)):
@@ -38,15 +43,35 @@ def frames(files: Any, hdu: HDUName, mask_hdu: Wanted, uncertainty_hdu: Wanted =
             raise TypeError(f"{name}={value!r} is not (EXTNAME, EXTVER), as ('SCI', 2)")
         if isinstance(value, int) and value < 0:
             raise ValueError(f"{name}={value}: HDUs are numbered from 0")
-    found = _opened(_items(files), hdu, mask_hdu, uncertainty_hdu)
+    items = list(_items(files))
+    found = _opened(items, hdu, mask_hdu, uncertainty_hdu)
     if not found:
         raise ValueError(f"files={files!r} is empty: give {KINDS}")
-    return [_named(frame, i) for i, frame in enumerate(found)]
+    if again := _again(items):
+        warn(again)
+    return in_one_order([_named(frame, i) for i, frame in enumerate(found)], flip)
 
 
-def _opened(items: Iterable[Any], hdu: HDUName, *maps: Wanted) -> list[Frame]:
+def given_twice(files: Any) -> str:
+    """What is said where ``files`` holds a file of this machine more than once, by whatever names; else nothing."""
+    return _again(_items(files))
+
+
+def _again(items: Iterable[Any]) -> str:
+    first: dict[Any, Path] = {}
+    again: list[str] = []
+    for path in items:
+        if isinstance(path, Path) and path.exists():
+            status = path.stat()
+            file = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+            if (known := first.setdefault(file, path)) is not path:
+                again.append(f"{path} is given twice" if known == path else f"{path} is the same file as {known}")
+    more = f" (and {len(again) - 1} more)" if again[1:] else ""
+    return f"files=: {again[0]}{more}, so its samples would count twice: give each file once" if again else ""
+
+
+def _opened(items: list[Any], hdu: HDUName, *maps: Wanted) -> list[Frame]:
     """The frames of some items; headers behind URLs are asked for some at a time, as each waits for the network."""
-    items = list(items)
     if not any(isinstance(item, Remote) for item in items):
         return [_open(item, hdu, *maps) for item in items]
     with ThreadPoolExecutor(AT_ONCE) as pool:
