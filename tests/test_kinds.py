@@ -16,8 +16,8 @@ from xccd.fits.kinds import KINDS, MASTERS, NOTHING, filter_of, kind_of, known
 WORDS = {  # as programs write them
     "bias": ["BIAS", "Bias Frame", "zero", "ZERO", "Offset", "bias_frame", "Biases", "Offset Frames", "raw bias"],
     "dark": ["Dark", "DARK FRAME", "DarkFlat", "FLATDARK", "dark flat", "Flat-Dark Frame", "darks", "flat darks"],
-    "flat": ["FLAT", "Flat Field", "flatfield", "Dome Flat", "DOMEFLAT", "dome", "SKYFLAT", "sky flat", "sky", "Flat,Sky",
-             "twilightflat", "Twilight", "LAMPFLAT", "FLAT-LAMP", "flats", "LED flat"],
+    "flat": ["FLAT", "Flat Field", "flatfield", "Dome Flat", "DOMEFLAT", "dome", "SKYFLAT", "sky flat", "sky",
+             "Flat,Sky", "twilightflat", "Twilight", "LAMPFLAT", "FLAT-LAMP", "flats", "LED flat"],
     "light": ["Light Frame", "LIGHT", "object", "OBJECT", "SCIENCE", "Science Object", "target", "standard",
               "Standard Star", "STD", "Tricolor Image", "EXPOSE", "lights"],
     "arc": ["ARC", "comp", "Comparison", "arc lamp", "COMP LAMP"],
@@ -150,9 +150,10 @@ def test_filters(cards: dict[str, Any], name: str) -> None:
     assert (stack.FILTER.values.tolist() if "FILTER" in stack.coords else [""]) == [name]
 
 
-@given(
-    st.lists(st.sampled_from(["g", "r", "pol", *kinds.CLEAR]), min_size=1, max_size=3), st.sampled_from(kinds.WHEELS)
-)
+HELD = st.lists(st.sampled_from(["g", "r", "pol", *kinds.CLEAR]), min_size=1, max_size=3)
+
+
+@given(HELD, st.sampled_from(kinds.WHEELS))
 @settings(max_examples=60, deadline=None)
 def test_wheels_give_what_they_hold_once(held: list[str], row: tuple[str, ...]) -> None:
     found = filter_of({k: v.upper() if v in kinds.CLEAR else v for k, v in zip(row, held, strict=False)})

@@ -30,7 +30,7 @@ UNITS = {
 NO_UNIT = frozenset({"", "none", "unknown", "undefined", "n/a", "null", "-"})  # a BUNIT that says nothing
 TWO_PREFIXES = "mpyz"  # milli and mega, pico and peta, ...: only the case of the letter tells
 _SPELLED = {word: unit for unit, words in UNITS.items() for word in words}
-_WORD = re.compile(r"(?<![\d.])(?<![^\W\d_])(?:e-|[^\W\d_]+)")  # not the e of a number
+_WORD = re.compile(r"(?<![\d.])(?<![^\W\d_])(?:[eE]-|[^\W\d_]+)")  # not the e of a number
 
 # What a camera was set to: frames that differ in it are told of, as they seldom belong together.
 SETTINGS = (
