@@ -13,7 +13,7 @@ import xarray as xr
 
 from xccd._deferred import wrapped
 from xccd._nodes import NODE
-from xccd.fits import pixel_grid
+from xccd.fits import cards, pixel_grid
 from xccd.fits.coords import frame_coords
 from xccd.fits.hdus import HDUName
 from xccd.fits.memory import Frame
@@ -149,7 +149,7 @@ def stack_of(
 def agreed(names: list[str], headers: list[str], units: Any) -> str:
     """The unit of the frames; raises where they do not belong together."""
     check_patterns(names, headers)
-    return one_unit(names, headers, units)
+    return one_unit(names, [cards.lookup(text, "BUNIT") for text in headers], units)
 
 
 def _by_position(chunks: Any, dims: tuple[str, ...]) -> Any:

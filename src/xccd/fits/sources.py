@@ -60,14 +60,21 @@ def given_twice(files: Any) -> str:
 def _again(items: Iterable[Any]) -> str:
     first: dict[Any, Path] = {}
     again: list[str] = []
-    for path in items:
-        if isinstance(path, Path) and path.exists():
-            status = path.stat()
-            file = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
-            if (known := first.setdefault(file, path)) is not path:
-                again.append(f"{path} is given twice" if known == path else f"{path} is the same file as {known}")
+    for path in (item for item in items if isinstance(item, Path)):
+        known = first.setdefault(_identity(path), path)
+        if known is not path:
+            again.append(f"{path} is given twice" if known == path else f"{path} is the same file as {known}")
     more = f" (and {len(again) - 1} more)" if again[1:] else ""
     return f"files=: {again[0]}{more}, so its samples would count twice: give each file once" if again else ""
+
+
+def _identity(path: Path) -> Any:
+    """What is the same for all names of a file."""
+    try:
+        status = path.stat()
+    except OSError:  # opening it says what is wrong
+        return path
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
 
 
 def _opened(items: list[Any], hdu: HDUName, *maps: Wanted) -> list[Frame]:

@@ -65,12 +65,12 @@ def given_unit(units: Any) -> str | None:
     return text.strip()
 
 
-def one_unit(names: Sequence[str], texts: Sequence[str], units: Any = None) -> str:
-    """The unit of frames with these header texts, as the first says it; "" where none does; raises if they differ."""
+def one_unit(names: Sequence[str], said: Iterable[Any], units: Any = None) -> str:
+    """The unit of frames whose BUNIT is ``said``, as the first has it; "" where none does; raises if they differ."""
     if (given := given_unit(units)) is not None:
         return given
-    written = [_unit(text) for text in texts]
-    if len(set(units_of(texts)) - {None}) > 1:
+    written = [_written(value) for value in said]
+    if len(set(units_of(written)) - {None}) > 1:
         raise ValueError(
             f"the frames have differing units ({listed(names, written)}): convert them, open each unit apart "
             "(xccd.open_tree does), or give all frames one, as units='adu'"
@@ -78,17 +78,17 @@ def one_unit(names: Sequence[str], texts: Sequence[str], units: Any = None) -> s
     return next(filter(None, written), "")
 
 
-def units_of(texts: Iterable[str]) -> list[str | None]:
-    """The unit of each frame in one spelling; None for a frame that has none."""
-    written = [_unit(text) for text in texts]
+def units_of(said: Iterable[Any]) -> list[str | None]:
+    """The unit of each frame in one spelling, by its BUNIT; None for a frame that has none."""
+    written = [_written(value) for value in said]
     same: dict[str, str] = {}
     for text in filter(None, dict.fromkeys(written)):
         same[text] = next((other for other in same.values() if same_unit(text, other)), plain(text))
     return [same.get(text) for text in written]
 
 
-def _unit(text: str) -> str:
-    unit = str(cards.lookup(text, "BUNIT") or "").strip()
+def _written(value: Any) -> str:
+    unit = "" if value is None else str(value).strip()
     return "" if unit.lower() in NO_UNIT else unit
 
 

@@ -140,7 +140,7 @@ def open_tree(
     names = asked(keywords, headers)
     levels = _levels(wanted, found, headers, default=by is KINDS)
     if unit is None:
-        levels.append(Level("unit", [*units_of(frame.header for frame in found)], where_it_differs=True))
+        levels.append(Level("unit", [*units_of(h.get("BUNIT") for h in headers)], where_it_differs=True))
     nodes: dict[str, xr.Dataset] = {}
     for path, numbers in _groups(list(range(len(found))), levels):
         for depth in range(1, len(path)):  # first, as xarray sorts by depth: a sibling's node would come before
