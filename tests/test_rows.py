@@ -259,6 +259,10 @@ def test_a_map_of_the_other_order(argument: str) -> None:
             ValueError, match=rf"{argument} has ROWORDER = 'BOTTOM-UP', the stack 'TOP-DOWN'.*flip='TOP-"
         ):
             stack.ccd.combine("mean", **{argument: value})
+    bare = stack.copy()
+    bare.attrs = {}  # as after arithmetic
+    with pytest.raises(ValueError, match="the stack 'TOP-DOWN'"):
+        bare.ccd.combine("mean", **{argument: master})
     turned = xccd.open_image(positive, flip="TOP-DOWN")
     np.testing.assert_array_equal(turned.values, np.abs(IMAGE)[::-1])
     assert turned.ccd.header()["ROWORDER"] == "TOP-DOWN"

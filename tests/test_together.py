@@ -276,6 +276,9 @@ def test_other_dimensions_files_and_masters(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"IMAGETYP \(bias, flat\)"):
         xr.concat(masters, "frame").ccd.combine("mean")
     xr.concat([masters[0], masters[0]], "frame").ccd.combine("mean")
+    for gap in (np.nan, None):
+        labels = np.array(["bias", gap], object)
+        stack.assign_coords(IMAGETYP=("frame", labels)).ccd.combine("mean")
     (stack.drop_vars(["IMAGETYP", "header"]) * 2).ccd.combine("mean")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import chain
 
 import numpy as np
 import xarray as xr
@@ -45,7 +46,7 @@ def _labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
     if not found and _lies_along(stack, shared.COMBINED, dim):
         found = core([cards.values(text) for text in shared.texts(stack, dim)])
     none = [""] * stack.sizes[dim]
-    return [[str(text).strip() for text in found.get(name, none)] for name in names]
+    return [["" if text is None or text != text else str(text).strip() for text in found.get(k, none)] for k in names]
 
 
 def _lies_along(stack: xr.DataArray, name: str, dim: Hashable) -> bool:
@@ -75,9 +76,12 @@ def without_order(stack: xr.DataArray, dim: Hashable = "frame") -> xr.DataArray:
 
 def row_order(obj: xr.DataArray) -> str:
     """Which way the rows of a stack or an image run, "" where nothing tells."""
-    label = obj.coords.get("ROWORDER")
-    words = [obj.attrs.get("ROWORDER", "")] if label is None else np.ravel(label.values).tolist()
-    return next((order for word in words if (order := rows.as_order(word))), "")
+    words = [obj.attrs.get("ROWORDER")]
+    if "ROWORDER" in obj.coords:
+        words = np.ravel(obj.coords["ROWORDER"].values).tolist()
+    texts = (str(t) for k in ("header", shared.COMBINED) if k in obj.coords for t in np.ravel(obj.coords[k].values))
+    every = chain(map(rows.as_order, words), map(rows.order_of, texts))
+    return next(filter(None, every), "")
 
 
 def check_alike(argument: str, value: xr.DataArray, stack: xr.DataArray) -> None:
