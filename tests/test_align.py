@@ -320,7 +320,8 @@ def test_lists_trees_and_labels(tmp_path: Path):
     tree = xr.DataTree.from_dict({"a": stacks[0].to_dataset(name="data"), "b": stacks[1].to_dataset(name="data")})
     of_tree = tree.ccd.align(Grid.of(aligned))
     np.testing.assert_array_equal(of_tree["b"]["data"], aligned[3:])
-    image = aligned.ccd.combine("mean")
+    with pytest.warns(UserWarning, match=r"combine: the frames differ in FILTER \(V, R\)"):
+        image = aligned.ccd.combine("mean")
     header = fits.getheader(image.ccd.to_fits(tmp_path / "mosaic.fits"))
     assert header["NCOMBINE"] == 5
     assert Grid.of(tmp_path / "mosaic.fits").shape == aligned.shape[1:]

@@ -48,6 +48,14 @@ def image(name: str = "a.fits", **options: Any) -> Any:
     return xccd.open_stack(write(Path(name), PIXELS), **options)
 
 
+def two(keyword: str, *values: str, flip: bool = False, **cards: Any) -> xr.DataArray:
+    """Two files that differ in one keyword."""
+    paths = (
+        write(Path(name), PIXELS, {keyword: v} | cards) for name, v in zip(("a.fits", "b.fits"), values, strict=True)
+    )
+    return xccd.open_stack([*paths], flip=flip)
+
+
 def content() -> bytes:
     return write(Path("whole.fits"), PIXELS).read_bytes()
 
@@ -151,6 +159,12 @@ BAD: dict[str, Bad] = {
     "no image": Bad(hdus, OSError, "a.fits has no image: its HDUs are 0 PRIMARY: no data", "Headers alone."),
     "a table": Bad(lambda: hdus(table()), OSError, r"no image: .* 1 EVENTS: table \(BINTABLE\)", "Only tables in it."),
     "differing shapes": Bad(shapes, ValueError, r"4 x 5: a\.fits, b\.fits; 5 x 4: c\.fits", "One stack, one shape."),
+    "differing units": Bad(lambda: two("BUNIT", "mJy", "Jy"), ValueError, r"differing units \(mJy: a\.fits; Jy: b\.fits\)", "Nothing is converted."),
+    "differing order of rows": Bad(lambda: two("ROWORDER", "TOP-DOWN", "BOTTOM-UP"), ValueError, r"ROWORDER \(TOP-DOWN: a\.fits; BOTTOM-UP: b\.fits\).*flip=True", "flip=True turns frames."),
+    "differing colours": Bad(lambda: two("BAYERPAT", "RGGB", "BGGR"), ValueError, r"BAYERPAT \(RGGB: a\.fits; BGGR: b\.fits\)", "A pixel has one colour."),
+    "what cannot be turned": Bad(lambda: two("ROWORDER", "TOP-DOWN", "BOTTOM-UP", TRIMSEC="[1:5,2:4]", flip=True), ValueError, "b.fits: flip= cannot turn what its TRIMSEC says of rows", "Only some cards are understood."),
+    "a flip of another kind": Bad(lambda: image(flip="up"), ValueError, "flip='up' is not True, False, 'TOP-DOWN' or 'BOTTOM-UP'", "Misspelt."),
+    "units that are none": Bad(lambda: image(units=5), TypeError, "units=5 is no unit", "A text, or an astropy unit."),
     # What a header says
     "an axis of size 0": Bad(lambda: described(sizes=(0, 4)), OSError, r"axis of size 0 \(shape \(4, 0\)\)", "No pixels."),
     "an absurd size": Bad(lambda: described(sizes=(LONG, LONG)), OSError, r"a\.fits is truncated: HDU 0 needs 2\d{24} bytes", "Nothing is allocated for it."),

@@ -123,6 +123,8 @@ BAD = [
     ("no such file", ["nowhere.fits", "-o", "OUT"], 3, "nowhere.fits does not exist"),
     ("no match", ["nowhere-*.fits", "-o", "OUT"], 3, r"no file matches 'nowhere-\*\.fits'"),
     ("not FITS", ["TEXT", "-o", "OUT"], 3, "is not a FITS file"),
+    ("several kinds", ["RAW", "-o", "OUT"], 3, r"IMAGETYP \(Bias Frame, Flat Field\) and in FILTER \(g, r\).* --mixed"),
+    ("a file twice", ["ZERO", "ZERO", "-o", "OUT"], 3, "zero.fits is given twice"),
     ("no such hdu", ["BIAS", "-o", "OUT", "--hdu", "SCI"], 3, "has no hdu='SCI'"),
     ("no such version", ["BIAS", "-o", "OUT", "--hdu", "SCI,2"], 3, r"has no hdu=\('SCI', 2\)"),
     ("a level of 0", ["ZERO", "-o", "OUT", "--normalize", "median"], 3, "scale: frame 0 .* has the level 0"),
@@ -141,7 +143,7 @@ def test_errors_are_one_line(
     fits.writeto(tmp_path / "zero.fits", np.zeros((4, 4), "f4"))
     names = {
         "OUT": tmp_path / "out.fits", "BIAS": raw / "bias-*.fits", "TEXT": tmp_path / "text.fits",
-        "FOLDER": tmp_path, "ZERO": tmp_path / "zero.fits",
+        "FOLDER": tmp_path, "RAW": raw, "ZERO": tmp_path / "zero.fits",
     }  # fmt: skip
     got, out, err = run("combine", *(names.get(a, a) for a in arguments), capsys=capsys)
     assert (got, out) == (code, "")

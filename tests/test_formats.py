@@ -198,6 +198,7 @@ def test_read(case: Case, chunks: Any) -> None:
     np.testing.assert_array_equal(xccd.open_image(path, hdu=hdu).values, stack.values[0])
 
 
+@pytest.mark.filterwarnings("ignore:files=.* is given twice")
 def test_band_read(case: Case) -> None:
     path, hdu, _, data, _ = case
     for chunks in ({"y": 7}, None):
@@ -245,7 +246,8 @@ def test_bands_follow_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("kind", ["HCOMPRESS_1", "RICE_1", "PLIO_1", "GZIP_2"])
 def test_many_threads_read_tiles_at_once(tmp_path: Path, kind: str) -> None:
     path = tiled(WHOLE.astype("i4"), kind)(tmp_path / "a.fits")
-    stack = xccd.open_stack([path] * 8, chunks={"frame": 1, "y": 16})
+    with pytest.warns(UserWarning, match=r"a.fits.* is given twice \(and 6 more\)"):
+        stack = xccd.open_stack([path] * 8, chunks={"frame": 1, "y": 16})
     with dask.config.set(scheduler="threads", num_workers=8):
         for _ in range(5):
             np.testing.assert_array_equal(stack.values, np.broadcast_to(WHOLE, stack.shape))

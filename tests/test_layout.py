@@ -13,6 +13,7 @@ FLOORS = {
     "kernels": 0, "_options": 0, "_pool": 0, "_notes": 0, "_nodes": 0, "_flags": 0,
     "_deferred": 1, "_chain": 1, "_clip_blocks": 1, "_reasons": 1, "_scatter": 1, "_partials": 1, "_stack": 1,
     "fits.cards": 1, "fits.unpack": 1, "fits.files": 1, "fits.structure": 1, "fits.not_fits": 1,
+    "fits.kinds": 1, "fits.together": 2, "fits.rows": 4, "_mixed": 4,
     "fits.pixels": 2, "fits.times": 2, "fits.units": 2, "fits.coords": 2, "fits.shared": 2, "_labels": 2,
     "fits.pixel_grid": 2, "fits.bands": 2, "fits.stream": 2,
     "fits.remote": 2, "fits.tiled": 3, "fits.constant": 3, "fits.hdus": 3, "fits.reader": 3,

@@ -243,7 +243,10 @@ def test_one_record_says_what_was_opened(files: list[Path], caplog: pytest.LogCa
     with caplog.at_level(logging.INFO, "xccd"):
         xccd.open_stack(files, dtype="native")
     (record,) = caplog.records
-    assert record.getMessage() == "opened 5 frame(s) of 7 x 6 as uint16 (stored as uint16); on frame: EXPTIME"
+    assert record.getMessage() == (
+        "opened 5 frame(s) of 7 x 6 as uint16 (stored as uint16); on frame: EXPTIME; "
+        "they differ in EXPTIME (0, 10, 20, 30 and 1 more)"
+    )
 
 
 def test_one_record_even_where_native_is_not_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

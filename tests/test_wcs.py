@@ -181,6 +181,7 @@ def test_a_crop_comes_back_from_its_file_in_place(tmp_path: Path, kind: str) -> 
     assert again.ccd.header()["LTV1"] == crop.ccd.header()["LTV1"]
 
 
+@pytest.mark.filterwarnings("ignore:files=.* is given twice")
 @pytest.mark.parametrize("kind", ["CDELT", "from a crop"])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_arithmetic_of_a_crop_and_its_file_keeps_the_sky(tmp_path: Path, kind: str, swapped: bool) -> None:

@@ -13,10 +13,12 @@ from xccd import _gather, _notes, _options, _stack
 from xccd._deferred import samples, wrapped
 from xccd._flags import apart, attributes, companion, flags_of, with_maps
 from xccd._labels import add_history, check_stack, frame_names, science_variables, step_text, warn
+from xccd._mixed import check_alike, without_order
 from xccd._nodes import map_nodes
 from xccd._offsets import Canvas, canvas_of
 from xccd._pixel_map import PixelMap, moved, pixel_map, whole_shift
 from xccd.fits import cards, shared
+from xccd.fits.together import same_unit
 from xccd.grid import Grid
 from xccd.grids import grids_of, union
 from xccd.kernels.limits import float_dtype
@@ -76,7 +78,8 @@ def align(
     ------
     ValueError
         A frame without WCS, or with one that is not celestial, singular or absurd; no frame on the grid; a grid that
-        is larger than memory; ``flux="total"`` of data per area; an unknown argument.
+        is larger than memory; ``flux="total"`` of data per area; stacks of several units, or, at offsets, of several
+        ROWORDER; an unknown argument.
     TypeError
         Something that is no stack, or has no grid.
     OSError
@@ -147,12 +150,15 @@ def _align(stacks: list[xr.DataArray], *, to: Any, method: str, order: str, flux
         if set(stack.dims) != {"frame", "y", "x"}:
             raise ValueError(f"align takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
     stacks = [stack.transpose("frame", "y", "x") for stack in stacks]
+    _check_alike(stacks)
     if flux == "total":
         _check_units(stacks)
     step = step_text("align", to=_shown(to), method=method, order=order, flux=flux, offsets=offsets)
     if offsets is not None:
         if method != "interp":
             raise ValueError(f"method={method!r} with offsets=: frames at offsets are copied, or interpolated")
+        for other in stacks:
+            check_alike("a stack", other, stacks[0])
         return _on_canvas(stacks, canvas_of(stacks, offsets, to), (method, order, flux), step)
     grids = [grids_of(stack) for stack in stacks]
     grid = _target(to, stacks, grids)
@@ -165,7 +171,18 @@ def _align(stacks: list[xr.DataArray], *, to: Any, method: str, order: str, flux
     sources = [[_lines(g) for g in some] for some in grids]
     if grid.tables:
         raise ValueError("to= is distorted by tables, which a header cannot hold: give a grid without them")
-    return _result(stacks, maps, grid.shape, sources, grid, (method, order, flux), step)
+    upright = [without_order(stack) for stack in stacks]  # its rows are those of the grid
+    return _result(upright, maps, grid.shape, sources, grid, (method, order, flux), step)
+
+
+def _check_alike(stacks: list[xr.DataArray]) -> None:
+    """Raise for stacks whose units differ."""
+    units = {str(s.attrs["units"]) for s in stacks if s.attrs.get("units")}
+    first, *others = [*units, ""]
+    if odd := [unit for unit in others if unit and not same_unit(unit, first)]:
+        raise ValueError(
+            f"the stacks have differing units ({first}; {odd[0]}): convert them, or say what they are in attrs['units']"
+        )
 
 
 def _target(to: Any, stacks: list[xr.DataArray], grids: list[list[Grid]]) -> Grid:

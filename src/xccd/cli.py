@@ -74,6 +74,7 @@ def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | Non
 @click.option("--weights", metavar="KEYWORD", help="Weigh each frame by a keyword, as EXPTIME.")
 @click.option("--scale", metavar="LEVEL|KEYWORD",
               help="While combining, divide frames by their mean, median, ..., or multiply by a keyword.")  # fmt: skip
+@click.option("--mixed", is_flag=True, help="Combine frames of several kinds or filters, too.")
 @click.option("--maps", is_flag=True, help="Write the uncertainty and the number of samples, too, as extensions.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use. Default: all cores.")
 @click.option("--memory", metavar="SIZE", help="Keep bands of the stack within this, as '2 GB'.")
@@ -93,7 +94,9 @@ def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
         settings = xccd.set_options(threads=options["threads"], memory=options["memory"])
     with settings:
         with stage(BAD_INPUT, OSError, ValueError, TypeError):
+            check_once(files)
             stack = xccd.open_stack(list(files), hdu=options["hdu"], chunks=None, dtype="native")
+            check_mixed(stack, options["mixed"])
             level = stack.ccd.normalize(scale=options["normalize"]) if options["normalize"] else stack
         with stage(USAGE, ValueError, TypeError):
             clipped = reject(level.ccd.to_dataset(), options)
@@ -107,6 +110,22 @@ def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
     n = stack.sizes["frame"]
     lost = 1 - used / max(valid, 1)
     click.echo(f"{output}: {options['method']} of {n} frame{'s' * (n > 1)}, {lost:.2%} of the samples rejected")
+
+
+def check_once(files: tuple[str, ...]) -> None:
+    """Raise where a file is given twice."""
+    from xccd.fits.sources import given_twice
+
+    if again := given_twice(list(files)):
+        raise ValueError(again)
+
+
+def check_mixed(stack: Any, allowed: bool) -> None:
+    """Raise where frames of several kinds or filters would be combined unasked."""
+    from xccd._mixed import mixed
+
+    if not allowed and (keywords := mixed(stack)):
+        raise ValueError(f"the frames differ in {keywords}: give one kind and filter, or --mixed to combine them all")
 
 
 def reject(stack: Any, options: dict[str, Any]) -> Any:

@@ -19,9 +19,11 @@ from xccd._labels import (
     frames_first,
     per_variable,
     step_text,
+    warn,
     without_frames,
 )
 from xccd._made import How
+from xccd._mixed import check_rows, mixed
 from xccd._scatter import Scatter, is_known
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import METHODS
@@ -83,10 +85,15 @@ def combine(
     ValueError
         Unknown method; weights that are negative, not finite, all 0, of a wrong shape, or with a method that takes
         none; a scale that is not finite; ``q`` missing or outside 0 to 1, ``q`` or ``ddof`` with a method that does not
-        take it; no dimension ``dim``; an empty stack. Weights and scales per sample are judged while they are used, so
-        on dask input when it is computed.
+        take it; no dimension ``dim``; an empty stack; frames that differ in ROWORDER or BAYERPAT. Weights and scales
+        per sample are judged while they are used, so on dask input when it is computed.
     TypeError
         Samples, weights or ``dtype`` that are not real numbers.
+
+    Warns
+    -----
+    UserWarning
+        Frames that differ in kind (bias, dark, flat, light, ...: IMAGETYP, OBSTYPE) or in FILTER, but for "count".
 
     Notes
     -----
@@ -105,6 +112,7 @@ def combine(
     [3.5, 6.0]
     """
     check_stack(stack, dim)
+    check_rows(stack, dim)
     _check_method(method, weights, q, ddof)
     image_dtype = _image_dtype(method, stack.dtype, dtype)
     weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
@@ -114,6 +122,8 @@ def combine(
         end: Combine | Callable[..., Any] = method
     else:
         end = Combine(method, weights is not None, 0.5 if q is None else float(q), int(ddof))
+    if method != "count" and (keywords := mixed(stack, dim)):
+        warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
     data, *maps = _images(stack, dim, end, factor.data, weight.data, image_dtype)
     step = step_text("combine", method=method, weights=weights, scale=scale, q=q, ddof=ddof or None, dtype=dtype)
     ones = np.ones(stack.sizes[dim])

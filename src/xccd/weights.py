@@ -12,6 +12,7 @@ import xarray as xr
 from xccd import _footprint, _stack
 from xccd._deferred import samples
 from xccd._labels import check_array, file_names, frame_names, frames_first, unflagged
+from xccd._mixed import check_alike
 from xccd.fits import coords, shared
 from xccd.kernels.limits import float_dtype
 
@@ -137,6 +138,8 @@ def matched(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashab
     if dim in value.dims:
         value = _in_file_order(argument, value, stack, dim)
     check_labels(argument, value, stack)
+    if "y" in value.dims:
+        check_alike(argument, value, stack)
     return value
 
 

@@ -84,6 +84,7 @@ class Bands:
             mask_hdu=[mask] if isinstance(mask, str) else mask,  # of that name alone, as CCDData.read
             chunks=pieces,
             dtype=dtype,
+            units=first.unit.to_string() or None,
         )
         if not options.get("unit"):
             _check_units(items, self.stack.coords["header"].values, first.unit)

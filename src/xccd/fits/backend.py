@@ -33,12 +33,14 @@ class FITSEntrypoint(BackendEntrypoint):
         uncertainty_type: str | None = None,
         keywords: Sequence[str] | None = None,
         keep_headers: bool = True,
+        units: Any = None,
+        flip: bool | str = False,
     ) -> xr.Dataset:
         """As `xccd.open_dataset`, lazily indexed; chunks are xarray's affair, and bands of all frames are preferred."""
         ds = open_dataset(
             filename_or_obj,
             hdu=hdu, mask_hdu=mask_hdu, bits=bits, uncertainty_hdu=uncertainty_hdu, uncertainty_type=uncertainty_type,
-            chunks=None, keywords=keywords, keep_headers=keep_headers,
+            chunks=None, keywords=keywords, keep_headers=keep_headers, units=units, flip=flip,
         )  # fmt: skip
         shape, itemsize = ds["data"].shape, ds["data"].dtype.itemsize
         rows = [n if c == -1 else c for c, n in zip(bands.plan(shape, itemsize, "auto", None), shape, strict=True)]

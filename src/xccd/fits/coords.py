@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.fits import cards, times
+from xccd.fits import cards, kinds, times
 
 # Other spellings that feed a keyword of the core, in order of preference.
 CORE_NUMBERS = {
@@ -18,9 +18,8 @@ CORE_NUMBERS = {
     "AIRMASS": ("AIRMASS", "SECZ", "AMSTART"),
 }
 CORE_TEXTS = {
-    "FILTER": ("FILTER", "FILTERS", "FILTER1", "FILTNAM", "FILTNAME", "INSFILTE"),
-    "IMAGETYP": ("IMAGETYP", "IMAGETYPE", "IMGTYPE", "FRAMETYP", "FRAME"),
-    "OBSTYPE": ("OBSTYPE", "OBS-TYPE", "OBS_TYPE", "DATATYPE"),
+    "IMAGETYP": kinds.IMAGETYP,
+    "OBSTYPE": kinds.OBSTYPE,
     "OBJECT": ("OBJECT", "OBJNAME", "TARGNAME", "TARGET"),
 }
 HDF5_OWN = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})  # netCDF refuses attributes so named
@@ -41,10 +40,9 @@ def core(headers: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
         values = [number(name, h) for h in headers]
         if not np.all(np.isnan(values)):
             found[name] = np.array(values, np.float64)
-    for name, spellings in CORE_TEXTS.items():
-        texts = [_as_text(_first(h, spellings)) for h in headers]
-        if any(texts):
-            found[name] = np.array(texts, object)
+    words = {"FILTER": [kinds.filter_of(h) for h in headers]}
+    words |= {name: [_text(name, h) for h in headers] for name in CORE_TEXTS}
+    found |= {name: np.array(texts, object) for name, texts in words.items() if any(texts)}
     dates = np.array([times.start(h) for h in headers], "datetime64[ns]")
     if not np.all(np.isnat(dates)) or not np.all(np.isnat([times.day(h) for h in headers])):
         found["DATE-OBS"] = dates
@@ -70,6 +68,14 @@ def _positive(value: Any) -> float:
 
 
 READ: dict[str, Callable[[Any], float]] = {"EXPTIME": times.seconds, "EGAIN": _positive}  # EGAIN = 0: not known
+
+
+def _text(name: str, values: Values) -> str:
+    """A text of the core; of a keyword that says other things too, a kind of frame alone."""
+    if text := _as_text(_first(values, CORE_TEXTS[name])):
+        return text
+    perhaps = (_as_text(values.get(keyword)) for keyword in kinds.PERHAPS.get(name, ()))
+    return next((text for text in perhaps if kinds.known(text)), "")
 
 
 def _first(values: Values, spellings: Iterable[str]) -> str | int | float | None:

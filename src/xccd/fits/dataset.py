@@ -16,6 +16,7 @@ from xccd.fits.chips import Frame, HDUNames, Wanted
 from xccd.fits.open import check_shapes, stack_of
 from xccd.fits.pixels import ArrayPixels, FilePixels, Index, Pixels, Samples
 from xccd.fits.reader import StackReader, deferred, lazy
+from xccd.fits.rows import Turned
 from xccd.fits.sources import frames
 from xccd.kernels.limits import float_dtype
 
@@ -32,6 +33,8 @@ def open_dataset(
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
     keep_headers: bool = True,
+    units: Any = None,
+    flip: bool | str = False,
 ) -> xr.Dataset:
     """Open FITS images as the lossless form of a stack: data as they are stored, flags that say what is out, and why.
 
@@ -40,7 +43,7 @@ def open_dataset(
 
     Parameters
     ----------
-    files, hdu, mask_hdu, bits, chunks, memory, keywords, keep_headers
+    files, hdu, mask_hdu, bits, chunks, memory, keywords, keep_headers, units, flip
         As of `open_stack`; bad pixels of a mask get the flag 1.
     uncertainty_hdu : int, str, (str, int), list of str or None, default: "UNCERT"
         An extension of uncertainties, where a file has it. "UNCERT" stands for all names of the table in the notes.
@@ -81,13 +84,14 @@ def open_dataset(
     >>> clipped.ccd.combine("mean").data.values.tolist()
     [[7.0, 7.0]]
     """
-    found = frames(files, hdu, mask_hdu, uncertainty_hdu, bits=bits, uncertainty_type=uncertainty_type)
+    found = frames(files, hdu, mask_hdu, uncertainty_hdu, bits=bits, uncertainty_type=uncertainty_type, flip=flip)
     check_shapes(found)
     bare = [_Bare.of(frame) for frame in found]
     native = len({b.pixels.native for b in bare}) == 1 and not any(b.pixels.masks for b in bare)
     stack = stack_of(
         [replace(frame, pixels=b.pixels, mask=None) for frame, b in zip(found, bare, strict=True)],
         chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype="native" if native else None,
+        units=units,
     )  # fmt: skip
     maps = {companion("data", "flags"): _flags(stack, found, bare)}
     if (error := _uncertainty(stack, found)) is not None:
@@ -108,6 +112,9 @@ class _Bare:
     def of(cls, frame: Frame) -> _Bare:
         masks = () if frame.mask is None else (frame.mask,)
         pixels = frame.pixels
+        if isinstance(pixels, Turned):
+            inner = cls.of(replace(frame, pixels=pixels.base, mask=None))
+            return cls(Turned(inner.pixels), inner.blank, (*masks, *map(Turned, inner.masks)))
         if isinstance(pixels, ArrayPixels) and pixels.missing is not None:
             return cls(ArrayPixels(pixels.array), np.nan, (*masks, ArrayPixels(pixels.missing)))
         if isinstance(pixels, FilePixels) and pixels.blank is not None and pixels.native.kind in "iu":

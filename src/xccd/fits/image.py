@@ -20,6 +20,8 @@ def open_image(
     bits: Any = None,
     chunks: Any = None,
     dtype: Any = None,
+    units: Any = None,
+    flip: bool | str = False,
 ) -> xr.DataArray:
     """Open one FITS image, as a master that was written before.
 
@@ -30,8 +32,10 @@ def open_image(
     ----------
     file : path, CCDData, HDUList or (array, header)
         One image, as `open_stack` takes them.
-    hdu, mask_hdu, bits, dtype
+    hdu, mask_hdu, bits, dtype, units
         As in `open_stack`.
+    flip : bool, "TOP-DOWN" or "BOTTOM-UP", default: False
+        Turn the image upside down if its ROWORDER is not the one given, that of the stack it is meant for, say.
     chunks : None, "auto", int, tuple or dict, optional
         ``None`` reads the image now; the rest as in `open_stack`.
 
@@ -57,10 +61,12 @@ def open_image(
     >>> (raw - bias).OBJECT.values.tolist(), bias.attrs["OBJECT"]
     (['M 51'], 'bias')
     """
-    found = frames(file, hdu, mask_hdu, bits=bits)
+    found = frames(file, hdu, mask_hdu, bits=bits, flip=flip)
     if len(found) != 1:
         raise ValueError(f"file={file!r} stands for {len(found)} images: open_stack opens many")
-    stack = stack_of(found, chunks=chunks, memory=None, keywords=None, keep_headers=True, dtype=dtype)
+    stack = stack_of(
+        found, chunks=chunks, memory=None, keywords=None, keep_headers=True, dtype=dtype, units=units
+    )  # fmt: skip
     text = str(stack.coords["header"].values.item())
     along = [k for k, c in stack.coords.items() if "frame" in c.dims]
     return stack.isel(frame=0).drop_vars(along).assign_coords({shared.COMBINED: shared.scalar(text)})

@@ -12,13 +12,16 @@ import numpy as np
 import xarray as xr
 
 from xccd._deferred import wrapped
+from xccd._nodes import NODE
 from xccd.fits import cards, pixel_grid
 from xccd.fits.chips import Frame, HDUNames, Wanted
 from xccd.fits.coords import frame_coords
 from xccd.fits.files import shown
 from xccd.fits.pixel_grid import AXES
 from xccd.fits.reader import StackReader, deferred, lazy
+from xccd.fits.rows import check_patterns
 from xccd.fits.sources import frames
+from xccd.fits.together import one_unit, tell_settings, values_of
 from xccd.kernels.limits import float_dtype
 
 log = logging.getLogger("xccd")
@@ -35,6 +38,8 @@ def open_stack(
     keywords: Sequence[str] | None = None,
     keep_headers: bool = True,
     dtype: Any = None,
+    units: Any = None,
+    flip: bool | str = False,
 ) -> xr.DataArray:
     """Open FITS images as one lazy stack.
 
@@ -71,6 +76,12 @@ def open_stack(
         A float dtype, or "native" to keep integers as they are stored. Default: float32 for 8- and 16-bit
         integers and 32-bit floats, float64 for wider ones, so that ``stack - 1000`` never wraps around. An image with
         BLANK or a mask opens as float always: integers cannot be missing.
+    units : str or astropy unit, optional
+        The unit of all frames, whatever they say. Default: their BUNIT, which must be the same in all that have one;
+        "ADU", "adu", "counts" and "DN" are, as "electron" and "e-", but not "mJy" and "Jy".
+    flip : bool, "TOP-DOWN" or "BOTTOM-UP", default: False
+        Turn frames upside down whose ROWORDER is another than that of the first frame that has one, or than the one
+        given, with their masks, uncertainties, WCS and BAYERPAT. By default frames that differ raise.
 
     Returns
     -------
@@ -87,7 +98,12 @@ def open_stack(
     OSError
         No such file, not FITS, truncated, no image in it, changed since it was opened; the message names the file.
     ValueError, TypeError
-        Shapes that differ, an empty list, an unusable argument.
+        Shapes, units, ROWORDER or BAYERPAT that differ, an empty list, an unusable argument; what ``flip`` cannot turn.
+
+    Warns
+    -----
+    UserWarning
+        A file that is given twice.
 
     Examples
     --------
@@ -98,13 +114,16 @@ def open_stack(
     >>> stack.dims, stack.dtype, stack.EXPTIME.values.tolist()
     (('frame', 'y', 'x'), dtype('float32'), [30.0, 30.0])
     """
-    found = frames(files, hdu, mask_hdu, bits=bits)
-    return stack_of(found, chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype=dtype)
+    found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
+    return stack_of(
+        found, chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype=dtype, units=units
+    )
 
 
 def stack_of(
-    found: list[Frame], *, chunks: Any, memory: Any, keywords: Sequence[str] | None, keep_headers: bool, dtype: Any
-) -> xr.DataArray:
+    found: list[Frame], *, chunks: Any, memory: Any, keywords: Sequence[str] | None, keep_headers: bool, dtype: Any,
+    units: Any,
+) -> xr.DataArray:  # fmt: skip
     """One stack of frames whose headers have been read; the arguments are those of `open_stack`."""
     squeezed = check_shapes(found)
     reader = StackReader(
@@ -114,6 +133,7 @@ def stack_of(
         _dtype(found, dtype),
     )
     headers = [f.header for f in found]
+    unit = agreed([f.file for f in found], headers, units)
     coords, attrs = frame_coords(headers, keywords)
     names = _dims(reader.ndim - 1)
     dims = ("frame", *names)
@@ -131,11 +151,17 @@ def stack_of(
         data,
         dims=dims,
         coords={k: ("frame", v) for k, v in coords.items()} | pixel_grid.coordinates(headers, names, reader.shape[1:]),
-        attrs=attrs | _notes(found, squeezed),
+        attrs=attrs | _notes(found, squeezed, unit),
         name="data",
     )
     _say(stack, found, sorted(coords.keys() - {"file", "chip", "header"}))
     return stack
+
+
+def agreed(names: list[str], headers: list[str], units: Any) -> str:
+    """The unit of the frames; raises where they do not belong together."""
+    check_patterns(names, headers)
+    return one_unit(names, [cards.lookup(text, "BUNIT") for text in headers], units)
 
 
 def _by_position(chunks: Any, dims: tuple[str, ...]) -> Any:
@@ -198,12 +224,9 @@ def _dims(ndim: int) -> tuple[str, ...]:
     return tuple(AXES[i] if i < len(AXES) else f"axis{i + 1}" for i in range(ndim))[::-1]
 
 
-def _notes(found: list[Frame], squeezed: int) -> dict[str, Any]:
+def _notes(found: list[Frame], squeezed: int, unit: str) -> dict[str, Any]:
     """Attributes that are no keywords: the unit, and what was squeezed."""
-    notes: dict[str, Any] = {}
-    units = {str(cards.lookup(f.header, "BUNIT") or "").strip() for f in found}
-    if len(units) == 1 and (unit := units.pop()):
-        notes["units"] = unit
+    notes: dict[str, Any] = {"units": unit} if unit else {}
     if squeezed:
         ndim = len(found[0].pixels.shape)
         gone = ", ".join(f"NAXIS{ndim - i} = 1" for i in range(squeezed))
@@ -212,8 +235,9 @@ def _notes(found: list[Frame], squeezed: int) -> dict[str, Any]:
 
 
 def _say(stack: xr.DataArray, found: list[Frame], differing: list[str]) -> None:
+    exposures = values_of("EXPTIME", stack.coords["EXPTIME"].values) if "EXPTIME" in stack.coords else ""
     log.info(
-        "opened %d frame(s) of %s as %s (stored as %s)%s%s; on frame: %s",
+        "opened %d frame(s) of %s as %s (stored as %s)%s%s; on frame: %s%s",
         len(found),
         " x ".join(map(str, stack.shape[1:])),
         stack.dtype,
@@ -223,4 +247,6 @@ def _say(stack: xr.DataArray, found: list[Frame], differing: list[str]) -> None:
         if any(f.mask is not None for f in found)
         else "",
         ", ".join(differing) or "no keyword",
+        f"; they differ in {exposures}" if exposures else "",
     )
+    tell_settings({k: stack.coords[k].values for k in differing}, NODE.get())

@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from xccd.fits.chips import HDUNames, Wanted
-from xccd.fits.open import stack_of
+from xccd.fits.open import agreed, stack_of
 from xccd.fits.sources import frames
 
 
@@ -23,12 +23,14 @@ def open_frames(
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
     dtype: Any = None,
+    units: Any = None,
+    flip: bool | str = False,
 ) -> list[xr.DataArray]:
     """Open FITS images whose shapes may differ, as stacks for `align`.
 
     Parameters
     ----------
-    files, hdu, mask_hdu, bits, chunks, memory, keywords, dtype
+    files, hdu, mask_hdu, bits, chunks, memory, keywords, dtype, units, flip
         As of `open_stack`.
 
     Returns
@@ -50,9 +52,12 @@ def open_frames(
     >>> [stack.shape for stack in stacks]
     [(2, 2, 3), (1, 4, 3)]
     """
-    found = frames(files, hdu, mask_hdu, bits=bits)
+    found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
+    unit = agreed([frame.name for frame in found], [frame.header for frame in found], units)
     groups = [list(same) for _, same in groupby(found, key=lambda frame: frame.pixels.shape)]
     return [
-        stack_of(group, chunks=chunks, memory=memory, keywords=keywords, keep_headers=True, dtype=dtype)
+        stack_of(
+            group, chunks=chunks, memory=memory, keywords=keywords, keep_headers=True, dtype=dtype, units=unit or None
+        )
         for group in groups
     ]

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from xccd._labels import warn
 from xccd.fits import cards
 from xccd.fits.chips import Asked, Frame, HDUNames, NoImageError, Opened, Wanted, matches, may_leave, opened
 from xccd.fits.files import OPENERS, shown
 from xccd.fits.hdus import HDU, Walk, listing, say_lost
 from xccd.fits.memory import is_image, open_image
 from xccd.fits.remote import AT_ONCE, Remote, is_url, places
+from xccd.fits.rows import in_one_order
 
 log = logging.getLogger("xccd")
 
@@ -38,13 +40,16 @@ def frames(
     *,
     bits: Any = None,
     uncertainty_type: Any = None,
+    flip: bool | str = False,
 ) -> list[Frame]:
     """All frames of ``files`` in order. Uncertainties are of use to `open_dataset` only, which asks for them.
 
-    A map goes by a number, a name, or the first of several names that is there.
+    A map goes by a number, a name, or the first of several names that is there. Rows of all frames run the same way, or
+    are turned where ``flip`` says so.
     """
     asked = Asked.of(hdu, mask_hdu, uncertainty_hdu, bits, uncertainty_type)
-    found = _opened(list(items(files)), asked)
+    given = list(items(files))
+    found = _opened(given, asked)
     if not found:
         raise ValueError(f"files={files!r} is empty: give {KINDS}")
     repeated = {name for one in found for name in one.repeated}
@@ -58,11 +63,39 @@ def frames(
     if asked.bits is not None and not any(map(_is_masked, named)):
         names = " or ".join(map(str, asked.names("mask_hdu")))
         raise ValueError(f"bits={bits!r}: no file has an extension {names}: mask_hdu= names another")
-    return named
+    if again := _again(item for item, _ in given):
+        warn(again)
+    return in_one_order(named, flip)
 
 
 def _is_masked(frame: Frame) -> bool:
     return frame.mask is not None or getattr(frame.pixels, "missing", None) is not None
+
+
+def given_twice(files: Any) -> str:
+    """What is said where ``files`` holds a file of this machine more than once, by whatever names; else nothing."""
+    return _again(item for item, _ in items(files))
+
+
+def _again(some: Iterable[Any]) -> str:
+    first: dict[Any, Path] = {}
+    again: list[str] = []
+    for path in (item for item in some if isinstance(item, Path)):
+        known = first.setdefault(_identity(path), path)
+        if known is not path:
+            one, other = shown(path), shown(known)
+            again.append(f"{one} is given twice" if known == path else f"{one} is the same file as {other}")
+    more = f" (and {len(again) - 1} more)" if again[1:] else ""
+    return f"files=: {again[0]}{more}, so its samples would count twice: give each file once" if again else ""
+
+
+def _identity(path: Path) -> Any:
+    """What is the same for all names of a file."""
+    try:
+        status = path.stat()
+    except OSError:  # opening it says what is wrong
+        return path
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
 
 
 def _opened(some: list[tuple[Any, bool]], asked: Asked) -> list[Opened]:

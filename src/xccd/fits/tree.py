@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,15 @@ from xccd.fits import cards
 from xccd.fits.chips import Frame, HDUNames, Wanted
 from xccd.fits.coords import Values, asked, column, core
 from xccd.fits.files import shown
+from xccd.fits.kinds import filter_counts, kind_of, short
 from xccd.fits.open import stack_of
 from xccd.fits.sources import frames, natural
+from xccd.fits.together import given_unit, units_of
 
 By = str | Callable[[dict[str, Any]], Any]
 Value = str | int | float | None
 
 KINDS = ("IMAGETYP", "FILTER", "EXPTIME")
-INSTEAD = {"IMAGETYP": "OBSTYPE"}  # what many observatories write in its place
-KIND_OF = frozenset({"IMAGETYP", "OBSTYPE"})
-NO_MORE_SAID = re.compile(r"[\s_-]+(frame|field|image)s?$")  # a "Light Frame" is a light, a "Flat Field" a flat
 BINNINGS = (  # of x, of y; or of both in one
     ("XBINNING", "YBINNING"), ("CCDXBIN", "CCDYBIN"), ("BINX", "BINY"), ("CCDBIN1", "CCDBIN2"), ("CCDSUM",),
     ("BINNING",),
@@ -45,8 +44,12 @@ class Level:
 
     def splits(self, numbers: list[int]) -> bool:
         """Whether these frames get nodes at this level."""
-        values = {self.values[i] for i in numbers}
-        return len(values) > 1 if self.where_it_differs else values != {None}
+        said: set[Value] = {self.values[i] for i in numbers} - {None}
+        return len(said) > 1 if self.where_it_differs else bool(said)
+
+    def where(self, counts: list[bool]) -> Level:
+        """The level with no value for frames of which it does not count."""
+        return replace(self, values=[v if c else None for v, c in zip(self.values, counts, strict=True)])
 
 
 def open_tree(
@@ -61,6 +64,8 @@ def open_tree(
     keywords: Sequence[str] | None = None,
     keep_headers: bool = True,
     dtype: Any = None,
+    units: Any = None,
+    flip: bool | str = False,
 ) -> xr.DataTree:
     """Open FITS images of many kinds as a tree, one lazy stack for each kind.
 
@@ -77,6 +82,8 @@ def open_tree(
         number, or None. Of the default, keywords that no frame has are left out.
     hdu, mask_hdu, bits, chunks, memory, keep_headers, dtype
         As for `open_stack`, for each stack by itself.
+    units, flip
+        As for `open_stack`. Units may differ, each then has its node; ROWORDER must be the same in the whole tree.
     keywords : list of str, optional
         As for `open_stack`; some frame of the tree must have each.
 
@@ -97,13 +104,20 @@ def open_tree(
     -----
     Names of nodes are made from the values:
 
-    - 30.0 is "30", and -10 is "minus10". Kinds are in lower case and short: "Flat Field" and "FLAT" are both "flat".
+    - 30.0 is "30", and -10 is "minus10".
+    - Frames of one kind are at one node, whatever their word for it: "Flat Field", "DOMEFLAT" and "sky flat" are all
+      "flat", and other kinds are "bias", "dark", "light", "arc", "master-bias" and so on. The user guide has the words.
+      An unknown word is a kind of its own, in lower case: a "Focus Frame" is at "focus". Where both IMAGETYP and
+      OBSTYPE are levels, the latter goes by its words.
+    - FILTER is not regarded for bias frames and darks, where the kind is a level too: they carry whatever filter was
+      in. Where FILTER is missing, or says that there is none, what the wheels hold is joined: FILTER1 = CLEAR and
+      FILTER2 = g is "g".
     - All but letters, digits and ``. + - _`` becomes "_", and 60 characters are kept, so that the tree goes to netCDF
       and Zarr. Values that would then have one name get "-2", "-3" and so on.
     - Frames without the keyword are at "no_FILTER", say. Where no frame of a node has it, as with a FILTER of
       bias frames, that level is left out: ``tree["bias/0"]``.
     - Where shapes differ within a kind there is one more level for them, as "1024x2048" (y, x); after it one for the
-      binning where that differs, as "bin2x2" (y, x; 1 for a frame that does not say).
+      binning where that differs, as "bin2x2" (y, x; 1 for a frame that does not say), and one for the unit.
 
     Examples
     --------
@@ -123,12 +137,15 @@ def open_tree(
     >>> masters["bias"]["data"].values[0].tolist()
     [2.0, 2.0, 2.0]
     """
-    wanted = _checked(by)
-    found = frames(files, hdu, mask_hdu, bits=bits)
+    wanted, unit = _checked(by), given_unit(units)
+    found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
     headers = [cards.values(frame.header) for frame in found]
     names = asked(keywords, headers)
+    levels = _levels(wanted, found, headers, default=by is KINDS)
+    if unit is None:
+        levels.append(Level("unit", [*units_of(h.get("BUNIT") for h in headers)], where_it_differs=True))
     nodes: dict[str, xr.Dataset] = {}
-    for path, numbers in _groups(list(range(len(found))), _levels(wanted, found, headers, default=by is KINDS)):
+    for path, numbers in _groups(list(range(len(found))), levels):
         for depth in range(1, len(path)):  # first, as xarray sorts by depth: a sibling's node would come before
             nodes.setdefault("/".join(path[:depth]), xr.Dataset())
         with at_node("/".join(path)):
@@ -140,6 +157,7 @@ def open_tree(
                 keywords=own,
                 keep_headers=keep_headers,
                 dtype=dtype,
+                units=unit,
             )
         nodes["/".join(path)] = stack.to_dataset(name="data")
     return xr.DataTree.from_dict(nodes)
@@ -159,13 +177,16 @@ def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, defa
     levels = [
         _of_function(one, found, headers)
         if callable(one)
-        else Level(one, _of_chips(found, headers) if one == CHIP else _of_keyword(one, headers, known))
+        else Level(one, _of_chips(found, headers) if one == CHIP else _of_keyword(one, headers, known, wanted))
         for one in wanted
     ]
     absent = [level.name for level in levels if set(level.values) == {None}]
     if absent and not default:
         chips = ", and hdu='all' gives frames a chip" if CHIP in absent else ""
         raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}")
+    if "IMAGETYP" in wanted or "OBSTYPE" in wanted:
+        counts = [filter_counts(kind) for kind in _kinds(("IMAGETYP", "OBSTYPE"), known, len(found))]
+        levels = [level.where(counts) if level.name == "FILTER" else level for level in levels]
     return [
         *levels,
         Level("shape", ["x".join(map(str, frame.pixels.shape)) for frame in found], where_it_differs=True),
@@ -181,19 +202,25 @@ def _keywords_of(headers: list[Values]) -> str:
     return f"their headers have {', '.join(keywords[:LISTED])}{more}"
 
 
-def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any]) -> list[Value]:
+def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any], wanted: list[By]) -> list[Value]:
+    if keyword == "IMAGETYP":
+        return [*_kinds(("IMAGETYP", "OBSTYPE"), known, len(headers))]
+    if keyword == "OBSTYPE" and "IMAGETYP" not in wanted:
+        return [*_kinds(("OBSTYPE",), known, len(headers))]
     values = [_plain(value) for value in known.get(keyword, column(headers, keyword))]
-    if keyword in KIND_OF:
-        values = [NO_MORE_SAID.sub("", value.lower()) if isinstance(value, str) else value for value in values]
-    if keyword in INSTEAD:
-        others = _of_keyword(INSTEAD[keyword], headers, known)
-        values = [other if value is None else value for value, other in zip(values, others, strict=True)]
+    if keyword == "OBSTYPE":  # below the kind: its own words
+        values = [short(value) if isinstance(value, str) else value for value in values]
     return values
 
 
 def _of_chips(found: list[Frame], headers: list[Values]) -> list[Value]:
     """The chip of each frame; where several images of a file were not asked for, a keyword of that name."""
-    return [frame.chip for frame in found] if found[0].chip is not None else _of_keyword(CHIP.upper(), headers, {})
+    return [f.chip for f in found] if found[0].chip is not None else _of_keyword(CHIP.upper(), headers, {}, [])
+
+
+def _kinds(names: Iterable[str], known: Mapping[str, Any], n: int) -> list[str | None]:
+    """The kind of each frame by these labels."""
+    return [kind_of(*texts) for texts in zip(*(known.get(name, [""] * n) for name in names), strict=True)]
 
 
 def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], headers: list[Values]) -> Level:
