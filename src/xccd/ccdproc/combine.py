@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.ccdproc.combiner import Combiner
-from xccd.ccdproc.files import Bands, check_output, factors_of, list_of, read_first
+from xccd.ccdproc.combiner import Combiner, labelled
+from xccd.ccdproc.files import Bands, Part, check_output, factors_of, list_of, read_first
 from xccd.ccdproc.functions import Function
 from xccd.ccdproc.values import computed_in
 
@@ -100,7 +100,7 @@ def combine(
     product = read_first(items, ccdkwargs)
     bands = Bands(items, product, computed_in(dtype), mem_limit, ccdkwargs)
     whole = _of_stack(bands.stack, product.unit, dtype)
-    whole.weights, whole.scaling = weights, factors_of(scale, items, ccdkwargs)
+    whole.weights, whole.scaling = bands.weights(weights, product), factors_of(scale, items, ccdkwargs)
     if clip_extrema:
         whole.clip_extrema(nlow, nhigh)
     if minmax_clip:
@@ -108,7 +108,7 @@ def combine(
     if sigma_clip:
         whole.sigma_clipping(sigma_clip_low_thresh, sigma_clip_high_thresh, sigma_clip_func, sigma_clip_dev_func)
     own = {} if combine_uncertainty_function is None else {"uncertainty_func": combine_uncertainty_function}
-    bands.fill(product, lambda rows: getattr(_band(whole, rows), METHODS[method])(**own), np.dtype(whole.dtype))
+    bands.fill(product, lambda part: getattr(_band(whole, part), METHODS[method])(**own), np.dtype(whole.dtype))
     if output_file is not None:
         product.write(output_file, overwrite=overwrite_output)
     return product
@@ -123,10 +123,11 @@ def _of_stack(stack: xr.DataArray, unit: Any, dtype: Any) -> Combiner:
     return combiner
 
 
-def _band(whole: Combiner, rows: slice) -> Combiner:
-    """Some rows of a lazy combiner, in memory."""
-    band = _of_stack(whole._stack[:, rows].load(), whole.unit, whole.dtype)
+def _band(whole: Combiner, part: Part) -> Combiner:
+    """Some rows of a lazy combiner, in memory; without labels, of which each step would make those of a product."""
+    part = (slice(None), *part)
+    band = _of_stack(labelled(whole._stack[part].values), whole.unit, whole.dtype)
     every = whole.weights is not None and whole.weights.ndim > 1
-    band._weights = whole.weights[:, rows] if every else whole.weights
+    band._weights = whole.weights[part] if every else whole.weights
     band._scaling = whole.scaling
     return band

@@ -55,7 +55,7 @@ class Combiner:
             sample[...] = ccd.data
             if ccd.mask is not None:
                 sample[np.broadcast_to(ccd.mask, sample.shape)] = np.nan
-        self._start(_labelled(stack), first.unit, dtype)
+        self._start(labelled(stack), first.unit, dtype)
 
     def _start(self, stack: xr.DataArray, unit: Any, dtype: Any) -> None:
         self.unit = unit
@@ -310,7 +310,8 @@ def _checked(ccd_iter: Any) -> list[Any]:
     return ccds
 
 
-def _labelled(samples: np.ndarray[Any, Any]) -> xr.DataArray:
+def labelled(samples: np.ndarray[Any, Any]) -> xr.DataArray:
+    """Samples as a stack that says nothing but which axis has the frames."""
     return xr.DataArray(samples, dims=("frame", *(f"axis_{i}" for i in range(1, samples.ndim))))
 
 
