@@ -68,7 +68,9 @@ def factors_of(scale: Any, items: list[Any], options: dict[str, Any]) -> Any:
 class Bands:
     """All images as one lazy stack, and the part of them that each band is."""
 
-    def __init__(self, items: list[Any], first: Any, dtype: np.dtype[Any], limit: float, options: dict[str, Any]) -> None:
+    def __init__(
+        self, items: list[Any], first: Any, dtype: np.dtype[Any], limit: float, options: dict[str, Any]
+    ) -> None:  # fmt: skip
         shape = _squeezed(first.shape)
         axis = max(range(max(1, len(shape) - 1)), key=shape.__getitem__)  # whole rows of an image, some of a cube's
         row = len(items) * math.prod(shape) // shape[axis] * dtype.itemsize
@@ -125,7 +127,7 @@ def _room(first: Any, dtype: np.dtype[Any], limit: float) -> float:
     arrays = (first.data, first.mask, getattr(first.uncertainty, "array", None), first.flags)
     pixel = dtype.itemsize + _of_error(dtype).itemsize + 1
     image = sum(getattr(a, "nbytes", 0) for a in arrays) + pixel * first.data.size
-    return min(COPIES * BAND_BYTES, max(limit - image, LEAST * image))
+    return float(min(COPIES * BAND_BYTES, max(limit - image, LEAST * image)))
 
 
 def _frame(item: Any) -> Any:
