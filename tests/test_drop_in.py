@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import bottleneck
 import ccdproc
+import dask.array
 import numpy as np
 import pytest
-from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.nddata import CCDData
 from astropy.stats import mad_std
 from astropy.utils.exceptions import AstropyDeprecationWarning
 from astropy.wcs import WCS
@@ -195,6 +197,12 @@ def test_attributes() -> None:
     np.testing.assert_array_equal(combiner.mask, theirs.data_arr.mask)
     with pytest.raises(ValueError, match="read-only"):
         combiner.data_arr.mask[0] = True
+    np.testing.assert_array_equal(combiner.data, theirs.data_arr.data)
+    assert type(combiner.data) is np.ndarray
+    combiner.minmax_clipping(99.6, 101)
+    np.testing.assert_array_equal(combiner.data, theirs.data_arr.data)  # as they were given
+    with pytest.raises(ValueError, match="read-only"):
+        combiner.data[0] = 1
     for each in (combiner, theirs):
         each.scaling = range(1, 11)
     np.testing.assert_array_equal(combiner.scaling, theirs.scaling)
@@ -226,11 +234,20 @@ def combiner() -> ours.Combiner:
          lambda: ours.Combiner([column(V)[0], CCDData(np.ones((2, 3)), unit="s")])),
         (TypeError, "dtype='complex' is not one of real numbers", lambda: ours.Combiner(column(V), dtype="complex")),
         (TypeError, "weights='EXPTIME' is no array of numbers", lambda: setattr(combiner(), "weights", "EXPTIME")),
+        (TypeError, r"weights=1 is no array: give one for each of the 10 frames, or \(10, 2, 3\)",
+         lambda: ours.combine(column(V), weights=1)),
+        (ValueError, "weights has masked values: fill them first",
+         lambda: setattr(combiner(), "weights", np.ma.masked_less(np.arange(10), 1))),
+        (TypeError, "ccd_iter: image 0 is one number", lambda: ours.Combiner([CCDData(1.0, unit="adu")])),
         (ValueError, r"weights has shape \(2,\): give one number for each of the 10 frames, or \(10, 2, 3\)",
          lambda: setattr(combiner(), "weights", np.ones(2))),
         (TypeError, "scaling=3 is neither a function nor 10 factors", lambda: setattr(combiner(), "scaling", 3)),
         (ValueError, "scaling has 1 factors: give one for each of the 10", lambda: setattr(combiner(), "scaling", [3])),
         (ValueError, "scaling has 60 factors", lambda: setattr(combiner(), "scaling", np.ones((10, 2, 3)))),
+        (TypeError, "scaling=.* is no array of numbers", lambda: setattr(combiner(), "scaling", ["a"] * 10)),
+        (TypeError, r"array_package= is dask\.array: xccd\.ccdproc computes with NumPy alone; leave array_package= out",
+         lambda: ours.combine(column(V), array_package=dask.array)),
+        (TypeError, "xp= is str", lambda: ours.Combiner(column(V), xp="numpy")),
         (TypeError, "does not take grow", lambda: combiner().sigma_clipping(grow=1)),
         (ValueError, "axis=1: a clip is over the frames", lambda: combiner().sigma_clipping(axis=1)),
         (ValueError, "center='mode' is unknown", lambda: combiner().sigma_clipping(func="mode")),
@@ -251,38 +268,37 @@ def test_errors(error: type[Exception], match: str, run: Callable[[], Any]) -> N
         run()
 
 
-def test_wcs_project_keeps_masks_and_errors() -> None:
-    wcs = a_wcs()
-    wcs.wcs.cdelt, wcs.wcs.crpix = [-1e-4, 1e-4], [6, 4]
-    moved = wcs.deepcopy()
-    moved.wcs.crpix = [5.5, 4]
-    mask = np.zeros((8, 12), bool)
-    mask[3, 4:6] = True
-    ccd = CCDData(
-        np.arange(96.0).reshape(8, 12), unit="adu", wcs=wcs, mask=mask, meta={"OBJECT": "M 51", "CRVAL1": 1.0},
-        uncertainty=VarianceUncertainty(np.ones((8, 12))),
-    )  # fmt: skip
-    made = ours.wcs_project(ccd, moved)
-    assert (made.header["OBJECT"], "CRVAL1" in made.header) == ("M 51", False)
-    assert isinstance(made.uncertainty, VarianceUncertainty)
-    np.testing.assert_allclose(made.data[0, :11], np.arange(11) + 0.5)
-    np.testing.assert_allclose(made.uncertainty.array[0, :11], 0.5)
-    assert made.data[3, 3] == pytest.approx(36 + 3)  # half of it is good: that half
-    assert np.flatnonzero(made.mask[3]).tolist() == [4]
-    jansky = CCDData(ccd.data, unit="MJy/sr", wcs=wcs)
-    double = wcs.deepcopy()
-    double.wcs.cdelt = [-2e-4, 2e-4]
-    plain = ours.wcs_project(CCDData(ccd.data, unit="adu", wcs=wcs), double).data
-    np.testing.assert_allclose(plain, 4 * ours.wcs_project(jansky, double).data, rtol=1e-6)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("weights", v) for v in (1, 2.5, np.float64(1), "a", True, {"a": 1}, {1, 2, 3}, lambda frame: 1,
+                                   np.array(1.0), np.ones(2), np.ones((2, 3)), np.ones((3, 3, 2)), np.ones((1, 2, 3)))),
+        *(("scaling", v) for v in (1, 2.5, [1, 2], np.ones(4), np.array(1.0), range(2))),
+    ],
+)  # fmt: skip
+def test_same_errors_of_what_is_no_weight_or_factor(name: str, value: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="") as theirs:
+        setattr(ccdproc.Combiner(column([1, 2, 3])), name, value)
+    with pytest.raises(theirs.type, match=f"^{name}"):
+        setattr(ours.Combiner(column([1, 2, 3])), name, value)
 
 
-def test_wcs_project_errors() -> None:
-    ccd = CCDData(np.ones((3, 4)), unit="adu", wcs=a_wcs())
-    with pytest.raises(TypeError, match="ccd is a ndarray: give CCDData"):
-        ours.wcs_project(np.ones(3), a_wcs())
-    with pytest.raises(ValueError, match="target_wcs is not celestial"):
-        ours.wcs_project(ccd, WCS(naxis=2))
-    with pytest.raises(ValueError, match=r"ccd\.wcs is not celestial"):
-        ours.wcs_project(CCDData(np.ones((3, 4)), unit="adu"), a_wcs())
-    with pytest.raises(ValueError, match="order='cubic' is unknown: use one of nearest-neighbor"):
-        ours.wcs_project(ccd, a_wcs(), order="cubic")
+@pytest.mark.parametrize("value", [[1, 2], ["a", "b", "c"], [[1], [1, 2], [3]], [1, None, 2], [1, 2j, 3]], ids=str)
+def test_lists_are_judged_as_arrays(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^weights"):
+        ours.Combiner(column([1, 2, 3])).weights = value
+
+
+def test_arguments_of_the_next_release() -> None:
+    """None is the default of functions there, and arrays of other packages are taken by ccdproc alone."""
+    ccds = frames()
+    compat = types.ModuleType("array_api_compat.numpy")
+    for package in (None, np, np.ones(1), compat):
+        assert_same(ours.combine(ccds), ours.combine(ccds, array_package=package))
+        assert_same(ours.Combiner(ccds).average_combine(), ours.Combiner(ccds, xp=package).average_combine())
+    given = {"sigma_clip_func": None, "sigma_clip_dev_func": None}
+    assert_same(ours.combine(ccds, sigma_clip=True), ours.combine(ccds, sigma_clip=True, **given))
+    weighted = ours.Combiner(ccds)
+    weighted.weights = np.arange(1, 10)
+    assert_same(weighted.average_combine(), weighted.average_combine(None, None, None, None))
+    assert_same(weighted.sum_combine(), weighted.sum_combine(None, None, None))

@@ -12,7 +12,8 @@ import bottleneck
 import ccdproc
 import numpy as np
 import pytest
-from astropy.nddata import CCDData, VarianceUncertainty
+from astropy.nddata import CCDData, StdDevUncertainty, VarianceUncertainty
+from astropy.wcs import WCS
 
 import xccd.ccdproc as ours
 from drop_in import column, script
@@ -82,9 +83,37 @@ DIFFERENCES: list[tuple[str, str, str, Callable[[Any], Any]]] = [
     ("`combine` with weights for each sample and a small `mem_limit`", "ValueError", "104",
      lambda p: p.combine(column(V), weights=np.ones((10, 2, 3)), mem_limit=500)),
     ("`combine` of cubes", "ValueError", "1", lambda p: p.combine([CCDData(np.ones((2, 3, 4)), unit="adu")] * 3)),
+    ("`combine` of images of shape (1, 4, 5)", "ValueError", "1",
+     lambda p: p.combine([CCDData(np.ones((1, 4, 5)), unit="adu")] * 3)),
     ("Weights for each frame of cubes", "ValueError", "1",
      lambda p: script(p, [CCDData(np.ones((2, 3, 4)), unit="adu")] * 3, weights=np.ones(3))),
+    ("Kind of uncertainty of `wcs_project`", "NoneType", "StdDevUncertainty",
+     lambda p: type(p.wcs_project(on_sky(uncertainty=StdDevUncertainty(np.ones((40, 40)))), sky()).uncertainty)),
+    ("`wcs_project` of 1 MJy/sr onto pixels twice as wide", "4", "1",
+     lambda p: p.wcs_project(on_sky(unit="MJy/sr"), sky(2e-4), (10, 10))),
+    ('`wcs_project(order="bicubic")` where one pixel far away is NaN', "masked", "1",
+     lambda p: p.wcs_project(on_sky((39, 39), np.nan), sky(), order="bicubic")),
+    ("`wcs_project` where an infinity is", "inf", "nan", lambda p: p.wcs_project(on_sky((0, 0), np.inf), sky()).data),
+    ("`wcs_project` of 16777217 as int32", "16777216", "16777217",
+     lambda p: p.wcs_project(on_sky((0, 0), 2**24 + 1, "int32"), sky())),
+    ("Its header where there is CRVAL1 without CTYPE1", "1", "KeyError",
+     lambda p: p.wcs_project(on_sky(header={"CRVAL1": 1}), sky()).header["CRVAL1"]),
 ]  # fmt: skip
+
+
+def sky(size: float = 1e-4) -> WCS:
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [-size, size]
+    return wcs
+
+
+def on_sky(
+    at: tuple[int, int] = (0, 0), value: float = 1, dtype: str = "float64", unit: str = "adu", **more: Any
+) -> CCDData:
+    """An image of 1 with one other pixel."""
+    data = np.ones((40, 40), dtype)
+    data[at] = value
+    return CCDData(data, unit=unit, wcs=sky(), **more)
 
 
 def with_variance() -> CCDData:
@@ -99,7 +128,7 @@ def outcome(run: Callable[[Any], Any], package: Any) -> str:
         return type(error).__name__
     if isinstance(result, type):
         return result.__name__
-    if isinstance(result, CCDData) and result.mask.all():
+    if isinstance(result, CCDData) and result.mask is not None and result.mask.all():
         return "masked"
     pixels = getattr(result, "data", result) if isinstance(result, CCDData) else getattr(result, "array", result)
     value = np.asarray(pixels).flat[0]

@@ -15,6 +15,7 @@ from astropy.nddata import CCDData
 
 import xccd.ccdproc as ours
 from drop_in import assert_same, frames
+from xccd.ccdproc.files import Bands
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of empty pixels, and of clips out of reach; one test is about these
 
@@ -72,7 +73,46 @@ def test_unit_and_hdu_are_those_asked_for(tmp_path: Path) -> None:
         assert_same(theirs, mine)
 
 
+@pytest.mark.parametrize(
+    "shape", [(1, 4, 5), (1, 1, 5), (5,), (1,), (2, 4, 5), (1, 1, 4, 5), (3, 1, 5), (4, 1)], ids=str
+)
+@pytest.mark.parametrize("kind", ["ccds", "files"])
+def test_images_of_any_shape_combine_as_those_of_a_combiner(tmp_path: Path, shape: tuple[int, ...], kind: str) -> None:
+    rng = np.random.default_rng(0)
+    ccds = [CCDData(rng.random(shape), unit="adu", mask=rng.random(shape) < 0.2) for _ in range(3)]
+    for i, ccd in enumerate(ccds if kind == "files" else []):
+        ccd.write(tmp_path / f"{i}.fits")
+    given = ccds if kind == "ccds" else [tmp_path / f"{i}.fits" for i in range(3)]
+    for weights in (None, np.arange(1, 4), rng.random((3, *shape))):
+        combiner = ours.Combiner(ccds)
+        combiner.weights = weights
+        combiner.clip_extrema(nhigh=1)
+        for limit in (1, 16e9):
+            made = ours.combine(given, weights=weights, clip_extrema=True, nlow=0, mem_limit=limit)
+            assert made.shape == shape
+            made.meta = {"NCOMBINE": 3}
+            assert_same(combiner.average_combine(), made)
+
+
 # Memory
+
+
+@pytest.mark.parametrize(
+    ("shape", "frames", "dtype"),
+    [((40, 50), 5, "float64"), ((400, 5), 3, "float32"), ((1, 40, 50), 7, "float64"), ((3, 64, 20), 2, "float64")],
+)
+def test_bands_do_not_get_ever_smaller(shape: tuple[int, ...], frames: int, dtype: str) -> None:
+    ccds = [CCDData(np.ones(shape, "f4"), unit="adu")] * frames
+    parts = {limit: Bands(ccds, ccds[0], np.dtype(dtype), limit, {}).parts for limit in (1e12, 3e5, 2e4, 100, 1)}
+    numbers = [len(p) for p in parts.values()]
+    assert numbers[0] == 1
+    assert numbers == sorted(numbers)
+    assert 1 < numbers[-1] == numbers[-2] <= 10 * frames  # one costs some ms whatever it holds
+    for cuts in parts.values():
+        covered = np.zeros(shape[-2:] if shape[0] == 1 else shape, int)
+        for part in cuts:
+            covered[part] += 1
+        assert (covered == 1).all()
 
 
 @pytest.mark.parametrize("method", ["average", "median", "sum"])
@@ -98,12 +138,14 @@ def test_memory_stays_within_the_limit(tmp_path: Path) -> None:
     options = {"unit": "adu", "sigma_clip": True, "sigma_clip_func": "median", "sigma_clip_high_thresh": 2}
     ours.combine(names(tmp_path)[:5], **options)  # what is loaded or compiled once
     used = {}
-    for limit in (20e6, 16e9):
+    for limit, number in ((20e6, 20), (16e9, 20), (8e6, 5), (1, 5)):
         tracemalloc.start()
-        ours.combine(names(tmp_path), mem_limit=limit, **options)
+        ours.combine(names(tmp_path)[:number], mem_limit=limit, **options)
         used[limit] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert used[20e6] <= 20e6 < used[16e9]  # the frames are 38 MB as float64
+    assert used[8e6] <= 8e6
+    assert used[1] <= 6.5e6  # the first image and the product are 5 MB
 
 
 PIPELINE = """

@@ -3,5 +3,6 @@
 from xccd.ccdproc.combine import combine
 from xccd.ccdproc.combiner import Combiner
 from xccd.ccdproc.project import wcs_project
+from xccd.ccdproc.twins import __getattr__ as __getattr__
 
 __all__ = ["Combiner", "combine", "wcs_project"]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.ccdproc.combiner import Combiner
-from xccd.ccdproc.files import Bands, check_output, factors_of, list_of, read_first
+from xccd.ccdproc.combiner import Combiner, labelled
+from xccd.ccdproc.files import Bands, Part, check_output, factors_of, list_of, read_first
 from xccd.ccdproc.functions import Function
-from xccd.ccdproc.values import computed_in
+from xccd.ccdproc.values import check_numpy, computed_in
 
 
 def combine(
@@ -30,11 +30,12 @@ def combine(
     sigma_clip: bool = False,
     sigma_clip_low_thresh: float | None = 3,
     sigma_clip_high_thresh: float | None = 3,
-    sigma_clip_func: str | Function = np.ma.mean,
-    sigma_clip_dev_func: str | Function = np.ma.std,
+    sigma_clip_func: str | Function | None = np.ma.mean,
+    sigma_clip_dev_func: str | Function | None = np.ma.std,
     dtype: Any = None,
     combine_uncertainty_function: Function | None = None,
     overwrite_output: bool = False,
+    array_package: Any = None,
     **ccdkwargs: Any,
 ) -> Any:
     """Clip and combine images in one call, as ccdproc's function of this name.
@@ -47,10 +48,13 @@ def combine(
         A FITS file to write the image to.
     method : {"average", "median", "sum"}, default: "average"
         How to combine.
-    weights, scale : array-like or callable, optional
-        As `Combiner.weights` and `Combiner.scaling`; a function gets the plain array of each image.
+    weights : array-like, optional
+        As `Combiner.weights`.
+    scale : array-like or callable, optional
+        As `Combiner.scaling`; a function gets the plain array of each image.
     mem_limit : float, default: 16e9
-        Bytes to stay within: images are read and combined in bands of rows.
+        Bytes to stay within: images are read and combined in bands of rows. The first image and the product are in
+        memory in any case, and a band of a quarter of their size.
     clip_extrema : bool, default: False
         First of all take ``nlow`` and ``nhigh`` samples off: `Combiner.clip_extrema`.
     nlow, nhigh : int or None, default: 1
@@ -63,14 +67,16 @@ def combine(
         Then clip at deviations: `Combiner.sigma_clipping`.
     sigma_clip_low_thresh, sigma_clip_high_thresh : float or None, default: 3
         For ``sigma_clip``.
-    sigma_clip_func, sigma_clip_dev_func : str or callable, default: numpy.ma.mean, numpy.ma.std
-        For ``sigma_clip``.
+    sigma_clip_func, sigma_clip_dev_func : str, callable or None, default: numpy.ma.mean, numpy.ma.std
+        For ``sigma_clip``. None: the default.
     dtype : dtype, optional
         Of the samples and of the image. Default: float64.
     combine_uncertainty_function : callable, optional
         Instead of the method's own.
     overwrite_output : bool, default: False
         Whether ``output_file`` may be there already.
+    array_package : array namespace, optional
+        NumPy, an array of it, or None.
     **ccdkwargs
         For ``CCDData.read``: ``unit``, ``hdu``, ``hdu_mask``.
 
@@ -93,6 +99,7 @@ def combine(
     >>> combine(ccds, method="median").data.tolist()
     [[2.0, 2.0], [2.0, 2.0]]
     """
+    check_numpy("array_package", array_package)
     items = list_of(img_list)
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}")
@@ -100,15 +107,16 @@ def combine(
     product = read_first(items, ccdkwargs)
     bands = Bands(items, product, computed_in(dtype), mem_limit, ccdkwargs)
     whole = _of_stack(bands.stack, product.unit, dtype)
-    whole.weights, whole.scaling = weights, factors_of(scale, items, ccdkwargs)
+    whole.weights, whole.scaling = bands.weights(weights, product), factors_of(scale, items, ccdkwargs)
     if clip_extrema:
         whole.clip_extrema(nlow, nhigh)
     if minmax_clip:
         whole.minmax_clipping(minmax_clip_min, minmax_clip_max)
     if sigma_clip:
-        whole.sigma_clipping(sigma_clip_low_thresh, sigma_clip_high_thresh, sigma_clip_func, sigma_clip_dev_func)
+        statistics = (sigma_clip_func or np.ma.mean, sigma_clip_dev_func or np.ma.std)
+        whole.sigma_clipping(sigma_clip_low_thresh, sigma_clip_high_thresh, *statistics)
     own = {} if combine_uncertainty_function is None else {"uncertainty_func": combine_uncertainty_function}
-    bands.fill(product, lambda rows: getattr(_band(whole, rows), METHODS[method])(**own), np.dtype(whole.dtype))
+    bands.fill(product, lambda part: getattr(_band(whole, part), METHODS[method])(**own), np.dtype(whole.dtype))
     if output_file is not None:
         product.write(output_file, overwrite=overwrite_output)
     return product
@@ -123,10 +131,11 @@ def _of_stack(stack: xr.DataArray, unit: Any, dtype: Any) -> Combiner:
     return combiner
 
 
-def _band(whole: Combiner, rows: slice) -> Combiner:
-    """Some rows of a lazy combiner, in memory."""
-    band = _of_stack(whole._stack[:, rows].load(), whole.unit, whole.dtype)
+def _band(whole: Combiner, part: Part) -> Combiner:
+    """Some rows of a lazy combiner, in memory; without labels, of which each step would make those of a product."""
+    part = (slice(None), *part)
+    band = _of_stack(labelled(whole._stack[part].values), whole.unit, whole.dtype)
     every = whole.weights is not None and whole.weights.ndim > 1
-    band._weights = whole.weights[:, rows] if every else whole.weights
+    band._weights = whole.weights[part] if every else whole.weights
     band._scaling = whole.scaling
     return band

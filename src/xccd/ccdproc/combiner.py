@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.ccdproc.functions import Function, named, of_nan
-from xccd.ccdproc.values import Values, computed_in
+from xccd.ccdproc.values import Values, check_numpy, computed_in, numbers
 from xccd.clip import CENTERS, DEVIATIONS, clip_extrema, minmax, sigma_clip
 
 
@@ -23,6 +23,8 @@ class Combiner:
         Images of one shape and one unit.
     dtype : dtype, optional
         Of the samples and of the images that are made. Default: float64.
+    xp : array namespace, optional
+        NumPy, or None.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class Combiner:
     Raises
     ------
     TypeError
-        Something else than CCDData, or images whose shapes or units differ.
+        Something else than CCDData, images whose shapes or units differ, an array package other than NumPy.
 
     Examples
     --------
@@ -47,7 +49,8 @@ class Combiner:
     [[2.0, 2.0], [2.0, 2.0]]
     """
 
-    def __init__(self, ccd_iter: Iterable[Any], dtype: Any = None) -> None:
+    def __init__(self, ccd_iter: Iterable[Any], dtype: Any = None, xp: Any = None) -> None:
+        check_numpy("xp", xp)
         self.ccd_list = _checked(ccd_iter)
         first = self.ccd_list[0]
         stack = np.empty((len(self.ccd_list), *first.shape), computed_in(dtype))
@@ -55,7 +58,7 @@ class Combiner:
             sample[...] = ccd.data
             if ccd.mask is not None:
                 sample[np.broadcast_to(ccd.mask, sample.shape)] = np.nan
-        self._start(_labelled(stack), first.unit, dtype)
+        self._start(labelled(stack), first.unit, dtype)
 
     def _start(self, stack: xr.DataArray, unit: Any, dtype: Any) -> None:
         self.unit = unit
@@ -76,13 +79,18 @@ class Combiner:
         return np.asarray(~np.isfinite(self._stack.values))
 
     @property
+    def data(self) -> np.ndarray[Any, Any]:
+        """The samples, frames first, as they were given, those that are out too; made anew, and read-only."""
+        data = np.array([ccd.data for ccd in self.ccd_list], dtype=self._dtype)
+        data.flags.writeable = False
+        return data
+
+    @property
     def data_arr(self) -> np.ma.MaskedArray[Any, Any]:
         """The samples and their mask, made anew: writing to it changes no result, and so raises."""
-        data = np.array([ccd.data for ccd in self.ccd_list], dtype=self._dtype)
         mask = self.mask
-        for array in (data, mask):
-            array.flags.writeable = False
-        return np.ma.MaskedArray(data, mask, copy=False)
+        mask.flags.writeable = False
+        return np.ma.MaskedArray(self.data, mask, copy=False)
 
     @property
     def weights(self) -> Any:
@@ -94,10 +102,10 @@ class Combiner:
         if value is None:
             self._weights = None
             return
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"weights={value!r} is no array of numbers")
         shape = self._stack.shape
+        array = numbers("weights", value)
+        if array.ndim == 0 and not isinstance(value, np.ndarray):
+            raise TypeError(f"weights={value!r} is no array: give one for each of the {shape[0]} frames, or {shape}")
         if array.shape not in (shape, shape[:1]):
             raise ValueError(
                 f"weights has shape {array.shape}: give one number for each of the {shape[0]} frames, or {shape}"
@@ -117,9 +125,9 @@ class Combiner:
         n = self._stack.shape[0]
         if callable(value):
             value = [value(frame) for frame in self.data_arr]
-        if np.ndim(value) == 0 or isinstance(value, str):
+        factors = numbers("scaling", value).copy()
+        if factors.ndim == 0:
             raise TypeError(f"scaling={value!r} is neither a function nor {n} factors, one for each frame")
-        factors = np.array(value)
         if factors.size != n:
             raise ValueError(f"scaling has {factors.size} factors: give one for each of the {n} frames, or a function")
         self._scaling = factors.reshape((n,) + (1,) * (self._stack.ndim - 1))
@@ -199,8 +207,8 @@ class Combiner:
         self,
         scale_func: Function | None = None,
         scale_to: Any = None,
-        uncertainty_func: Function = np.nanstd,
-        sum_func: Function = np.nansum,
+        uncertainty_func: Function | None = np.nanstd,
+        sum_func: Function | None = np.nansum,
     ) -> Any:
         """Give the mean; with weights sum(w x) / sum(w) over valid samples.
 
@@ -221,7 +229,8 @@ class Combiner:
             With a mask, a StdDevUncertainty and NCOMBINE.
         """
         values = Values(self._stack, self._factors(scale_to), self._weights, masked=scale_func is not None)
-        image = values.image("mean", scale_func) if self._weights is None else values.weighted_mean(sum_func)
+        own = self._weights is None
+        image = values.image("mean", scale_func) if own else values.weighted_mean(sum_func or np.nansum)
         return self._product(image, *values.deviation(uncertainty_func))
 
     def median_combine(
@@ -248,7 +257,7 @@ class Combiner:
         return self._product(values.image("median", median_func), *values.deviation(uncertainty_func, "mad_std"))
 
     def sum_combine(
-        self, sum_func: Function | None = None, scale_to: Any = None, uncertainty_func: Function = np.nanstd
+        self, sum_func: Function | None = None, scale_to: Any = None, uncertainty_func: Function | None = np.nanstd
     ) -> Any:
         """Give the sum of the valid samples; with weights sum(w x).
 
@@ -303,6 +312,8 @@ def _checked(ccd_iter: Any) -> list[Any]:
     for i, ccd in enumerate(ccds):
         if not isinstance(ccd, CCDData):
             raise TypeError(f"ccd_iter: image {i} is a {type(ccd).__name__}, not CCDData")
+        if not ccd.shape:
+            raise TypeError(f"ccd_iter: image {i} is one number: give images, of pixels along at least one axis")
         if ccd.shape != ccds[0].shape:
             raise TypeError(f"ccd_iter: image {i} has shape {ccd.shape}, not the same as the first {ccds[0].shape}")
         if ccd.unit != ccds[0].unit:
@@ -310,7 +321,8 @@ def _checked(ccd_iter: Any) -> list[Any]:
     return ccds
 
 
-def _labelled(samples: np.ndarray[Any, Any]) -> xr.DataArray:
+def labelled(samples: np.ndarray[Any, Any]) -> xr.DataArray:
+    """Samples as a stack that says nothing but which axis has the frames."""
     return xr.DataArray(samples, dims=("frame", *(f"axis_{i}" for i in range(1, samples.ndim))))
 
 

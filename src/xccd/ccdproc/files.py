@@ -16,6 +16,8 @@ from xccd.fits.open import open_stack
 
 BAND_BYTES = 256 << 20  # no faster beyond, whatever the limit
 COPIES = 5  # of a band's samples at once: as read, after a clip, and in the reductions; measured in the tests
+LEAST = 1 / 4  # of the bytes of the image: what a band may take however small the limit is, as each costs some ms
+Part = tuple[slice, ...]
 READER = ("hdu", "unit", "hdu_mask", "hdu_uncertainty", "hdu_flags", "hdu_psf", "key_uncertainty_type", "format")
 
 
@@ -51,11 +53,12 @@ def _read(item: Any, options: dict[str, Any]) -> Any:
 
 
 def read_first(items: list[Any], options: dict[str, Any]) -> Any:
-    """The first image, whose header, WCS and unit the product has."""
+    """The first image, whose header, WCS and unit the product has; the caller's own stays as it is."""
     unknown = set(options) - set(READER)
     if unknown:
         raise TypeError(f"combine does not take {', '.join(sorted(unknown))}: of CCDData.read it has {READER}")
-    return _read(items[0], options).copy()
+    first = _read(items[0], options)
+    return first.copy() if first is items[0] else first
 
 
 def factors_of(scale: Any, items: list[Any], options: dict[str, Any]) -> Any:
@@ -64,43 +67,69 @@ def factors_of(scale: Any, items: list[Any], options: dict[str, Any]) -> Any:
 
 
 class Bands:
-    """All images as one lazy stack, and the rows of each band."""
+    """All images as one lazy stack, and the part of them that each band is."""
 
-    def __init__(self, items: list[Any], first: Any, dtype: Any, limit: float, options: dict[str, Any]) -> None:
-        number = isinstance(limit, (int, float, np.number)) and not isinstance(limit, bool)
-        if not (number and limit > 0):
-            raise ValueError(f"mem_limit={limit!r} is not a number of bytes above 0")
-        length, *others = first.shape
-        row = len(items) * math.prod(others) * np.dtype(dtype).itemsize
-        products = 40 * math.prod(first.shape)  # data, deviation and mask, of the first image and of the product
-        room = min(BAND_BYTES, (limit - products) / COPIES)
-        rows = int(min(length, max(1, room // max(row, 1))))
-        self.rows = [slice(i, min(i + rows, length)) for i in range(0, length, rows)]
-        pieces = (-1, max(1, -(-rows // _options.threads())), *(-1 for _ in others))
+    def __init__(
+        self, items: list[Any], first: Any, dtype: np.dtype[Any], limit: float, options: dict[str, Any]
+    ) -> None:  # fmt: skip
+        shape = _squeezed(first.shape)
+        axis = max(range(max(1, len(shape) - 1)), key=shape.__getitem__)  # whole rows of an image, some of a cube's
+        row = len(items) * math.prod(shape) // shape[axis] * dtype.itemsize
+        rows = int(min(shape[axis], max(1, _room(first, dtype, limit) / COPIES // max(row, 1))))
+        before = (slice(None),) * axis
+        self.parts = [(*before, slice(i, min(i + rows, shape[axis]))) for i in range(0, shape[axis], rows)]
+        pieces = [-1] * (len(shape) + 1)
+        pieces[axis + 1] = -(-rows // _options.threads())
         hdu, mask = options.get("hdu", 0), options.get("hdu_mask", "MASK")
         self.stack = open_stack(
             [_frame(item) for item in items],
             hdu=None if hdu == 0 else hdu,  # as CCDData.read: an empty primary gives way to the first image
             mask_hdu=[mask] if isinstance(mask, str) else mask,  # of that name alone, as CCDData.read
-            chunks=pieces,
+            chunks=tuple(pieces),
             dtype=dtype,
             units=first.unit.to_string() or None,
         )
         if not options.get("unit"):
             _check_units(items, self.stack.coords["header"].values, first.unit)
 
-    def fill(self, product: Any, combined: Callable[[slice], Any], dtype: np.dtype[Any]) -> None:
-        """Put the pixels that ``combined`` gives for the rows of each band into ``product``."""
+    def weights(self, given: Any, first: Any) -> Any:
+        """Weights for each sample in the shape of the stack, which has no leading axes of length 1; others as given."""
+        every = (self.stack.shape[0], *first.shape)
+        return given.reshape(self.stack.shape) if getattr(given, "shape", None) == every else given
+
+    def fill(self, product: Any, combined: Callable[[Part], Any], dtype: np.dtype[Any]) -> None:
+        """Put the pixels that ``combined`` gives for each band into ``product``."""
         from astropy.nddata import StdDevUncertainty
 
+        shape = self.stack.shape[1:]
+        data, mask, error = np.empty(shape, dtype), np.empty(shape, bool), np.empty(shape, _of_error(dtype))
+        for part in self.parts:
+            band = combined(part)
+            data[part], mask[part], error[part] = band.data, band.mask, band.uncertainty.array
         shape = product.shape
-        data, mask, error = np.empty(shape, dtype), np.empty(shape, bool), np.empty(shape, np.float64)
-        for rows in self.rows:
-            band = combined(rows)
-            data[rows], mask[rows], error[rows] = band.data, band.mask, band.uncertainty.array
-        kept = dtype if dtype.kind == "f" else np.float64
-        product.data, product.mask = data, mask
-        product.uncertainty = StdDevUncertainty(error.astype(kept, copy=False))
+        product.data, product.mask = data.reshape(shape), mask.reshape(shape)
+        product.uncertainty = StdDevUncertainty(error.reshape(shape), copy=False)
+
+
+def _of_error(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an image as `open_stack` has it."""
+    spare = max(0, len(shape) - 2)
+    return shape[next((i for i in range(spare) if shape[i] != 1), spare) :]
+
+
+def _room(first: Any, dtype: np.dtype[Any], limit: float) -> float:
+    """Bytes for a band beside the first image and the product; some of them whatever the limit is."""
+    number = isinstance(limit, (int, float, np.number)) and not isinstance(limit, bool)
+    if not (number and limit > 0):
+        raise ValueError(f"mem_limit={limit!r} is not a number of bytes above 0")
+    arrays = (first.data, first.mask, getattr(first.uncertainty, "array", None), first.flags)
+    pixel = dtype.itemsize + _of_error(dtype).itemsize + 1
+    image = sum(getattr(a, "nbytes", 0) for a in arrays) + pixel * first.data.size
+    return float(min(COPIES * BAND_BYTES, max(limit - image, LEAST * image)))
 
 
 def _frame(item: Any) -> Any:

@@ -1,4 +1,4 @@
-"""ccdproc's `wcs_project` on `xccd.align`."""
+"""ccdproc's `wcs_project`: the positions of `xccd.align`, the numbers of ccdproc."""
 
 from __future__ import annotations
 
@@ -6,19 +6,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xccd.align import align, is_per_area
+from xccd import _options
+from xccd._gather import FROM_STD, PIXELS, VARIANCE
+from xccd._pixel_map import PixelMap, pixel_map
+from xccd._pool import run_all
+from xccd.align import is_per_area
+from xccd.ccdproc import splines
+from xccd.ccdproc.logged import check_keyword, logged
+from xccd.ccdproc.values import check_numpy
 from xccd.fits import cards
 from xccd.grid import Grid
-from xccd.interop import from_ccddata, to_ccddata
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData
 
-ORDERS = {"nearest-neighbor": "nearest", "bilinear": "bilinear", "biquadratic": "bicubic", "bicubic": "bicubic"}
+Array = np.ndarray[Any, Any]
+DEGREES = {"nearest-neighbor": 0, "bilinear": 1, "biquadratic": 2, "bicubic": 3}
+TOUCHED = 1e-8  # the part of a pixel from which on a masked one counts
+ROWS = ("rows", "columns")
+OF_WCS = ("MJDREF", "MJDREFI", "MJDREFF", "DATEREF")  # what a WCS writes besides its own cards
 
 
+@logged("wcsproj")
 def wcs_project(
-    ccd: CCDData, target_wcs: Any, target_shape: Any = None, order: str = "bilinear", add_keyword: Any = None
+    ccd: CCDData, target_wcs: Any, target_shape: Any = None, order: str = "bilinear", add_keyword: Any = True,
+    xp: Any = None,
 ) -> CCDData:  # fmt: skip
     """Put an image on another WCS, as ccdproc's function does.
 
@@ -29,24 +41,32 @@ def wcs_project(
     target_wcs : astropy.wcs.WCS
         Celestial, too.
     target_shape : (int, int), optional
-        Rows and columns. Default: those of the image.
+        Rows and columns; of a cube all axes. Default: those of the image.
     order : {"nearest-neighbor", "bilinear", "biquadratic", "bicubic"}, default: "bilinear"
-        Biquadratic is bicubic here.
-    add_keyword : object, optional
-        Taken, and without effect.
+        The spline of degree 0 to 3 that goes through the pixels.
+    add_keyword : bool, str, Keyword or dict, default: True
+        What to add to the header: a card that gives the arguments of this call, nothing, or these cards.
+    xp : array namespace, optional
+        NumPy, or None.
 
     Returns
     -------
     CCDData
-        Counts are multiplied by the local ratio of areas; masked samples take no part, and are missing where they have
-        more than half of the weight. Uncertainties are propagated. The header is without the old WCS.
+        float64. Counts are multiplied by the ratio of the areas of pixels at the reference points. What a masked
+        pixel touches is masked, and so are pixels that are not seen; there is no mask if there are none. Uncertainties
+        are propagated. The header is without the old WCS.
 
     Raises
     ------
     ValueError
-        A WCS that is not celestial, an unknown order, an image that is not seen at all.
+        A WCS that is not celestial, an unknown order, an unusable shape.
     TypeError
-        Something else than CCDData.
+        Something else than CCDData, an array package other than NumPy.
+
+    Notes
+    -----
+    Masked pixels have their part in the spline: those that they touch are masked as in ccdproc, where the spline of the
+    mask is more than 1e-8. That of degree 2 and 3 is negative in places, which stay.
 
     Examples
     --------
@@ -62,27 +82,107 @@ def wcs_project(
     >>> wcs_project(ccd, moved).data.tolist()
     [[nan, 1.0, 2.0]]
     """
+    check_numpy("xp", xp)
+    check_keyword(add_keyword)
+    shape = _checked(ccd, target_wcs, target_shape, order)
+    here, there = (
+        Grid.of(wcs, shape=(size[-2], size[-1])) for wcs, size in ((ccd.wcs, ccd.shape), (target_wcs, shape))
+    )
+    at, degree = pixel_map(here, there), DEGREES[order]
+    bad = ~np.isfinite(ccd.data)
+    data = _projected(np.where(bad, 0, ccd.data) if bad.any() else ccd.data, at, shape, degree)
+    mask = np.isnan(data)
+    if ccd.mask is not None and np.any(ccd.mask):
+        masked = np.broadcast_to(np.asarray(ccd.mask, bool), ccd.shape)
+        mask |= _projected(masked, at, shape, degree) > TOUCHED
+    if bad.any():
+        mask |= np.abs(_projected(bad, at, shape, degree)) > TOUCHED
+    ratio = _ratio(ccd, target_wcs)
+    data *= ratio
+    data[mask] = np.nan
+    return type(ccd)(
+        data,
+        unit=ccd.unit,
+        mask=mask if mask.any() else None,
+        uncertainty=_uncertainty(ccd, at, shape, degree, ratio),
+        wcs=target_wcs,
+        header=_header(ccd),
+    )
+
+
+def _checked(ccd: Any, target_wcs: Any, target_shape: Any, order: str) -> tuple[int, ...]:
+    """The shape of the result; raises for arguments that do not go together."""
     if not hasattr(ccd, "wcs"):
         raise TypeError(f"ccd is a {type(ccd).__name__}: give CCDData")
     for name, wcs in (("ccd.wcs", ccd.wcs), ("target_wcs", target_wcs)):
         if wcs is None or not getattr(wcs, "is_celestial", False):
             raise ValueError(f"{name} is not celestial: both must be")
-    if order not in ORDERS:
-        raise ValueError(f"order={order!r} is unknown: use one of {', '.join(ORDERS)}")
-    shape = tuple(ccd.shape if target_shape is None else target_shape)
-    stack = from_ccddata(ccd)
-    flux = "surface brightness" if is_per_area(ccd.unit) else "total"
-    made = align(stack, Grid.of(target_wcs, shape=(shape[0], shape[1])), order=ORDERS[order], flux=flux)
-    (found,) = to_ccddata(made)
+    if order not in DEGREES:
+        raise ValueError(f"order={order!r} is unknown: use one of {', '.join(DEGREES)}")
+    if ccd.ndim < 2:
+        raise ValueError(f"ccd has shape {ccd.shape}: an image on the sky has two axes")
+    if target_shape is None:
+        return tuple(ccd.shape)
+    shape = tuple(np.ravel(target_shape).tolist())
+    if len(shape) != ccd.ndim or shape[:-2] != ccd.shape[:-2] or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(
+            f"target_shape={target_shape!r}: give whole numbers, ({', '.join(map(str, ccd.shape[:-2] + ROWS))})"
+        )
+    return shape
+
+
+def _projected(image: Array, at: PixelMap, shape: tuple[int, ...], degree: int, *, variance: bool = False) -> Array:
+    """An image, or each of a cube, at the positions of a map; NaN where it is not seen."""
+    made = np.full(shape, np.nan)
+    call = splines.variances if variance else splines.values
+    left, right = at.box[2:]
+    step = max(1, PIXELS // max(1, right - left))
+    rows = range(at.box[0], at.box[1], step)
+    for plane, out in zip(image.reshape(-1, *image.shape[-2:]), made.reshape(-1, *shape[-2:]), strict=True):
+        whole = np.asarray(plane, np.float64) if variance else splines.coefficients(plane, degree)
+
+        def piece(n: int, whole: Array = whole, out: Array = out) -> None:
+            start, stop = rows[n], min(rows[n] + step, at.box[1])
+            out[start:stop, left:right] = call(whole, *_places(at, start, stop), degree)
+
+        run_all(piece, len(rows), _options.threads())
+    return made
+
+
+def _places(at: PixelMap, start: int, stop: int) -> tuple[Array, Array]:
+    """Rows and columns of the frame at some rows of the target."""
+    if at.shift is not None:
+        y, x = np.mgrid[start:stop, at.box[2] : at.box[3]] + np.reshape(at.shift, (2, 1, 1))
+        return y.astype(float), x.astype(float)
+    x, y = at.places(start, stop)
+    return y, x
+
+
+def _ratio(ccd: Any, target_wcs: Any) -> float:
+    """By which values change with the areas of pixels: one number, those at the reference points."""
+    from astropy.wcs.utils import proj_plane_pixel_area
+
+    if is_per_area(ccd.unit):
+        return 1.0
+    return float(proj_plane_pixel_area(target_wcs) / proj_plane_pixel_area(ccd.wcs))
+
+
+def _uncertainty(ccd: Any, at: PixelMap, shape: tuple[int, ...], degree: int, ratio: float) -> Any:
+    """That of the image, of its kind; None of a kind that has no variance."""
+    given = ccd.uncertainty
+    kind = getattr(given, "uncertainty_type", None)
+    if kind not in VARIANCE or given.array is None:
+        return None
+    with np.errstate(divide="ignore"):
+        variance = VARIANCE[kind](np.broadcast_to(np.asarray(given.array, np.float64), ccd.shape))
+        error = np.sqrt(_projected(variance, at, shape, degree, variance=True)) * ratio
+        return type(given)(FROM_STD[kind](error), unit=given.unit, copy=False)
+
+
+def _header(ccd: Any) -> Any:
+    """The header without a WCS, which the result has of its own."""
     meta = ccd.header.copy()
-    for keyword in [k for k in meta if cards.WCS.fullmatch(str(k).upper())]:
-        del meta[keyword]
-    mask = found.mask | ~np.isfinite(found.data) if found.mask is not None else ~np.isfinite(found.data)
-    return type(ccd)(
-        np.where(mask, np.nan, found.data),
-        unit=ccd.unit,
-        mask=mask if mask.any() else None,
-        uncertainty=found.uncertainty,
-        wcs=target_wcs,
-        header=meta,
-    )
+    for keyword in dict.fromkeys(map(str, meta)):
+        if keyword in OF_WCS or cards.WCS.fullmatch(keyword.upper()):
+            del meta[keyword]
+    return meta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,29 @@ def computed_in(dtype: Any) -> np.dtype[Any]:
     if wanted.kind not in "fiu":
         raise TypeError(f"dtype={dtype!r} is not one of real numbers")
     return np.dtype(np.float32 if wanted == np.float32 else np.float64)
+
+
+def numbers(name: str, given: Any) -> np.ndarray[Any, Any]:
+    """An argument as an array of real numbers, none of them masked."""
+    try:
+        array = np.asarray(given)
+    except ValueError:  # rows of several lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}={given!r} is no array of numbers")
+    if np.ma.is_masked(given):
+        raise ValueError(f"{name} has masked values: fill them first, as with {name}.filled(1)")
+    return array
+
+
+def check_numpy(name: str, given: Any) -> None:
+    """Raise for an array package, or an array of one, that is not NumPy."""
+    if given is None:
+        return
+    space = given if isinstance(given, ModuleType) else getattr(given, "__array_namespace__", lambda: given)()
+    package = getattr(space, "__name__", type(space).__name__)
+    if package != "numpy" and not package.endswith("array_api_compat.numpy"):
+        raise TypeError(
+            f"{name}= is {package}: xccd.ccdproc computes with NumPy alone; leave {name}= out and give NumPy arrays, "
+            "or go on using ccdproc for this step"
+        )

@@ -1,0 +1,74 @@
+"""The cards by which ccdproc's functions say in a header that they were called."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import numpy as np
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+SHORT = "Shortened name for ccdproc command"  # the comment of its card
+
+
+def logged(short: str) -> Callable[[Function], Function]:
+    """Let a function that makes a CCDData log its call there, unless ``add_keyword`` says otherwise.
+
+    The name of a function is too long for a keyword, so that it has a card that gives the ``short`` one.
+    """
+
+    def decorate(function: Function) -> Function:
+        names = list(inspect.signature(function).parameters)
+
+        @wraps(function)
+        def run(*args: Any, **options: Any) -> Any:
+            made = function(*args, **options)
+            given = dict(zip(names, args, strict=False)) | options
+            asked = given.pop("add_keyword", True)
+            if asked is True:
+                if _is_on():
+                    _add_call(made.meta, function.__name__, short, given)
+            elif asked:
+                made.meta.update(_cards(asked))
+            return made
+
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def check_keyword(asked: Any) -> None:
+    """Raise for what is no ``add_keyword``."""
+    _cards(asked if asked and asked is not True else {})
+
+
+def _cards(asked: Any) -> dict[str, Any]:
+    """A name, a Keyword of ccdproc, or what is like a dict, as a dict."""
+    if isinstance(asked, str):
+        return {asked: None}
+    if hasattr(asked, "name") and hasattr(asked, "value"):
+        return {asked.name: asked.value}
+    if not hasattr(asked, "items"):
+        raise TypeError(f"add_keyword={asked!r} is neither True, False, a name, a Keyword nor a dict")
+    return dict(asked.items())
+
+
+def _is_on() -> bool:
+    """What ``ccdproc.conf.auto_logging`` says, if ccdproc is loaded."""
+    conf = getattr(sys.modules.get("ccdproc"), "conf", None)
+    return bool(getattr(conf, "auto_logging", True))
+
+
+def _add_call(meta: Any, name: str, short: str, given: dict[str, Any]) -> None:
+    long = f"HIERARCH {name.upper()}" if hasattr(meta, "cards") else name
+    meta[long] = (short, SHORT)
+    meta[short] = ", ".join(f"{k}={_shown(v)}" for k, v in given.items()).replace("\n", "")
+
+
+def _shown(value: Any) -> Any:
+    """A value, or the name of its class where it is an array."""
+    array = value if isinstance(value, np.ndarray) else getattr(value, "data", None)
+    return f"<{type(value).__name__}>" if isinstance(array, np.ndarray) and array.size > 1 else value

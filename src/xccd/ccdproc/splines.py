@@ -1,0 +1,115 @@
+"""Interpolation by B-splines of degree 0 to 3, with SciPy's rules at the edges, from which ccdproc's numbers come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Taps = tuple[list[Array], list[Array]]  # pixels along an axis, and their weights
+POLES = {2: 8**0.5 - 3, 3: 3**0.5 - 2}  # of the filter that makes coefficients of samples
+FAR = 4  # pixels beyond those of a basis function that count for a variance: right to 1e-6, to 1e-3 at an edge
+
+
+def coefficients(image: Array, degree: int) -> Array:
+    """What basis functions are multiplied by so that their sum goes through the pixels of an image."""
+    made = np.array(image, np.float64)
+    if degree in POLES:
+        for _ in range(2):
+            made = np.ascontiguousarray(made.T)
+            _filter(made, POLES[degree])
+    return made
+
+
+def _filter(c: Array, pole: float) -> None:
+    """The recursive filter along axis 0, in place, of samples that are mirrored about the first and the last one."""
+    n = len(c)
+    if n == 1:
+        return
+    c *= (1 - pole) * (1 - 1 / pole)
+    shares = pole ** np.arange(n)
+    shares[1:-1] += pole ** (2 * n - 2 - np.arange(1, n - 1))
+    c[0] = shares @ c / (1 - pole ** (2 * n - 2))
+    for i in range(1, n):
+        c[i] += pole * c[i - 1]
+    c[-1] = (pole * c[-2] + c[-1]) * pole / (pole * pole - 1)
+    for i in range(n - 2, -1, -1):
+        c[i] = pole * (c[i + 1] - c[i])
+
+
+def values(coefficient: Array, y: Array, x: Array, degree: int) -> Array:
+    """The spline at some positions; NaN where these are outside of the pixels of the image."""
+    return _sum(coefficient, y, x, partial(_basis, degree=degree))
+
+
+def variances(variance: Array, y: Array, x: Array, degree: int) -> Array:
+    """The variance of `values` whose pixels have these, independent of each other."""
+    return _sum(variance, y, x, partial(_squares, degree=degree))
+
+
+def _sum(image: Array, y: Array, x: Array, taps: Any) -> Array:
+    rows, columns = image.shape
+    inside = (y >= -0.5) & (y < rows - 0.5) & (x >= -0.5) & (x < columns - 0.5)
+    found = np.full(y.shape, np.nan)
+    (j, v), (i, w) = (taps(np.clip(p[inside], 0, n - 1), n) for p, n in ((y, rows), (x, columns)))
+    flat, total = image.reshape(-1), np.zeros(np.count_nonzero(inside))
+    for row, down in zip(j, v, strict=True):
+        line = np.zeros_like(total)
+        for column, across in zip(i, w, strict=True):
+            line += across * flat[row * columns + column]
+        total += down * line
+    found[inside] = total
+    return found
+
+
+def _basis(x: Array, n: int, degree: int) -> Taps:
+    """Pixels near positions, folded back at the edges of ``n``, and the basis functions of each."""
+    first = _first(x, degree)
+    weights = FUNCTIONS[degree](x - first - degree // 2)
+    return [_folded(first + k, n) for k in range(len(weights))], weights
+
+
+def _first(x: Array, degree: int) -> Array:
+    """The first pixel whose basis function reaches a position."""
+    return np.asarray(np.floor(x + 0.5 * (1 - degree % 2)) - degree // 2, np.intp)
+
+
+FUNCTIONS: tuple[Callable[[Array], list[Array]], ...] = (  # of the distance from the pixel below, or the nearest
+    lambda t: [np.ones_like(t)],
+    lambda t: [1 - t, t],
+    lambda t: [(0.5 - t) ** 2 / 2, 0.75 - t * t, (0.5 + t) ** 2 / 2],
+    lambda t: [(1 - t) ** 3 / 6, (4 - t * t * (6 - 3 * t)) / 6, (1 + 3 * t * (1 + t * (1 - t))) / 6, t**3 / 6],
+)
+
+
+def _folded(index: Array, n: int) -> Array:
+    if n == 1:
+        return np.zeros_like(index)
+    around = np.abs(index) % (2 * n - 2)
+    return np.asarray(np.minimum(around, 2 * n - 2 - around))
+
+
+def _squares(x: Array, n: int, degree: int) -> Taps:
+    """Pixels near positions, and the squares of what each of them adds to the value there."""
+    pixels, weights = _basis(x, n, degree)
+    if degree in POLES:
+        first = _first(x, degree) - FAR
+        each = range(len(weights) + 2 * FAR)
+        pixels = [_folded(first + k, n) for k in each]
+        weights = [np.sum([_response(a + FAR - k, degree) * b for a, b in enumerate(weights)], axis=0) for k in each]
+    for a, b in combinations(range(len(pixels)), 2):  # a pixel that is met twice counts once
+        twice = pixels[a] == pixels[b]
+        if twice.any():
+            weights[a] = weights[a] + np.where(twice, weights[b], 0)
+            weights[b] = np.where(twice, 0, weights[b])
+    return pixels, [w * w for w in weights]
+
+
+def _response(distance: int, degree: int) -> float:
+    """The coefficient so many pixels away from a pixel of 1 among zeros."""
+    pole = POLES[degree]
+    return float((1 - pole) * (1 - 1 / pole) * pole ** abs(distance) * pole / (pole * pole - 1))
