@@ -16,6 +16,7 @@ from xccd._labels import check_stack, frame_names, science_variables, step_text,
 from xccd._nodes import map_nodes
 from xccd._offsets import Canvas, canvas_of
 from xccd._pixel_map import PixelMap, moved, pixel_map, whole_shift
+from xccd._suggest import did_you_mean
 from xccd.fits import cards
 from xccd.grid import Grid
 from xccd.grids import grids_of, union
@@ -128,15 +129,18 @@ def _is_stack(ds: xr.Dataset) -> bool:
 
 def _check(method: str, order: str, flux: str) -> None:
     if method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}")
+        near = did_you_mean(method, METHODS)
+        raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}{near}")
     if method != "interp" and order != "bilinear":
         raise ValueError(f"order={order!r} with method={method!r}: order goes with 'interp'")
     if method == "adaptive" and find_spec("reproject") is None:
         raise ImportError(f"method={method!r} needs reproject: pip install 'xccd[align]'")
     if order not in _gather.ORDERS:
-        raise ValueError(f"order={order!r} is unknown: use one of {', '.join(_gather.ORDERS)}")
+        near = did_you_mean(order, _gather.ORDERS)
+        raise ValueError(f"order={order!r} is unknown: use one of {', '.join(_gather.ORDERS)}{near}")
     if flux not in FLUX:
-        raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'")
+        near = did_you_mean(flux, FLUX)
+        raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'{near}")
 
 
 def _align(stacks: list[xr.DataArray], *, to: Any, method: str, order: str, flux: str, offsets: Any) -> xr.DataArray:

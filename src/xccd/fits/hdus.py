@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xccd._suggest import did_you_mean
 from xccd.fits import cards, constant
 from xccd.fits.files import LocalFile, open_local
 from xccd.fits.pixels import FilePixels
@@ -245,7 +246,9 @@ def choose(walk: Walk, hdu: HDUName, *, more: bool) -> tuple[HDU, HDU, list[HDU]
     if chosen is None:
         if hdu is None:
             raise OSError(f"{walk.path} has no image: its HDUs are {listing}")
-        raise OSError(f"{walk.path} has no hdu={hdu!r}: its HDUs are {listing}")
+        name = hdu[0] if isinstance(hdu, tuple) else hdu
+        near = did_you_mean(name, [unit.name for unit in seen if unit.name])
+        raise OSError(f"{walk.path} has no hdu={hdu!r}: its HDUs are {listing}{near}")
     if not chosen.is_image:
         raise OSError(f"{walk.path}: hdu={hdu!r} is not an image, but {chosen}")
     return seen[0], chosen, seen

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xccd._nodes import at_node
+from xccd._suggest import did_you_mean
 from xccd.fits import cards
 from xccd.fits.coords import Values, asked, column, core
 from xccd.fits.hdus import HDUName
@@ -157,7 +158,8 @@ def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, defa
     ]
     absent = [level.name for level in levels if set(level.values) == {None}]
     if absent and (len(absent) == len(levels) or not default):
-        raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}")
+        near = did_you_mean(absent[0], dict.fromkeys(k for h in headers for k in h))
+        raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}{near}")
     return [
         *levels,
         Level("shape", ["x".join(map(str, frame.pixels.shape)) for frame in found], where_it_differs=True),
