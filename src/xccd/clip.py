@@ -103,8 +103,8 @@ def sigma_clip(
     """
     n = check_stack(stack, dim)
     _check_thresholds(low, high)
-    _check_name("center", center, CENTERS)
-    _check_name("deviation", deviation, DEVIATIONS)
+    check_name("center", center, CENTERS)
+    check_name("deviation", deviation, DEVIATIONS)
     for name, value, least in (("maxiters", maxiters, 1), ("ddof", ddof, 0), ("nkeep", nkeep, 0)):
         if not (value is None and name == "maxiters"):
             _check_whole(name, value, least)
@@ -316,7 +316,8 @@ def _check_thresholds(low: Any, high: Any) -> None:
             )
 
 
-def _check_name(argument: str, value: Any, known: tuple[str, ...]) -> None:
+def check_name(argument: str, value: Any, known: tuple[str, ...]) -> None:
+    """Raise for what is neither a known name nor a function."""
     if not callable(value) and not (isinstance(value, str) and value in known):
         raise ValueError(
             f"{argument}={value!r} is unknown: use one of {', '.join(known)}, or a function of (values, axis)"

@@ -104,7 +104,7 @@ def combine(
     [3.5, 6.0]
     """
     check_stack(stack, dim)
-    takes_weights = _check_method(method, weights, q, ddof)
+    takes_weights = check_method(method, weights, q, ddof)
     image_dtype = _image_dtype(method, stack.dtype, dtype)
     weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
     check_scale(factor, stack, dim)
@@ -191,7 +191,7 @@ def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
     return combine(stack, "count", dim=dim)
 
 
-def _check_method(method: Method, weights: Any, q: float | None, ddof: int) -> bool:
+def check_method(method: Method, weights: Any, q: float | None, ddof: int) -> bool:
     """Whether the method takes weights; raises for arguments that do not go with it."""
     if not callable(method) and not (isinstance(method, str) and method in METHODS):
         known = ", ".join(METHODS)
