@@ -4,6 +4,7 @@ It is no part of the package because that imports xarray, which imports dask for
 takes half a second, and `xccd combine` has no use for it.
 """
 
+import atexit
 import gc
 import os
 import signal
@@ -28,6 +29,7 @@ class Listener:
             number = getattr(signal, name, None)  # not all are on Windows
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and "&" have it
                 signal.signal(number, self.hear)
+        atexit.register(self.ignore)  # the first is the last: then Python gives signals back to the system, which kills
         sys.meta_path.insert(0, self)  # a finder that finds nothing
 
     def hear(self, number: int, _: object) -> None:
@@ -41,6 +43,12 @@ class Listener:
             os._exit(128 + number)
         if not self.importing:
             self.end()
+
+    def ignore(self) -> None:
+        """Nothing is left to end."""
+        for name in ENDING:
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
 
     def find_spec(self, *_: object) -> None:
         """What is asked before each import."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -58,7 +59,7 @@ def in_options(message: str) -> str:
             value = repr(re.sub("[()' ]", "", value))
         return f"{called}={value}" if value or called == name else called
 
-    said = re.sub(r"(?<![\w-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|\([^)]*\)|[\w.+-]*)", option, message)
+    said = re.sub(r"(?<![\w/-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|\([^)]*\)|[\w.+-]*)", option, message)
     for pattern, way in PHRASES:
         said = re.sub(pattern, way, said)
     return said
@@ -102,6 +103,7 @@ def terminable() -> Iterator[None]:
 
     def end(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would end what clears away
+        os.write(2, b"xccd: terminated\n")
         raise SystemExit(TERMINATED)
 
     signal.signal(signal.SIGTERM, end)
