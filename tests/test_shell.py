@@ -95,6 +95,12 @@ def test_options_for_arguments(python: str, shell: str) -> None:
         assert _shell.in_options(python) == shell
 
 
+def test_the_page_has_every_option_and_exit_code() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
+    assert all(f"`{name}`" in page for p in cli.combine.params if isinstance(p, click.Option) for name in p.opts)
+    assert all(f"| {code} | {meaning} |" in page for code, meaning in _shell.ENDS.items())
+
+
 @given(st.text())
 def test_what_is_shown_is_printable(text: str) -> None:
     assert _shell.visible(text).isprintable()
