@@ -159,6 +159,9 @@ BAD = [
     ("a picture", ["BIAS", "-o", "x.png"], 2, "--output='x.png' is not the name of a FITS file, write to 'x.fits'"),
     ("no suffix", ["BIAS", "-o", "flat.r.2024"], 2, "write to 'flat.r.2024.fits'"),
     ("a packed picture", ["BIAS", "-o", "x.jpg.fz"], 2, "is not the name of a FITS file"),
+    ("an empty name", ["", "-o", "OUT"], 2, "a name is empty: give a path"),
+    ("an empty hdu", ["BIAS", "-o", "OUT", "--hdu", ""], 2, "it is empty: give a number or a name"),
+    ("an empty level", ["BIAS", "-o", "OUT", "--normalize", ""], 2, "--normalize='' is no coordinate"),
     ("packed", ["BIAS", "-o", "x.fits.gz"], 4, "--output='x.fits.gz': products are written unpacked, name it 'x.fits'"),
     (
         "method",

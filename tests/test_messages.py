@@ -129,6 +129,9 @@ MISSPELT: list[tuple[Callable[[], Any], str]] = [
     (lambda: xccd.open_tree(TREE, by=["FILTR"]), "'FILTER'"),
     (lambda: xccd.open_stack(TREE, dtype="flaot32"), "'float32'"),
     (lambda: xccd.open_stack(TREE, chunks={"fram": 1}), "'frame'"),
+    (lambda: xccd.open_stack(TREE, chunks="atuo"), "'auto'"),
+    (lambda: xccd.warm_up(["flaot32"]), "'float32'"),
+    (lambda: S.ccd.combine(dtype="flaot64"), "'float64'"),
 ]  # fmt: skip
 
 
@@ -176,6 +179,8 @@ CALLS: list[tuple[str, str]] = [
     ("xccd.open_stack('a.fits', mem_limit=1)", "did you mean memory="),
     ("xccd.open_tree('a.fits', group_by=1)", "did you mean by="),
     ("xccd.simulate_night('a', sed=1)", "did you mean seed="),
+    ("xccd.Grid.union(s, resolutoin=1)", "did you mean resolution="),
+    ("xccd.Grid.of()", r"of\(\) needs source: it takes source, shape"),
 ]  # fmt: skip
 
 

@@ -48,8 +48,17 @@ def maxiters(_: Any, __: Any, value: str) -> int | None:
     return int(value)
 
 
+def named_files(_: Any, __: Any, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Names, none of them empty, as a variable that is not set makes it: that would be this folder."""
+    if "" in values:
+        raise click.BadParameter("a name is empty: give a path, a folder or a glob")
+    return values
+
+
 def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | None:
     """A number, a name, or a name and a version."""
+    if value == "":
+        raise click.BadParameter("it is empty: give a number or a name")
     name, _, version = (value or "").rpartition(",")
     if name and version.strip().isdigit():
         return name.strip(), int(version)
@@ -60,7 +69,7 @@ def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | Non
     epilog="Example: xccd combine raw/flat-r-*.fits -o master-flat-r.fits --normalize median "
     f"--sigma-clip 3 3 --center median --deviation mad_std\n\n{EXIT_CODES}"
 )
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str), callback=named_files)
 @click.option(
     "-o",
     "--output",
@@ -160,7 +169,7 @@ def check_output(output: Path) -> None:
 
 def normalized(stack: Any, options: dict[str, Any]) -> Any:
     """The frames at one level, if that was asked for."""
-    if not (level := options["normalize"]):
+    if (level := options["normalize"]) is None:
         return stack
     with stage(USAGE, ValueError, TypeError):
         level_or_keyword("normalize", stack, level)
@@ -265,7 +274,7 @@ def scale(stack: Any, name: str | None) -> str | Callable[[Any], float] | None:
 @cli.command(epilog="Example: xccd demo --folder my-night")
 @click.option("--folder", default="xccd-demo", show_default=True, type=click.Path(path_type=Path),
               help="Where to put everything; a number is added if it is there.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Another night for each number.")
+@click.option("--seed", default=0, type=click.IntRange(min=0), show_default=True, help="Another night for each number.")
 def demo(folder: Path, seed: int) -> None:
     """Make a night of raw frames, reduce and stack it, and show what that did."""
     from xccd.demo import run

@@ -223,7 +223,8 @@ def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[A
     try:
         dtype: np.dtype[Any] = np.dtype(asked)
     except TypeError as error:
-        raise TypeError(f"dtype={asked!r} is no dtype: {error}") from None
+        near = did_you_mean(asked, ("float32", "float64"))
+        raise TypeError(f"dtype={asked!r} is no dtype: {error}{near}") from None
     dtype = np.dtype(dtype.newbyteorder("="))
     if dtype not in (np.float32, np.float64):
         raise ValueError(

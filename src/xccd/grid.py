@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xccd._suggest import public
 from xccd.fits import cards, shared
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Grid:
             raise ValueError(f"the WCS has no celestial system that is known (RADESYS, EQUINOX): {error}") from error
 
     @classmethod
+    @public
     def of(cls, source: Any, *, shape: tuple[int, int] | None = None) -> Grid:
         """The grid of anything that has one.
 
@@ -186,6 +188,7 @@ class Grid:
         return float(world[0]), float(world[1])
 
     @classmethod
+    @public
     def union(
         cls, stack: Any, *, resolution: Any = None, frame: Any = None, north_up: bool = True, projection: str = "TAN"
     ) -> Grid:  # fmt: skip
