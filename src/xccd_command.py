@@ -4,8 +4,71 @@ It is no part of the package because that imports xarray, which imports dask for
 takes half a second, and `xccd combine` has no use for it.
 """
 
+import atexit
 import gc
+import os
+import signal
 import sys
+import time
+
+SAME = 1.0  # seconds within which a second signal is the first one's: a scheduler and a shell both send it
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Listener:
+    """Signals that end the process in order: by an exception, so that what is half written is taken away.
+
+    While modules are imported it is raised where the next import begins: within one it might be lost, in a callback or
+    in an ``except`` that looks for something else.
+    """
+
+    def __init__(self) -> None:
+        self.heard: tuple[int, float] | None = None
+        self.importing, self.over = True, False
+        for name in ENDING:
+            number = getattr(signal, name, None)  # not all are on Windows
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and "&" have it
+                signal.signal(number, self.hear)
+        atexit.register(self.ignore)  # the first is the last: then Python gives signals back to the system, which kills
+        sys.meta_path.insert(0, self)  # a finder that finds nothing
+
+    def hear(self, number: int, _: object) -> None:
+        """A signal, in the main thread."""
+        now = time.monotonic()
+        again = self.heard is not None and now - self.heard[1] < SAME
+        if again:
+            return
+        self.heard = number, now
+        if self.over:  # all is cleared away, and something hangs
+            os._exit(128 + number)
+        if not self.importing:
+            self.end()
+
+    def ignore(self) -> None:
+        """Nothing is left to end."""
+        for name in ENDING:
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+    def find_spec(self, *_: object) -> None:
+        """What is asked before each import."""
+        if self.heard and self.importing:
+            self.end()
+
+    def imported(self) -> None:
+        """From now on an exception ends what is at work."""
+        sys.meta_path.remove(self)
+        self.importing = False
+        if self.heard:
+            self.end()
+
+    def end(self) -> None:
+        """Raise for the signal that was heard."""
+        number = self.heard[0] if self.heard else signal.SIGINT
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        os.write(2, b"xccd: terminated\n")
+        raise SystemExit(128 + number)
 
 
 def run() -> None:
@@ -13,8 +76,16 @@ def run() -> None:
     if sys.argv[1:2] == ["combine"]:
         sys.modules["dask"] = sys.modules["scipy"] = None  # type: ignore[assignment]  # which makes an import fail
     gc.disable()  # all that is imported stays: to search it for garbage takes a fifth of the start
-    from xccd.cli import main
+    listener = Listener()
+    try:
+        from xccd.cli import main
 
-    gc.freeze()
-    gc.enable()
-    main()
+        gc.freeze()
+        gc.enable()
+        listener.imported()
+        main()
+    except KeyboardInterrupt:
+        os.write(2, b"xccd: interrupted\n")
+        raise SystemExit(128 + signal.SIGINT) from None
+    finally:
+        listener.over = True

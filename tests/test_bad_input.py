@@ -132,6 +132,16 @@ def patched(what: str, result: Any) -> None:
         to_fits()
 
 
+def stack() -> xr.DataArray:
+    pixels = PIXELS.astype("f4")
+    pixels[0, 0] = np.nan
+    return xccd.open_stack([(image, {"EXPTIME": 1.0}) for image in (pixels, PIXELS / 2)], chunks=None).load()
+
+
+def tree() -> xr.DataTree:
+    return xr.DataTree.from_dict({"light": stack().to_dataset()})
+
+
 NO_ROOM = mock.Mock(side_effect=OSError(28, "No space left on device"))
 TWICE = [(PIXELS, {"EXPTIME": 1.0})]
 
@@ -211,6 +221,18 @@ BAD: dict[str, Bad] = {
     "an unknown dtype": Bad(lambda: xccd.open_stack(TWICE, dtype="float23"), ValueError, "dtype='float23' is not", "Misspelt."),
     "keywords that no frame has": Bad(lambda: xccd.open_stack(TWICE, keywords=["SEEING"]), ValueError, r"keywords=\['SEEING'\]: no frame has them", "Misspelt."),
     "keywords as one text": Bad(lambda: xccd.open_stack(TWICE, keywords="EXPTIME"), TypeError, "keywords='EXPTIME' is not a list", "A list of one."),
+    # Verbs
+    "one limit by position": Bad(lambda: stack().ccd.minmax(60000), TypeError, r"minmax\(60000\) does not say which limit that is: name it, min=60000 or max=60000", "The maximum most often."),
+    "one threshold by position": Bad(lambda: stack().ccd.sigma_clip(5), TypeError, r"leaves high=3: give both, sigma_clip\(5, 5\)", "For both sides most often."),
+    "a misspelt method": Bad(lambda: stack().ccd.combine("medain"), ValueError, "method='medain' is unknown: .* did you mean 'median'", "Misspelt."),
+    "a misspelt level": Bad(lambda: stack().ccd.normalize("medain"), ValueError, "scale='medain' is no coordinate .* did you mean 'median'", "Misspelt."),
+    "a misspelt keyword": Bad(lambda: stack().ccd.combine(weights="EXPTIM"), ValueError, "weights='EXPTIM' is no .* did you mean 'EXPTIME'", "Misspelt."),
+    "an argument of another package": Bad(lambda: stack().ccd.sigma_clip(sigma=3), TypeError, "no argument 'sigma': did you mean low= and high=", "Called otherwise here."),
+    "an argument without its name": Bad(lambda: stack().ccd.sigma_clip(3, 3, "median"), TypeError, "did you mean center='median'", "Only the first go by position."),
+    "a function that does not skip NaN": Bad(lambda: stack().ccd.sigma_clip(3, 3, center=np.median), ValueError, "center=numpy.median gave NaN .* as np.nanmedian", "Missing samples are NaN."),
+    "a keyword for a frame's number": Bad(lambda: stack().ccd.header("EXPTIME"), TypeError, r"header\(i\) takes the number of a frame, not i='EXPTIME': .* header\(0\)\['EXPTIME'\]", "A header is astropy's."),
+    "a tree for a stack": Bad(lambda: tree().ccd.cutout((10, 20), 5), TypeError, r"not a DataTree: pick a variable, as tree\['light'\]\['data'\]", "Each node has a WCS of its own."),
+    "frames without WCS": Bad(lambda: stack().ccd.align(), ValueError, r"no WCS.* go by align\(offsets=...\), and stack.ccd.find_offsets\(\) finds", "Nothing says where they lie."),
     # Writing
     "a folder in the file's place": Bad(lambda: to_fits("."), IsADirectoryError, "is a folder: name the file in it", "The name is missing."),
     "no such folder": Bad(lambda: to_fits("out/a.fits"), FileNotFoundError, "there is no folder out", "It is not made for you."),

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def test_a_second_run_needs_overwrite(raw: Path, tmp_path: Path, capsys: pytest.
     before = out.read_bytes()
     code, _, err = run(*arguments, capsys=capsys)
     assert code == 4
-    assert err == f"xccd: path={str(out)!r} is there already: overwrite=True replaces it\n"
+    assert err == f"xccd: --output={str(out)!r} is there already: --overwrite replaces it\n"
     assert run(*arguments, "--overwrite", capsys=capsys)[0] == 0
     assert out.read_bytes() == before
 
@@ -109,25 +110,85 @@ BAD = [
     ("no files", ["-o", "OUT"], 2, "Missing argument 'FILES...'"),
     ("no output", ["BIAS"], 2, "Missing option '-o'"),
     ("unknown option", ["BIAS", "-o", "OUT", "--foo"], 2, "No such option"),
-    ("negative threshold", ["BIAS", "-o", "OUT", "--sigma-clip", "-1", "3"], 2, r"low=-1\.0: thresholds are 0 or more"),
-    ("unknown centre", ["BIAS", "-o", "OUT", "--sigma-clip", "3", "3", "--center", "x"], 2, "center='x' is unknown"),
+    (
+        "negative threshold",
+        ["BIAS", "-o", "OUT", "--sigma-clip", "-1", "3"],
+        2,
+        r"--sigma-clip -1 3: low=-1\.0: thresholds are 0 or more .*inf switches",
+    ),
+    (
+        "unknown centre",
+        ["BIAS", "-o", "OUT", "--sigma-clip", "3", "3", "--center", "x"],
+        2,
+        "--center='x' is unknown: use one of mean, median$",
+    ),
     ("passes", ["BIAS", "-o", "OUT", "--maxiters", "0"], 2, "neither a number of 1 or more nor 'stable'"),
-    ("method", ["BIAS", "-o", "OUT", "--method", "average"], 2, "method='average' is unknown: use one of mean"),
+    (
+        "a centre of nothing",
+        ["BIAS", "-o", "OUT", "--center", "median"],
+        2,
+        "--center has no effect without --sigma-clip",
+    ),
+    ("the default centre", ["BIAS", "-o", "OUT", "--center", "mean"], 2, "--center has no effect without --sigma-clip"),
+    ("a deviation of nothing", ["BIAS", "-o", "OUT", "--deviation", "std"], 2, "--deviation has no effect without"),
+    ("passes of nothing", ["BIAS", "-o", "OUT", "--maxiters", "3"], 2, "--maxiters has no effect without --sigma-clip"),
+    ("a bad one of nothing", ["BIAS", "-o", "OUT", "--deviation", "mad"], 2, "unknown.* did you mean 'mad_std'"),
+    ("a map of a map", ["BIAS", "-o", "OUT", "--method", "count", "--maps"], 2, "--maps has no effect"),
+    (
+        "a count of a scale",
+        ["BIAS", "-o", "OUT", "--method", "count", "--scale", "EXPTIME"],
+        2,
+        "--scale has no effect",
+    ),
+    (
+        "a count of a level",
+        ["BIAS", "-o", "OUT", "--method", "count", "--normalize", "mode"],
+        2,
+        "--normalize has no ef",
+    ),
+    ("a quantile without q", ["BIAS", "-o", "OUT", "--method", "quantile"], 2, "'quantile' needs --q, from 0 to 1"),
+    ("q without quantile", ["BIAS", "-o", "OUT", "--q", "0.5"], 2, "--q=0.5 with --method='mean': q goes with"),
+    ("misspelt method", ["BIAS", "-o", "OUT", "--method", "medain"], 2, "did you mean 'median'"),
+    ("misspelt level", ["BIAS", "-o", "OUT", "--normalize", "medain"], 2, "--normalize='medain' is no.*mean 'median'"),
+    ("misspelt scale", ["BIAS", "-o", "OUT", "--scale", "medain"], 2, "--scale='medain' is no.*did you mean 'median'"),
+    ("misspelt keyword", ["BIAS", "-o", "OUT", "--weights", "EXPTIM"], 2, "--weights='EXPTIM'.*did you mean 'EXPTIME'"),
+    ("misspelt option", ["BIAS", "-o", "OUT", "--normalise", "mode"], 2, "[Dd]id you mean '--normalize'"),
+    ("one of two", ["BIAS", "-o", "OUT", "--sigma-clip", "3"], 2, "requires 2 arguments. As --sigma-clip LOW HIGH"),
+    ("limits crossed", ["BIAS", "-o", "OUT", "--minmax", "5", "1"], 2, r"--minmax 5 1: min=5\.0 is above max=1\.0"),
+    ("no memory", ["BIAS", "-o", "OUT", "--memory", "lots"], 2, "--memory='lots' is no size"),
+    ("a picture", ["BIAS", "-o", "x.png"], 2, "--output='x.png' is not the name of a FITS file, write to 'x.fits'"),
+    ("no suffix", ["BIAS", "-o", "flat.r.2024"], 2, "write to 'flat.r.2024.fits'"),
+    ("a packed picture", ["BIAS", "-o", "x.jpg.fz"], 2, "is not the name of a FITS file"),
+    ("an empty name", ["", "-o", "OUT"], 2, "a name is empty: give a path"),
+    ("an empty hdu", ["BIAS", "-o", "OUT", "--hdu", ""], 2, "it is empty: give a number or a name"),
+    ("an empty level", ["BIAS", "-o", "OUT", "--normalize", ""], 2, "--normalize='' is no coordinate"),
+    ("packed", ["BIAS", "-o", "x.fits.gz"], 4, "--output='x.fits.gz': products are written unpacked, name it 'x.fits'"),
+    (
+        "method",
+        ["BIAS", "-o", "OUT", "--method", "average"],
+        2,
+        "--method='average' is unknown: use one of mean.* count; did you mean 'mean'",
+    ),
     (
         "weights with min",
         ["BIAS", "-o", "OUT", "--method", "min", "--weights", "EXPTIME"],
         2,
-        "not defined with weights",
+        "--method='min' is not defined with --weights: mean",
     ),
-    ("unknown keyword", ["BIAS", "-o", "OUT", "--weights", "NOPE"], 2, "weights='NOPE' is no coordinate"),
+    ("unknown keyword", ["BIAS", "-o", "OUT", "--weights", "NOPE"], 2, "--weights='NOPE' is no coordinate"),
     ("no such file", ["nowhere.fits", "-o", "OUT"], 3, "nowhere.fits does not exist"),
     ("no match", ["nowhere-*.fits", "-o", "OUT"], 3, r"no file matches 'nowhere-\*\.fits'"),
     ("not FITS", ["TEXT", "-o", "OUT"], 3, "is not a FITS file"),
     ("several kinds", ["RAW", "-o", "OUT"], 3, r"IMAGETYP \(Bias Frame, Flat Field\) and in FILTER \(g, r\).* --mixed"),
     ("a file twice", ["ZERO", "ZERO", "-o", "OUT"], 3, "zero.fits is given twice"),
-    ("no such hdu", ["BIAS", "-o", "OUT", "--hdu", "SCI"], 3, "has no hdu='SCI'"),
-    ("no such version", ["BIAS", "-o", "OUT", "--hdu", "SCI,2"], 3, r"has no hdu=\('SCI', 2\)"),
-    ("a level of 0", ["ZERO", "-o", "OUT", "--normalize", "median"], 3, "scale: frame 0 .* has the level 0"),
+    ("no such hdu", ["BIAS", "-o", "OUT", "--hdu", "SCI"], 3, "has no --hdu='SCI'"),
+    ("no such version", ["BIAS", "-o", "OUT", "--hdu", "SCI,2"], 3, "has no --hdu='SCI,2'"),
+    (
+        "a level of 0",
+        ["ZERO", "-o", "OUT", "--normalize", "median"],
+        3,
+        "--normalize median: scale: frame 0 .* has the level 0",
+    ),
     ("no folder", ["BIAS", "-o", "nowhere/out.fits"], 4, "there is no folder nowhere"),
     ("a folder", ["BIAS", "-o", "FOLDER", "--overwrite"], 4, "is a folder"),
 ]
@@ -137,8 +198,6 @@ BAD = [
 def test_errors_are_one_line(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
 ) -> None:
-    import re
-
     (tmp_path / "text.fits").write_text("not an image")
     fits.writeto(tmp_path / "zero.fits", np.zeros((4, 4), "f4"))
     names = {
@@ -201,11 +260,26 @@ def test_ctrl_c_in_a_real_process(raw: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["a.FITS", "a.fit", "a.fts", "a.fits.fz", "a.fz", ".a.fits"])
+def test_names_of_products(raw: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("combine", raw / "bias-*.fits", "-o", tmp_path / name, capsys=capsys)[0] == 0
+    assert xccd.open_image(tmp_path / name).shape == (48, 64)
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["combine", "--help"], ["demo", "--help"], ["--version"]])
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = run(*arguments, capsys=capsys)
     assert code == 0
     assert ("Example: xccd" in said) == (len(arguments) == 2)
+    codes = re.findall(r"^  +(\d+) ", said, re.MULTILINE)
+    assert codes == ([] if arguments[0] in ("demo", "--version") else ["0", "1", "2", "3", "4", "130", "143"])
+
+
+def test_the_command_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, err = run(capsys=capsys)
+    assert (code, said) == (2, "")
+    assert err.startswith("Usage: xccd")
+    assert run("combin", capsys=capsys)[2].startswith("xccd: No such command 'combin'")
 
 
 @pytest.mark.long

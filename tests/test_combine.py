@@ -224,7 +224,7 @@ def test_function():
         (
             lambda values, axis: values.sum(),
             ValueError,
-            r"method='<lambda>' gave shape \(\) for values of shape \(3, 2",
+            r"method=<lambda> gave shape \(\) for values of shape \(3, 2",
         ),
         (lambda values, axis: values[0] * 1j, TypeError, r"gave dtype complex64: it must give real numbers"),
     ],

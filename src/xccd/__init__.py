@@ -4,6 +4,7 @@ from importlib.metadata import version as _version
 
 from xccd import accessor as _accessor  # noqa: F401  (registers .ccd)
 from xccd._options import set_options
+from xccd._suggest import explained as _explained
 from xccd.align import align
 from xccd.clip import clip_extrema, minmax, sigma_clip
 from xccd.combine import combine, count
@@ -33,3 +34,5 @@ __all__ = [
     "open_stack", "open_tree", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
     "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
 ]  # fmt: skip
+
+globals().update(_explained(globals(), __all__))

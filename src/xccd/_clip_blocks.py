@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xccd._flags import Flag
+from xccd._suggest import called
 from xccd.kernels.limits import MAD_TO_STD, float_dtype
 
 Statistic = str | Callable[..., Any]
@@ -69,12 +70,12 @@ def _statistic(argument: str, given: Statistic, values: Any, ddof: int) -> Any:
     result = np.asarray(given(values, 0))
     if result.shape != values.shape[1:]:
         raise ValueError(
-            f"{argument}={getattr(given, '__name__', given)!r} gave shape {result.shape} for values of shape "
+            f"{argument}={called(given)} gave shape {result.shape} for values of shape "
             f"{values.shape} along axis 0: it must give {values.shape[1:]}"
         )
     if argument == "center" and np.isnan(result).any():  # pixels without samples were filled
         raise ValueError(
-            f"center={getattr(given, '__name__', given)!r} gave NaN for {int(np.isnan(result).sum())} pixels that have "
+            f"center={called(given)} gave NaN for {int(np.isnan(result).sum())} pixels that have "
             "valid samples: values are NaN where missing, use a function that skips them, as np.nanmedian"
         )
     return result

@@ -17,6 +17,7 @@ from xccd._chain import Chain
 from xccd._deferred import samples, wrapped
 from xccd._flags import MAPS, apart, companion, flags_of, with_maps
 from xccd._nodes import NODE, map_nodes
+from xccd._suggest import did_you_mean
 from xccd.fits.files import shown
 from xccd.fits.shared import COMBINED, HISTORY, history, scalar
 from xccd.kernels.limits import float_dtype
@@ -164,6 +165,7 @@ def science_variables(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:
         raise ValueError(
             f"no variable of this Dataset has the dimension {dim!r} (variables: {dims}): "
             "name the dimension of the frames with dim=..., or rename it to 'frame'"
+            f"{did_you_mean(dim, {d for v in ds.data_vars.values() for d in v.dims})}"
         )
     return found
 
@@ -171,6 +173,26 @@ def science_variables(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:
 def ancillary(ds: xr.Dataset) -> set[Hashable]:
     """The variables that others name as their ``ancillary_variables``."""
     return {name for v in ds.data_vars.values() for name in str(v.attrs.get("ancillary_variables", "")).split()}
+
+
+def not_taken(verb: str, obj: Any, rule: str) -> TypeError:
+    """The error for an object that a verb does not take, with a part of it that it does."""
+    way = ""
+    if isinstance(obj, xr.DataTree):
+        parts = ((key, name) for key, node in obj.subtree_with_keys for name in _images(node.to_dataset(inherit=False)))
+        where = next(
+            (f"[{name!r}]" if key == "." else f"[{key!r}][{name!r}]" for key, name in parts), "[node][variable]"
+        )
+        way = f": pick a variable, as tree{where}.ccd.{verb}"
+    elif isinstance(obj, xr.Dataset):
+        way = f": pick a variable, as ds[{next(iter(_images(obj)), 'name')!r}].ccd.{verb}"
+    return TypeError(f"{rule} a {type(obj).__name__}{way}")
+
+
+def _images(ds: xr.Dataset) -> list[Hashable]:
+    """The variables that are not another's ancillary ones."""
+    helpers = ancillary(ds)
+    return [name for name in ds.data_vars if name not in helpers]
 
 
 def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
@@ -181,6 +203,7 @@ def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
         raise ValueError(
             f"this DataArray has no dimension {dim!r}, it has {sizes}: say which one holds the frames, "
             f"{hint}, or rename it to 'frame' (a single image has nothing to clip or combine)"
+            f"{did_you_mean(dim, stack.dims)}"
         )
     float_dtype(stack.dtype)
     check_array("the stack", samples(stack))

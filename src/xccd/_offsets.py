@@ -11,6 +11,7 @@ import xarray as xr
 
 from xccd._labels import frame_names
 from xccd._pixel_map import positions
+from xccd._suggest import did_you_mean
 from xccd.fits import cards, pixel_grid, shared
 from xccd.grid import Grid
 from xccd.grids import grids_of
@@ -43,7 +44,8 @@ def canvas_of(stacks: list[xr.DataArray], offsets: Any, to: Any) -> Canvas:
     elif isinstance(to, int | np.integer) and not isinstance(to, bool) and -len(by) <= to < len(by):
         low, high = whole[to], whole[to] + sizes[to]
     else:
-        raise ValueError(f"to={to!r} with offsets=: use 'union', 'intersection', or the number of a frame")
+        near = did_you_mean(to, ("union", "intersection"))
+        raise ValueError(f"to={to!r} with offsets=: use 'union', 'intersection', or the number of a frame{near}")
     if (high <= low).any():
         raise ValueError("to='intersection': the frames have no pixel in common at these offsets")
     rows, columns = (int(n) for n in high - low)
@@ -99,6 +101,7 @@ def _by_name(stacks: list[xr.DataArray], offsets: str, n: int) -> Array:
         return _by_wcs(stacks)
     raise ValueError(
         f"offsets={offsets!r} is unknown: give pairs, two names of coordinates, 'wcs', 'physical' or 'grid 2 100 3 100'"
+        f"{did_you_mean(offsets, ('wcs', 'physical'))}"
     )
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
+from xccd._suggest import did_you_mean
 from xccd.kernels.errors import BuildError
 
 R = TypeVar("R")
-
 ENGINES = ("numba", "numpy")
 _OPTIONS: dict[str, Any] = {"threads": None, "engine": None, "memory": None}
 log = logging.getLogger("xccd")
@@ -56,6 +56,7 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
         if unknown:
             raise TypeError(
                 f"set_options({', '.join(sorted(unknown))}=...) is unknown: there are {', '.join(_OPTIONS)}"
+                f"{did_you_mean(min(unknown), _OPTIONS)}"
             )
         for name, value in options.items():
             if value is not None:
@@ -84,7 +85,10 @@ def _check_threads(threads: Any) -> None:
 
 def _check_engine(engine: Any) -> None:
     if engine not in ENGINES:
-        raise ValueError(f"engine={engine!r} is unknown: use one of {', '.join(ENGINES)}; None: the best there is")
+        near = did_you_mean(engine, ENGINES)
+        raise ValueError(
+            f"engine={engine!r} is unknown: use one of {', '.join(ENGINES)}; None: the best there is{near}"
+        )
     if engine == "numba":
         _numba()
 

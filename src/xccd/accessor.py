@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import xarray as xr
 from xarray.core.extensions import AccessorRegistrationWarning
 
+from xccd._suggest import misfit, no_attribute
 from xccd.align import align
 from xccd.clip import clip_extrema, minmax, sigma_clip
 from xccd.combine import combine, count
@@ -31,7 +32,13 @@ R = TypeVar("R")
 def _bind(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[CCDAccessor, P], R]:
     @wraps(function)
     def method(self: CCDAccessor, *args: P.args, **kwargs: P.kwargs) -> R:
-        return function(self._obj, *args, **kwargs)
+        try:
+            return function(self._obj, *args, **kwargs)
+        except TypeError:
+            said = misfit(function, (self._obj, *args), kwargs)
+            if said is None:
+                raise
+        raise TypeError(said)
 
     own = inspect.signature(function)
     _, *rest = own.parameters.values()
@@ -46,6 +53,13 @@ class CCDAccessor:
 
     def __init__(self, obj: Any) -> None:
         self._obj = obj
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # what pickle, copy and notebooks ask of any object
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        own = type(self._obj)
+        hint = f"; it is the {own.__name__}'s own, without .ccd" if hasattr(own, name) else ""
+        raise no_attribute(".ccd", name, dir(type(self)), hint)
 
     sigma_clip = _bind(sigma_clip)
     clip_extrema = _bind(clip_extrema)

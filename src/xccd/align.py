@@ -17,6 +17,7 @@ from xccd._mixed import check_alike, without_order
 from xccd._nodes import map_nodes
 from xccd._offsets import Canvas, canvas_of
 from xccd._pixel_map import PixelMap, moved, pixel_map, whole_shift
+from xccd._suggest import did_you_mean
 from xccd.fits import cards, shared
 from xccd.fits.together import same_unit
 from xccd.grid import Grid
@@ -133,15 +134,18 @@ def _is_stack(ds: xr.Dataset) -> bool:
 
 def _check(method: str, order: str, flux: str) -> None:
     if method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}")
+        near = did_you_mean(method, METHODS)
+        raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}{near}")
     if method != "interp" and order != "bilinear":
         raise ValueError(f"order={order!r} with method={method!r}: order goes with 'interp'")
     if method == "adaptive" and find_spec("reproject") is None:
         raise ImportError(f"method={method!r} needs reproject: pip install 'xccd[align]'")
     if order not in _gather.ORDERS:
-        raise ValueError(f"order={order!r} is unknown: use one of {', '.join(_gather.ORDERS)}")
+        near = did_you_mean(order, _gather.ORDERS)
+        raise ValueError(f"order={order!r} is unknown: use one of {', '.join(_gather.ORDERS)}{near}")
     if flux not in FLUX:
-        raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'")
+        near = did_you_mean(flux, FLUX)
+        raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'{near}")
 
 
 def _align(stacks: list[xr.DataArray], *, to: Any, method: str, order: str, flux: str, offsets: Any) -> xr.DataArray:

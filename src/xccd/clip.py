@@ -15,12 +15,18 @@ from xccd._chain import Chain, Extrema, Range, Sigma, Step
 from xccd._clip_blocks import Statistic
 from xccd._flags import flags_of
 from xccd._labels import add_history, check_stack, frames_first, like, per_variable, step_text, warn
+from xccd._suggest import did_you_mean, not_one_alone
 from xccd.kernels.limits import float_dtype
 
 CENTERS = ("mean", "median")
 DEVIATIONS = ("std", "mad_std")
 
 
+@not_one_alone(
+    "high",
+    "sigma_clip({0}) leaves high=3: give both, sigma_clip({0}, {0}), or name one, low={0}",
+    lambda k: k >= 0 and k != 3,
+)
 @per_variable
 def sigma_clip(
     stack: xr.DataArray,
@@ -73,7 +79,7 @@ def sigma_clip(
     ValueError
         Negative or NaN thresholds, an unknown name, no dimension ``dim``, an empty stack.
     TypeError
-        Samples that are not real numbers.
+        Samples that are not real numbers; one threshold other than 3 by position, which may be for one side or both.
 
     Warns
     -----
@@ -96,8 +102,8 @@ def sigma_clip(
     """
     n = check_stack(stack, dim)
     _check_thresholds(low, high)
-    _check_name("center", center, CENTERS)
-    _check_name("deviation", deviation, DEVIATIONS)
+    check_name("center", center, CENTERS)
+    check_name("deviation", deviation, DEVIATIONS)
     for name, value, least in (("maxiters", maxiters, 1), ("ddof", ddof, 0), ("nkeep", nkeep, 0)):
         if not (value is None and name == "maxiters"):
             _check_whole(name, value, least)
@@ -207,6 +213,9 @@ def clip_extrema(stack: xr.DataArray, nlow: int = 0, nhigh: int = 0, *, dim: Has
     return _rejected(stack, dim, Extrema(int(nlow), int(nhigh)), text)
 
 
+@not_one_alone(
+    "max", "minmax({0}) does not say which limit that is: name it, min={0} or max={0}, or give two", lambda v: v == v
+)
 @per_variable
 def minmax(
     stack: xr.DataArray,
@@ -224,7 +233,7 @@ def minmax(
     stack : DataArray, Dataset or DataTree
         Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
     min, max : float, optional
-        Limits in data units. ``None``: no limit.
+        Limits in data units. ``None``: no limit. By position both are given: ``minmax(0, 60000)``.
     dim : hashable, default: "frame"
         The dimension that holds the frames.
 
@@ -238,7 +247,7 @@ def minmax(
     ValueError
         ``min`` above ``max``, a limit that is NaN, no dimension ``dim``, an empty stack.
     TypeError
-        A limit, or samples, that are not real numbers.
+        A limit, or samples, that are not real numbers; one limit by position, which may be either.
 
     Examples
     --------
@@ -272,10 +281,12 @@ def _check_thresholds(low: Any, high: Any) -> None:
             )
 
 
-def _check_name(argument: str, value: Any, known: tuple[str, ...]) -> None:
-    if not callable(value) and value not in known:
+def check_name(argument: str, value: Any, known: tuple[str, ...]) -> None:
+    """Raise for what is neither a known name nor a function."""
+    if not callable(value) and not (isinstance(value, str) and value in known):
         raise ValueError(
             f"{argument}={value!r} is unknown: use one of {', '.join(known)}, or a function of (values, axis)"
+            f"{did_you_mean(value, known)}"
         )
 
 

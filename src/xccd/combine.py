@@ -25,6 +25,7 @@ from xccd._labels import (
 from xccd._made import How
 from xccd._mixed import check_rows, mixed
 from xccd._scatter import Scatter, is_known
+from xccd._suggest import called, did_you_mean
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import METHODS
 from xccd.product import describe
@@ -113,7 +114,7 @@ def combine(
     """
     check_stack(stack, dim)
     check_rows(stack, dim)
-    _check_method(method, weights, q, ddof)
+    check_method(method, weights, q, ddof)
     image_dtype = _image_dtype(method, stack.dtype, dtype)
     weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
     check_scale(factor, stack, dim)
@@ -195,23 +196,26 @@ def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
     return combine(stack, "count", dim=dim)
 
 
-def _check_method(method: Method, weights: Any, q: float | None, ddof: int) -> None:
+def check_method(method: Method, weights: Any, q: float | None, ddof: int) -> None:
     """Raise for arguments that do not go with the method."""
     if not callable(method) and not (isinstance(method, str) and method in METHODS):
         known = ", ".join(METHODS)
-        raise ValueError(f"method={method!r} is unknown: use one of {known}, or a function")
+        near = did_you_mean(method, METHODS)
+        raise ValueError(f"method={method!r} is unknown: use one of {known}, or a function{near}")
     takes_weights = not callable(method) and METHODS[method].weighted is not None
     if weights is not None and not takes_weights:
         able = ", ".join(k for k, row in METHODS.items() if row.weighted)
-        raise ValueError(f"method={method!r} is not defined with weights=: {able} are")
-    if (q is not None) != (method == "quantile"):
-        raise ValueError(f"q={q!r} with method={method!r}: q goes with 'quantile', which needs it")
+        raise ValueError(f"method={called(method)} is not defined with weights=: {able} are")
+    if (q is not None) != (isinstance(method, str) and method == "quantile"):
+        raise ValueError(
+            f"q={called(q)} with method={called(method)}: q goes with 'quantile', which needs it, as q=0.25"
+        )
     if q is not None and not (isinstance(q, (int, float, np.number)) and 0 <= q <= 1):
         raise ValueError(f"q={q!r} is not one number from 0 to 1")
     if isinstance(ddof, bool) or not isinstance(ddof, (int, np.integer)) or ddof < 0:
         raise ValueError(f"ddof={ddof!r} is not a whole number of 0 or more")
     if ddof and method not in ("std", "var"):
-        raise ValueError(f"ddof={ddof!r} with method={method!r}: ddof goes with 'std' and 'var'")
+        raise ValueError(f"ddof={ddof!r} with method={called(method)}: ddof goes with 'std' and 'var'")
 
 
 def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[Any]:
@@ -223,7 +227,8 @@ def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[A
     try:
         dtype: np.dtype[Any] = np.dtype(asked)
     except TypeError as error:
-        raise TypeError(f"dtype={asked!r} is no dtype: {error}") from None
+        near = did_you_mean(asked, ("float32", "float64"))
+        raise TypeError(f"dtype={asked!r} is no dtype: {error}{near}") from None
     dtype = np.dtype(dtype.newbyteorder("="))
     if dtype not in (np.float32, np.float64):
         raise ValueError(
@@ -243,12 +248,11 @@ def _apply(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any], dtyp
     empty = ~valid.any(0)
     values[:, empty] = 0  # functions that skip NaN warn of pixels that are all NaN
     image = np.asarray(method(values, 0))
-    name = getattr(method, "__name__", method)
     if image.shape != x.shape[1:]:
         raise ValueError(
-            f"method={name!r} gave shape {image.shape} for values of shape "
+            f"method={called(method)} gave shape {image.shape} for values of shape "
             f"{x.shape} along axis 0: it must give {x.shape[1:]}"
         )
     if image.dtype.kind not in "fiub":
-        raise TypeError(f"method={name!r} gave dtype {image.dtype}: it must give real numbers")
+        raise TypeError(f"method={called(method)} gave dtype {image.dtype}: it must give real numbers")
     return np.where(empty, np.nan, image).astype(dtype, copy=False)

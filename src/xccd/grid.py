@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xccd._suggest import public
 from xccd.fits import cards, distortion, shared
 from xccd.fits.files import shown
 
@@ -78,6 +79,7 @@ class Grid:
             raise ValueError(f"the WCS has no celestial system that is known (RADESYS, EQUINOX): {error}") from error
 
     @classmethod
+    @public
     def of(cls, source: Any, *, shape: tuple[int, int] | None = None) -> Grid:
         """The grid of anything that has one.
 
@@ -205,6 +207,7 @@ class Grid:
         return float(world[0]), float(world[1])
 
     @classmethod
+    @public
     def union(
         cls, stack: Any, *, resolution: Any = None, frame: Any = None, north_up: bool = True, projection: str = "TAN"
     ) -> Grid:  # fmt: skip

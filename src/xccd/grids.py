@@ -13,15 +13,15 @@ from xccd.fits import cards, pixel_grid, shared
 from xccd.fits.cards import parsed
 from xccd.grid import DISTORTED, Grid
 
+WITHOUT = "without a WCS frames go by align(offsets=...), and stack.ccd.find_offsets() finds offsets"
+
 
 def grids_of(stack: xr.DataArray) -> list[Grid]:
     """The grid of each frame, for the pixels that it has now."""
     texts = shared.texts(stack, "frame")
     names = frame_names(stack, "frame")
     if not texts:
-        raise ValueError(
-            "the frames have no headers (keep_headers=False?), so no WCS: give offsets=, or open them again"
-        )
+        raise ValueError(f"the frames have no headers (keep_headers=False?), so no WCS: open them again; {WITHOUT}")
     shape = (stack.sizes["y"], stack.sizes["x"])
     known: dict[str, Grid] = {}
     found = []
@@ -31,7 +31,7 @@ def grids_of(stack: xr.DataArray) -> list[Grid]:
             try:
                 known[own] = _grid(stack.isel(frame=i), own, shape)
             except ValueError as error:
-                raise ValueError(f"{name}: {error}") from error
+                raise ValueError(f"{name}: {error}; {WITHOUT}") from error
         found.append(known[own])
     return found
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd._flags import check_uncertainty, companion, flags_of, with_maps
-from xccd._labels import ancillary
+from xccd._labels import ancillary, not_taken
 from xccd.fits import cards, units
 from xccd.fits.dataset import open_dataset
 from xccd.fits.header import header, wcs
@@ -50,19 +50,19 @@ def to_ccddata(obj: xr.DataArray | xr.Dataset) -> CCDData | list[CCDData]:
     >>> str(ccd.unit), ccd.mask.tolist()
     ('adu', [[False, True]])
     """
-    image = _image(obj)
+    image = _image(obj, "to_ccddata")
     if "frame" not in image.dims:
         return _ccddata(image, None)
     stack = image.transpose("frame", ...).load()
     return [_ccddata(stack.isel(frame=i), i) for i in range(stack.sizes["frame"])]
 
 
-def _image(obj: Any) -> xr.DataArray:
+def _image(obj: Any, verb: str) -> xr.DataArray:
     """The variable with its maps as coordinates."""
     if isinstance(obj, xr.DataArray):
         return obj
     if not isinstance(obj, xr.Dataset):
-        raise TypeError(f"to_ccddata takes a DataArray or a Dataset, not a {type(obj).__name__}")
+        raise not_taken(f"{verb}()", obj, f"{verb} takes a DataArray or a Dataset, not")
     helpers = ancillary(obj)
     names = [name for name in obj.data_vars if name not in helpers]
     if len(names) != 1:
@@ -135,7 +135,7 @@ def to_masked_array(obj: xr.DataArray | xr.Dataset) -> np.ma.MaskedArray[Any, An
     >>> float(xr.DataArray([1.0, float("inf"), 3.0], dims="x").ccd.to_masked_array().mean())
     2.0
     """
-    image = _image(obj)
+    image = _image(obj, "to_masked_array")
     flags = flags_of(image)
     out = ~np.isfinite(image.values) if flags is None else flags.values != 0
     return np.ma.MaskedArray(image.values, mask=out)

@@ -10,7 +10,8 @@ import xarray as xr
 from xccd import _stack
 from xccd._deferred import samples, wrapped
 from xccd._flags import Flag, attributes, companion, with_maps
-from xccd._labels import ancillary, unflagged
+from xccd._labels import ancillary, not_taken, unflagged
+from xccd._suggest import did_you_mean
 from xccd.kernels.limits import float_dtype
 
 TYPES = ("std", "var", "ivar")
@@ -55,7 +56,7 @@ def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None
     [[nan, 2.0], [3.0, nan]]
     """
     if not isinstance(stack, xr.DataArray):
-        raise TypeError(f"to_dataset takes a DataArray, not a {type(stack).__name__}")
+        raise not_taken("to_dataset()", stack, "to_dataset takes a DataArray, not")
     float_dtype(stack.dtype)
     name = "data" if stack.name is None else stack.name
     marks = []
@@ -105,7 +106,7 @@ def _spread(argument: str, given: Any, stack: xr.DataArray) -> xr.Variable:
 def _uncertainty(given: Any, stack: xr.DataArray) -> xr.Variable:
     kind = getattr(given, "uncertainty_type", None) or getattr(given, "attrs", {}).get("uncertainty_type", "std")
     if kind not in TYPES:
-        raise ValueError(f"uncertainty= is of type {kind!r}: {', '.join(TYPES)} are known")
+        raise ValueError(f"uncertainty= is of type {kind!r}: {', '.join(TYPES)} are known{did_you_mean(kind, TYPES)}")
     spread = _spread("uncertainty", given if isinstance(given, xr.DataArray) else getattr(given, "array", given), stack)
     if spread.dtype.kind not in "fiu":
         raise TypeError(f"uncertainty= has dtype {spread.dtype}: give real numbers")
@@ -148,7 +149,10 @@ def to_stack(ds: xr.Dataset) -> xr.DataArray:
     [[[1.0, 2.0]], [[nan, 2.0]]]
     """
     if not isinstance(ds, xr.Dataset):
-        raise TypeError(f"to_stack takes a Dataset, not a {type(ds).__name__}")
+        raise TypeError(
+            f"to_stack takes a Dataset, not a {type(ds).__name__}"
+            + (": tree[node].to_dataset().ccd.to_stack()" if isinstance(ds, xr.DataTree) else "")
+        )
     helpers = ancillary(ds)
     names = [n for n in ds.data_vars if n not in helpers]
     flagged = [n for n in names if companion(n, "flags") in helpers and companion(n, "flags") in ds]

@@ -23,6 +23,8 @@ KINDS = "fiub"  # of dtypes that a mask may have
 def mask(stack: Obj) -> Obj:
     """Which samples are missing: NaN or infinite, or with a flag.
 
+    As ``.ccd.mask`` it is a property, written without parentheses.
+
     Parameters
     ----------
     stack : DataArray, Dataset or DataTree

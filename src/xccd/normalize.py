@@ -14,9 +14,11 @@ from xccd import _notes, _overlap, _stack
 from xccd._flags import flags_of
 from xccd._inputs import SCALED, scaled_exposure
 from xccd._labels import add_history, check_stack, frame_names, frames_first, like, per_variable, step_text
+from xccd._suggest import did_you_mean
 from xccd.kernels.limits import float_dtype
 from xccd.weights import check_labels, named, of_frames, resolve
 
+TO = ("first", "mean")
 SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
 
@@ -113,10 +115,10 @@ def normalize(
 def _check_to(to: Any, scale: Any, zero: Any) -> None:
     if all(isinstance(given, str) and given == "overlap" for given in (scale, zero)):
         raise ValueError("scale='overlap' with zero='overlap': normalise one after the other")
-    if isinstance(to, str) and to in ("first", "mean"):
+    if isinstance(to, str) and to in TO:
         return
     if not (isinstance(to, (int, float, np.number)) and np.isfinite(to)):
-        raise ValueError(f"to={to!r} is unknown: use 'first', 'mean' or a number")
+        raise ValueError(f"to={to!r} is unknown: use 'first', 'mean' or a number{did_you_mean(to, TO)}")
     if "overlap" in (given for given in (scale, zero) if isinstance(given, str)):
         raise ValueError(f"to={to!r} with 'overlap': levels of overlaps are relative, use 'first' or 'mean'")
     if scale is not None and zero is not None:
@@ -131,10 +133,7 @@ def _levels(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> An
         return _overlap.levels(argument, stack, dim)
     if isinstance(level, str):
         if level not in LEVELS:
-            try:
-                return named(argument, level, stack, dim)
-            except ValueError as error:
-                raise ValueError(f"{error}; levels are {', '.join(LEVELS)}") from None
+            return named(argument, level, stack, dim, levels=(*LEVELS, "overlap"))
         level = partial(_measure, name=level)
     if callable(level) and not isinstance(level, xr.DataArray):
         return of_frames(argument, level, stack, dim)
@@ -282,7 +281,10 @@ def _section(text: str, stack: xr.DataArray) -> dict[str, Any]:
         if found is None and text in stack.coords and len(set(stack.coords[text].values.tolist())) == 1:
             found = stack.coords[text].values[0]
         if found is None:
-            raise ValueError(f"region={text!r} is no section '[x1:x2,y1:y2]' and no keyword that all frames share")
+            near = did_you_mean(text, stack.attrs)
+            raise ValueError(
+                f"region={text!r} is no section '[x1:x2,y1:y2]' and no keyword that all frames share{near}"
+            )
         section = str(found)
     match = SECTION.fullmatch(section.replace(" ", ""))
     if match is None:

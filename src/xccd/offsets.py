@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd._labels import check_stack, frame_names, unflagged, warn
+from xccd._flags import with_maps
+from xccd._labels import check_stack, frame_names, not_taken, science_variables, unflagged, warn
+from xccd._suggest import called, did_you_mean, is_whole
 
 Array = np.ndarray[Any, Any]
 GROUP_BYTES = 256 << 20  # of frames that are read together
@@ -17,14 +19,20 @@ ALIKE = 0.2  # correlation with the reference below which an offset is doubtful
 
 
 def find_offsets(
-    stack: xr.DataArray, method: str = "phase", *, reference: int = 0, precision: int = 20, plot: Any = None
-) -> xr.DataArray:  # fmt: skip
+    stack: xr.DataArray | xr.Dataset,
+    method: str = "phase",
+    *,
+    reference: int = 0,
+    precision: int = 20,
+    plot: Any = None,
+) -> xr.DataArray:
     """By how much frames without WCS are apart, for ``align(offsets=...)``. Reads the frames now.
 
     Parameters
     ----------
-    stack : DataArray
-        Calibrated frames (frame, y, x): hot pixels, which stay where they are, look like no shift.
+    stack : DataArray or Dataset
+        Calibrated frames (frame, y, x): hot pixels, which stay where they are, look like no shift. Of a Dataset the one
+        variable that has ``frame`` and is not another's map.
     method : {"phase", "stars"}, default: "phase"
         The peak of the correlation, by scikit-image: any scene. Triangles of stars, by astroalign: large shifts, and
         frames that differ much.
@@ -44,8 +52,10 @@ def find_offsets(
     Raises
     ------
     ValueError
-        An unknown method, no such reference, a frame without pixels; with "stars" too few of them in common, or frames
-        that are turned or stretched.
+        An unknown method, no such reference, a Dataset of several stacks, a frame without pixels; with "stars" too few
+        of them in common, or frames that are turned or stretched.
+    TypeError
+        No DataArray or Dataset.
     ImportError
         Without scikit-image or astroalign.
 
@@ -66,14 +76,16 @@ def find_offsets(
     >>> stack.ccd.align(offsets=offsets).shape
     (2, 67, 68)
     """
+    stack = _one(stack)
     n = check_stack(stack, "frame")
-    if method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}")
+    if not isinstance(method, str) or method not in METHODS:
+        near = did_you_mean(method, METHODS)
+        raise ValueError(f"method={called(method)} is unknown: use one of {', '.join(METHODS)}{near}")
     if set(stack.dims) != {"frame", "y", "x"}:
         raise ValueError(f"find_offsets takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
-    if not -n <= reference < n:
-        raise ValueError(f"reference={reference}: the frames are 0 to {n - 1}")
-    if isinstance(precision, bool) or not isinstance(precision, int) or not 1 <= precision <= 1000:
+    if not is_whole(reference) or not -n <= reference < n:
+        raise ValueError(f"reference={reference!r}: the frames are 0 to {n - 1}")
+    if not is_whole(precision) or not 1 <= precision <= 1000:
         raise ValueError(f"precision={precision!r} is not a whole number from 1 to 1000")
     stack = unflagged(stack).transpose("frame", "y", "x")
     names = frame_names(stack, "frame")
@@ -94,6 +106,21 @@ def find_offsets(
     if plot is not None:
         _draw(plot, result)
     return result
+
+
+def _one(stack: Any) -> xr.DataArray:
+    """The stack itself, or the one of a Dataset with its maps."""
+    if isinstance(stack, xr.Dataset):
+        names = science_variables(stack, "frame")
+        if len(names) > 1:
+            raise ValueError(
+                f"find_offsets compares the frames of one stack, this Dataset has {', '.join(map(str, names))}: "
+                f"pick one, as ds[{names[0]!r}].ccd.find_offsets()"
+            )
+        return with_maps(stack, names[0])
+    if not isinstance(stack, xr.DataArray):
+        raise not_taken("find_offsets()", stack, "find_offsets takes a DataArray or a Dataset, not")
+    return stack
 
 
 def _filled(frame: Array, name: str) -> Array:

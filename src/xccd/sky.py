@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from xarray.indexes import CoordinateTransform, CoordinateTransformIndex
 
+from xccd._labels import not_taken
 from xccd._pixel_map import pixels_at
 from xccd.grid import Grid
 
@@ -111,6 +112,8 @@ def assign_sky_coords(obj: xr.DataArray | xr.Dataset) -> Any:
     >>> image[1:, 1:].dec.shape
     (3, 5)
     """
+    if not isinstance(obj, xr.DataArray | xr.Dataset):
+        raise not_taken("assign_sky_coords()", obj, "assign_sky_coords takes a DataArray or a Dataset, not")
     coords = xr.Coordinates.from_xindex(SkyIndex(SkyTransform(Grid.of(obj))))
     made = obj.assign_coords(coords)
     made["ra"].attrs.update(units="deg", standard_name="right_ascension")
@@ -137,8 +140,10 @@ def cutout(obj: xr.DataArray | xr.Dataset, position: Any, size: Any) -> Any:
 
     Raises
     ------
+    TypeError
+        No DataArray or Dataset.
     ValueError
-        A position outside the image, a size that is none, no WCS, or several.
+        No position, or one outside the image, a size that is none, no WCS, or several.
 
     Examples
     --------
@@ -152,11 +157,9 @@ def cutout(obj: xr.DataArray | xr.Dataset, position: Any, size: Any) -> Any:
     """
     from astropy.coordinates import SkyCoord
 
-    grid = Grid.of(obj)
-    if isinstance(position, tuple | list) and len(position) == 2 and not hasattr(position[0], "unit"):
-        sky = SkyCoord(*position, unit="deg")
-    else:
-        sky = position if isinstance(position, SkyCoord) else SkyCoord(position)
+    if not isinstance(obj, xr.DataArray | xr.Dataset):
+        raise not_taken("cutout(position, size)", obj, "cutout takes a DataArray or a Dataset, not")
+    sky, grid = _sky(position), Grid.of(obj)
     if not sky.isscalar:
         raise ValueError(f"position={position!r} is {sky.size} positions: give one")
     x, y = (float(v) for v in pixels_of(grid, sky))
@@ -172,6 +175,21 @@ def cutout(obj: xr.DataArray | xr.Dataset, position: Any, size: Any) -> Any:
             )
         parts[dim] = slice(low, high)
     return obj.isel(parts)
+
+
+def _sky(position: Any) -> Any:
+    """A position as a SkyCoord."""
+    from astropy.coordinates import SkyCoord
+
+    try:
+        if isinstance(position, tuple | list) and len(position) == 2 and not hasattr(position[0], "unit"):
+            return SkyCoord(*position, unit="deg")
+        return position if isinstance(position, SkyCoord) else SkyCoord(position)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"position={position!r} is no place on the sky: give (ra, dec) in ICRS degrees, a SkyCoord, or a text that "
+            f"SkyCoord reads ({error})"
+        ) from error
 
 
 def _sides(size: Any, grid: Grid) -> list[int]:

@@ -15,6 +15,7 @@ import xarray as xr
 
 from xccd import _stack
 from xccd._deferred import Deferred, samples
+from xccd._labels import not_taken
 from xccd.fits.stream import Meter, Progress, check_progress, fill
 from xccd.fits.write import check_place
 
@@ -77,7 +78,7 @@ def to_zarr(
     """
     check_progress(progress)
     if not isinstance(stack, xr.DataArray | xr.Dataset):
-        raise TypeError(f"to_zarr writes a DataArray or a Dataset, not a {type(stack).__name__}")
+        raise not_taken("to_zarr(path)", stack, "to_zarr writes a DataArray or a Dataset, not")
     ds = stack if isinstance(stack, xr.Dataset) else stack.to_dataset(name=stack.name or "data")
     target = Path(os.path.expanduser(path))
     _check(ds, target, overwrite)

@@ -11,6 +11,7 @@ from xccd._chain import Chain, Combine, Extrema, Sigma
 from xccd._pixel_map import kernel, table
 from xccd._reasons import Reasons
 from xccd._scatter import Scatter
+from xccd._suggest import did_you_mean
 from xccd.kernels.limits import DIRECT, float_dtype
 from xccd.kernels.table import METHODS
 
@@ -33,14 +34,18 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
     Raises
     ------
     ValueError
-        A dtype that kernels do not know.
+        A dtype that kernels do not know, or something that is none.
 
     Examples
     --------
     >>> import xccd
     >>> xccd.warm_up(["float32"])
     """
-    chosen = DIRECT if dtypes is None else tuple(np.dtype(d) for d in dtypes)
+    try:
+        chosen = DIRECT if dtypes is None else tuple(np.dtype(d) for d in dtypes)
+    except TypeError as error:
+        near = "".join(did_you_mean(d, DIRECT) for d in dtypes or () if isinstance(dtypes, list | tuple))
+        raise ValueError(f"dtypes={dtypes!r} are no dtypes, as ['float32']: {error}{near}") from None
     for dtype in chosen:
         if dtype not in DIRECT:
             raise ValueError(f"dtypes: {dtype} is none of {', '.join(map(str, DIRECT))}, which others are converted to")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ from xccd import _footprint, _stack
 from xccd._deferred import samples
 from xccd._labels import check_array, file_names, frame_names, frames_first, unflagged
 from xccd._mixed import check_alike
-from xccd.fits import coords, shared
+from xccd._suggest import called, did_you_mean
+from xccd.fits import cards, coords, shared
 from xccd.kernels.limits import float_dtype
 
 
@@ -44,7 +45,8 @@ def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Pe
         order = [("frame", "y", "x").index(str(d)) for d in (dim, *(d for d in stack.dims if d != dim))]
         return PerSample(data if order == [0, 1, 2] else data.transpose(order), None)
     if isinstance(value, str):
-        return PerSample.of_frames(named(argument, value, stack, dim), ndim)
+        others = {"weights by geometry": _footprint.KINDS} if argument == "weights" else {}
+        return PerSample.of_frames(named(argument, value, stack, dim, **others), ndim)
     if callable(value) and not isinstance(value, xr.DataArray):
         return PerSample.of_frames(of_frames(argument, value, stack, dim), ndim)
     if isinstance(value, xr.DataArray):
@@ -52,10 +54,10 @@ def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Pe
     return _plain(argument, value, stack, dim)
 
 
-def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> Any:
+def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable, **others: Iterable[str]) -> Any:
     """A keyword of each frame: from a coordinate, then the header texts, then an attribute.
 
-    A coordinate that is made from lazy samples stays lazy.
+    A coordinate that is made from lazy samples stays lazy. ``others``: names of what else the argument takes.
     """
     n = stack.sizes[dim]
     values: list[Any]
@@ -71,15 +73,26 @@ def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable) -> Any:
     if all(v is None for v in values):
         if name not in stack.attrs:
             known = sorted(str(k) for k, c in stack.coords.items() if c.dims == (dim,))
+            more = "".join(f"; {what} are {', '.join(names)}" for what, names in others.items())
+            near = [*(n for names in others.values() for n in names), *known, *keywords_of(stack, dim), *stack.attrs]
             raise ValueError(
                 f"{argument}={name!r} is no coordinate on {dim!r} ({', '.join(known) or 'there are none'}), "
-                "no keyword of the headers and no attribute"
+                f"no keyword of the headers and no attribute{more}"
+                f"{did_you_mean(name, near)}"
             )
         values = [stack.attrs[name]] * n
     numbers = np.array([coords.number(name, {name: v}) for v in values], np.float64)
     for i in np.flatnonzero(~np.isfinite(numbers)):
         raise ValueError(f"{argument}={name!r}: {frame_names(stack, dim)[i]} has {name} = {values[i]!r}, not a number")
     return numbers
+
+
+def keywords_of(stack: xr.DataArray, dim: Hashable) -> list[str]:
+    """What the header of the first frame has."""
+    header = stack.coords.get("header")
+    if header is None or header.dims != (dim,):
+        return []
+    return [card.keyword for card in cards.split(str(header.values[0]))]
 
 
 def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
@@ -98,7 +111,7 @@ def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.
         result = np.asarray(function(frame))
         if result.size != 1:
             raise ValueError(
-                f"{argument}={_name(function)} gave shape {result.shape} for frame {i}: "
+                f"{argument}={called(function)} gave shape {result.shape} for frame {i}: "
                 "a function of a frame must give one number"
             )
         return float(result.reshape(()))
@@ -109,10 +122,6 @@ def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.
 def _may_matter(label: xr.DataArray, stack: xr.DataArray) -> bool:
     """Whether it is a number of each frame that a function may want to know (EXPTIME, GAIN, ...)."""
     return label.ndim == 1 and label.dtype.kind in "iuf" and not _stack.made_from(label, stack)
-
-
-def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", function))
 
 
 def _labelled(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> PerSample:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from xccd._suggest import did_you_mean
 from xccd.fits import cards, quality, uncertainties
 from xccd.fits.files import shown
 from xccd.fits.hdus import HDUName
@@ -230,7 +231,8 @@ def _images(label: str, units: Sequence[U], listing: Callable[[], str], asked: A
         if unit is None and hdu is None:
             raise NoImageError(f"{shown(label)} has no image: its HDUs are {listing()}")
         if unit is None:
-            raise OSError(f"{shown(label)} has no hdu={hdu!r}: its HDUs are {listing()}")
+            near = did_you_mean(hdu[0] if isinstance(hdu, tuple) else hdu, [u.name for u in units if u.name])
+            raise OSError(f"{shown(label)} has no hdu={hdu!r}: its HDUs are {listing()}{near}")
         if not unit.is_image:
             raise OSError(f"{shown(label)}: hdu={hdu!r} is not an image, but {unit}")
         if unit in found:

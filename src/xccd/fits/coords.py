@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xccd._suggest import did_you_mean
 from xccd.fits import cards, kinds, times
 
 # Other spellings that feed a keyword of the core, in order of preference.
@@ -141,7 +142,8 @@ def asked(keywords: Any, headers: Sequence[Values]) -> list[str]:
     names = [k.upper() for k in names]
     absent = [k for k in names if not any(k in h for h in headers)]
     if absent:
-        raise ValueError(f"keywords={absent}: no frame has them in its header")
+        near = did_you_mean(absent[0], dict.fromkeys(k for h in headers for k in h))
+        raise ValueError(f"keywords={absent}: no frame has them in its header{near}")
     return names
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xccd._labels import not_taken
+from xccd._suggest import is_whole
 from xccd.fits import cards, shared
 from xccd.fits.coords import HDF5_OWN
 from xccd.fits.files import shown
@@ -42,6 +44,8 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
     ------
     IndexError
         If the stack has no frame ``i``.
+    TypeError
+        No DataArray, or an ``i`` that is no number.
     ValueError
         If no WCS describes the pixels that are left (a flip, an irregular pick, a stride through a distorted WCS).
 
@@ -125,8 +129,8 @@ def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
     >>> stack[:, 1:, 2:].ccd.wcs(0).wcs.crpix.tolist()
     [1.0, 1.0]
     """
-    made = header(obj, i)
-    name = _name(_one_frame(obj, i))
+    frame = _one_frame(obj, i, "wcs")
+    made, name = header(obj, i), _name(frame)
     if "CTYPE1" not in made:
         raise ValueError(f"{name} has no WCS: {shared.why_no_wcs(obj)}")
     try:
@@ -135,10 +139,14 @@ def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
         raise ValueError(f"the WCS of {name} cannot be used: {error}") from error
 
 
-def _one_frame(obj: xr.DataArray, i: int | None) -> xr.DataArray:
+def _one_frame(obj: xr.DataArray, i: int | None, verb: str = "header") -> xr.DataArray:
     """Frame ``i`` of a stack; an image, or a stack without ``i``, as it is."""
     if not isinstance(obj, xr.DataArray):
-        raise TypeError(f"a header belongs to a DataArray, not to a {type(obj).__name__}: pick a variable")
+        raise not_taken(f"{verb}(i)", obj, "a header belongs to a DataArray, not to")
+    if i is not None and not is_whole(i):
+        number = "0" if "frame" in obj.dims else ""
+        way = f": a keyword is read from a header, as header({number})[{i!r}]" if isinstance(i, str) else ""
+        raise TypeError(f"{verb}(i) takes the number of a frame, not i={i!r}{way}")
     if "frame" not in obj.dims:
         if i not in (None, 0):
             raise IndexError(f"i={i}: this is one image, with one header: leave i out")

@@ -13,6 +13,7 @@ import xarray as xr
 
 from xccd._deferred import wrapped
 from xccd._nodes import NODE
+from xccd._suggest import did_you_mean
 from xccd.fits import cards, pixel_grid
 from xccd.fits.chips import Frame, HDUNames, Wanted
 from xccd.fits.coords import frame_coords
@@ -170,7 +171,8 @@ def _by_position(chunks: Any, dims: tuple[str, ...]) -> Any:
         return chunks
     unknown = set(chunks) - set(dims)
     if unknown:
-        raise ValueError(f"chunks={chunks!r} names {sorted(map(str, unknown))}: the dimensions are {dims}")
+        near = did_you_mean(min(map(str, unknown)), dims)
+        raise ValueError(f"chunks={chunks!r} names {sorted(map(str, unknown))}: the dimensions are {dims}{near}")
     return tuple(chunks.get(d, -1) for d in dims)
 
 
@@ -216,7 +218,8 @@ def _dtype(found: list[Frame], asked: Any) -> np.dtype[Any]:
     except TypeError:
         dtype = np.dtype(object)
     if dtype.kind != "f" or dtype.itemsize < 4:
-        raise ValueError(f"dtype={asked!r} is not float32, float64 or 'native': a stack is float, or as stored")
+        near = did_you_mean(asked, ("float32", "float64", "native"))
+        raise ValueError(f"dtype={asked!r} is not float32, float64 or 'native': a stack is float, or as stored{near}")
     return np.dtype(dtype.newbyteorder("="))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from xccd import _notes, _stack
 from xccd._chain import Unsigned
 from xccd._deferred import Box, Deferred, box_of
+from xccd._suggest import did_you_mean
 from xccd.fits import bands
 from xccd.fits.pixels import FilePixels, Pixels
 from xccd.fits.remote import AT_ONCE
@@ -131,7 +132,8 @@ def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any],
         if any(length < 1 for lengths in whole for length in lengths):
             raise ValueError("a chunk has at least one pixel")
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise ValueError(f"chunks={chunks!r} does not cut the shape {reader.shape}: {error}") from None
+        near = did_you_mean(chunks, ("auto",))
+        raise ValueError(f"chunks={chunks!r} does not cut the shape {reader.shape}: {error}{near}") from None
     stack = _bands(reader, whole)
     _notes.note(stack, _notes.READER, reader)
     _notes.mark(stack, _notes.READ)

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xccd._nodes import at_node
+from xccd._suggest import did_you_mean
 from xccd.fits import cards
 from xccd.fits.chips import Frame, HDUNames, Wanted
 from xccd.fits.coords import Values, asked, column, core
@@ -183,7 +184,8 @@ def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, defa
     absent = [level.name for level in levels if set(level.values) == {None}]
     if absent and not default:
         chips = ", and hdu='all' gives frames a chip" if CHIP in absent else ""
-        raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}")
+        near = did_you_mean(absent[0], dict.fromkeys(k for h in headers for k in h))
+        raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}{near}")
     if "IMAGETYP" in wanted or "OBSTYPE" in wanted:
         counts = [filter_counts(kind) for kind in _kinds(("IMAGETYP", "OBSTYPE"), known, len(found))]
         levels = [level.where(counts) if level.name == "FILTER" else level for level in levels]
