@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.fits import cards, shared
+from xccd.fits import cards, inputs, shared
 from xccd.fits.coords import date
 from xccd.fits.header import FILES, from_attrs
 from xccd.fits.shared import COMBINED
@@ -45,6 +45,8 @@ def describe(
         made["BUNIT"] = unit
     new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in made.items()]
     names = _names(stack, dim, texts)
+    if "file" in stack.coords and stack.coords["file"].dims == (dim,):
+        inputs.remember(stack.coords["file"].values.tolist())
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
     new += [*shared.steps(texts), cards.history(step)]
     text = "\n".join(filter(None, [*lines, *new]))
