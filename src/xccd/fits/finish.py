@@ -11,7 +11,7 @@ from xccd.fits import cards
 from xccd.fits.header import as_block
 
 EMPTY = {"CHECKSUM": "0" * 16, "DATASUM": "0"}
-WHEN = "by xccd"  # in place of the time in comments, so that the same product is the same file
+WHEN = "by xccd"  # their comment: astropy would write the time, and one product be another file each time
 
 
 def with_room(head: bytes) -> bytes:
@@ -27,9 +27,14 @@ def add_checksums(file: IO[bytes]) -> None:
     from astropy.io import fits
 
     file.flush()
-    with fits.open(file.name, mode="update") as hdus:
+    heads = {}
+    with fits.open(file.name) as hdus:
         for hdu in hdus:
             hdu.add_checksum(when=WHEN)
+            heads[hdu.fileinfo()["hdrLoc"]] = hdu.header.tostring().encode("ascii")
+    for place, head in heads.items():
+        file.seek(place)
+        file.write(head)
 
 
 def compress(file: IO[bytes], *, checksum: bool) -> None:

@@ -19,6 +19,7 @@ from xccd.fits.shared import COMBINED
 PIXELS = re.compile(rf"frame|{'|'.join(AXES)}|axis\d+")  # dimensions of one image, or of a stack
 TEXTS = (COMBINED, FILES, "header")
 RESERVED = frozenset({"PRIMARY", TABLE, *NAMES.values(), "COUNT", "DQ", "ERR", "VAR"})  # what readers take for maps
+MAX_IMCMB = 999  # what cards can number
 LONGEST = 60  # characters of a name: in one card
 
 
@@ -108,12 +109,23 @@ def _units(image: xr.DataArray) -> set[Any]:
 def _by_itself(plane: xr.DataArray, units: set[Any]) -> xr.DataArray:
     """A plane with the attributes that hold for it: xarray keeps those of the first."""
     plane = plane.copy(deep=False)
+    if FILES in plane.coords and not _is_own_list(plane):
+        plane = plane.drop_vars(FILES)
     if not any(name in plane.coords for name in TEXTS):
         plane.attrs = {k: v for k, v in plane.attrs.items() if str(k) != str(k).upper()}
     elif COMBINED in plane.coords and len(units) > 1:
         unit = cards.lookup(str(plane.coords[COMBINED].values.item()), "BUNIT")
         plane.attrs = {k: v for k, v in plane.attrs.items() if k != "units"} | ({"units": unit} if unit else {})
     return plane
+
+
+def _is_own_list(plane: xr.DataArray) -> bool:
+    """Whether a list of inputs is that of this plane: xarray gives all planes that of the only one that has it."""
+    files = plane.coords[FILES].values.item()
+    text = str(plane.coords[COMBINED].values.item()) if COMBINED in plane.coords else ""
+    names = [cards.ascii_only(name) for name in str(files).split("\n")]
+    ends = (1, MAX_IMCMB)
+    return len(names) > MAX_IMCMB and all(cards.lookup(text, f"IMCMB{i:03d}") == names[i - 1] for i in ends)
 
 
 def nodes_of(tree: xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:
