@@ -89,6 +89,7 @@ def to_zarr(
         import zarr
     except ImportError as error:
         raise ImportError("to_zarr needs zarr: pip install 'xccd[zarr]'") from error
+    ds = _with_labels(ds)
     pixels = {name: samples(variable) for name, variable in ds.variables.items() if _is_large(variable)}
     meter, failures = Meter(), Failures()
     with _replacing(target.resolve(), overwrite, meter, failures) as folder:
@@ -105,6 +106,20 @@ def _is_large(variable: xr.Variable) -> bool:
     """Whether it is written block by block, not with the labels."""
     data = samples(variable)
     return isinstance(data, Deferred) or _stack.is_lazy(data)
+
+
+def _with_labels(ds: xr.Dataset) -> xr.Dataset:
+    """With labels that are no numbers in memory, as they are written in another form, and texts as objects.
+
+    For texts of a fixed width Zarr 3 has no word, and warns.
+    """
+    made = ds.copy()
+    for name, variable in ds.variables.items():
+        if variable.dtype.kind in "UTO":
+            made[name] = variable.astype(object).compute()
+        elif variable.dtype.kind not in "fiub" and _is_large(variable):
+            made[name] = variable.compute()
+    return made
 
 
 def _check(ds: xr.Dataset, target: Path, overwrite: bool) -> None:
@@ -135,12 +150,7 @@ def _layout(ds: xr.Dataset, pixels: dict[Any, Any]) -> xr.Dataset:
             variable = xr.Variable(ds[name].dims, np.broadcast_to(nothing, data.shape), ds[name].attrs)
             variable.encoding = {"chunks": (*data.shape[:lead], rows, *data.pixels[1:])}
             made[name] = variable
-    return made.assign_coords({name: _text(c) for name, c in made.coords.items() if c.dtype.kind in "UT"})
-
-
-def _text(label: xr.DataArray) -> xr.DataArray:
-    """Texts as objects: for those of a fixed width Zarr 3 has no word, and warns."""
-    return label.astype(object)
+    return made
 
 
 class _Place:

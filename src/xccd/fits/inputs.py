@@ -109,7 +109,7 @@ def remember(files: Iterable[Any]) -> None:
 def _frames(obj: xr.DataArray | xr.Dataset) -> list[str]:
     """The files of a stack; an image of one file may go back to it."""
     file = obj.coords.get("file")
-    return [] if file is None or file.size < 2 else [str(name) for name in np.unique(file.values.astype(str))]
+    return [] if file is None or file.size < 2 else sorted(set(map(str, file.values.ravel().tolist())))
 
 
 def _lists(obj: xr.DataArray | xr.Dataset) -> Iterator[tuple[str, ...]]:
