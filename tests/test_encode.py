@@ -1,4 +1,4 @@
-"""`to_fits(dtype=, fill=)`: numbers that fit are exact, those that do not are told with their range, once all is there."""
+"""`to_fits(dtype=, fill=)`: what fits is exact, what does not is told with its range, when all is there."""
 
 import re
 from pathlib import Path

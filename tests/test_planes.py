@@ -92,7 +92,7 @@ def test_without_headers_nothing_is_said_that_holds_for_the_first_alone(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("label", "name"), [("MASK", "FILTER_MASK"), ("Sloan r/2", "Sloan r-2"), ("Hα", "H\\u03b1"), ("", "FILTER")]
+    ("label", "name"), [("MASK", "FILTER_MASK"), ("Sloan r/2", "Sloan r-2"), ("H\u03b1", "H\\u03b1"), ("", "FILTER")]
 )
 def test_names(tmp_path: Path, label: str, name: str) -> None:
     product = by_filter().assign_coords(FILTER=["B", label])
