@@ -12,6 +12,7 @@ SRC = Path(__file__).parents[1] / "src" / "xccd"
 FLOORS = {
     "kernels": 0, "_suggest": 0, "_options": 0, "_pool": 0, "_notes": 0, "_nodes": 0, "_flags": 0,
     "_deferred": 1, "_chain": 1, "_clip_blocks": 1, "_reasons": 1, "_scatter": 1, "_partials": 1, "_stack": 1,
+    "fits.temporary": 0, "fits.place": 1, "fits.encode": 0,
     "fits.cards": 1, "fits.unpack": 1, "fits.files": 1, "fits.structure": 1, "fits.not_fits": 1,
     "fits.kinds": 1, "fits.together": 2, "fits.rows": 4, "_mixed": 4,
     "fits.pixels": 2, "fits.times": 2, "fits.units": 2, "fits.coords": 2, "fits.shared": 2, "_labels": 2,
@@ -23,6 +24,7 @@ FLOORS = {
     "grid": 4, "_pixel_map": 4, "_reprojected": 4, "_gather": 4, "grids": 4, "_offsets": 4, "align": 5,
     "sky": 5, "offsets": 5,
     "warm": 5, "product": 4, "stage": 5, "fits.write": 4, "fits.extensions": 4, "fits.finish": 4,
+    "fits.inputs": 4, "fits.planes": 4,
     "fits.open": 5, "fits.image": 6, "fits.shapes": 6, "fits.tree": 6, "fits.dataset": 6, "fits.backend": 7,
     "clip": 5, "masks": 5, "combine": 5, "normalize": 5, "lossless": 5, "simulate": 5,
     "ccdproc.functions": 0, "ccdproc.splines": 0, "ccdproc.logged": 0, "ccdproc.twins": 0,

@@ -21,7 +21,8 @@ from xccd.fits import write as module
 # dtype of the array, and of the image in the file
 DTYPES = {
     "float32": ">f4", "float64": ">f8", ">f4": ">f4", ">f8": ">f8", "float16": ">f4", "bool": "uint8", "uint8": "uint8",
-    "int8": ">i2", "int16": ">i2", ">i2": ">i2", "uint16": ">i4", "int32": ">i4", "uint32": ">i8", "int64": ">i8",
+    "int8": ">i2", "int16": ">i2", ">i2": ">i2", "uint16": "uint16", "int32": ">i4", "uint32": "uint32", "int64": ">i8",
+    "uint64": "uint64",
 }  # fmt: skip
 DIMS = {1: ("x",), 2: ("y", "x"), 3: ("frame", "y", "x"), 4: ("frame", "z", "y", "x")}
 ORDERS = {

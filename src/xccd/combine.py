@@ -125,7 +125,7 @@ def combine(
         end = Combine(method, weights is not None, 0.5 if q is None else float(q), int(ddof))
     if method != "count" and (keywords := mixed(stack, dim)):
         warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
-    data, *maps = _images(stack, dim, end, factor.data, weight.data, image_dtype)
+    data, maps = _images(stack, dim, end, factor.data, weight.data, image_dtype)
     step = step_text("combine", method=method, weights=weights, scale=scale, q=q, ddof=ddof or None, dtype=dtype)
     ones = np.ones(stack.sizes[dim])
     how = How(str(method), ones if weights is None else known, ones if scale is None else factor.per_frame)
@@ -134,35 +134,37 @@ def combine(
 
 def _images(
     stack: xr.DataArray, dim: Hashable, end: Combine | Callable[..., Any], scale: Any, weights: Any, dtype: Any
-) -> list[Any]:  # fmt: skip
+) -> tuple[Any, dict[str, Any]]:  # fmt: skip
     """The image, and of a stack with flags the number of samples and, where there is a formula, the uncertainty."""
     x, flags = frames_first(stack, dim), flags_of(stack)
     bits = None if flags is None else frames_first(flags, dim)
-    ends: list[tuple[End, Any]] = [(end, dtype)] if isinstance(end, Combine) else []
+    ends: dict[str, tuple[End, Any]] = {"image": (end, dtype)} if isinstance(end, Combine) else {}
     if bits is not None and getattr(end, "method", None) != "count":
-        ends.append((Combine("count"), METHODS["count"].dtype))
+        ends["count"] = Combine("count"), METHODS["count"].dtype
     if bits is not None and isinstance(end, Combine) and is_known(end.method, end.weighted):
-        ends.append((Scatter(end.method, end.weighted), dtype))
-    chain = Chain((), tuple(e for e, _ in ends))
-    images = _stack.chained(chain, x, scale, weights, bits, dtypes=[d for _, d in ends]) if ends else []
+        ends["uncertainty"] = Scatter(end.method, end.weighted), dtype
+    chain, dtypes = Chain((), tuple(e for e, _ in ends.values())), [d for _, d in ends.values()]
+    images = dict(zip(ends, _stack.chained(chain, x, scale, weights, bits, dtypes=dtypes), strict=True)) if ends else {}
     if isinstance(end, Combine):
-        return images
+        return images.pop("image"), images
     if bits is not None:
         (x,) = _stack.chained(Chain(()), x, flags=bits, dtypes=[float_dtype(x.dtype)])
     run = partial(_apply, method=end, dtype=dtype)
-    return [_stack.blocks(run, x, scale, weights, reduce=True, dtype=dtype), *images]
+    return _stack.blocks(run, x, scale, weights, reduce=True, dtype=dtype), images
 
 
-def _with_maps(image: xr.DataArray, maps: list[Any]) -> xr.DataArray:
+def _with_maps(image: xr.DataArray, maps: dict[str, Any]) -> xr.DataArray:
     """The image with its number of samples and its uncertainty beside it, as a Dataset takes them apart."""
-    attrs: list[dict[str, Any]] = [
-        {"long_name": "number of samples in use"},
-        {"long_name": "standard error, from the scatter of the samples", "uncertainty_type": "std"},
-    ]
-    if "units" in image.attrs:
-        attrs[1]["units"] = image.attrs["units"]
-    names = (companion(image.name, kind) for kind in ("count", "uncertainty"))
-    return image.assign_coords({k: (image.dims, wrapped(m), a) for k, m, a in zip(names, maps, attrs, strict=False)})
+    units = {"units": image.attrs["units"]} if "units" in image.attrs else {}
+    attrs: dict[str, dict[str, Any]] = {
+        "count": {"long_name": "number of samples in use"},
+        "uncertainty": {
+            "long_name": "standard error, from the scatter of the samples",
+            "uncertainty_type": "std",
+            **units,
+        },
+    }
+    return image.assign_coords({companion(image.name, k): (image.dims, wrapped(m), attrs[k]) for k, m in maps.items()})
 
 
 def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:

@@ -12,7 +12,7 @@ import xarray as xr
 from xccd._inputs import Inputs
 from xccd._labels import file_names
 from xccd._made import How, made
-from xccd.fits import cards, shared, times, units
+from xccd.fits import cards, inputs, shared, times, units
 from xccd.fits.coords import CORE_NUMBERS, coordinate_name
 from xccd.fits.header import FILES, from_attrs
 from xccd.fits.pixel_grid import AXES, is_ours
@@ -39,6 +39,8 @@ def describe(
     found = made(frames, how, own) | ({"BUNIT": unit} if unit else {})
     new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in found.items()]
     names = _names(stack, dim, texts)
+    if "file" in stack.coords and stack.coords["file"].dims == (dim,):
+        inputs.remember(stack.coords["file"].values.tolist())
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
     new += [*shared.steps(texts), *shared.remarks(stack), cards.history(step)]
     text = "\n".join(filter(None, [*lines, *new]))

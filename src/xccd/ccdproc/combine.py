@@ -12,6 +12,7 @@ from xccd.ccdproc.combiner import Combiner, labelled
 from xccd.ccdproc.files import Bands, Part, check_output, factors_of, list_of, read_first
 from xccd.ccdproc.functions import Function
 from xccd.ccdproc.values import check_numpy, computed_in
+from xccd.fits.inputs import check_inputs
 
 
 def combine(
@@ -104,6 +105,8 @@ def combine(
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}")
     check_output(output_file, overwrite_output)
+    if output_file is not None:
+        check_inputs(output_file, [item for item in items if isinstance(item, (str, Path))], "output_file")
     product = read_first(items, ccdkwargs)
     bands = Bands(items, product, computed_in(dtype), mem_limit, ccdkwargs)
     whole = _of_stack(bands.stack, product.unit, dtype)

@@ -11,6 +11,7 @@ from xccd.fits import cards
 from xccd.fits.header import as_block
 
 EMPTY = {"CHECKSUM": "0" * 16, "DATASUM": "0"}
+WHEN = "by xccd"  # their comment: astropy would write the time, and one product be another file each time
 
 
 def with_room(head: bytes) -> bytes:
@@ -26,9 +27,14 @@ def add_checksums(file: IO[bytes]) -> None:
     from astropy.io import fits
 
     file.flush()
-    with fits.open(file.name, mode="update") as hdus:
+    heads = {}
+    with fits.open(file.name) as hdus:
         for hdu in hdus:
-            hdu.add_checksum()
+            hdu.add_checksum(when=WHEN)
+            heads[hdu.fileinfo()["hdrLoc"]] = hdu.header.tostring().encode("ascii")
+    for place, head in heads.items():
+        file.seek(place)
+        file.write(head)
 
 
 def compress(file: IO[bytes], *, checksum: bool) -> None:
@@ -41,13 +47,15 @@ def compress(file: IO[bytes], *, checksum: bool) -> None:
     file.flush()
     buffer = BytesIO()
     with fits.open(file.name, memmap=False) as hdus:
-        packed = [fits.PrimaryHDU(), *map(_tiled, hdus)]
-        fits.HDUList(packed).writeto(buffer)
+        first = [hdus[0]] if hdus[0].data is None else [fits.PrimaryHDU()]
+        fits.HDUList([*first, *map(_tiled, hdus[1 if hdus[0].data is None else 0 :])]).writeto(buffer)
     buffer.seek(0)
     if checksum:  # of the tables that hold the tiles: those of the images astropy leaves out
         with fits.open(buffer, disable_image_compression=True) as hdus:
+            for hdu in hdus:
+                hdu.add_checksum(when=WHEN)
             again = BytesIO()
-            hdus.writeto(again, checksum=True)
+            hdus.writeto(again)
         buffer = again
     file.seek(0)
     file.truncate()

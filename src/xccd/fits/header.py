@@ -12,6 +12,7 @@ from xccd._labels import not_taken
 from xccd._suggest import is_whole
 from xccd.fits import cards, shared
 from xccd.fits.coords import HDF5_OWN
+from xccd.fits.encode import BITPIX, in_file, zero
 from xccd.fits.files import shown
 from xccd.fits.pixel_grid import AXES, move, moves
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 BLOCK = 2880
 FILES = "image_files"  # as COMBINED: the whole list of inputs, for more than IMCMBnnn can number
-BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
 
 
 def header(obj: xr.DataArray, i: int | None = None) -> Header:
@@ -202,18 +202,12 @@ def from_attrs(attrs: dict[Any, Any]) -> str:
     return "\n".join(lines)
 
 
-def stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The big-endian dtype that FITS keeps ``dtype`` in: what it lacks goes into the next wider one."""
-    code = "u1" if dtype.kind == "b" else dtype.str[1:]
-    code = {"i1": "i2", "u2": "i4", "u4": "i8", "f2": "f4"}.get(code, code)
-    if code not in BITPIX:
-        raise TypeError(f"an image of dtype {dtype} cannot be written to FITS: use .astype('float64')")
-    return np.dtype(f">{code}")
-
-
 def structure(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
     """The cards that describe an array in a primary HDU."""
-    lines = [cards.make("SIMPLE", True), cards.make("BITPIX", BITPIX[stored(dtype).str[1:]])]
+    kind = in_file(dtype)
+    lines = [cards.make("SIMPLE", True), cards.make("BITPIX", BITPIX[kind.str[1:]])]
     lines.append(cards.make("NAXIS", len(shape)))
     lines += [cards.make(f"NAXIS{k}", size) for k, size in enumerate(shape[::-1], 1)]
+    if zero(kind):
+        lines += [cards.make("BSCALE", 1), cards.make("BZERO", zero(kind))]
     return "\n".join(lines)

@@ -69,4 +69,5 @@ def open_image(
     )  # fmt: skip
     text = str(stack.coords["header"].values.item())
     along = [k for k, c in stack.coords.items() if "frame" in c.dims]
-    return stack.isel(frame=0).drop_vars(along).assign_coords({shared.COMBINED: shared.scalar(text)})
+    image = stack.isel(frame=0).drop_vars(along).assign_coords({shared.COMBINED: shared.scalar(text)})
+    return image.load() if chunks is None else image

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import IO, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from xccd import _stack
 from xccd._deferred import Deferred, store
+from xccd.fits.encode import Encoder
+from xccd.fits.place import Output
 
 BLOCK = 2880
 GROUP_BYTES = 256 << 20  # what is computed at a time where it comes back whole, as written
@@ -26,20 +28,26 @@ def check_progress(progress: Any) -> None:
 
 
 class HDU(NamedTuple):
-    """A header with its END, and pixels with the dtype that they have in the file."""
+    """A header with its END, and pixels with what makes bytes of them."""
 
     head: bytes
     data: Any
-    stored: np.dtype[Any]
+    encoder: Encoder
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        pixels: int = prod(self.data.shape) * self.encoder.stored.itemsize
+        return len(self.head) + -(-pixels // BLOCK) * BLOCK
 
 
-def write_hdus(file: IO[bytes], hdus: Sequence[HDU], progress: Progress) -> None:
+def write_hdus(file: Output, hdus: Sequence[HDU], progress: Progress) -> None:
     """HDUs from the file's position on, headers first, data padded with zeros; lazy ones are computed together."""
     meter = Meter()
     places = []
     for hdu in hdus:
         file.write(hdu.head)
-        places.append(_Place(file, hdu.data.shape, hdu.stored, meter))
+        places.append(_Place(file, hdu.data.shape, hdu.encoder, meter))
         file.seek(places[-1].end)
         file.write(b"\0" * (-places[-1].size % BLOCK))
     end = file.tell()
@@ -50,7 +58,7 @@ def write_hdus(file: IO[bytes], hdus: Sequence[HDU], progress: Progress) -> None
 def fill(pairs: Sequence[tuple[Any, Place]], meter: Meter, progress: Progress, name: str) -> None:
     """Arrays of any kind, each into its place, lazy ones together; told to ``progress``, whose bar has a name."""
     with _shown(progress, meter, name), meter:
-        for wanted, write in ((_is_here, _from_memory), (_is_deferred, store), (_stack.is_lazy, _computed)):
+        for wanted, write in ((_is_here, _from_memory), (_is_deferred, _by_shape), (_stack.is_lazy, _computed)):
             some = [pair for pair in pairs if wanted(pair[0])]
             if some:
                 write([data for data, _ in some], [place for _, place in some])
@@ -62,6 +70,13 @@ def _is_deferred(data: Any) -> bool:
 
 def _is_here(data: Any) -> bool:
     return not _is_deferred(data) and not _stack.is_lazy(data)
+
+
+def _by_shape(images: list[Any], places: list[Place]) -> None:
+    """Deferred images, those of one shape of pixels together."""
+    for shape in dict.fromkeys(image.pixels for image in images):
+        some = [(image, place) for image, place in zip(images, places, strict=True) if image.pixels == shape]
+        store([image for image, _ in some], [place for _, place in some])
 
 
 def _computed(images: list[Any], places: list[Place]) -> None:
@@ -112,14 +127,14 @@ class Meter:
 class _Place:
     """Where the pixels of an image go: assigned to block by block, from any thread."""
 
-    def __init__(self, file: IO[bytes], shape: tuple[int, ...], stored: np.dtype[Any], meter: Meter) -> None:
-        self.file, self.start, self.shape, self.stored, self.meter = file, file.tell(), shape, stored, meter
-        self.size = prod(shape) * stored.itemsize
+    def __init__(self, file: Output, shape: tuple[int, ...], encoder: Encoder, meter: Meter) -> None:
+        self.file, self.start, self.shape, self.encoder, self.meter = file, file.tell(), shape, encoder, meter
+        self.size = prod(shape) * encoder.stored.itemsize
         self.end = self.start + self.size
         meter.size += self.size
 
     def __setitem__(self, index: tuple[slice, ...], block: Any) -> None:
-        raw = np.asarray(block).astype(self.stored, order="C", copy=False)  # the caller's array is only read
+        raw = self.encoder(block)
         with self.meter.writing(raw.nbytes):  # one position in the file for all threads
             for offset, part in self._runs(index, raw):
                 self.file.seek(offset)
@@ -130,7 +145,7 @@ class _Place:
         lead = raw.ndim - 1
         while lead and raw.shape[lead] == self.shape[lead]:
             lead -= 1
-        steps = [prod(self.shape[axis + 1 :]) * self.stored.itemsize for axis in range(raw.ndim)]
+        steps = [prod(self.shape[axis + 1 :]) * self.encoder.stored.itemsize for axis in range(raw.ndim)]
         first = self.start + sum((part.start or 0) * step for part, step in zip(index, steps, strict=True))
         for at in np.ndindex(raw.shape[:lead]):
             yield first + sum(i * step for i, step in zip(at, steps, strict=False)), raw[at]

@@ -7,7 +7,6 @@ import bz2
 import gzip
 import lzma
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -15,6 +14,8 @@ import zlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from xccd.fits import temporary
 
 
 class Packing(NamedTuple):
@@ -76,11 +77,12 @@ def unpack(packed: Any, packing: str, target: Path, name: str, end: int = 0) -> 
 def _scratch_folder() -> str:
     with _lock:
         if not _folder or not os.path.isdir(_folder[0]):
-            _folder[:] = [tempfile.mkdtemp(prefix="xccd-")]
-            atexit.register(_remove, _folder[0], os.getpid())
+            path, handle = temporary.scratch_folder()
+            _folder[:] = [str(path)]
+            atexit.register(_remove, path, handle, os.getpid())
         return _folder[0]
 
 
-def _remove(folder: str, owner: int) -> None:
+def _remove(folder: Path, handle: int, owner: int) -> None:
     if os.getpid() == owner:  # not when a forked child ends
-        shutil.rmtree(folder, ignore_errors=True)
+        temporary.remove_folder(folder, handle)

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+import numpy as np
 import xarray as xr
 
 from xccd._deferred import samples
-from xccd._labels import ancillary
 from xccd._nodes import at_node
-from xccd.fits import cards
-from xccd.fits.extensions import frames_table, maps
-from xccd.fits.files import shown
+from xccd.fits import cards, temporary
+from xccd.fits.encode import Encoder, asked, in_file
+from xccd.fits.extensions import extension, frames_table, maps, primary
 from xccd.fits.finish import add_checksums, compress, with_room
-from xccd.fits.header import as_block, as_written, in_order
+from xccd.fits.header import as_written, in_order, structure
 from xccd.fits.header import header as header_of
-from xccd.fits.header import stored as dtype_in_file
+from xccd.fits.inputs import check_apart
+from xccd.fits.place import Output, cannot_write, check_place, move_new, sync_folder, target_of
+from xccd.fits.planes import Plane, nodes_of, planes_of
 from xccd.fits.stream import HDU, Progress, check_progress, write_hdus
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+MADE_BY = "CREATOR"  # the card that says what wrote a file
 
 
 @overload
@@ -41,6 +43,9 @@ def to_fits(
     *,
     overwrite: bool = ...,
     header: dict[str, Any] | None = ...,
+    dtype: Any = ...,
+    fill: float | None = ...,
+    single: bool = ...,
     checksum: bool = ...,
     progress: Progress = ...,
 ) -> Path: ...
@@ -51,6 +56,22 @@ def to_fits(
     *,
     overwrite: bool = ...,
     header: dict[str, Any] | None = ...,
+    dtype: Any = ...,
+    fill: float | None = ...,
+    single: Literal[True],
+    checksum: bool = ...,
+    progress: Progress = ...,
+) -> Path: ...
+@overload
+def to_fits(
+    image: xr.DataTree,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = ...,
+    header: dict[str, Any] | None = ...,
+    dtype: Any = ...,
+    fill: float | None = ...,
+    single: Literal[False] = ...,
     checksum: bool = ...,
     progress: Progress = ...,
 ) -> list[Path]: ...
@@ -60,6 +81,9 @@ def to_fits(
     *,
     overwrite: bool = False,
     header: dict[str, Any] | None = None,
+    dtype: Any = None,
+    fill: float | None = None,
+    single: bool = False,
     checksum: bool = False,
     progress: Progress = None,
 ) -> Path | list[Path]:
@@ -75,15 +99,25 @@ def to_fits(
         A combined image, a frame, or a stack (written as a cube, with the cards that all its frames share). Of a
         Dataset the one variable that is not another's map, and as extensions the maps that it names: flags as MASK,
         the uncertainty as UNCERT (UTYPE says which), the number of samples as COUNT, as `astropy.nddata.CCDData.read`
-        takes them. Of a tree, each node as a Dataset.
+        takes them. Products that a dimension tells apart, as ``groupby("FILTER").map(combine)`` gives them, are one
+        extension each, EXTNAME being the label, with a header and maps (of the same EXTVER) of their own:
+        ``open_image(path, hdu="V")``. Of a tree, each node as a Dataset.
     path : path
         The file to write. Its folder must exist. A name that ends in ``.fz`` is compressed by tiles, integers by RICE_1
         and floats by GZIP_2 without loss, and is in memory meanwhile. For a tree the folder: the node ``flat/r/2`` goes
         to ``flat-r-2.fits`` in it.
     overwrite : bool, default: False
-        Replace a file that is there.
+        Replace a file that is there, but none that the image is made of, or still to be read from.
     header : dict, optional
         Cards to add or replace, by keyword: values, or (value, comment). ``None`` as a value takes a card away.
+    dtype : dtype, optional
+        "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32" or "float64". Default: that of the
+        image. Whole numbers are rounded, to the even one of two that are equally near, and must fit; a float dtype
+        holds for maps, too.
+    fill : int, optional
+        The number that missing pixels (NaN) get, where ``dtype`` is one of whole numbers, which cannot be missing.
+    single : bool, default: False
+        A tree as one file, ``path``, with an extension for each node, and its maps with the same EXTVER.
     checksum : bool, default: False
         Write the cards CHECKSUM and DATASUM in each HDU.
     progress : bool or callable, optional
@@ -97,12 +131,14 @@ def to_fits(
     Raises
     ------
     FileExistsError
-        If the file is there and ``overwrite`` is not set.
+        If the file is there and ``overwrite`` is not set, or it is one of the inputs.
     OSError
-        No such folder, a folder in the file's place, no permission, a full disk.
+        No such folder, a folder in the file's place, no permission, a full disk. Where a tree ends half way, a note
+        says which files are written.
     TypeError, ValueError
         A dtype that FITS does not have, a WCS that cannot be moved (see `header`), a card that cannot be written; a
-        Dataset, or a node of a tree, with several images; two nodes for one file.
+        Dataset, or a node of a tree, with several images; two nodes for one file. When all is computed: pixels that
+        ``dtype`` cannot hold, with their number and range. The old file stays.
 
     Examples
     --------
@@ -116,14 +152,59 @@ def to_fits(
     [[[2.0, 3.0]]]
     """
     check_progress(progress)
+    target, wanted = target_of(path), asked(dtype, fill)
+    make = _Maker(overwrite, header, wanted, fill)
     if not isinstance(image, xr.DataTree):
-        return _product(image, path, overwrite, header).write(overwrite, checksum, progress)
+        products = [make(planes_of(_checked(image)), target)]
+        check = [image]
+    else:
+        nodes = list(nodes_of(image))
+        check = [ds for _, ds in nodes]
+        products = _one(make, nodes, target) if single else _some(make, nodes, target)
+    if overwrite:
+        check_apart([product.target for product in products], check)
+    written = _written(products, checksum, progress)
+    return written if isinstance(image, xr.DataTree) and not single else written[0]
+
+
+def _checked(obj: Any) -> xr.DataArray | xr.Dataset:
+    if not isinstance(obj, xr.DataArray | xr.Dataset):
+        raise TypeError(f"to_fits writes a DataArray or a Dataset, not a {type(obj).__name__}: xr.DataArray(values)")
+    return obj
+
+
+def _some(make: _Maker, nodes: list[tuple[str, xr.Dataset]], folder: Path) -> list[_Product]:
+    """A file for each node."""
     products = []
-    for node, ds in _nodes(image):
+    for node, ds in nodes:
         with at_node(node):
-            products.append(_product(ds, Path(path) / f"{node.replace('/', '-')}.fits", overwrite, header))
-    _check_apart([product.target for product in products])
-    return [product.write(overwrite, checksum, progress) for product in products]
+            products.append(make(planes_of(ds), folder / f"{node.replace('/', '-')}.fits"))
+    twice = [str(target) for target, times in Counter(p.target for p in products).items() if times > 1]
+    if twice:
+        raise ValueError(f"to_fits: several nodes of this tree would go to {twice[0]!r}: rename one of them")
+    return products
+
+
+def _one(make: _Maker, nodes: list[tuple[str, xr.Dataset]], target: Path) -> list[_Product]:
+    """One file for all nodes."""
+    planes = []
+    for node, ds in nodes:
+        with at_node(node):
+            planes += planes_of(ds, node)
+    return [make(planes, target)]
+
+
+def _written(products: list[_Product], checksum: bool, progress: Any) -> list[Path]:
+    """Where all products are. An error says which of them are there."""
+    done: list[Path] = []
+    try:
+        done.extend(product.write(checksum, progress) for product in products)
+    except BaseException as error:
+        if len(products) > 1:
+            left = ", ".join(str(product.target) for product in products[len(done) :])
+            error.add_note(f"written, and whole: {', '.join(map(str, done)) or 'none'}; not written: {left}")
+        raise
+    return done
 
 
 @dataclass(frozen=True)
@@ -131,69 +212,74 @@ class _Product:
     """What can be written: where to, and the HDUs."""
 
     target: Path
+    overwrite: bool
     hdus: list[HDU]
     rest: bytes
 
-    def write(self, overwrite: bool, checksum: bool, progress: Any) -> Path:
+    def write(self, checksum: bool, progress: Any) -> Path:
         hdus = [hdu._replace(head=with_room(hdu.head)) for hdu in self.hdus] if checksum else self.hdus
-        with _replacing(self.target.resolve(), overwrite) as file:  # a link stays one, its file is replaced
-            write_hdus(file, hdus, progress)
-            file.write(self.rest)
-            if self.target.suffix.lower() == ".fz":
-                compress(file, checksum=checksum)
-            elif checksum:
-                add_checksums(file)
+        needed = sum(hdu.size for hdu in hdus) + len(self.rest)
+        with _replacing(self.target.resolve(), self.overwrite, needed) as output:  # a link stays one
+            write_hdus(output, hdus, progress)
+            for hdu in hdus:
+                hdu.encoder.check(self.target)
+            output.write(self.rest)
+            with output.failures.noted():
+                if self.target.suffix.lower() == ".fz":
+                    compress(output.file, checksum=checksum)
+                elif checksum:
+                    add_checksums(output.file)
         return self.target
 
 
-def _product(
-    obj: xr.DataArray | xr.Dataset, path: str | os.PathLike[str], overwrite: bool, header: dict[str, Any] | None
-) -> _Product:
-    """All checks, and nothing computed."""
-    if not isinstance(obj, xr.DataArray | xr.Dataset):
-        raise TypeError(f"to_fits writes a DataArray or a Dataset, not a {type(obj).__name__}: xr.DataArray(values)")
-    image, ds = (_image_of(obj), obj) if isinstance(obj, xr.Dataset) else (obj, xr.Dataset())
-    if image.ndim == 0 or image.size == 0:
-        raise ValueError(f"to_fits: this DataArray has no pixels, its shape is {image.shape}")
-    stored = dtype_in_file(image.dtype)
-    target = Path(os.path.expanduser(path))
-    check_target(target, overwrite)
-    image = in_order(image)
-    others, table = list(maps(image, ds)), frames_table(image)
-    head = _header(image, header, extended=bool(others or table))
-    return _Product(target, [HDU(head, samples(image), stored), *others], table)
+@dataclass(frozen=True)
+class _Maker:
+    """All checks of what is to be written, and nothing computed."""
+
+    overwrite: bool
+    header: dict[str, Any] | None
+    dtype: np.dtype[Any] | None
+    fill: Any
+
+    def __call__(self, planes: list[Plane], target: Path) -> _Product:
+        several = len(planes) > 1 or bool(planes[0].name)
+        for plane in planes:
+            if plane.image.ndim == 0 or plane.image.size == 0:
+                raise ValueError(f"to_fits: this DataArray has no pixels, its shape is {plane.image.shape}")
+            if self.dtype is not None and plane.image.dtype.kind not in "fiub":
+                raise TypeError(f"an image of dtype {plane.image.dtype} cannot be written as {self.dtype}")
+            in_file(plane.image.dtype if self.dtype is None else self.dtype)
+        check_target(target, self.overwrite)
+        hdus = [_empty()] if several else []
+        rest = b""
+        for number, plane in enumerate(planes, 1):
+            hdus += self._hdus(plane, number if several else None)
+            rest += frames_table(plane.image, number if several else None)
+        if not several:
+            head = primary(self._lines(planes[0].image), planes[0].image.ndim, extended=bool(hdus[1:] or rest))
+            hdus[0] = hdus[0]._replace(head=head)
+        return _Product(target, self.overwrite, hdus, rest)
+
+    def _hdus(self, plane: Plane, number: int | None) -> Iterator[HDU]:
+        """An image as an extension, and its maps."""
+        image = in_order(plane.image)
+        kind = in_file(image.dtype) if self.dtype is None else self.dtype
+        head = b"" if number is None else extension(self._lines(image), image.ndim, plane.name, number)
+        yield HDU(head, samples(image), Encoder(image.dtype, kind, self.fill))
+        yield from maps(image, plane.ds, number, kind if self.dtype is not None and kind.kind == "f" else None)
+
+    def _lines(self, image: xr.DataArray) -> list[str]:
+        """The header of an image as it will be in the file."""
+        image = in_order(image)
+        if self.dtype is not None:
+            image = image.copy(deep=False, data=np.broadcast_to(np.zeros((), self.dtype), image.shape))
+        return _lines(image, self.header)
 
 
-def _image_of(ds: xr.Dataset) -> xr.DataArray:
-    """The one variable of a Dataset that is not another's map."""
-    names = [name for name in ds.data_vars if name not in ancillary(ds)]
-    if not names:
-        raise ValueError("to_fits: this Dataset has no variable")
-    if len(names) > 1:
-        raise ValueError(
-            f"this Dataset has the variables {', '.join(map(str, names))}, and a file holds one image with its maps: "
-            f"write one after the other, as ds[[{names[0]!r}]].ccd.to_fits(...)"
-        )
-    return ds[names[0]]
-
-
-def _nodes(tree: xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:
-    """Each node that has a variable, and its path, which begins with the name of the tree."""
-    found = 0
-    for key, node in tree.subtree_with_keys:
-        ds = node.to_dataset()
-        path = "/".join(part for part in (tree.name, *key.split("/")) if part and part != ".") or "root"
-        if ds.data_vars:
-            found += 1
-            yield path, ds
-    if not found:
-        raise ValueError("to_fits: no node of this DataTree has a variable")
-
-
-def _check_apart(targets: list[Path]) -> None:
-    twice = [str(target) for target, times in Counter(targets).items() if times > 1]
-    if twice:
-        raise ValueError(f"to_fits: several nodes of this tree would go to {twice[0]!r}: rename one of them")
+def _empty() -> HDU:
+    """What comes first in a file of extensions."""
+    lines = [*structure(np.dtype("u1"), ()).split("\n"), _made_by()]
+    return HDU(primary(lines, 0, extended=True), np.zeros(0, np.uint8), Encoder(np.dtype("u1"), np.dtype("u1")))
 
 
 def check_target(target: Path, overwrite: bool) -> None:
@@ -205,29 +291,29 @@ def check_target(target: Path, overwrite: bool) -> None:
     check_place(target, overwrite)
 
 
-def check_place(target: Path, overwrite: bool) -> None:
-    """Raise if there is no folder to write in, or something is there that may not go."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"path={str(target)!r}: there is no folder {shown(target.parent)}")
-    if os.path.lexists(target) and not overwrite:
-        raise _exists(target)
-    if not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"path={str(target)!r}: no permission to write in {shown(target.parent)}")
+@lru_cache
+def _made_by() -> str:
+    return cards.make(MADE_BY, f"xccd {version('xccd')}", "what wrote this file")
 
 
-def _exists(target: Path) -> FileExistsError:
-    return FileExistsError(f"path={str(target)!r} is there already: overwrite=True replaces it")
+def _is_a_frame(image: xr.DataArray) -> bool:
+    """Whether it is a frame as it was read, whose header stays what the camera wrote."""
+    return "header" in image.coords and image.coords["header"].ndim == 0
 
 
-def _header(image: xr.DataArray, more: dict[str, Any] | None, *, extended: bool) -> bytes:
+def _lines(image: xr.DataArray, more: dict[str, Any] | None) -> list[str]:
+    """The lines of an image's header, those that describe its array first."""
     if more is None and (lines := as_written(image)) is not None:
-        sizes = 3 + image.ndim  # after SIMPLE, BITPIX, NAXIS and each NAXISn
-        return as_block([*lines[:sizes], *([cards.make("EXTEND", True)] if extended else []), *lines[sizes:]])
+        others = [line for line in lines if not line.startswith(f"{MADE_BY} =")]
+        return lines if _is_a_frame(image) else [*others, _made_by()]
     from astropy.io import fits
 
     if not isinstance(more, (dict, fits.Header, type(None))):
         raise TypeError(f"header={more!r} is not a dict of keywords and values")
     made = header_of(image)
+    if not _is_a_frame(image):
+        made.remove(MADE_BY, ignore_missing=True, remove_all=True)
+        made.append(fits.Card.fromstring(_made_by()), end=True)
     for keyword, value in (more or {}).items():
         if cards.STRUCTURAL.fullmatch(keyword.upper()):
             raise ValueError(f"header={{{keyword!r}: ...}}: this card describes the file, xccd writes it")
@@ -235,9 +321,8 @@ def _header(image: xr.DataArray, more: dict[str, Any] | None, *, extended: bool)
             _set_card(made, keyword.upper(), value)
         except (TypeError, ValueError, fits.VerifyError) as error:
             raise ValueError(f"header={{{keyword!r}: {value!r}}} cannot be a card: {error}") from None
-    if extended:
-        made.set("EXTEND", True, after=f"NAXIS{image.ndim}")
-    return bytes(made.tostring(), "ascii")
+    text = made.tostring(endcard=False, padding=False)
+    return [text[i : i + 80].rstrip() for i in range(0, len(text), 80)]
 
 
 def _set_card(made: Header, keyword: str, value: Any) -> None:
@@ -251,43 +336,40 @@ def _set_card(made: Header, keyword: str, value: Any) -> None:
 
 
 @contextmanager
-def _replacing(target: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+def _replacing(target: Path, overwrite: bool, needed: int) -> Iterator[Output]:
     """A file that becomes ``target`` when the block ends well, and nothing when it does not."""
-    name = target.parent / f".xccd-{secrets.token_hex(8)}.part"
+    temporary.sweep(target.parent)
+    temporary.sweep_scratch()
     try:
-        with open(name, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            os.replace(name, target)
-        else:
-            _move_new(name, target)
-        _sync_folder(target.parent)
+        name, output = _new_file(target.parent)
     except OSError as error:
-        if error.errno in NO_ROOM or error.filename == str(name):
-            raise type(error)(error.errno, f"path={str(target)!r} cannot be written: {error.strerror}") from error
-        raise
-    finally:
-        name.unlink(missing_ok=True)
-
-
-def _move_new(name: Path, target: Path) -> None:
-    """Rename, but never onto a file that came while the product was computed."""
+        raise cannot_write(error, target, needed) from error
     try:
-        os.link(name, target)
-    except FileExistsError:
-        raise _exists(target) from None
-    except OSError:  # a file system without hard links
-        if target.exists():
-            raise _exists(target) from None
-        os.replace(name, target)
+        yield output
+        with output.failures.noted():
+            output.file.flush()
+            os.fsync(output.file.fileno())
+            if os.name != "posix":  # elsewhere it is open, and so held, until it has its name
+                output.file.close()
+            (os.replace if overwrite else move_new)(name, target)
+    except OSError as error:
+        if error not in output.failures:
+            raise
+        with suppress(OSError):
+            name.unlink()  # before it is asked how much is free
+        raise cannot_write(error, target, needed) from error
+    finally:
+        with suppress(OSError):
+            output.file.close()
+        name.unlink(missing_ok=True)
+        temporary.let_go(name)
+    sync_folder(target.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _new_file(folder: Path) -> tuple[Path, Output]:
+    while True:
+        name = temporary.new_name(folder)
+        file = open(name, "xb")  # noqa: SIM115
+        if temporary.lock(file.fileno()):
+            return name, Output(file)
+        file.close()
