@@ -14,12 +14,13 @@ import xccd
 from fits_files import head, line, structure, write
 from remote_files import server
 from sky import stack_of, tan
+from xccd.fits import cards
 from xccd.grid import Grid
 
 HEAD = tan((30.5, 20.25), 12)
 SIZES = {"NAXIS": 2, "NAXIS1": 60, "NAXIS2": 40}
 GRID = Grid.of(HEAD | SIZES)
-LINES = [line(k, repr(v) if isinstance(v, str) else float(v)) for k, v in HEAD.items()]
+LINES = [cards.make(k, v if isinstance(v, str) else float(v)) for k, v in HEAD.items()]
 
 
 def distorted() -> WCS:
