@@ -124,9 +124,9 @@ class Grid:
     def from_text(cls, text: str, shape: tuple[int, int] | None = None) -> Grid:
         """The grid of a header text, lines of FITS cards; ValueError as `of`."""
         found = {card.keyword: card for card in reversed(list(cards.split(text)))}
-        sizes = _sizes(text, shape)
         if "CTYPE1" not in found:
             raise ValueError("there is no WCS: the header has no CTYPE1")
+        sizes = _sizes(text, shape)
         tables = [k for k in found if DISTORTED.fullmatch(k)]
         if tables:
             raise ValueError(f"the WCS is distorted by a table in another HDU ({tables[0]}): only its file has that")
