@@ -15,8 +15,8 @@ from xccd.fits.files import shown
 from xccd.fits.open import open_stack
 
 BAND_BYTES = 256 << 20  # no faster beyond, whatever the limit
-COPIES = 5  # of a band's samples at once: as read, after a clip, and in the reductions; measured in the tests
-LEAST = 1 / 4  # of the bytes of the image: what a band may take however small the limit is, as each costs some ms
+COPIES = 8  # of the samples of a band at once, where functions are given; of those of the kernels 2 to 3
+LEAST = 1 / 2  # of the bytes of the image: what a band may take however small the limit is, as each costs some ms
 Part = tuple[slice, ...]
 READER = ("hdu", "unit", "hdu_mask", "hdu_uncertainty", "hdu_flags", "hdu_psf", "key_uncertainty_type", "format")
 
