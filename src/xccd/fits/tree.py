@@ -159,7 +159,8 @@ def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, defa
     absent = [level.name for level in levels if set(level.values) == {None}]
     if absent and (len(absent) == len(levels) or not default):
         near = did_you_mean(absent[0], dict.fromkeys(k for h in headers for k in h))
-        raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}{near}")
+        first = f"{near[2:]} " if near else ""  # before a list that may be long
+        raise ValueError(f"{first}by={absent}: no frame has a value for it; {_keywords_of(headers)}")
     return [
         *levels,
         Level("shape", ["x".join(map(str, frame.pixels.shape)) for frame in found], where_it_differs=True),
