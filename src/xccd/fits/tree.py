@@ -185,7 +185,8 @@ def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, defa
     if absent and not default:
         chips = ", and hdu='all' gives frames a chip" if CHIP in absent else ""
         near = did_you_mean(absent[0], dict.fromkeys(k for h in headers for k in h))
-        raise ValueError(f"by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}{near}")
+        first = f"{near[2:]} " if near else ""  # before a list that may be long
+        raise ValueError(f"{first}by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}")
     if "IMAGETYP" in wanted or "OBSTYPE" in wanted:
         counts = [filter_counts(kind) for kind in _kinds(("IMAGETYP", "OBSTYPE"), known, len(found))]
         levels = [level.where(counts) if level.name == "FILTER" else level for level in levels]
