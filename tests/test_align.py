@@ -85,22 +85,27 @@ def test_they_renormalise_over_good_pixels(method):
     assert 10 < (flags == 2).sum() < 40
 
 
+def bare(aligned):
+    """Without the labels that all aligned frames have."""
+    return aligned.drop_vars(["align_error", "aligned_from"])
+
+
 def test_frames_on_one_grid_do_not_change():
     images = noise(3)
     images[1, 3, 4], images[2, 0, 0] = np.nan, np.inf
     for head in (tan((30.3, 20.7), 5), sip((30.3, 20.7), 5), tpv((1, 1))):
         stack = stack_of(images, [head] * 3)
         for to in (None, 0, 2, Grid.of(stack), stack[1]):
-            assert stack.ccd.align(to).identical(stack)
+            assert bare(stack.ccd.align(to)).identical(stack)
         ds = stack.ccd.to_dataset(uncertainty=2.0)
-        assert ds.ccd.align().identical(ds)
+        assert bare(ds.ccd.align()).identical(ds)
 
 
 def test_one_wcs_in_two_spellings_is_one_grid():
     head = tan((30.3, 20.7), 5)
     other = dict(WCS(fits.Header(head)).to_header(relax=True))
     stack = stack_of(noise(2), [head, other])
-    assert stack.ccd.align().identical(stack)
+    assert bare(stack.ccd.align()).identical(stack)
 
 
 @pytest.mark.parametrize("lazy", [True, False])
@@ -374,7 +379,7 @@ def test_real_mosaics_are_weighted_and_written(real_frames: Path, tmp_path: Path
 def test_real_frames_on_one_grid_stay_as_they_are(real_frames: Path):
     for field in ("OBS04", "OBS18"):
         stack = xccd.open_stack(real_frames / f"decam_i/{field}*")
-        assert stack.ccd.align().identical(stack)
+        assert bare(stack.ccd.align()).identical(stack)
         assert grids_of(stack)[0].shape == (256, 256)
 
 

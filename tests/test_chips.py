@@ -188,6 +188,8 @@ def test_a_map_of_all_and_a_map_of_one(tmp_path: Path) -> None:
     assert xccd.open_stack(shared, hdu="all").isnull().sum(("y", "x")).values.tolist() == [1, 1]
     of_one = file_of(tmp_path / "b.fits", chips[0], ("MASK", None, MASKED), chips[1])
     assert xccd.open_stack(of_one, hdu="all").isnull().sum(("y", "x")).values.tolist() == [1, 0]
+    preview = file_of(tmp_path / "c.fits", ("", None, 5), ("SCI", 1, 1), ("DQ", 1, MASKED))
+    assert xccd.open_stack(preview, hdu="all").isnull().sum(("y", "x")).values.tolist() == [0, 1]
     named = xccd.open_stack(of_one, hdu="all", mask_hdu=2)  # the user says that it is of all
     assert named.isnull().sum(("y", "x")).values.tolist() == [1, 1]
 
@@ -312,3 +314,8 @@ def test_a_folder_may_hold_tables(tmp_path: Path, caplog: pytest.LogCaptureFixtu
             xccd.open_tree(files)
     with pytest.raises(OSError, match=r"a-table\.fits has no hdu='SCI'"):
         xccd.open_tree(tmp_path, hdu="SCI")
+    (tmp_path / "0.fits").write_bytes((tmp_path / "a-table.fits").read_bytes())
+    caplog.clear()
+    assert xccd.open_stack(tmp_path, hdu="all").sizes["frame"] == 2
+    assert "0.fits has no image" in caplog.text
+    assert ", and 1 more file(s) without an image" in caplog.text

@@ -124,7 +124,7 @@ def test_no_grid_of_a_wcs_and_no_union() -> None:
 
 def test_frames_whose_wcs_differ_have_no_one_grid() -> None:
     stack = stack_of(np.zeros((3, 40, 60)), [HEAD, HEAD, tan((31.5, 20.25), 12)])
-    message = r"the frames have 2 WCS: take that of one, as stack\[0\], or Grid\.union\(stack\), which holds all"
+    message = r"the frames have 2 WCS: take one, as stack\[0\], or align them; Grid\.union\(stack\) holds them all"
     for source in (stack, stack.ccd.to_dataset(), stack.load()):
         with pytest.raises(ValueError, match=message):
             Grid.of(source)

@@ -77,7 +77,7 @@ def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | Non
     type=click.Path(path_type=Path),
     help="FITS file to write: .fits, .fit, .fts, or .fz for a compressed one.",
 )
-@click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION",
+@click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION|all",
               help="The image's HDU. Default: the first image.")  # fmt: skip
 @click.option("--normalize", metavar="LEVEL", help="First bring frames to the first one's mean, median, mode, ...")
 @click.option("--minmax", nargs=2, type=float, metavar="MIN MAX", help="Reject samples outside these levels.")

@@ -323,7 +323,7 @@ def _check_one(stack: Any) -> None:
     own = {tuple(c.lines for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)) for text in texts}
     if len(own) > 1 and any("CTYPE1" in text for text in texts) and not shared.same_grid(texts):
         raise ValueError(
-            f"the frames have {len(own)} WCS: take that of one, as stack[0], or Grid.union(stack), which holds all"
+            f"the frames have {len(own)} WCS: take one, as stack[0], or align them; Grid.union(stack) holds them all"
         )
 
 

@@ -26,7 +26,7 @@ MAP_WORDS = frozenset({
     "VARIANCE", "IVAR", "INVVAR", "WHT", "WGT", "WEIGHT",
 })  # fmt: skip
 MAP_NAMES = frozenset({
-    "COUNT", "COUNTS", "FLAGS", "STD", "STDEV", "ERRORS", "INVERSEVARIANCE", "INVVARIANCE", "WEIGHTS", "WEIGHTMAP",
+    "COUNT", "FLAGS", "STD", "STDEV", "ERRORS", "INVERSEVARIANCE", "INVVARIANCE", "WEIGHTS", "WEIGHTMAP",
     "CON", "CTX", "SAMP", "TIME", "AREA", "EXPOSURE", "EXPMAP", "NCOMBINE", "NSAMP", "NOISE", "CONF", "CONFIDENCE",
     "COVERAGE", "WCSDVARR", "D2IMARR", "REJECTEDLOW", "REJECTEDHIGH", "PSFIMAGE",
 })  # fmt: skip
@@ -306,8 +306,11 @@ def _of_image(
     peers = _peers(image, units, asked)
     hits = [u for u in hits if u not in peers]
     if any(u.value("EXTVER") is not None for u in peers) and any(u.value("EXTVER") is not None for u in hits):
-        # A map of another version is another's, one without may be of all.
-        hits = [u for u in hits if version(u) == version(image)] or [u for u in hits if u.value("EXTVER") is None]
+        # A map of another version is another's, one without may be of all. What has no version is 1, unless another is.
+        own = image.value("EXTVER")
+        first = own is not None or not any(u.value("EXTVER") == 1 for u in peers)
+        of_own = [u for u in hits if first and version(u) == version(image)]
+        hits = of_own or [u for u in hits if u.value("EXTVER") is None]
         peers = [u for u in peers if version(u) == version(image)]
     if len(hits) < 2 and not (hits and peers[0].index < hits[0].index < peers[-1].index):
         return hits  # one that is not between them is of all

@@ -49,7 +49,8 @@ def open_stack(
     Parameters
     ----------
     files : path, glob, folder, ImageFileCollection, CCDData, HDUList, (array, header), or a list of them
-        Names that a glob or a folder gives are sorted naturally (flat-2 before flat-10); a list keeps its order.
+        Names that a glob or a folder gives are sorted naturally (flat-2 before flat-10), and those of files without an
+        image passed over, with a word in the log; a list keeps its order.
         ``.gz``, ``.bz2`` and ``.xz`` files are unpacked once; tile-compressed images (``.fz``) some tiles at a time.
     hdu : int, str, (str, int), "all" or a list of them, optional
         Number or EXTNAME of the image, or EXTNAME and EXTVER. Default: the first HDU that holds one; the log says if

@@ -123,8 +123,9 @@ def _opened(some: list[tuple[Any, bool]], asked: Asked) -> list[Opened]:
     here = [o for o in found if o is not None]
     if passed and not here:
         raise OSError(str(passed[0]))
-    for error in passed:
-        log.warning("passed over: %s", error)
+    if passed:
+        more = f", and {len(passed) - 1} more file(s) without an image" if passed[1:] else ""
+        log.warning("passed over: %s%s", passed[0], more)
     return here
 
 
