@@ -162,3 +162,10 @@ def test_what_is_plain_is_left_alone_by_astropy(start: str, field: str, comment:
     line = cards.from_bytes(f"{start}{field}{comment}"[:80].ljust(80).encode())
     if cards._is_plain(line) or cards._REMARK.fullmatch(line):
         assert cards._is_sound((line,))
+
+
+def test_a_text_without_end_is_no_work_for_astropy(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ("LONG    = 'a&'", *["CONTINUE  'b&'"] * 2000)
+    assert cards.value_of(lines) == "a" + "b" * 2000
+    monkeypatch.setattr(fits.Header, "fromstring", None)
+    assert cards.mended(lines)[:2] == ("COMMENT LONG    = 'a&'", "COMMENT CONTINUE  'b&'")

@@ -141,7 +141,7 @@ def test_cubes_go_plane_by_plane() -> None:
         {},
         *({"add_keyword": k} for k in (True, False, None, "DONE", {"A": 1, "B": "x"}, ccdproc.Keyword("C", value="y"))),
     ],
-    ids=str,
+    ids=lambda k: str({n: getattr(v, "name", v) for n, v in k.items()}),
 )
 def test_same_cards(keyword: dict[str, Any], header: Any, logging: bool) -> None:
     ccd = image(header=header)

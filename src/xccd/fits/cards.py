@@ -136,6 +136,7 @@ _NUMBER_FIELD = re.compile(rf" *({_NUMBER}){_REST}")
 _PAIR_FIELD = re.compile(rf" *\( *({_NUMBER}) *, *({_NUMBER}) *\){_REST}")
 _TRUTH_FIELD = re.compile(rf" *([FT]){_REST}")
 _TEXT_FIELD = re.compile(rf" *'(?:(.+?)')?(?(1)|'){_REST}")
+MOST_LINES = 1000  # of a text that goes on: astropy takes 20 s to read 100 000
 _REMARK = re.compile(r"(COMMENT|HISTORY) [ -~]{0,72}")
 
 
@@ -233,6 +234,8 @@ def mended(lines: tuple[str, ...]) -> tuple[str, ...]:
         return lines
     from astropy.io import fits
 
+    if len(lines) > MOST_LINES:
+        return _as_comment(lines)
     if _is_sound(lines):
         return lines
     if _field(lines[0]) is None:
