@@ -183,7 +183,7 @@ def test_a_pixel_is_bad_if_it_has_one_of_the_bits(plane: list[int], bits: set[in
 
 
 ARGUMENTS = [
-    (0, ValueError, "bits=0 names no bit: mask_hdu=None ignores the plane"),
+    (0, ValueError, "bits=0 names no bit: bits=None takes any"),
     ([], ValueError, r"bits=\[\] names no bit"),
     ([1, 3], ValueError, r"bits=\[1, 3\]: 3 is not a power of two: a list holds the value of each bit"),
     ([0], ValueError, r"bits=\[0\]: 0 is not a power of two"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from xccd._deferred import samples, wrapped
 from xccd._flags import MAPS, Flag, companion, flags_of, with_maps
 from xccd._labels import Obj, add_history, check_array, frames_first, like, per_variable, step_text, with_samples
 from xccd._nodes import map_nodes
+from xccd.fits.quality import bad_values, bits_of
 from xccd.kernels.limits import float_dtype
 from xccd.weights import matched
 
@@ -105,7 +106,7 @@ def mask_where(stack: xr.DataArray, bad: Any, *, bits: Any = None, dim: Hashable
     >>> stack.ccd.mask_where(quality, bits=4).values.tolist()
     [[1.0, nan, 3.0], [4.0, 5.0, nan]]
     """
-    dtype, chosen = float_dtype(stack.dtype), _chosen(bits)
+    dtype, chosen = float_dtype(stack.dtype), bits_of(bits)
     check_array("the stack", samples(stack))
     marks = _marks(bad, stack, dim)
     if chosen is not None and marks.dtype == bool:
@@ -123,23 +124,9 @@ def mask_where(stack: xr.DataArray, bad: Any, *, bits: Any = None, dim: Hashable
     return add_history(stack.assign_coords({flags.name: like(flags, along, after).variable}), text)
 
 
-def _chosen(bits: Any) -> int | None:
-    """The sum of bits that are bad."""
-    if bits is None:
-        return None
-    some = list(bits) if isinstance(bits, Iterable) and not isinstance(bits, str) else [bits]
-    if not all(isinstance(b, int | np.integer) and not isinstance(b, bool) for b in some):
-        raise TypeError(f"bits={bits!r} are no whole numbers: give powers of two, as [1, 4], or their sum")
-    single = len(some) == 1 and not isinstance(bits, Iterable)
-    if not some or not all(0 < b < 1 << 63 and (single or b & (b - 1) == 0) for b in some):
-        raise ValueError(f"bits={bits!r}: give powers of two, as [1, 4], or their sum, of 1 or more")
-    return int(np.bitwise_or.reduce([int(b) for b in some]))
-
-
 def _marks(bad: Any, stack: xr.DataArray, dim: Hashable) -> Any:
     """``bad`` as an array with the frames first, of size 1 along what it has not."""
-    order = [d for d in (dim, *stack.dims) if d in stack.dims]
-    order = list(dict.fromkeys(order))
+    order = list(dict.fromkeys(d for d in (dim, *stack.dims) if d in stack.dims))
     if isinstance(bad, xr.DataArray):
         value = matched("bad", bad, stack, dim)
     elif isinstance(bad, xr.Dataset | xr.DataTree):
@@ -158,18 +145,22 @@ def _marks(bad: Any, stack: xr.DataArray, dim: Hashable) -> Any:
     check_array("bad=", samples(value))
     present = [d for d in order if d in value.dims]
     sizes = tuple(stack.sizes[d] if d in value.dims else 1 for d in order)
-    return value.transpose(*present).data.reshape(sizes)
+    data = samples(value.transpose(*present))
+    if _stack.is_deferred(data):
+        return data if data.shape == sizes else data.load().reshape(sizes)
+    return data.reshape(sizes)
 
 
 def _is_bad(marks: Any, bits: int | None) -> Any:
     if bits is None:
         return marks != 0  # NaN too
+    missing = ~np.isfinite(marks)
     if marks.dtype.kind == "f":
-        whole = np.where(np.isfinite(marks), marks, bits)
+        whole = np.where(missing, 0, marks)
         if (whole != np.trunc(whole)).any() or (np.abs(whole) >= 2.0**63).any():
             raise TypeError("bad= holds numbers that are not whole, which have no bits: leave bits= out")
         marks = whole.astype(np.int64)
-    return marks.astype(np.int64, copy=False) & np.int64(bits) != 0
+    return bad_values(np.ascontiguousarray(marks), bits) | missing
 
 
 def _without(x: Any, marks: Any, *, bits: int | None, dtype: Any) -> Any:

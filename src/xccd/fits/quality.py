@@ -36,7 +36,7 @@ def bits_of(given: Any) -> int | None:
     for value in values:
         found |= int(value)
     if not found:
-        raise ValueError(f"bits={given!r} names no bit: mask_hdu=None ignores the plane, bits=None takes any bit")
+        raise ValueError(f"bits={given!r} names no bit: bits=None takes any")
     return found
 
 
