@@ -115,6 +115,7 @@ ABSURD = {
     "THEAP = 'x'": ([("THEAP", "'x'")], "HDU 1: THEAP = 'x' is no number"),
     "THEAP = -1": ([("THEAP", -1)], "HDU 1: THEAP = -1 is no number"),
     "ZDITHER0 = 'x'": ([("ZDITHER0", "'x'")], "HDU 1: ZDITHER0 = 'x' is no number"),
+    "ZDITHER0 = -1": ([("ZDITHER0", -1)], "HDU 1: ZDITHER0 = -1 is no number"),
     "ZTILE2 = x": ([("ZTILE2", "x")], "HDU 1: the card 'ZTILE2 .*x' cannot be read"),
     "ZBITPIX = x": ([("ZBITPIX", "x")], "HDU 1: the card 'ZBITPIX .*x' cannot be read"),
     "ZBLANK = x": ([("ZBLANK", "x")], "HDU 1: the card 'ZBLANK .*x' cannot be read"),

@@ -80,7 +80,7 @@ def tile_shape(where: str, values: dict[str, Any], nbytes: int) -> tuple[int, ..
     """The shape of a tile, axes in NumPy's order: by default a row. Raises if ``nbytes`` cannot hold the tiles."""
     if values.get("ZCMPTYPE") not in KINDS:
         raise OSError(f"{where}: ZCMPTYPE = {values.get('ZCMPTYPE')!r} is none of {KINDS}")
-    for keyword, low, high in (("TFIELDS", 1, 999), ("THEAP", 0, None), ("ZDITHER0", -(1 << 31), None)):
+    for keyword, low, high in (("TFIELDS", 1, 999), ("THEAP", 0, None), ("ZDITHER0", 0, None)):
         value = values.get(keyword, None if keyword == "TFIELDS" else 0)
         if not isinstance(value, int) or value < low or (high is not None and value > high):
             raise OSError(f"{where}: {keyword} = {value!r} is no number that a table of tiles has, it is damaged")
