@@ -120,6 +120,19 @@ def test_what_the_system_says_has_the_name_of_the_file(tmp_path: Path, number: i
     assert raised.value.errno == number
 
 
+def test_a_full_disk_while_a_file_is_unpacked(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.fits.gz", PIXELS)
+    stack = xccd.open_stack(path)
+    full = mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    with (
+        mock.patch.object(unpack, "open", full, create=True),
+        pytest.raises(OSError, match=r"a\.fits\.gz cannot be unpacked: No space left on device") as raised,
+    ):
+        stack.load()
+    assert raised.value.errno == errno.ENOSPC
+    np.testing.assert_array_equal(stack.values[0], PIXELS)
+
+
 class Broken:
     """A file whose first bytes cannot be read."""
 

@@ -125,6 +125,19 @@ def test_a_card_that_is_written_beside_its_columns(tmp_path: Path, written: str)
     is_refused(one(tmp_path, written), "HDU 0: the card '.*(BSCALE|bscale).*' cannot be read")
 
 
+@pytest.mark.parametrize("byte", [b"\xff", b"\0", b"\t", b"\xb5"])
+@pytest.mark.parametrize(
+    "card", [b"NAXIS1  =                   15", b"BZERO   =                32768", b"BSCALE  =  2"]
+)
+def test_a_byte_that_is_no_text_is_no_blank_in_a_number(tmp_path: Path, card: bytes, byte: bytes) -> None:
+    content = raw(tmp_path / "a.fits", np.zeros((4, 15), "i2"), card.decode()).read_bytes()
+    damaged = card[:-1] + byte if card[-2:-1] == b" " else card[:-2] + byte + card[-1:]
+    (tmp_path / "a.fits").write_bytes(content.replace(card, damaged))
+    is_refused(tmp_path / "a.fits", rf"HDU 0: the card b'{card[:6].decode()} .* has bytes that are no text")
+    (tmp_path / "a.fits").write_bytes(content.replace(card.ljust(80), (card + b" / " + byte).ljust(80)))
+    assert xccd.open_stack(tmp_path / "a.fits").shape == (1, 4, 15)  # in a comment it is
+
+
 @pytest.mark.parametrize("text", ["BLANK pixels are 0", "BSCALE2 =  2.0", "COMMENT BSCALE  =  2.0", "NAXIS1_X= 7"])
 def test_other_cards_are_not_the_structure(tmp_path: Path, text: str) -> None:
     np.testing.assert_array_equal(xccd.open_stack(one(tmp_path, text)).values[0], PIXELS)

@@ -102,6 +102,8 @@ ABSURD = {
         r"HDU 1: \d+ bytes cannot hold 32000000000 pixels in tiles",
     ),
     "a few rows more": ([("ZNAXIS2", 33)], "HDU 1: 32 tiles are too few for its shape"),
+    "fewer axes": ([("ZNAXIS", 1)], "HDU 1: 32 tiles are too many for its shape"),
+    "more rows": ([("NAXIS2", 33)], "HDU 1: 33 tiles are too many for its shape"),
     "ZNAXIS1 = 2^63 - 1": ([("ZNAXIS1", 2**63 - 1), ("ZTILE1", 2**63 - 1)], "cannot hold 295147905179352825824 pixels"),
     "smaller tiles": ([("ZTILE1", 1)], "HDU 1: 32 tiles are too few"),
     "few large tiles": ([("ZNAXIS1", 40000), ("ZNAXIS2", 40000), ("ZTILE1", 5000), ("ZTILE2", 10000)], "cannot hold"),
@@ -113,6 +115,7 @@ ABSURD = {
     "THEAP = 'x'": ([("THEAP", "'x'")], "HDU 1: THEAP = 'x' is no number"),
     "THEAP = -1": ([("THEAP", -1)], "HDU 1: THEAP = -1 is no number"),
     "ZDITHER0 = 'x'": ([("ZDITHER0", "'x'")], "HDU 1: ZDITHER0 = 'x' is no number"),
+    "ZDITHER0 = -1": ([("ZDITHER0", -1)], "HDU 1: ZDITHER0 = -1 is no number"),
     "ZTILE2 = x": ([("ZTILE2", "x")], "HDU 1: the card 'ZTILE2 .*x' cannot be read"),
     "ZBITPIX = x": ([("ZBITPIX", "x")], "HDU 1: the card 'ZBITPIX .*x' cannot be read"),
     "ZBLANK = x": ([("ZBLANK", "x")], "HDU 1: the card 'ZBLANK .*x' cannot be read"),
@@ -121,7 +124,8 @@ ABSURD = {
     "ZVAL1 = x": ([("ZVAL1", "x")], "HDU 1: the card 'ZVAL1 .*x' cannot be read"),
     "ZIMAGE = x": ([("ZIMAGE", "x")], "HDU 1: the card 'ZIMAGE .*x' cannot be read"),
     "ZIMAGE = F": ([("ZIMAGE", "F")], "HDU 1: it has ZCMPTYPE, as an image in tiles has, and no ZIMAGE = T"),
-    "other columns": ([("TTYPE1", "'DATA'")], "HDU 1: no column is called COMPRESSED_DATA"),
+    "other columns": ([("TTYPE1", "'DATA'")], "HDU 1: no column of pointers is called COMPRESSED_DATA"),
+    "no pointers": ([("TFORM1", "'1K'")], "HDU 1: no column of pointers is called COMPRESSED_DATA"),
     "two sizes": ([], "HDU 1: it has ZNAXIS1 = 40 and ZNAXIS1 = 39"),
 }
 

@@ -133,8 +133,9 @@ class Walk:
                     f"within {BLOCK * len(blocks) + len(block)} bytes"
                 )
             blocks.append(block)
-        raw = b"".join(blocks)
-        return cards.from_bytes(raw[: len(raw) - len(blocks[-1]) + end])
+        raw = b"".join(blocks)[: BLOCK * (len(blocks) - 1) + end]
+        structure.check_bytes(raw, f"{self.name}, HDU {index}")
+        return cards.from_bytes(raw)
 
     def _end(self, index: int, blocks: list[bytes]) -> int | None:
         """Where the END card starts in the last block; raises if that is not a block of cards that are all whole."""

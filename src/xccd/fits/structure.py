@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from xccd.fits import cards
 
-WHERE = r"XTENSION|SIMPLE|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|ZIMAGE|EXTNAME|EXTVER|PIXVALUE|NPIX\d+"
+WHERE = r"XTENSION|SIMPLE|EXTEND|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|ZIMAGE|EXTNAME|EXTVER|PIXVALUE|NPIX\d+"
 HOW = (
     r"BSCALE|BZERO|BLANK|TFIELDS|THEAP|T(TYPE|FORM)\d+|"
     r"Z(CMPTYPE|QUANTIZ|MASKCMP|BITPIX|NAXIS\d*|TILE\d+|NAME\d+|VAL\d+|SCALE|ZERO|BLANK|DITHER0|PCOUNT|GCOUNT|TENSION)"
@@ -19,6 +19,7 @@ OF_REALS = re.compile(rf"(?!BLANK$)({WHERE}|{HOW})")  # the same where these are
 NUMBERS = re.compile(
     r"Z?(BITPIX|NAXIS\d*|[PG]COUNT|BLANK|SCALE|ZERO|TILE\d+|DITHER0)|B(SCALE|ZERO)|T(FIELDS|HEAP)|NPIX\d+|PIXVALUE"
 )
+PRINTABLE = bytes(range(32, 127))
 OF_LABELS = ("EXTNAME", "EXTVER")  # of which tiles may have two: their own, and the image's
 _NAMED = re.compile(r" *(?:HIERARCH +)?([A-Z]+\d*) *=", re.IGNORECASE)
 _VALUE = re.compile(
@@ -50,6 +51,16 @@ def told(line: str) -> Told | None:
     if written is None or (written["truth"] and NUMBERS.fullmatch(keyword)):
         return Told(keyword, None, False)
     return Told(keyword, cards.value_of((line,)), True)
+
+
+def check_bytes(raw: bytes, where: str) -> None:
+    """Raise for a card of the structure with bytes that FITS forbids: elsewhere they become blanks, as in comments."""
+    if not raw.translate(None, PRINTABLE):
+        return
+    for i in range(0, len(raw), 80):
+        value = raw[i : i + 80].partition(b"/")[0]
+        if value.translate(None, PRINTABLE) and told(cards.from_bytes(value)) is not None:
+            raise OSError(f"{where}: the card {value.rstrip()!r} has bytes that are no text: the file is damaged")
 
 
 def check(text: str, concerned: re.Pattern[str], where: str) -> None:

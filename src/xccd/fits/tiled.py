@@ -80,32 +80,32 @@ def tile_shape(where: str, values: dict[str, Any], nbytes: int) -> tuple[int, ..
     """The shape of a tile, axes in NumPy's order: by default a row. Raises if ``nbytes`` cannot hold the tiles."""
     if values.get("ZCMPTYPE") not in KINDS:
         raise OSError(f"{where}: ZCMPTYPE = {values.get('ZCMPTYPE')!r} is none of {KINDS}")
-    for keyword, low, high in (("TFIELDS", 1, 999), ("THEAP", 0, None), ("ZDITHER0", -(1 << 31), None)):
+    for keyword, low, high in (("TFIELDS", 1, 999), ("THEAP", 0, None), ("ZDITHER0", 0, None)):
         value = values.get(keyword, None if keyword == "TFIELDS" else 0)
         if not isinstance(value, int) or value < low or (high is not None and value > high):
             raise OSError(f"{where}: {keyword} = {value!r} is no number that a table of tiles has, it is damaged")
     n = int(values.get("ZNAXIS", 0))
     shape = [int(values[f"ZNAXIS{i}"]) for i in range(n, 0, -1)]
     row = [values.get("ZNAXIS1", 1), *[1] * n]
-    sizes = (values.get(f"ZTILE{i}", row[i - 1]) for i in range(n, 0, -1))
-    tile = tuple(size if isinstance(size, int) else 0 for size in sizes)
+    told = (values.get(f"ZTILE{i}", row[i - 1]) for i in range(n, 0, -1))
+    tile = tuple(size if isinstance(size, int) else 0 for size in told)
     if min(tile) < 1:
         raise OSError(f"{where}: tiles of shape {tile}, the file is damaged")
     tiles = math.prod(-(-n // t) for n, t in zip(shape, tile, strict=True))
     _check_room(where, values, nbytes, math.prod(shape), tiles)
-    names = {column.name for column in columns(where, values)}
-    if "COMPRESSED_DATA" not in names:
-        raise OSError(f"{where}: no column is called COMPRESSED_DATA, it is damaged")
+    sizes = {column.name: column.size for column in columns(where, values)}
+    if not sizes.get("COMPRESSED_DATA"):
+        raise OSError(f"{where}: no column of pointers is called COMPRESSED_DATA, it is damaged")
     for keyword in ("ZSCALE", "ZZERO"):
-        if int(values["ZBITPIX"]) < 0 and keyword in values and keyword not in names:
+        if int(values["ZBITPIX"]) < 0 and keyword in values and keyword not in sizes:
             raise OSError(f"{where}: {keyword} is one card for all tiles, and read only where it is a column")
     return tile
 
 
 def _check_room(where: str, values: dict[str, Any], nbytes: int, pixels: int, tiles: int) -> None:
-    """Raise if a table has fewer rows than there are tiles, or fewer bytes than can stand for the pixels."""
-    if tiles > int(values["NAXIS2"]):
-        raise OSError(f"{where}: {values['NAXIS2']} tiles are too few for its shape, it is damaged")
+    """Raise if a table has other rows than there are tiles, or fewer bytes than can stand for the pixels."""
+    if tiles != (rows := int(values["NAXIS2"])):
+        raise OSError(f"{where}: {rows} tiles are too {'few' if rows < tiles else 'many'} for its shape, it is damaged")
     if pixels * abs(int(values["ZBITPIX"])) // 8 > nbytes * EXPANSION[values["ZCMPTYPE"]]:
         raise OSError(f"{where}: {nbytes} bytes cannot hold {pixels} pixels in tiles, the file is damaged")
 

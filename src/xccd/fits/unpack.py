@@ -71,6 +71,8 @@ def unpack(packed: Any, packing: str, target: Path, name: str, end: int = 0) -> 
                 plain.write(part)
                 left -= len(part)
     except BROKEN as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk, not what is on it
+            raise OSError(error.errno, f"{name} cannot be unpacked: {error.strerror}") from error
         raise OSError(f"{name} cannot be unpacked: {error}") from error
 
 
