@@ -77,7 +77,8 @@ def remove_folder(path: Path, handle: int) -> None:
     shutil.rmtree(path, ignore_errors=True)
     let_go(path)
     if fcntl is not None:
-        os.close(handle)
+        with suppress(OSError):
+            os.close(handle)
 
 
 def scratch_folder() -> tuple[Path, int]:
