@@ -85,6 +85,7 @@ def to_zarr(
     ds = stack if isinstance(stack, xr.Dataset) else stack.to_dataset(name=stack.name or "data")
     target = target_of(path)
     temporary.sweep(target.parent)  # first: of a process that was killed on the way it may put the old store back
+    temporary.sweep_scratch()
     _check(ds, target, overwrite)
     try:
         import zarr
@@ -116,10 +117,9 @@ def _with_labels(ds: xr.Dataset) -> xr.Dataset:
     """
     made = ds.copy()
     for name, variable in ds.variables.items():
-        if variable.dtype.kind in "UTO":
-            made[name] = variable.astype(object).compute()
-        elif variable.dtype.kind not in "fiub" and _is_large(variable):
-            made[name] = variable.compute()
+        kind = variable.dtype.kind
+        if kind in "UT" or (kind not in "fiub" and _is_large(variable)):
+            made[name] = (variable.astype(object) if kind in "UT" else variable).compute()
     return made
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 BLOCK = 2880
+MADE_BY = "CREATOR"
 FILES = "image_files"  # as COMBINED: the whole list of inputs, for more than IMCMBnnn can number
 
 
@@ -70,8 +73,16 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
 
 def _lines(frame: xr.DataArray, text: str) -> list[str]:
     """The cards of a header text that hold for an image, after those that describe its array."""
-    kept = (c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword))
-    return [*structure(frame.dtype, frame.shape).split("\n"), *(line for c in kept for line in cards.mended(c.lines))]
+    kept = [c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword)]
+    by = [made_by()] if any(c.keyword == "NCOMBINE" for c in kept) else []  # a frame keeps what its camera wrote
+    lines = (line for c in kept if not (by and c.keyword == MADE_BY) for line in cards.mended(c.lines))
+    return [*structure(frame.dtype, frame.shape).split("\n"), *lines, *by]
+
+
+@cache
+def made_by() -> str:
+    """The card that says what wrote a product."""
+    return cards.make(MADE_BY, f"xccd {version('xccd')}", "what wrote this file")
 
 
 def _has_its_unit(frame: xr.DataArray, text: str) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePath
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -25,19 +26,8 @@ HEADERS = (COMBINED, "header")
 # What may hold readers or paths in the objects of these packages, as tasks of a graph or arrays behind a label.
 PACKAGES = ("xccd", "dask", "distributed", "xarray", "zarr", "netCDF4", "h5netcdf", "h5py")
 PARTS = (
-    "func",
-    "args",
-    "kwargs",
-    "value",
-    "task",
-    "indices",
-    "io_deps",
-    "mapping",
-    "dsk",
-    "array",
-    "_array",
-    "datastore",
-)
+    "func", "args", "kwargs", "value", "task", "indices", "io_deps", "mapping", "dsk", "array", "_array", "datastore",
+)  # fmt: skip
 
 
 def check_inputs(target: str | os.PathLike[str], files: Iterable[Any], argument: str = "path") -> None:
@@ -142,12 +132,32 @@ def still_read(obj: xr.DataArray | xr.Dataset) -> set[str]:
     variables = obj.variables if isinstance(obj, xr.Dataset) else {None: obj.variable, **obj.coords.variables}
     rest: list[Any] = [variable._data for variable in variables.values()]
     seen: dict[int, Any] = {}
-    while rest:
+    while rest:  # a graph may have millions of objects, nearly all of a few types that lead nowhere
         item = rest.pop()
-        if id(item) not in seen and not isinstance(item, (int, float, bytes, np.ndarray, np.generic, type, type(None))):
+        kind: Any = type(item)
+        if kind in LEAVES:
+            continue
+        if kind is tuple and len(item) < SHORT:
+            rest.extend(item)
+        elif (slots := _slots(kind)) is not None:
+            rest.extend(getattr(item, name) for name in slots)
+        elif id(item) not in seen:
             seen[id(item)] = item  # kept, as its number would be given to another
             rest.extend(_within(item, found))
     return found
+
+
+LEAVES = frozenset({int, float, bool, bytes, slice, type(None), type, FunctionType, np.ndarray, np.dtype})
+
+
+SHORT = 9  # items: so few are looked at again, not remembered
+
+
+@cache
+def _slots(kind: Any) -> tuple[str, ...] | None:
+    """What leads on from a task of dask, by its type; None for other objects."""
+    plain = kind.__module__.startswith("dask.") and kind.__dictoffset__ == 0  # no attributes but those of its type
+    return tuple(name for name in PARTS if hasattr(kind, name)) if plain else None
 
 
 def _within(item: Any, found: set[str]) -> Iterator[Any]:

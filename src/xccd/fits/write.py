@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -23,7 +21,7 @@ from xccd.fits import cards, temporary
 from xccd.fits.encode import Encoder, asked, in_file
 from xccd.fits.extensions import extension, frames_table, maps, primary
 from xccd.fits.finish import add_checksums, compress, with_room
-from xccd.fits.header import as_written, in_order, structure
+from xccd.fits.header import as_written, in_order, made_by, structure
 from xccd.fits.header import header as header_of
 from xccd.fits.inputs import check_apart
 from xccd.fits.place import Output, cannot_write, check_place, move_new, sync_folder, target_of
@@ -32,8 +30,6 @@ from xccd.fits.stream import HDU, Progress, check_progress, write_hdus
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
-
-MADE_BY = "CREATOR"  # the card that says what wrote a file
 
 
 @overload
@@ -278,7 +274,7 @@ class _Maker:
 
 def _empty() -> HDU:
     """What comes first in a file of extensions."""
-    lines = [*structure(np.dtype("u1"), ()).split("\n"), _made_by()]
+    lines = [*structure(np.dtype("u1"), ()).split("\n"), made_by()]
     return HDU(primary(lines, 0, extended=True), np.zeros(0, np.uint8), Encoder(np.dtype("u1"), np.dtype("u1")))
 
 
@@ -291,29 +287,15 @@ def check_target(target: Path, overwrite: bool) -> None:
     check_place(target, overwrite)
 
 
-@lru_cache
-def _made_by() -> str:
-    return cards.make(MADE_BY, f"xccd {version('xccd')}", "what wrote this file")
-
-
-def _is_a_frame(image: xr.DataArray) -> bool:
-    """Whether it is a frame as it was read, whose header stays what the camera wrote."""
-    return "header" in image.coords and image.coords["header"].ndim == 0
-
-
 def _lines(image: xr.DataArray, more: dict[str, Any] | None) -> list[str]:
     """The lines of an image's header, those that describe its array first."""
     if more is None and (lines := as_written(image)) is not None:
-        others = [line for line in lines if not line.startswith(f"{MADE_BY} =")]
-        return lines if _is_a_frame(image) else [*others, _made_by()]
+        return lines
     from astropy.io import fits
 
     if not isinstance(more, (dict, fits.Header, type(None))):
         raise TypeError(f"header={more!r} is not a dict of keywords and values")
     made = header_of(image)
-    if not _is_a_frame(image):
-        made.remove(MADE_BY, ignore_missing=True, remove_all=True)
-        made.append(fits.Card.fromstring(_made_by()), end=True)
     for keyword, value in (more or {}).items():
         if cards.STRUCTURAL.fullmatch(keyword.upper()):
             raise ValueError(f"header={{{keyword!r}: ...}}: this card describes the file, xccd writes it")
