@@ -201,6 +201,13 @@ BAD: dict[str, Bad] = {
     "a negative hdu": Bad(lambda: image(hdu=-1), ValueError, "hdu=-1: HDUs are numbered from 0", "Not counted from the end."),
     "a mask of another shape": Bad(lambda: hdus(fits.ImageHDU(np.zeros((2, 2)), name="MASK"), primary=PIXELS), ValueError, r"mask has shape \(2, 2\), the image \(4, 5\)", "mask_hdu=None leaves it."),
     "a mask that is no image": Bad(lambda: hdus(table("MASK"), primary=PIXELS), OSError, "mask_hdu='MASK' is not an image, but 1 MASK: table", "mask_hdu=None leaves it."),
+    "a list with an image twice": Bad(lambda: image(hdu=[0, "primary"]), ValueError, r"hdu=\[0, 'primary'\]: 'primary' is an image of a\.fits that is in the list already", "By number and by name."),
+    "bits that are no powers of two": Bad(lambda: image(bits=[1, 3]), ValueError, "3 is not a power of two: a list holds the value of each bit", "bits=3, the sum, is a number by itself."),
+    "bits and no mask": Bad(lambda: image(bits=4), ValueError, "no file has an extension MASK or DQ", "mask_hdu= names the plane."),
+    "bits of a mask of floats": Bad(lambda: hdus(fits.ImageHDU(np.zeros((4, 5)), name="DQ"), primary=PIXELS, bits=4), ValueError, r"a\.fits: the extension 1 DQ: image 4 x 5 holds float64, and bits=4 are bits of whole numbers", "Floats have no bits."),
+    "masks that cannot be told apart": Bad(lambda: hdus(*[fits.ImageHDU(np.zeros((4, 5)), name="DQ")] * 2, primary=PIXELS), OSError, "it has 2 extensions DQ", "mask_hdu= takes a number."),
+    "uncertainties of no known type": Bad(lambda: (hdus(fits.ImageHDU(np.ones((4, 5)), name="WHT"), primary=PIXELS), xccd.open_dataset("a.fits", uncertainty_hdu="WHT")), ValueError, r"its name 'WHT' does not say what it holds", "A weight may be anything."),
+    "a type that the file contradicts": Bad(lambda: (hdus(fits.ImageHDU(np.ones((4, 5)), fits.Header({"UTYPE": "InverseVariance"}), name="ERR"), primary=PIXELS), xccd.open_dataset("a.fits", uncertainty_type="var")), ValueError, r"UTYPE = 'InverseVariance' says 'ivar', not uncertainty_type='var'", "One of both is wrong."),
     # While pixels are read
     "changed since it was opened": Bad(lambda: then(rewrite), OSError, "a.fits has changed since it was opened", "Another program wrote to it.", True),
     "deleted since it was opened": Bad(lambda: then(os.unlink), FileNotFoundError, "a.fits is gone", "Another program deleted it.", True),

@@ -12,6 +12,8 @@ import pytest
 import xarray as xr
 from astropy.io import fits
 from astropy.nddata import CCDData
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import xccd
 from xccd.cli import main
@@ -180,6 +182,41 @@ def test_each_chip_has_its_own_map(tmp_path: Path, form: str, name: str) -> None
             assert np.flatnonzero(xccd.open_stack(source, hdu=index).isnull()).tolist() == [number]
         ds = xccd.open_dataset(source, hdu="all")
         assert np.argwhere(ds.data_flags.values.reshape(2, -1)).tolist() == [[0, 1], [1, 2]]
+
+
+LAYOUTS = st.integers(1, 3).flatmap(
+    lambda n: st.tuples(
+        st.permutations([*(("A", i) for i in range(n)), *(("DQ", i) for i in range(n))]),
+        st.integers(0, n),  # maps that are missing
+        st.booleans(),
+        st.booleans(),
+    )
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(LAYOUTS)
+def test_a_chip_has_the_same_map_alone_and_among_all(layout: tuple[list[tuple[str, int]], int, bool, bool]) -> None:
+    """Whatever the order: its own where EXTVER tells, and never one of another chip's that has it already."""
+    order, missing, of_chips, of_maps = layout
+    parts: list[Extension] = []
+    for name, i in order:
+        told = i + 1 if (of_chips if name == "A" else of_maps) else None
+        if name == "A" or i >= missing:
+            parts.append((name, told, 10 + i if name == "A" else (np.arange(6).reshape(SHAPE) == i).astype("u1")))
+    source = hdus(*parts)
+    try:
+        frames = xccd.open_stack(source, hdu="all").values
+    except OSError as error:
+        assert "EXTVER does not tell which is whose" in str(error)  # noqa: PT017
+        assert not (of_chips and of_maps)
+        return
+    numbers = [i for i, (name, *_) in enumerate(parts, 1) if name == "A"]
+    np.testing.assert_array_equal(frames, [xccd.open_stack(source, hdu=i).values[0] for i in numbers])
+    if of_chips and of_maps:
+        for frame in frames:
+            own = int(np.nanmax(frame)) - 10
+            assert np.flatnonzero(np.isnan(frame)).tolist() == ([own] if own >= missing else [])
 
 
 def test_a_map_of_all_and_a_map_of_one(tmp_path: Path) -> None:
