@@ -49,9 +49,9 @@ class Inputs:
         return int(self.stack.sizes[self.dim])
 
     def label(self, name: str) -> xr.DataArray | None:
-        """A coordinate of the frames; one that waits is as good as none, as nothing is computed for a header."""
+        """A coordinate of the frames; one that waits for samples is none, as these are not computed for a header."""
         found = self.stack.coords.get(name)
-        return None if found is None or found.dims != (self.dim,) or _stack.is_lazy(found.data) else found
+        return None if found is None or found.dims != (self.dim,) or _stack.made_from(found, self.stack) else found
 
     def numbers(self, name: str) -> Numbers:
         """A keyword of each frame as a number."""
