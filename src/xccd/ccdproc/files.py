@@ -16,7 +16,8 @@ from xccd.fits.open import open_stack
 
 BAND_BYTES = 256 << 20  # no faster beyond, whatever the limit
 COPIES = 8  # of the samples of a band at once, where functions are given; of those of the kernels 2 to 3
-LEAST = 1 / 2  # of the bytes of the image: what a band may take however small the limit is, as each costs some ms
+LEAST = 1 / 2  # of the bytes of the image, or so many: what a band may take however small the limit is,
+LEAST_BYTES = 2 << 20  # as each costs some milliseconds
 Part = tuple[slice, ...]
 READER = ("hdu", "unit", "hdu_mask", "hdu_uncertainty", "hdu_flags", "hdu_psf", "key_uncertainty_type", "format")
 
@@ -129,7 +130,7 @@ def _room(first: Any, dtype: np.dtype[Any], limit: float) -> float:
     arrays = (first.data, first.mask, getattr(first.uncertainty, "array", None), first.flags)
     pixel = dtype.itemsize + _of_error(dtype).itemsize + 1
     image = sum(getattr(a, "nbytes", 0) for a in arrays) + pixel * first.data.size
-    return float(min(COPIES * BAND_BYTES, max(limit - image, LEAST * image)))
+    return float(min(COPIES * BAND_BYTES, max(limit - image, LEAST * image, LEAST_BYTES)))
 
 
 def _frame(item: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Taps = tuple[list[Array], list[Array]]  # pixels along an axis, and their weights
 POLES = {2: 8**0.5 - 3, 3: 3**0.5 - 2}  # of the filter that makes coefficients of samples
+HALF = 0.5 + 1e-6  # of a pixel: on its edge, whatever the rounding of positions
 FAR = 4  # pixels beyond those of a basis function that count for a variance: right to 1e-6, to 1e-3 at an edge
 
 
@@ -53,7 +54,7 @@ def variances(variance: Array, y: Array, x: Array, degree: int) -> Array:
 
 def _sum(image: Array, y: Array, x: Array, taps: Any) -> Array:
     rows, columns = image.shape
-    inside = (y >= -0.5) & (y < rows - 0.5) & (x >= -0.5) & (x < columns - 0.5)
+    inside = (y >= -HALF) & (y <= rows - 1 + HALF) & (x >= -HALF) & (x <= columns - 1 + HALF)
     found = np.full(y.shape, np.nan)
     (j, v), (i, w) = (taps(np.clip(p[inside], 0, n - 1), n) for p, n in ((y, rows), (x, columns)))
     flat, total = image.reshape(-1), np.zeros(np.count_nonzero(inside))

@@ -237,7 +237,7 @@ def _units(walk: Walk, asked: Asked) -> list[HDU]:
                 raise
             return seen  # what comes after the image was looked at only to count what is left
         if unit is None:
-            say_lost(walk, seen, next((u for u in seen if matches(u, asked.hdu)), None))
+            say_lost(walk, seen, None if asked.several else next((u for u in seen if matches(u, asked.hdu)), None))
             return seen
         seen.append(unit)
         found = found or (not asked.several and matches(unit, asked.hdu))
