@@ -249,3 +249,12 @@ def test_sigterm_of_the_command_within_a_process(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (143, "True\n", "xccd: terminated\n")
     assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_a_click_that_does_not_guess() -> None:
+    """Before 8.4 it has no guess for a command."""
+    with click.Context(cli.cli, info_name="xccd") as context:
+        for said, near in {"No such command 'combin'.": "combine", "No such option: --versio": "--version"}.items():
+            text = _shell.of_click(click.UsageError(said, context), cli.cli.commands)
+            assert text == f"{said}; did you mean {near!r}? (see xccd --help)"
+    assert _shell.of_click(click.ClickException("else"), {}) == "else (see xccd --help)"
