@@ -293,7 +293,7 @@ def test_weights_go_by_file_and_chip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mixed.values, image.values)
     with pytest.raises(ValueError, match=r"share some of their files, not all, each once \(.*1\.fits\[A\]"):
         stack.ccd.combine("mean", weights=weights[[1, 1, 2, 3]])
-    with pytest.raises(ValueError, match=r"not of the same files, each once \(.*1\.fits, .*2\.fits\)"):
+    with pytest.raises(ValueError, match=r"share some of their files, not all, each once \(.*1\.fits, .*2\.fits\)"):
         stack.ccd.combine("mean", weights=weights[[3, 0, 2, 1]].drop_vars("chip"))
     by_chip = stack.groupby("chip").map(lambda g: g.ccd.combine("mean"))
     assert by_chip.chip.values.tolist() == ["A", "B"]

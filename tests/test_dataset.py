@@ -247,6 +247,9 @@ def test_round_trips(tmp_path, store):
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings(
+    "ignore:combine. the frames differ in:UserWarning"
+)  # the forms are compared, not the frames
 def test_real_frames_in_both_forms(real_frames):
     folders = [p for p in sorted(real_frames.rglob("*")) if p.is_dir() and len(list(p.glob("*.fit*"))) > 2]
     assert folders

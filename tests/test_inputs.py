@@ -116,7 +116,8 @@ def test_masters_in_arithmetic(raw: list[Path], tmp_path: Path) -> None:
     bias = write(tmp_path / "bias.fits", np.ones((4, 5)))
     lights = xccd.open_stack(raw) - xccd.open_image(bias, chunks="auto")
     refused(lights.ccd.combine("mean"), bias)
-    weights = xccd.open_stack([bias] * 3).drop_vars("file")
+    with pytest.warns(UserWarning, match="is given twice"):
+        weights = xccd.open_stack([bias] * 3).drop_vars("file")
     refused(xccd.open_stack(raw).ccd.combine("mean", weights=weights), bias)
     assert lights.ccd.combine("mean").compute().ccd.to_fits(bias, overwrite=True).exists()  # it was read
 

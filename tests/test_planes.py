@@ -127,6 +127,7 @@ def tree() -> xr.DataTree:
     return xr.DataTree.from_dict(chips)
 
 
+@pytest.mark.filterwarnings("ignore:combine. the frames differ in FILTER:UserWarning")
 @pytest.mark.parametrize("chunks", [None, "auto"])
 def test_a_tree_as_one_file(tmp_path: Path, chunks: object) -> None:
     """Chips of differing shapes, each beside its maps."""
@@ -166,6 +167,7 @@ def test_a_stack_of_chips(tmp_path: Path) -> None:
     assert xccd.open_image(path, hdu="im2").attrs["NCOMBINE"] == 2
 
 
+@pytest.mark.filterwarnings("ignore:combine. the frames differ in FILTER:UserWarning")
 def test_maps_have_their_attributes_by_name() -> None:
     """Whatever maps a method has."""
     ds = xccd.open_dataset(frames())

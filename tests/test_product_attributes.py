@@ -134,3 +134,21 @@ def test_a_label_of_ones_own_is_no_factor_that_was_applied() -> None:
     attrs = stack.ccd.combine().attrs
     assert (attrs["EXPTIME"], attrs["EFFGAIN"]) == (30, 4.5)
     assert stack.ccd.combine(scale="scale").attrs["EXPTIME"] == 60
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_master_says_nothing_of_frames_made_by_hand(tmp_path: Path, opened: bool) -> None:
+    """A stack without labels less a master has the master's header text as a label, as masters put together have."""
+    raw = xccd.open_stack(
+        [(np.full((4, 5), 1000.0 + i), {"OBJECT": "bias", "EXPTIME": 0.0}) for i in range(3)], chunks=None
+    )
+    master = raw.ccd.combine("mean")
+    if opened:
+        master = xccd.open_image(master.ccd.to_fits(tmp_path / "bias.fits"))
+    lights = xr.DataArray(np.random.default_rng(0).normal(1100, 5, (4, 4, 5)), dims=("frame", "y", "x"))
+    image = (lights - master.load()).ccd.combine("mean")
+    assert image.attrs["NCOMBINE"] == 4
+    assert not {"OBJECT", "EXPTIME", "EXPTOTAL"} & set(image.attrs)
+    assert "OBJECT" not in image.ccd.header()
+    both = xr.concat([master, master], "frame").ccd.combine("mean")
+    assert (both.attrs["NCOMBINE"], both.attrs["OBJECT"]) == (6, "bias")

@@ -43,6 +43,7 @@ class Deferred(BackendArray):
     ) -> None:
         self.function, self.inputs, self.frames = function, tuple(inputs), frames
         self.shape, self.dtype = shape, np.dtype(dtype)
+        self.origin = self.text = ""  # as `_notes` knows them
         self.unit: int = max([1, *(i.unit for i in self.inputs if isinstance(i, Deferred))])  # rows that come together
 
     @property
@@ -82,7 +83,12 @@ class Deferred(BackendArray):
         rest = [*key[:1]] if self.frames else []
         for axis, part in reversed(list(enumerate([*rest, *(r for _, r in pairs)]))):
             values = values[(slice(None),) * axis + (part,)]
+        return self._known(values)
+
+    def _known(self, values: Any) -> Any:
+        """Some of the values, with what is known of the array noted on them."""
         _notes.mark(values, _notes.origin(self))
+        _notes.mark_image(values, self.text)
         return values
 
     def load(self) -> Any:
@@ -143,9 +149,7 @@ class Field(Deferred):
 
     def _outer(self, key: tuple[Any, ...]) -> Any:
         if all(isinstance(k, slice) and k.indices(n) == (0, n, 1) for k, n in zip(key, self.shape, strict=True)):
-            values = self.several.whole(self.number)
-            _notes.mark(values, _notes.origin(self))
-            return values
+            return self._known(self.several.whole(self.number))
         return super()._outer(key)
 
 

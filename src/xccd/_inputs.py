@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ import xarray as xr
 
 from xccd import _notes, _stack
 from xccd._deferred import samples
+from xccd._labels import frames_first
 from xccd.fits import cards, coords, shared, times
 
 Numbers = np.ndarray[Any, Any]  # one for each frame, NaN where it is unknown
@@ -41,7 +42,8 @@ class Inputs:
         texts = shared.texts(stack, dim)
         one = stack.coords.get(shared.COMBINED)
         if not texts and one is not None and one.ndim == 0 and "file" not in stack.coords:
-            texts = [str(one.values.item())] * stack.sizes[dim]  # images of equal headers that were concatenated
+            own = str(one.values.item())  # images of equal headers that were concatenated
+            texts = [own] * stack.sizes[dim] if _notes.may_be_images(frames_first(stack, dim), own) else []
         return cls(stack, dim, texts, _notes.origin(samples(stack)))
 
     @property
@@ -56,21 +58,25 @@ class Inputs:
     def numbers(self, name: str) -> Numbers:
         """A keyword of each frame as a number."""
         label = self.label(name)
-        if label is not None:
-            values = [coords.number(name, {name: v}) for v in label.values.tolist()]
-        else:
-            values = [coords.number(name, header) for header in self.headers]
-        return np.array(values, np.float64)
+        if label is None:
+            return self._told(lambda header: coords.number(name, header), np.float64)
+        if label.dtype.kind in "iuf" and name not in coords.READ:  # there may be very many
+            return np.asarray(label.values, np.float64)
+        return np.array([coords.number(name, {name: v}) for v in label.values.tolist()], np.float64)
 
     @cached_property
     def headers(self) -> list[dict[str, Any]]:
-        """What header texts say of `NAMES`, or else attributes; read once, as there may be very many."""
+        """What header texts say of `NAMES`, read once; without them what attributes say, one for all frames."""
         found: list[dict[str, Any]] = []
         for text in self.texts:
             own = [card for card in cards.split(text) if card.keyword in NAMES]
             found.append({card.keyword: card.value for card in reversed(own)})  # of duplicates the first
-        attrs = {str(k): v for k, v in self.stack.attrs.items() if k in NAMES and self.origin}
-        return found or [attrs] * self.size
+        return found or [{str(k): v for k, v in self.stack.attrs.items() if k in NAMES and self.origin}]
+
+    def _told(self, read: Callable[[dict[str, Any]], Any], dtype: Any) -> np.ndarray[Any, Any]:
+        """What ``read`` makes of each frame's header."""
+        found = np.array([read(header) for header in self.headers], dtype)
+        return found if found.size == self.size else np.full(self.size, found[0], dtype)
 
     @cached_property
     def count(self) -> Numbers:
@@ -116,11 +122,11 @@ class Inputs:
             return np.full(self.size, times.NAT)
         if label is not None and label.dtype.kind == "M":
             return label.values.astype("datetime64[ns]")
-        return np.array([times.start(values) for values in self._dates], "datetime64[ns]")
+        return self._dated(times.start)
 
     @cached_property
     def day(self) -> np.ndarray[Any, Any]:
-        found = np.array([times.day(values) for values in self._dates], "datetime64[ns]")
+        found = self._dated(times.day)
         return np.where(np.isnat(self.start), found, self.start).astype("datetime64[D]")
 
     def written_day(self) -> str:
@@ -128,8 +134,13 @@ class Inputs:
         told = {next((str(v) for k in times.DATES if (v := values.get(k))), "") for values in self._dates}
         return told.pop() if len(told) == 1 and told != {""} else str(self.day.min())
 
+    def _dated(self, read: Callable[[times.Values], np.datetime64]) -> np.ndarray[Any, Any]:
+        found = np.array([read(values) for values in self._dates], "datetime64[ns]")
+        return found if found.size == self.size else np.full(self.size, found[0])
+
     @cached_property
     def _dates(self) -> list[times.Values]:
+        """What says when, as `headers`."""
         label = self.label("DATE-OBS")
         if self.texts or label is None or label.dtype.kind not in "OUT":
             return self.headers
@@ -154,8 +165,9 @@ class Inputs:
     def _instants(self, name: str) -> np.ndarray[Any, Any]:
         """A date with its time that each frame has as a keyword, NaT without."""
         label = self.label(name)
-        told = [header.get(name) for header in self.headers] if label is None else label.values.tolist()
-        return np.array([times.instant(value) for value in told], "datetime64[ns]")
+        if label is None:
+            return self._told(lambda header: times.instant(header.get(name)), "datetime64[ns]")
+        return np.array([times.instant(value) for value in label.values.tolist()], "datetime64[ns]")
 
     # What was done to them
 

@@ -20,6 +20,7 @@ PLAN = "_xccd_plan"  # what an array was made from, and by which steps
 READER = "_xccd_reader"  # of an array that is nothing but files: what reads them
 READ, LEVELLED = "read", "levelled"  # origins: the samples of files; these brought to a measured level
 MOST_NAMES = 4096  # of dask arrays whose origin is kept
+MOST_IMAGES = 1024  # combined images that are known again
 PROBES = 512  # samples that tell whether a NumPy array was written to
 SELECTING = ("getitem-", "concatenate-", "rechunk-", "transpose-")  # layers of dask that change no sample
 
@@ -72,7 +73,7 @@ def mark(array: Array, origin: str) -> None:
         _names[name] = origin
         while len(_names) > MOST_NAMES:
             _names.popitem(last=False)
-    else:
+    elif not isinstance(array, np.generic):
         array.origin = origin
 
 
@@ -112,10 +113,32 @@ def _origin_of_layer(name: str, graph: Any) -> str:
 
 def _probe(array: np.ndarray[Any, Any]) -> bytes:
     """Some samples all over the array."""
-    if not array.size:
-        return b""
+    if array.size < PROBES:
+        return array.tobytes()
     places = np.unravel_index(np.linspace(0, array.size - 1, PROBES).astype(np.int64), array.shape)
     return array[places].tobytes()
+
+
+# Of the header texts of combined images in memory, some samples of each.
+_images: OrderedDict[str, set[bytes]] = OrderedDict()
+
+
+def mark_image(image: Array, text: str) -> None:
+    """Note that a combined image has this header text, once it is in memory."""
+    if _state(image) is None and not isinstance(image, np.ndarray | np.generic):
+        image.text = text
+    elif text and isinstance(image, np.ndarray):
+        _images.setdefault(text, set()).add(_probe(image))
+        while len(_images) > MOST_IMAGES:
+            _images.popitem(last=False)
+
+
+def may_be_images(stack: Array, text: str) -> bool:
+    """Whether frames may be the combined images that have this header text, put together, and not frames of another
+    origin less such an image: xarray gives both the one text. Of arrays that are not in memory it is not known.
+    """
+    known = _images.get(text)
+    return not known or not isinstance(stack, np.ndarray) or all(_probe(frame) in known for frame in stack)
 
 
 def _forget(key: int, ref: weakref.ref[Any]) -> None:

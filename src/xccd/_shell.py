@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -37,8 +38,11 @@ PHRASES = (
     (r", or nkeep=1", ""),
     (r"\(None switches a side off\)", "(inf switches a side off)"),
     (r": a limit cannot be NaN, leave it out for none", ": a limit cannot be NaN, give inf or -inf for none"),
-    (r", or use xccd\.open_tree", ""),
+    (r", or use xccd\.open_tree.*", ""),
     (r": (mask|uncertainty)_hdu=None leaves it", r": only Python's open_stack can leave its \1"),
+    (r": (mask|uncertainty)_hdu= takes a number.*", r": only Python's open_stack takes the number of its \1"),
+    (r" \(mask_hdu=None: no mask is looked for\)", ""),
+    (r": hdu='all' opens all, hdu= names others", ": --hdu all opens all, --hdu NAME another"),
     (r"mask_hdu=('[^']*'|\d+)", r"its mask \1"),
     (r", or a function( of \(values, axis\))?", ""),
     (r": say which one holds the frames, dim=.*", ": a frame has two dimensions or more"),
@@ -81,7 +85,7 @@ class Stop(Exception):
     """An end with an exit code and one line for stderr."""
 
     def __init__(self, code: int, message: object) -> None:
-        super().__init__(in_options(str(message)))
+        super().__init__(in_options("; ".join([str(message), *getattr(message, "__notes__", ())])))
         self.code = code
 
 
@@ -116,6 +120,24 @@ def terminable() -> Iterator[None]:
 def one_line(message: Any, category: Any, *_: Any, **__: Any) -> None:
     """Warnings for a person at a shell."""
     click.echo(f"xccd: warning: {visible(in_options(str(message)))}", err=True)
+
+
+class Log(logging.Handler):
+    """Lines of the log as the command says things."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"xccd: {record.levelname.lower()}: {visible(in_options(record.getMessage()))}", err=True)
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """What the package logs of weight, on stderr."""
+    handler, log = Log(logging.WARNING), logging.getLogger("xccd")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def of_click(error: click.ClickException, commands: Mapping[str, click.Command]) -> str:

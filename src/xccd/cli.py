@@ -22,6 +22,7 @@ from xccd._shell import (
     RUN_FAILED,
     USAGE,
     Stop,
+    logged,
     of_click,
     one_line,
     say,
@@ -305,7 +306,7 @@ def demo(folder: Path, seed: int) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; every end has its exit code."""
     try:
-        with terminable(), warnings.catch_warnings():
+        with terminable(), logged(), warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = one_line
             code = cli.main(arguments, prog_name="xccd", standalone_mode=False)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd import _notes
+from xccd._deferred import samples
 from xccd._inputs import Inputs
 from xccd._labels import file_names
 from xccd._made import How, made
@@ -44,6 +46,7 @@ def describe(
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
     new += [*shared.steps(texts), *shared.remarks(stack), cards.history(step)]
     text = "\n".join(filter(None, [*lines, *new]))
+    _notes.mark_image(samples(image), text)
     image = image.assign_coords({COMBINED: shared.scalar(text)}).drop_vars([FILES, shared.ALIGNED_TO], errors="ignore")
     if len(names) > MAX_IMCMB:
         image = image.assign_coords({FILES: shared.scalar("\n".join(names))})
@@ -117,7 +120,7 @@ def _told_by_labels(frames: Inputs, gone: frozenset[str]) -> dict[str, Any]:
     those of another image.
     """
     stack = frames.stack
-    labels = {str(k): frames.label(str(k)) for k in stack.coords if _is_keyword(k, "")}
+    labels = {k: frames.label(k) for k in sorted(map(str, stack.coords)) if _is_keyword(k, "")}  # Zarr keeps no order
     values = {k: c.values for k, c in labels.items() if c is not None and c.dtype.kind in "iufOUT"}
     found = {k: v[0] for k, v in values.items() if v[0] != "" and (v == v[0]).all()}
     from_files = "file" in stack.coords or any(is_ours(c) for k, c in stack.coords.items() if k in AXES)

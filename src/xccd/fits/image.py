@@ -6,6 +6,8 @@ from typing import Any
 
 import xarray as xr
 
+from xccd import _notes
+from xccd._deferred import samples
 from xccd.fits import shared
 from xccd.fits.chips import HDUNames, Wanted
 from xccd.fits.open import stack_of
@@ -70,4 +72,6 @@ def open_image(
     text = str(stack.coords["header"].values.item())
     along = [k for k, c in stack.coords.items() if "frame" in c.dims]
     image = stack.isel(frame=0).drop_vars(along).assign_coords({shared.COMBINED: shared.scalar(text)})
-    return image.load() if chunks is None else image
+    if chunks is None:
+        _notes.mark_image(samples(image.load()), text)
+    return image

@@ -237,7 +237,8 @@ def _units(walk: Walk, asked: Asked) -> list[HDU]:
                 raise
             return seen  # what comes after the image was looked at only to count what is left
         if unit is None:
-            say_lost(walk, seen, None if asked.several else next((u for u in seen if matches(u, asked.hdu)), None))
+            if asked.maps or asked.several:  # else what is lost is of no interest
+                say_lost(walk, seen, None if asked.several else next((u for u in seen if matches(u, asked.hdu)), None))
             return seen
         seen.append(unit)
         found = found or (not asked.several and matches(unit, asked.hdu))

@@ -28,7 +28,8 @@ def kernel(function):
         cache.load_overload = partial(_load, cache, cache.load_overload)
     except (RuntimeError, AttributeError):  # no folder for the cache can be written, or numba keeps it otherwise
         kept = plain(function)
-    kept._compile_for_args = partial(_compile, kept._compile_for_args, function.__name__)  # what the call asks for
+    if hasattr(kept, "_compile_for_args"):  # what the call asks for
+        kept._compile_for_args = partial(_compile, kept._compile_for_args, function.__name__)
     return kept
 
 
