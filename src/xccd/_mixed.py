@@ -62,12 +62,8 @@ def check_rows(stack: xr.DataArray, dim: Hashable) -> None:
         rows.check_patterns(names, texts)
 
 
-def without_order(stack: xr.DataArray, dim: Hashable = "frame") -> xr.DataArray:
-    """A stack that does not say which way its rows run."""
-    texts = shared.texts(stack, dim)
-    if any("ROWORDER" in text for text in texts):
-        kept = [cards.join(c for c in cards.split(text) if c.keyword != "ROWORDER") for text in texts]
-        stack = stack.assign_coords(header=(dim, np.array(kept, object)))
+def without_order(stack: xr.DataArray) -> xr.DataArray:
+    """A stack whose labels and attributes do not say which way its rows run; of its headers the new grid takes it."""
     if "ROWORDER" in stack.attrs:
         stack = stack.copy(deep=False)  # attributes are one dict for all views of an array
         stack.attrs = {k: v for k, v in stack.attrs.items() if k != "ROWORDER"}
@@ -79,7 +75,8 @@ def row_order(obj: xr.DataArray) -> str:
     words = [obj.attrs.get("ROWORDER")]
     if "ROWORDER" in obj.coords:
         words = np.ravel(obj.coords["ROWORDER"].values).tolist()
-    texts = (str(t) for k in ("header", shared.COMBINED) if k in obj.coords for t in np.ravel(obj.coords[k].values))
+    one = shared.text_of(obj)
+    texts = shared.texts(obj, "frame") if one is None else [one]
     every = chain(map(rows.as_order, words), map(rows.order_of, texts))
     return next(filter(None, every), "")
 

@@ -62,11 +62,13 @@ def _grids(stack: xr.DataArray, dim: Hashable, n: int) -> list[str | None]:
 
 @lru_cache(maxsize=1 << 10)
 def _on_grid(text: str, grid: str) -> str:
-    """A header text with the WCS of another grid."""
+    """A header text with the WCS of another grid, whose rows run its way."""
+    turned = "CTYPE1" in grid
     kept = (
         line
         for card in cards.split(text)
         if not cards.WCS.fullmatch(card.keyword) and not card.keyword.startswith("NAXIS")
+        if not (turned and card.keyword == "ROWORDER")
         for line in card.lines
     )
     return "\n".join([*kept, *filter(None, grid.split("\n"))])

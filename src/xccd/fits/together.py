@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -118,8 +117,7 @@ def _read(text: str) -> Any:
     from astropy import units as u
 
     spelled = _WORD.sub(lambda match: _SPELLED.get(match[0].lower(), match[0]), text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of spellings that the standard discourages
+    with cards.quiet():  # of spellings that the standard discourages
         try:
             return u.Unit(spelled)
         except ValueError:
