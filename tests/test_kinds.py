@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -197,3 +198,17 @@ def test_the_page_lists_every_word() -> None:
             assert f"`{word}`" in page, word
     for keyword in (*kinds.IMAGETYP, *kinds.OBSTYPE, "FRAME", "DATATYPE", *kinds.FILTER, *sum(kinds.WHEELS, ())):
         assert f"`{keyword}`" in page, keyword
+
+
+def test_what_was_combined_is_a_master(tmp_path):
+    """Masters that keep the word of their frames are told from these by NCOMBINE, in a tree and in a combination."""
+    raw = [(np.full((3, 4), 100.0 + i), {"IMAGETYP": "Bias Frame", "SEQ": i}) for i in range(3)]
+    for image, cards in raw:
+        fits.writeto(tmp_path / f"bias-{cards['SEQ']}.fits", image, fits.Header(cards))
+    xccd.open_stack(tmp_path / "bias-*.fits").ccd.combine("mean").ccd.to_fits(tmp_path / "master.fits")
+    assert sorted(node.path for node in xccd.open_tree(tmp_path).leaves) == ["/bias", "/master-bias"]
+    with pytest.warns(
+        UserWarning, match=r"IMAGETYP \(Bias Frame, Bias Frame with NCOMBINE\)|IMAGETYP \(Bias Frame with"
+    ):
+        xccd.open_stack(tmp_path).ccd.combine("mean")
+    xccd.open_stack([tmp_path / "master.fits"]).ccd.combine("mean")

@@ -23,11 +23,13 @@ def mixed(stack: xr.DataArray, dim: Hashable = "frame") -> str:
     found: dict[str, str] = {}
     filters: dict[str, None] = {}
     keyword = "OBSTYPE"
-    for imagetyp, obstype, name in dict.fromkeys(zip(*_labels(stack, dim), strict=True)):
-        kind = kinds.kind_of(imagetyp, obstype)
+    for imagetyp, obstype, name, number in dict.fromkeys(zip(*_labels(stack, dim), strict=True)):
+        word = kinds.kind_of(imagetyp, obstype)
+        kind = kinds.made_of(word, number)
         if kind is not None:
             keyword = "IMAGETYP" if imagetyp else keyword
-            found.setdefault(kind, next(text for text in (imagetyp, obstype) if kinds.kind_of(text) == kind))
+            written = next(text for text in (imagetyp, obstype) if kinds.kind_of(text) == word)
+            found.setdefault(kind, written if kind == word else f"{written} with NCOMBINE")
         if name and kinds.filter_counts(kind):
             filters[name] = None
     differing = {keyword: [*found.values()], "FILTER": [*filters]}
@@ -40,8 +42,8 @@ def _shown(values: Sequence[str]) -> str:
 
 
 def _labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
-    """IMAGETYP, OBSTYPE and FILTER of the frames: their labels, or of combined images what their headers say."""
-    names = ("IMAGETYP", "OBSTYPE", "FILTER")
+    """IMAGETYP, OBSTYPE, FILTER, NCOMBINE of the frames: their labels, or of combined images what their headers say."""
+    names = ("IMAGETYP", "OBSTYPE", "FILTER", "NCOMBINE")
     found = {name: stack.coords[name].values for name in names if _lies_along(stack, name, dim)}
     if not found and _lies_along(stack, shared.COMBINED, dim):
         found = core([cards.values(text) for text in shared.texts(stack, dim)])

@@ -35,6 +35,7 @@ PHRASES = (
     (r"--q=None with (--method='quantile'): .*", r"\1 needs --q, from 0 to 1, as --q 0.25"),
     (r"clip_extrema\(nlow=(\d+), nhigh=(\d+)\)", r"--clip-extrema \1 \2"),
     (r"FILES=", "FILES "),
+    (r"; an image of one file that is in memory, after \.load\(\), may go back there", ""),
     (r", or nkeep=1", ""),
     (r"\(None switches a side off\)", "(inf switches a side off)"),
     (r": a limit cannot be NaN, leave it out for none", ": a limit cannot be NaN, give inf or -inf for none"),

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from xccd.fits import cards
+
 
 class Kind(NamedTuple):
     """The words that make a kind, and those that may stand beside them and make none."""
@@ -98,6 +100,11 @@ def kind_of(*texts: str) -> str | None:
         if (words := _words(text)) is None or not words <= set(NOTHING):
             return short(text)
     return short(said[0]) if said else None
+
+
+def made_of(kind: str | None, number: Any) -> str | None:
+    """The kind of a frame that says how many it is made of (NCOMBINE): a master, where the word is that of its frames."""
+    return f"master-{kind}" if kind in KINDS and cards.as_number(number) > 1 else kind
 
 
 def short(text: str) -> str:

@@ -17,7 +17,7 @@ from xccd.fits import cards
 from xccd.fits.chips import Frame, HDUNames, Wanted
 from xccd.fits.coords import Values, asked, column, core
 from xccd.fits.files import shown
-from xccd.fits.kinds import filter_counts, kind_of, short
+from xccd.fits.kinds import filter_counts, kind_of, made_of, short
 from xccd.fits.open import stack_of
 from xccd.fits.sources import frames, natural
 from xccd.fits.together import given_unit, units_of
@@ -188,7 +188,7 @@ def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, defa
         first = f"{near[2:]} " if near else ""  # before a list that may be long
         raise ValueError(f"{first}by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}")
     if "IMAGETYP" in wanted or "OBSTYPE" in wanted:
-        counts = [filter_counts(kind) for kind in _kinds(("IMAGETYP", "OBSTYPE"), known, len(found))]
+        counts = [filter_counts(kind) for kind in _kinds(("IMAGETYP", "OBSTYPE"), known, headers)]
         levels = [level.where(counts) if level.name == "FILTER" else level for level in levels]
     return [
         *levels,
@@ -207,9 +207,9 @@ def _keywords_of(headers: list[Values]) -> str:
 
 def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any], wanted: list[By]) -> list[Value]:
     if keyword == "IMAGETYP":
-        return [*_kinds(("IMAGETYP", "OBSTYPE"), known, len(headers))]
+        return [*_kinds(("IMAGETYP", "OBSTYPE"), known, headers)]
     if keyword == "OBSTYPE" and "IMAGETYP" not in wanted:
-        return [*_kinds(("OBSTYPE",), known, len(headers))]
+        return [*_kinds(("OBSTYPE",), known, headers)]
     values = [_plain(value) for value in known.get(keyword, column(headers, keyword))]
     if keyword == "OBSTYPE":  # below the kind: its own words
         values = [short(value) if isinstance(value, str) else value for value in values]
@@ -221,9 +221,10 @@ def _of_chips(found: list[Frame], headers: list[Values]) -> list[Value]:
     return [f.chip for f in found] if found[0].chip is not None else _of_keyword(CHIP.upper(), headers, {}, [])
 
 
-def _kinds(names: Iterable[str], known: Mapping[str, Any], n: int) -> list[str | None]:
-    """The kind of each frame by these labels."""
-    return [kind_of(*texts) for texts in zip(*(known.get(name, [""] * n) for name in names), strict=True)]
+def _kinds(names: Iterable[str], known: Mapping[str, Any], headers: list[Values]) -> list[str | None]:
+    """The kind of each frame by these labels; of one that was combined, the master of that kind."""
+    words = zip(*(known.get(name, [""] * len(headers)) for name in names), strict=True)
+    return [made_of(kind_of(*texts), h.get("NCOMBINE")) for texts, h in zip(words, headers, strict=True)]
 
 
 def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], headers: list[Values]) -> Level:
