@@ -66,7 +66,7 @@ def mark(array: Array, origin: str) -> None:
     if not origin:
         return
     if isinstance(array, np.ndarray):
-        array = array if array.base is None else array.base  # which all parts of it refer to
+        array = array.base if isinstance(array.base, np.ndarray) else array  # which all parts of it refer to
         key = id(array)
         _arrays[key] = weakref.ref(array, partial(_forget, key)), _probe(array), origin
     elif (name := _state(array)) is not None:

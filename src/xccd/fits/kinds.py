@@ -103,7 +103,7 @@ def kind_of(*texts: str) -> str | None:
 
 
 def made_of(kind: str | None, number: Any) -> str | None:
-    """The kind of a frame that says how many it is made of (NCOMBINE): a master, where the word is that of its frames."""
+    """The kind of a frame that says of how many it is (NCOMBINE): a master, where the word is that of its frames."""
     return f"master-{kind}" if kind in KINDS and cards.as_number(number) > 1 else kind
 
 
