@@ -214,5 +214,5 @@ def scaled_exposure(stack: xr.DataArray, dim: Hashable, to: str | float) -> Numb
 def _span(seconds: Numbers) -> np.ndarray[Any, Any]:
     known = np.abs(seconds) < 1e9  # what nanoseconds in 64 bits can add up to
     span = (np.where(known, seconds, 0) * 1e9).astype("timedelta64[ns]")
-    span[~known] = np.timedelta64("NaT")
+    span[~known] = np.timedelta64("NaT", "ns")
     return span
