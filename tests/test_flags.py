@@ -268,6 +268,24 @@ def test_uncertainty_is_the_scatter(n, method, dtype):
     assert image.data_uncertainty.attrs["uncertainty_type"] == "std"
 
 
+@pytest.mark.parametrize("engine", _options.ENGINES)
+@pytest.mark.parametrize("lazy", [False, True], ids=["numpy", "dask"])
+@some
+@given(data=st.data(), values=stacks(dtypes=("uint16", "int16", "float32"), elements=WHOLE.map(abs)), chain=chains(1))
+def test_uncertainty_is_the_scatter_of_the_samples_without_a_flag(engine, lazy, data, values, chain):
+    """Ties at a bound as well: of samples that are equal some are in use, some not."""
+    ds = stack_of(values, data.draw(chunkings(values.shape)) if lazy else None).ccd.to_dataset()
+    with xccd.set_options(engine=engine):
+        clipped = run(ds, chain)
+        flags = clipped.data_flags.values
+        images = {method: quietly(clipped.ccd.combine, method).compute() for method in ("mean", "median", "sum")}
+    pixels = [x[f == 0] for x, f in zip(values.reshape(len(values), -1).T, flags.reshape(len(values), -1).T, strict=True)]
+    for method, image in images.items():
+        expected = [scatter(x, method) if x.size > 1 else np.nan for x in pixels]
+        np.testing.assert_allclose(image.data_uncertainty.values.ravel(), expected, rtol=1e-6, atol=1e-6)
+        assert image.data_count.values.ravel().tolist() == [x.size for x in pixels]
+
+
 @pytest.mark.parametrize("weights", [[1, 1, 1, 1], [1, 2, 3, 4], [0, 1, 1, 8], [0, 0, 3, 3]])
 @pytest.mark.parametrize("method", ["mean", "sum"])
 def test_uncertainty_with_weights(weights, method):

@@ -228,9 +228,13 @@ class Chain:
                     end(engine, tile, _cut(weights, a, b), image[a:b])
 
     def _steps(self, scale: Array) -> tuple[Step, ...]:
-        """The steps, of which the last gives the sums if one of the ends asks for these alone."""
+        """The steps, of which the last gives the sums if ends ask for these alone.
+
+        `Extrema` gives them instead of telling which tied samples go: then no end may look at the samples.
+        """
         *before, last = self.steps or (None,)
-        asked = any(end.sums for end in self.ends) and not _is_scaled(scale)
+        by_sums = [end.sums for end in self.ends if end.method != "count"]
+        asked = any(by_sums) and (all(by_sums) or isinstance(last, Sigma)) and not _is_scaled(scale)
         return (*before, replace(last, summed=True)) if asked and isinstance(last, Sigma | Extrema) else self.steps
 
 
