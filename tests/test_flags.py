@@ -279,7 +279,8 @@ def test_uncertainty_is_the_scatter_of_the_samples_without_a_flag(engine, lazy, 
         clipped = run(ds, chain)
         flags = clipped.data_flags.values
         images = {method: quietly(clipped.ccd.combine, method).compute() for method in ("mean", "median", "sum")}
-    pixels = [x[f == 0] for x, f in zip(values.reshape(len(values), -1).T, flags.reshape(len(values), -1).T, strict=True)]
+    columns = (a.reshape(len(values), -1).T for a in (values, flags))
+    pixels = [x[f == 0] for x, f in zip(*columns, strict=True)]
     for method, image in images.items():
         expected = [scatter(x, method) if x.size > 1 else np.nan for x in pixels]
         np.testing.assert_allclose(image.data_uncertainty.values.ravel(), expected, rtol=1e-6, atol=1e-6)
