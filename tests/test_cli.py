@@ -152,7 +152,7 @@ BAD = [
     ("misspelt level", ["BIAS", "-o", "OUT", "--normalize", "medain"], 2, "--normalize='medain' is no.*mean 'median'"),
     ("misspelt scale", ["BIAS", "-o", "OUT", "--scale", "medain"], 2, "--scale='medain' is no.*did you mean 'median'"),
     ("misspelt keyword", ["BIAS", "-o", "OUT", "--weights", "EXPTIM"], 2, "--weights='EXPTIM'.*did you mean 'EXPTIME'"),
-    ("misspelt option", ["BIAS", "-o", "OUT", "--normalise", "mode"], 2, "[Dd]id you mean '--normalize'"),
+    ("misspelt option", ["BIAS", "-o", "OUT", "--normalise", "mode"], 2, "[Dd]id you mean '?--normalize"),
     ("one of two", ["BIAS", "-o", "OUT", "--sigma-clip", "3"], 2, "requires 2 arguments. As --sigma-clip LOW HIGH"),
     ("limits crossed", ["BIAS", "-o", "OUT", "--minmax", "5", "1"], 2, r"--minmax 5 1: min=5\.0 is above max=1\.0"),
     ("no memory", ["BIAS", "-o", "OUT", "--memory", "lots"], 2, "--memory='lots' is no size"),

@@ -291,7 +291,7 @@ def test_tiles_that_are_damaged_or_gone(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:-2880] + bytes(2880))
     stack = xccd.open_stack(path)
-    with pytest.raises(OSError, match=r"a\.fits\.fz, HDU 1: its tiles cannot be read: COMPRESSED_DATA column has zero"):
+    with pytest.raises(OSError, match=r"a\.fits\.fz, HDU 1: its tiles cannot be read: .*COMPRESSED_DATA"):
         stack.load()
     path.write_bytes(data + bytes(2880))
     with pytest.raises(OSError, match=r"a\.fits\.fz has changed since it was opened"):

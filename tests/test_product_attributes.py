@@ -105,7 +105,7 @@ def test_labels_that_wait_are_not_computed() -> None:
 
     stack = lights(keep_headers=False)
     stack = stack.copy(data=stack.data.map_blocks(computed, dtype=stack.dtype, meta=np.empty((0, 0, 0))))
-    names = ("SEEING", "EXPTIME", "DATE-OBS", "DATE-END", "NCOMBINE", "scale")
+    names = ("SEEING", "EXPTIME", "DATE-OBS", "DATE-END", "NCOMBINE", "IMAGETYP", "FILTER", "scale")
     stack = stack.assign_coords({k: stack.mean(("y", "x")) for k in names})
     header = stack.ccd.combine().ccd.header()
     assert not {"SEEING", "EXPTIME", "EXPTOTAL", "DATE-END"} & set(header)

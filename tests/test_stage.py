@@ -10,6 +10,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from astropy.utils import minversion
 
 import xccd
 from fits_files import write
@@ -183,9 +184,10 @@ def test_what_is_opened_can_be_saved(files: list[Path], tmp_path: Path, form: st
             again.to_zarr(tmp_path / "c.zarr", mode="w", zarr_format=fmt, consolidated=fmt == 2)
             found = xr.open_dataset(tmp_path / "c.zarr", engine="zarr", consolidated=fmt == 2)
             xr.testing.assert_identical(found.compute(), expected)
-        back.to_netcdf(tmp_path / "d.nc")
-        with xr.open_dataset(tmp_path / "d.nc") as found:
-            xr.testing.assert_equal(found.compute(), expected)
+        if minversion(xr, "2026.7"):  # of those that were tried the first that has StringDType in netCDF
+            back.to_netcdf(tmp_path / "d.nc")
+            with xr.open_dataset(tmp_path / "d.nc") as found:
+                xr.testing.assert_equal(found.compute(), expected)
 
 
 def test_lazy_labels_that_are_no_numbers(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from itertools import chain
 import numpy as np
 import xarray as xr
 
+from xccd import _stack
 from xccd._labels import frame_names
 from xccd.fits import cards, kinds, rows, shared
 from xccd.fits.coords import core
@@ -52,7 +53,9 @@ def _labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
 
 
 def _lies_along(stack: xr.DataArray, name: str, dim: Hashable) -> bool:
-    return name in stack.coords and stack.coords[name].dims == (dim,)
+    """Whether there is such a label for each frame; one that waits for samples is none: nothing is computed for it."""
+    found = stack.coords.get(name)
+    return found is not None and found.dims == (dim,) and not _stack.made_from(found, stack)
 
 
 def check_rows(stack: xr.DataArray, dim: Hashable) -> None:

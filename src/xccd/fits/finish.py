@@ -63,10 +63,16 @@ def compress(file: IO[bytes], *, checksum: bool) -> None:
 
 
 def _tiled(hdu: Any) -> Any:
+    import astropy
     from astropy.io import fits
+    from astropy.utils import minversion
 
     if not hdu.is_image or hdu.data is None:
         return hdu
+    if hdu.data.dtype == np.uint64 and not minversion(astropy, "8.0"):  # 7.2 leaves out the shift by BZERO
+        raise ValueError(
+            f"path=: astropy {astropy.__version__} does not pack uint64 right: use astropy 8, or a name without .fz"
+        )
     real = hdu.data.dtype.kind == "f" or hdu.data.dtype.itemsize > 4  # RICE_1 takes 32 bits
     options = {"compression_type": "GZIP_2", "quantize_level": 0.0} if real else {"compression_type": "RICE_1"}
     name = hdu.name if hdu.name != "PRIMARY" else None
