@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,11 @@ class HDU:
     table: str = ""  # where it is compressed by tiles: the header by which they are read
     number: str | int | float | None = None  # of which the image is, where it has no data
 
-    @property
+    @cached_property
     def name(self) -> str:
         return str(self.values.get("EXTNAME", "PRIMARY" if self.index == 0 else "")).upper()
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         naxis = int(self.values.get("NAXIS", 0))
         return tuple(int(self.values[f"NAXIS{i}"]) for i in range(naxis, 0, -1))

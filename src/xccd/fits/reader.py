@@ -125,6 +125,7 @@ def deferred(reader: StackReader) -> Files:
 def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any], Any]) -> Any:
     """A dask array on ``reader``, one task per band."""
     import dask.array as da
+    from dask.base import tokenize
 
     planned = as_dims(bands.plan(reader.shape, reader.dtype.itemsize, chunks, memory, reader.unit))
     try:
@@ -134,24 +135,24 @@ def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any],
     except (TypeError, ValueError, ArithmeticError) as error:
         near = did_you_mean(chunks, ("auto",))
         raise ValueError(f"chunks={chunks!r} does not cut the shape {reader.shape}: {error}{near}") from None
-    stack = _bands(reader, whole)
+    token = tokenize(reader, whole)  # chunks too: dask takes equal names for equal blocks
+    stack = _bands(reader, whole, f"open_stack-{token}")
     _notes.note(stack, _notes.READER, reader)
     _notes.mark(stack, _notes.READ)
     found = reader.stored()
     if found is not None:
         raw, unsigned = found
-        _stack.remember(stack, _bands(raw, whole), (Unsigned(),) if unsigned else ())
+        _stack.remember(stack, _bands(raw, whole, f"stored-{token}"), (Unsigned(),) if unsigned else ())
     return stack
 
 
-def _bands(reader: StackReader, chunks: Any) -> Any:
+def _bands(reader: StackReader, chunks: Any, name: str) -> Any:
     import dask.array as da
-    from dask.base import tokenize
 
     return da.from_array(
         reader,
         chunks=chunks,
-        name=f"open_stack-{tokenize(reader, chunks)}",  # chunks too: dask takes equal names for equal blocks
+        name=name,
         meta=np.empty((0,) * reader.ndim, reader.dtype),
         lock=False,
     )
