@@ -54,8 +54,6 @@ MADE: dict[str, Callable[[xr.DataArray], Any]] = {
 @pytest.mark.parametrize("chunks", CHUNKS, ids=str)
 @pytest.mark.parametrize("made", MADE)
 def test_what_is_still_to_be_read(raw: list[Path], chunks: object, made: str) -> None:
-    if made == "aligned" and chunks == {"frame": 1}:
-        pytest.skip("as with other chunks")
     refused(MADE[made](xccd.open_stack(raw, chunks=chunks)), raw[0])
 
 

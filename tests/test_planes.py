@@ -25,11 +25,11 @@ def by_filter(chunks: object = "auto", flagged: bool = False) -> Any:
     return (stack.ccd.to_dataset() if flagged else stack).groupby("FILTER").map(lambda g: g.ccd.combine("mean"))
 
 
-@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
-@pytest.mark.parametrize("chunks", [None, "auto", {"y": 1}])
+RUNS = [(chunks, scheduler) for chunks in (None, "auto", {"y": 1}) for scheduler in ("sync", "threads")]
+
+
+@pytest.mark.parametrize(("chunks", "scheduler"), [*RUNS, ({"y": 1}, "processes")], ids=str)
 def test_each_filter_has_its_numbers(tmp_path: Path, chunks: object, scheduler: str) -> None:
-    if scheduler == "processes" and chunks != {"y": 1}:
-        pytest.skip("slow to start, and it matters to dask alone")
     with dask.config.set(scheduler=scheduler, num_workers=2):
         path = by_filter(chunks).ccd.to_fits(tmp_path / "a.fits")
     with fits.open(path) as hdus:

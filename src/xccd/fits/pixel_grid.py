@@ -69,6 +69,7 @@ def move(made: Header, moved: dict[int, tuple[float, float]]) -> None:
 
 
 def is_ours(coord: xr.DataArray) -> bool:
+    """Whether a coordinate numbers the pixels of a detector, as the openers write it."""
     return str(coord.attrs.get("long_name", "")).startswith("detector pixel")
 
 

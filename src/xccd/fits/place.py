@@ -36,6 +36,7 @@ def target_of(path: str | os.PathLike[str]) -> Path:
 
 
 def exists(target: Path) -> FileExistsError:
+    """The error for a target that is there, and may not be replaced."""
     return FileExistsError(f"path={str(target)!r} is there already: overwrite=True replaces it")
 
 
