@@ -1,6 +1,7 @@
 """`mask_where`: samples masked by an image, by masks in files, by bits; labels stay."""
 
 import dask
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -151,3 +152,30 @@ def test_a_mask_of_another_cut():
     stack = xr.DataArray(np.zeros(SHAPE), dims=("frame", "y", "x"), coords={"x": np.arange(5)})
     with pytest.raises(ValueError, match=r"^bad and the stack differ in their coordinate 'x'"):
         stack.ccd.mask_where(xr.DataArray(np.zeros(5), dims="x", coords={"x": np.arange(5) + 1}))
+
+
+@pytest.mark.parametrize("form", ["dask", "numpy", "deferred"])
+@pytest.mark.parametrize("verb", ["mask_where", "to_dataset", "uncertainty", "mask", "align"])
+def test_a_lazy_argument_of_a_stack_that_is_not(form, verb):
+    """An array of dask goes with any stack, and with it the result waits."""
+    frames = [(np.arange(24.0).reshape(4, 6) + i, {}) for i in range(3)]
+    stack = xccd.open_stack(frames, chunks=None if form == "deferred" else "auto")
+    stack = stack.load() if form == "numpy" else stack
+    bad = np.arange(72).reshape(3, 4, 6) % 5 == 0
+    lazy = da.from_array(bad, chunks=(1, 3, 4))
+    run = {
+        "mask_where": lambda s, m: s.ccd.mask_where(m),
+        "to_dataset": lambda s, m: s.ccd.to_dataset(mask=m).data_flags,
+        "uncertainty": lambda s, m: s.ccd.to_dataset(uncertainty=m * 2.0).data_uncertainty,
+        "mask": lambda s, m: s.ccd.to_dataset().assign(data_flags=(s.dims, m.astype("u1"))).ccd.mask.data,
+        "align": lambda s, m: s.ccd.to_dataset(mask=m).ccd.align(offsets=[(0, 0), (0, 1), (1, 0)]).data,
+    }[verb]
+    found = run(stack, lazy)
+    assert found.chunks is not None
+    np.testing.assert_array_equal(found.values, run(xccd.open_stack(frames).load(), bad).values)
+
+
+def test_a_property_that_fails_says_why(monkeypatch):
+    monkeypatch.setattr(xccd.accessor.CCDAccessor, "mask", property(lambda self: self.obj.nothing))
+    with pytest.raises(AttributeError, match="no 'obj'"):
+        _ = xr.DataArray([1.0], dims="frame").ccd.mask

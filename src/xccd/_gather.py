@@ -38,8 +38,12 @@ class Source:
     uncertainty: Array = None
 
     @property
+    def all(self) -> tuple[Array, Array, Array]:
+        return self.x, self.flags, self.uncertainty
+
+    @property
     def arrays(self) -> list[Array]:
-        return [a for a in (self.x, self.flags, self.uncertainty) if a is not None]
+        return [a for a in self.all if a is not None]
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,9 @@ def aligned(sources: Sequence[Source], plan: Plan) -> list[Array]:
     """Samples, and flags and uncertainties, of all frames on the target."""
     every = [array for source in sources for array in source.arrays]
     if any(map(_stack.is_lazy, every)):
-        return _by_dask(sources, plan)
+        return _by_dask(
+            [Source(*(None if a is None else _stack.here(a) for a in source.all)) for source in sources], plan
+        )
     if any(map(_stack.is_deferred, every)):
         return list(_Aligned(sources, plan).fields)
     return _now(sources, plan)

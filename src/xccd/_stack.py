@@ -40,7 +40,7 @@ def waits(x: Any) -> bool:
     return is_lazy(x) or is_deferred(x)
 
 
-def _here(x: Array) -> Array:
+def here(x: Array) -> Array:
     """A deferred array as NumPy's, among dask arrays; NumPy's as it is now."""
     return x.load() if isinstance(x, Deferred) else x if is_lazy(x) else _notes.kept(x)
 
@@ -94,7 +94,7 @@ def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.d
         return Deferred(function, inputs, x.shape[1:] if reduce else x.shape, dtype, frames=not reduce)
     import dask.array as da
 
-    x, extras = _here(x), tuple(map(_here, extras))
+    x, extras = here(x), tuple(map(here, extras))
     x = _frames_together(x, extras)
     return da.map_blocks(
         function,
@@ -107,7 +107,7 @@ def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.d
 
 
 def alike(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[Any]) -> Array:
-    """``function(x, *extras)``, sample by sample, of arrays that broadcast against ``x``; cut as ``x`` is."""
+    """``function(x, *extras)``, sample by sample, of arrays that broadcast against ``x``; cut as a lazy one is."""
     if not any(map(is_lazy, (x, *extras))):
         if not any(map(is_deferred, (x, *extras))):
             return function(x, *extras)
@@ -115,7 +115,10 @@ def alike(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[Any]) -> A
         return Deferred(function, list(map(_notes.kept, (x, *extras))), x.shape, dtype, frames=frames)
     import dask.array as da
 
-    x, extras = _here(x), tuple(map(_here, extras))
+    x, extras = here(x), tuple(map(here, extras))
+    if not is_lazy(x):
+        whole = next(e for e in extras if is_lazy(e))
+        x = da.from_array(x, chunks=tuple(c if sum(c) == n else -1 for c, n in zip(whole.chunks, x.shape, strict=True)))
 
     def cut(extra: Array) -> Array:
         chunks = tuple(c if n > 1 else 1 for c, n in zip(x.chunks, extra.shape, strict=True))
@@ -208,11 +211,11 @@ def _launch(
     run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
     cut = is_lazy(source) and source.numblocks[0] > 1
     if cut and _partials.are_sums(chain):
-        result = _partials.reduced(chain, _run, source, list(map(_here, extras)), dtype)
+        result = _partials.reduced(chain, _run, source, list(map(here, extras)), dtype)
     elif cut and not chain.ends and _partials.is_by_sample(chain):
         result = alike(run, source, *extras, dtype=dtype)
     else:
-        source = _frames_together(_here(source), extras)
+        source = _frames_together(here(source), extras)
         result = blocks(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
     return taken_apart(result), source, chain.steps
 

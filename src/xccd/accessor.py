@@ -57,6 +57,8 @@ class CCDAccessor:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # what pickle, copy and notebooks ask of any object
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if hasattr(type(self), name):  # a property that failed: its own error, not one of a name
+            return object.__getattribute__(self, name)
         own = type(self._obj)
         hint = f"; it is the {own.__name__}'s own, without .ccd" if hasattr(own, name) else ""
         raise no_attribute(".ccd", name, dir(type(self)), hint)
