@@ -1,5 +1,6 @@
 """What a verb gives is saved as it is, however the stack that it was made of was packed in its file."""
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -55,7 +56,9 @@ def test_every_verb_after_every_packing(stores, tmp_path, verb, packing, kind):
             made = VERBS[verb](obj)
             made = made.to_dataset(name="data") if isinstance(made, xr.DataArray) else made
             path = tmp_path / f"{form}.{kind}"
-            made.to_zarr(path, consolidated=False) if kind == "zarr" else made.to_netcdf(path)
+            # Before 2026.9 xarray takes the locks of two netCDF files in any order: threads may wait for each other.
+            with dask.config.set(scheduler="sync"):
+                made.to_zarr(path, consolidated=False) if kind == "zarr" else made.to_netcdf(path)
             with xr.open_dataset(path, **options) as again:
                 for name in made.data_vars:
                     np.testing.assert_array_equal(again[name].values, made[name].values, err_msg=name)
