@@ -19,8 +19,10 @@ from astropy.stats import mad_std, sigma_clip
 from timing import Call, Job, parser
 
 import xccd
-from xccd._chain import Chain, Combine, Extrema, Range, Sigma, Step
-from xccd._stack import chained
+from xccd.compute.chain import Chain
+from xccd.compute.ends import Combine
+from xccd.compute.run import chained
+from xccd.compute.steps import Extrema, Range, Sigma, Step
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import METHODS
 

@@ -125,9 +125,12 @@ few.ccd.combine('mean' if clip else 'median').compute()
 """,
 )
 LIMIT = """import numpy as np, xccd
-from xccd import _stack
-from xccd._chain import Chain, Combine, Sigma, Unsigned
-from xccd.kernels import tiles
+from xccd.compute import run
+from xccd.compute.pool import run_all
+from xccd.compute.chain import Chain
+from xccd.compute.ends import Combine
+from xccd.compute.steps import Sigma, Unsigned
+from xccd.kernels.compiled import engine
 from astropy.io import fits
 first = fits.getheader(files[0])
 shape, offset = (first['NAXIS2'], first['NAXIS1']), len(first.tostring())
@@ -135,9 +138,9 @@ shape, offset = (first['NAXIS2'], first['NAXIS1']), len(first.tostring())
 raw = np.empty((len(files), *shape), '>i2')
 def read(i):
     raw[i] = np.fromfile(files[i], '>i2', raw[i].size, offset=offset).reshape(shape)
-_stack.run_all(read, len(files), 2)
+run_all(read, len(files), 2)
 steps = (Unsigned(), Sigma((0., 0., 3., 3., 0., 0., 0., -1.))) if clip else (Unsigned(),)
-image = _stack.chained(Chain(steps, (Combine('mean' if clip else 'median'),)), raw, dtypes=['f4'])[0]
+image = run.chained(Chain(steps, (Combine('mean' if clip else 'median'),)), raw, dtypes=['f4'])[0]
 fits.writeto(out, image, overwrite=True)"""
 ASTROPY = """import numpy as np, bottleneck
 from astropy.io import fits
@@ -211,14 +214,14 @@ def mark(name): names.append(name); t.append(time.perf_counter())
 import sys; sys.modules['dask'] = sys.modules['scipy'] = None
 import numpy; mark('import numpy')
 import xarray; mark('import pandas and xarray')
-from xccd import cli; import xccd, xccd.fits.write as write; mark('import xccd and click')
+import xccd.cli.main; import xccd, xccd.write.fits as write; mark('import xccd and click')
 stack = xccd.open_stack(files, chunks=None, dtype='native'); mark('headers')
 if clip:
     image = stack.ccd.to_dataset().ccd.sigma_clip(3, 3, center='median', maxiters=None).ccd.combine('mean').data
 else:
     image = stack.ccd.combine('median')
 mark('labels, and the header of the product')
-from xccd.kernels import tiles; mark('import numba')
+from xccd.kernels.compiled import engine; mark('import numba')
 image[:1].values; mark('kernels from the cache')
 image.ccd.to_fits(out, overwrite=True); mark('read, clip, combine, write')
 for name, a, b in zip(names, t, t[1:]): print(f'{1000 * (b - a):8.0f} ms  {name}')"""

@@ -34,7 +34,9 @@ from chains import (
 )
 from timing import Call, Goal, Job, parser
 
-from xccd._chain import Chain, Combine, Extrema
+from xccd.compute.chain import Chain
+from xccd.compute.ends import Combine
+from xccd.compute.steps import Extrema
 
 CLIP, MAD = sigma(False, False, -1), sigma(False, True, -1)  # until stable
 MEAN = Combine("mean")

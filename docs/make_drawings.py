@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from xccd.kernels.groups import Group, grouped_network, needed
+from xccd.kernels.compiled.groups import Group, grouped_network, needed
 from xccd.kernels.network import middle_rows
 
 FOLDER = Path(__file__).resolve().parent / "_static"

@@ -10,7 +10,7 @@ import numpy as np
 from astropy.visualization import ZScaleInterval
 from matplotlib.figure import Figure
 
-from xccd import _footprint
+from xccd.sky import footprint
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,7 +23,7 @@ def main() -> None:
     for block in blocks:
         lines = [line[4:] for line in block.splitlines() if line.startswith((">>> ", "... "))]
         exec("\n".join(lines), names)
-    weight = _footprint.weights("feather", names["aligned"]).compute().sum(0)
+    weight = footprint.weights("feather", names["aligned"]).compute().sum(0)
     figure = Figure(figsize=(10, 3), facecolor="white", layout="constrained")
     pictures = {"a light": names["lights"][6].values, "the mosaic": names["mosaic"].values, "weights": weight}
     for axes, (title, image) in zip(figure.subplots(1, 3), pictures.items(), strict=True):

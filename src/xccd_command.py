@@ -78,7 +78,7 @@ def run() -> None:
     gc.disable()  # all that is imported stays: to search it for garbage takes a fifth of the start
     listener = Listener()
     try:
-        from xccd.cli import main
+        from xccd.cli.main import main
 
         gc.freeze()
         gc.enable()

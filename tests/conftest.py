@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xccd import _options
+from xccd.compute import options
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,5 @@ def real_frames() -> Path:
 @pytest.fixture
 def fresh_options(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of a test's own, as a fresh process has them."""
-    monkeypatch.setattr(_options, "_OPTIONS", {"threads": None, "engine": None})
-    monkeypatch.setattr(_options, "_said", [])
+    monkeypatch.setattr(options, "_OPTIONS", {"threads": None, "engine": None})
+    monkeypatch.setattr(options, "_said", [])

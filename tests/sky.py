@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 import xccd
-from xccd.grid import Grid
+from xccd.sky.grid import Grid
 
 
 def tan(crpix: tuple[float, float], angle: float = 0.0, scale: float = 1e-4, **more: Any) -> dict[str, Any]:

@@ -15,10 +15,9 @@ from scipy.ndimage import map_coordinates
 
 import xccd
 from sky import exact, noise, sip, stack_of, tan, tpv, turned
-from xccd import _gather
-from xccd.fits.reader import StackReader
-from xccd.grid import Grid
-from xccd.grids import grids_of
+from xccd.read.reader import StackReader
+from xccd.sky import gather
+from xccd.sky.grid import Grid, grids_of
 
 some = settings(max_examples=25, deadline=None)
 
@@ -183,7 +182,7 @@ def test_nothing_is_computed_and_bands_read_their_rows(monkeypatch):
         return whole(self, key)
 
     monkeypatch.setattr(StackReader, "__getitem__", spy)
-    monkeypatch.setattr(_gather, "LEAST", 1)
+    monkeypatch.setattr(gather, "LEAST", 1)
     images = noise(6, (400, 30))
     stack = stack_of(images, [tan((15 + i, 200.3 + 3 * i), 0.1 * i) for i in range(6)], chunks=(-1, 50, -1))
     clipped = stack.ccd.align(0).ccd.sigma_clip(2, 2)

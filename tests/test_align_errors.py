@@ -7,7 +7,7 @@ import pytest
 
 import xccd
 from sky import noise, sip, stack_of, tan, turned
-from xccd.grid import Grid
+from xccd.sky.grid import Grid
 
 FLAT = stack_of(noise(2), [tan((30, 20)), tan((31, 20))])
 PER_AREA = FLAT.assign_attrs(units="MJy / sr")

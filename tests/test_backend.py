@@ -8,7 +8,7 @@ import xarray as xr
 
 import xccd
 from fits_files import write
-from xccd.fits.pixels import FilePixels
+from xccd.read.images.pixels import FilePixels
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_it_is_open_dataset(files: list[Path], reads: list[str], chunks: object)
 
 
 def test_preferred_chunks_are_bands(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xccd.fits.bands.BAND_BYTES", 5 * 30 * 2 * 100)
+    monkeypatch.setattr("xccd.compute.bands.BAND_BYTES", 5 * 30 * 2 * 100)
     ds = xr.open_dataset(files, engine="xccd", chunks={})
     assert ds.chunks == {"frame": (5,), "y": (100,) * 4, "x": (30,)}
 
@@ -55,7 +55,7 @@ def test_one_file_is_known_by_its_name(files: list[Path]) -> None:
 
 
 def test_it_does_not_claim_what_is_not_fits(tmp_path: Path) -> None:
-    from xccd.fits.backend import FITSEntrypoint
+    from xccd.read.backend import FITSEntrypoint
 
     guess = FITSEntrypoint().guess_can_open
     assert [guess(name) for name in ("a.fits", "b/c.FIT.gz", Path("d.fts"), "e.nc", "f.gz", 5, ["a.fits"])] == [

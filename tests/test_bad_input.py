@@ -18,7 +18,7 @@ from astropy.io import fits
 
 import xccd
 from fits_files import head, line, padded, raw, structure, write
-from xccd.fits.pixels import FilePixels
+from xccd.read.images.pixels import FilePixels
 
 PIXELS = np.arange(20, dtype="i2").reshape(4, 5)
 LONG = 10**12
@@ -92,7 +92,7 @@ def pipe() -> None:
 
 def no_permission() -> None:
     write(Path("a.fits"), PIXELS)
-    with mock.patch.dict("xccd.fits.files.OPENERS", {"": mock.Mock(side_effect=PermissionError)}):
+    with mock.patch.dict("xccd.read.files.local.OPENERS", {"": mock.Mock(side_effect=PermissionError)}):
         xccd.open_stack("a.fits")
 
 

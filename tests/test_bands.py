@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import xccd
 from fits_files import write
-from xccd.fits import bands
+from xccd.compute import bands
 
 MB = 1 << 20
 

@@ -10,7 +10,7 @@ from astropy.io import fits
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xccd.fits import cards
+from xccd.headers import cards
 
 
 def by_astropy(*lines: str) -> object:

@@ -18,7 +18,7 @@ from astropy.io import fits
 
 import xccd
 from fits_files import head, line, padded, raw, structure, write
-from xccd.fits import files, unpack
+from xccd.read.files import local, unpack
 
 PIXELS = np.arange(600, dtype="i2").reshape(20, 30)
 
@@ -56,14 +56,14 @@ def test_same_size_and_time_do_not_hide_a_change(
 
 def test_a_change_while_pixels_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.fits", PIXELS)
-    stack, real = xccd.open_stack(path), files.read_into
+    stack, real = xccd.open_stack(path), local.read_into
 
     def slow(view: memoryview, file: Any, start: int, name: str) -> None:
         real(view[:100], file, start, name)
         in_place(path, path.read_bytes()[:2880] + bytes(4000))
         real(view[100:], file, start + 100, name)
 
-    monkeypatch.setattr(files, "read_into", slow)
+    monkeypatch.setattr(local, "read_into", slow)
     with pytest.raises(OSError, match=r"a\.fits has changed since it was opened"):
         stack.load()
 
@@ -107,13 +107,13 @@ def test_what_the_system_says_has_the_name_of_the_file(tmp_path: Path, number: i
     stack = xccd.open_stack(path)
     failing = mock.Mock(side_effect=OSError(number, os.strerror(number)))
     with (
-        mock.patch.object(files, "read_into", failing),
+        mock.patch.object(local, "read_into", failing),
         pytest.raises(OSError, match=f"{name} cannot be read: ") as raised,
     ):
         stack.compute()
     assert raised.value.errno == number
     with (
-        mock.patch.dict(files.OPENERS, {"": lambda *_: Broken(number, path)}),
+        mock.patch.dict(local.OPENERS, {"": lambda *_: Broken(number, path)}),
         pytest.raises(OSError, match=f"{name} cannot be read: ") as raised,
     ):
         xccd.open_stack(path)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xccd
-from xccd.cli import main
+from xccd.cli.main import main
 
 SHAPE = (2, 3)
 Extension = tuple[str, int | None, Any]  # EXTNAME, EXTVER, level or pixels

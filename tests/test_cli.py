@@ -15,7 +15,7 @@ import xarray as xr
 from astropy.io import fits
 
 import xccd
-from xccd import cli
+from xccd.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as end:
-        cli.main([str(a) for a in arguments])
+        main.main([str(a) for a in arguments])
     said = capsys.readouterr()
     return end.value.code, said.out, said.err
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_cut_short_while_it_is_read(
     def gone(*_: object) -> None:
         raise OSError("bias-2.fits is gone")
 
-    monkeypatch.setattr("xccd.fits.pixels.FilePixels.read", gone)
+    monkeypatch.setattr("xccd.read.images.pixels.FilePixels.read", gone)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "a.fits", capsys=capsys)
     assert (code, err) == (3, "xccd: bias-2.fits is gone\n")
 
@@ -223,7 +223,7 @@ def test_a_warning_is_one_line(raw: Path, tmp_path: Path, capsys: pytest.Capture
 def test_anything_else_is_a_failed_run(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "counted", lambda *_: 1 / 0)
+    monkeypatch.setattr(main, "counted", lambda *_: 1 / 0)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
     assert (code, err) == (1, "xccd: ZeroDivisionError: division by zero\n")
 
@@ -234,7 +234,7 @@ def test_interrupted(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "counted", interrupt)
+    monkeypatch.setattr(main, "counted", interrupt)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
     assert (code, err.strip()) == (130, "xccd: interrupted")
     assert not (tmp_path / "b.fits").exists()
@@ -244,8 +244,8 @@ def test_ctrl_c_in_a_real_process(raw: Path, tmp_path: Path) -> None:
     slow = "real = P.read\nP.read = lambda *a: (print('ready', flush=True), time.sleep(0.3), real(*a))"
     # a shell that puts the tests in the background has the interrupt ignored, and what they start inherits that
     heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
-    script = f"import signal, sys, time, xccd.cli as c\n{heard}\n"
-    script += f"from xccd.fits.pixels import FilePixels as P\n{slow}\nc.main(sys.argv[1:])"
+    script = f"import signal, sys, time, xccd.cli.main as c\n{heard}\n"
+    script += f"from xccd.read.images.pixels import FilePixels as P\n{slow}\nc.main(sys.argv[1:])"
     process = subprocess.Popen(
         [sys.executable, "-c", script, "combine", str(raw / "bias-*.fits"), "-o", str(tmp_path / "b.fits")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

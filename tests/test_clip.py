@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import oracles
 import xccd
 from strategies import FLOATS, INTEGERS, WHOLE, stacks
-from xccd.clip import reach
+from xccd.verbs.clip import reach
 
 NAN, INF = math.nan, math.inf
 DIMS = ("frame", "y", "x")

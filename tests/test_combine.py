@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import oracles
 import xccd
 from strategies import FLOATS, INTEGERS, WHOLE, stacks, weights_per_frame
-from xccd.combine import METHODS
+from xccd.verbs.combine import METHODS
 
 NAN, INF = math.nan, math.inf
 DIMS = ("frame", "y", "x")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import xccd
 from fits_files import head, line, padded, raw, structure
-from xccd.fits.hdus import MAX_HEADER_BLOCKS, Walk
+from xccd.read.images.hdus import MAX_HEADER_BLOCKS, Walk
 
 PIXELS = np.arange(20, dtype="i2").reshape(4, 5)
 EXTENSION = "XTENSION= 'IMAGE   '"

@@ -10,7 +10,7 @@ from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, UnknownU
 
 import xccd
 from fits_files import raw, write
-from xccd.fits import pixels
+from xccd.read.images import pixels
 
 SHAPE = (6, 5)
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 import xccd
 from fits_files import write
-from xccd import _deferred
-from xccd._deferred import Deferred, samples
-from xccd.fits.pixels import FilePixels
+from xccd.compute import deferred
+from xccd.compute.deferred import Deferred
+from xccd.labels.lazy import samples
+from xccd.read.images.pixels import FilePixels
 
 SHAPE = (12, 9)
 FLIPS = version("xarray") >= "2026"  # those before lose a lazily indexed array of which a flip is taken
@@ -43,7 +44,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def small_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_deferred, "BAND_BYTES", 300)
+    monkeypatch.setattr(deferred, "BAND_BYTES", 300)
 
 
 def chain(stack: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
@@ -182,11 +183,11 @@ def test_a_file_that_goes_is_named(files: list[Path], tmp_path: Path) -> None:
 def test_a_limit_of_memory_makes_bands_small(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     array = samples(xccd.open_stack(files, chunks=None))
     box = tuple(slice(0, n) for n in SHAPE)
-    monkeypatch.setattr(_deferred, "SCRATCH", 0)
+    monkeypatch.setattr(deferred, "SCRATCH", 0)
     with xccd.set_options(threads=2, memory=2 * 4 * 7 * 9 * 4 * 3):  # three rows of four bands in two threads
-        assert len(_deferred._edges([array], box)) - 1 == 4
+        assert len(deferred._edges([array], box)) - 1 == 4
     with xccd.set_options(threads=2, memory=1):
-        assert len(_deferred._edges([array], box)) - 1 == 12
+        assert len(deferred._edges([array], box)) - 1 == 12
 
 
 def test_neither_dask_nor_astropy_is_needed(files: list[Path], tmp_path: Path) -> None:

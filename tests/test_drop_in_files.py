@@ -15,7 +15,7 @@ from astropy.nddata import CCDData
 
 import xccd.ccdproc as ours
 from drop_in import assert_same, frames
-from xccd.ccdproc import files
+from xccd.ccdproc import files as files_module
 from xccd.ccdproc.files import Bands
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of empty pixels, and of clips out of reach; one test is about these
@@ -81,7 +81,7 @@ def test_unit_and_hdu_are_those_asked_for(tmp_path: Path) -> None:
 def test_images_of_any_shape_combine_as_those_of_a_combiner(
     tmp_path: Path, shape: tuple[int, ...], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LEAST_BYTES", 0)
+    monkeypatch.setattr(files_module, "LEAST_BYTES", 0)
     rng = np.random.default_rng(0)
     ccds = [CCDData(rng.random(shape), unit="adu", mask=rng.random(shape) < 0.2) for _ in range(3)]
     for i, ccd in enumerate(ccds if kind == "files" else []):
@@ -111,7 +111,7 @@ def test_bands_do_not_get_ever_smaller(
     ccds = [CCDData(np.ones(shape, "f4"), unit="adu")] * frames
     parts = {limit: Bands(ccds, ccds[0], np.dtype(dtype), limit, {}).parts for limit in (1e12, 3e5, 2e4, 100, 1)}
     assert {len(p) for p in parts.values()} == {1}  # 2 MB they may have at least
-    monkeypatch.setattr(files, "LEAST_BYTES", 0)
+    monkeypatch.setattr(files_module, "LEAST_BYTES", 0)
     parts = {limit: Bands(ccds, ccds[0], np.dtype(dtype), limit, {}).parts for limit in parts}
     numbers = [len(p) for p in parts.values()]
     assert numbers[0] == 1
@@ -126,7 +126,7 @@ def test_bands_do_not_get_ever_smaller(
 
 @pytest.mark.parametrize("method", ["average", "median", "sum"])
 def test_bands_have_the_same_bits(folder: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LEAST_BYTES", 0)
+    monkeypatch.setattr(files_module, "LEAST_BYTES", 0)
     weights = None if method == "median" else np.random.default_rng(0).random((9, 13, 7))
     options = {"method": method, "weights": weights, "scale": np.arange(1, 10), "sigma_clip": True,
                "sigma_clip_func": "median", "sigma_clip_high_thresh": 1.5}  # fmt: skip

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 import xccd
 from fits_files import write
-from xccd.fits.encode import ASKED
+from xccd.write.encode import ASKED
 
 FORMS = ("numpy", "dask", "deferred")
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,7 +6,7 @@ import numba
 import pytest
 
 from processes import finish, start
-from xccd.kernels import compiled as compiled_code
+from xccd.kernels.compiled import compile as compiled_code
 
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 

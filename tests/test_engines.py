@@ -8,10 +8,13 @@ import pytest
 
 import xccd
 from processes import finish, make, start
-from xccd import _options, warm
-from xccd.kernels import clip, extrema, overlap, plain, reasons, resample, scatter, tiles
-from xccd.kernels import compiled as compiled_code
+from xccd import warm
+from xccd.compute import options as settings
+from xccd.kernels.compiled import clip, extrema, flags, overlap, resample, scatter
+from xccd.kernels.compiled import compile as compiled_code
+from xccd.kernels.compiled import engine as engine_module
 from xccd.kernels.limits import DIRECT
+from xccd.kernels.plain import engine as plain
 from xccd.kernels.table import METHODS
 
 pytestmark = pytest.mark.usefixtures("fresh_options")
@@ -19,13 +22,13 @@ compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is
 
 
 def name():
-    return _options.engine().NAME
+    return settings.engine().NAME
 
 
 # set_options
 
 
-@pytest.mark.parametrize("engine", _options.ENGINES)
+@pytest.mark.parametrize("engine", settings.ENGINES)
 def test_an_engine_for_a_block_of_code(engine):
     with xccd.set_options(engine=engine):
         assert name() == engine
@@ -35,7 +38,7 @@ def test_an_engine_for_a_block_of_code(engine):
     assert name() == "numba"
 
 
-@pytest.mark.parametrize("engine", _options.ENGINES)
+@pytest.mark.parametrize("engine", settings.ENGINES)
 def test_an_engine_for_good(engine):
     xccd.set_options(engine=engine)
     assert name() == engine
@@ -43,10 +46,10 @@ def test_an_engine_for_good(engine):
     assert name() == "numba"
 
 
-@pytest.mark.parametrize("engine", _options.ENGINES)
+@pytest.mark.parametrize("engine", settings.ENGINES)
 def test_the_chosen_engine_computes(monkeypatch, engine):
     asked = []
-    for module in (plain, tiles):
+    for module in (plain, engine_module):
         monkeypatch.setattr(module, "reduce", lambda *args, of=module.NAME: asked.append(of) or 0)
     with xccd.set_options(engine=engine, threads=1):
         make().ccd.combine("median")
@@ -57,50 +60,50 @@ def test_the_chosen_engine_computes(monkeypatch, engine):
 def test_engines_give_the_same_pixels(dtype):
     stack = make(dtype=dtype)
     found = []
-    for engine in _options.ENGINES:
+    for engine in settings.ENGINES:
         with xccd.set_options(engine=engine):
             found.append(stack.ccd.sigma_clip(2, 2).ccd.combine("median").values.tobytes())
     assert found[0] == found[1]
 
 
 def test_threads_for_a_block_of_code_and_for_good():
-    assert _options.threads() == _options.cores()
+    assert settings.threads() == settings.cores()
     with xccd.set_options(threads=5) as entered:
         assert isinstance(entered, xccd.set_options)
-        assert _options.threads() == 5
+        assert settings.threads() == 5
         with xccd.set_options(threads=None):
-            assert _options.threads() == _options.cores()
-        assert _options.threads() == 5
-    assert _options.threads() == _options.cores()
+            assert settings.threads() == settings.cores()
+        assert settings.threads() == 5
+    assert settings.threads() == settings.cores()
     xccd.set_options(threads=2)
-    assert _options.threads() == 2
+    assert settings.threads() == 2
     xccd.set_options(threads=None)
-    assert _options.threads() == _options.cores()
+    assert settings.threads() == settings.cores()
 
 
 def test_settings_are_independent():
     xccd.set_options(threads=3)
     xccd.set_options(engine="numpy")
-    assert (_options.threads(), name()) == (3, "numpy")
+    assert (settings.threads(), name()) == (3, "numpy")
     with xccd.set_options(threads=2):
-        assert (_options.threads(), name()) == (2, "numpy")
+        assert (settings.threads(), name()) == (2, "numpy")
     with xccd.set_options(engine="numba"):
-        assert (_options.threads(), name()) == (3, "numba")
+        assert (settings.threads(), name()) == (3, "numba")
     with xccd.set_options(threads=4, engine=None):
-        assert (_options.threads(), name()) == (4, "numba")
-    assert (_options.threads(), name()) == (3, "numpy")
+        assert (settings.threads(), name()) == (4, "numba")
+    assert (settings.threads(), name()) == (3, "numpy")
 
 
 def test_a_block_of_code_leaves_what_it_did_not_name():
     with xccd.set_options(threads=2):
         xccd.set_options(engine="numpy")
-    assert (_options.threads(), name()) == (_options.cores(), "numpy")
+    assert (settings.threads(), name()) == (settings.cores(), "numpy")
 
 
 def test_settings_are_put_back_after_an_error():
     with pytest.raises(KeyError, match="mine"), xccd.set_options(threads=2, engine="numpy"):
         raise KeyError("mine")
-    assert (_options.threads(), name()) == (_options.cores(), "numba")
+    assert (settings.threads(), name()) == (settings.cores(), "numba")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_unusable_settings_change_nothing(given, kind, message):
     xccd.set_options(threads=7, engine="numpy")
     with pytest.raises(kind, match=f"^{re.escape(message)}"):
         xccd.set_options(**given)
-    assert (_options.threads(), name()) == (7, "numpy")
+    assert (settings.threads(), name()) == (7, "numpy")
 
 
 # Without numba
@@ -151,12 +154,12 @@ for key in given:
 (record,) = said
 assert record.levelno == logging.WARNING
 print(record.getMessage())
-before = dict(xccd._options._OPTIONS)
+before = dict(xccd.compute.options._OPTIONS)
 try:
     xccd.set_options(engine="numba", threads=2)
 except ImportError as error:
     print(error)
-assert xccd._options._OPTIONS == before
+assert xccd.compute.options._OPTIONS == before
 with xccd.set_options(engine="numpy"):
     stack.ccd.combine("median")
 assert len(said) == 1
@@ -189,11 +192,11 @@ def test_a_missing_engine_cannot_be_chosen(monkeypatch, options):
     def gone():
         raise ImportError("no numba here")
 
-    monkeypatch.setattr(_options, "_numba", gone)
+    monkeypatch.setattr(settings, "_numba", gone)
     xccd.set_options(threads=7)
     with pytest.raises(ImportError, match=r"^no numba here$"):
         xccd.set_options(**options)
-    assert _options._OPTIONS == {"threads": 7, "engine": None}
+    assert settings._OPTIONS == {"threads": 7, "engine": None}
 
 
 def test_an_engine_that_goes_missing_is_not_replaced_in_silence(monkeypatch, caplog):
@@ -201,9 +204,9 @@ def test_an_engine_that_goes_missing_is_not_replaced_in_silence(monkeypatch, cap
         raise ImportError("no numba here")
 
     xccd.set_options(engine="numba")
-    monkeypatch.setattr(_options, "_numba", gone)
+    monkeypatch.setattr(settings, "_numba", gone)
     with pytest.raises(ImportError, match=r"^no numba here$"):
-        _options.engine()
+        settings.engine()
     assert not caplog.records
     xccd.set_options(engine=None)
     assert [name(), name()] == ["numpy", "numpy"]
@@ -222,7 +225,7 @@ import xccd
 values = np.random.default_rng(3).normal(100, 5, (7, 5, 8)).astype("f4")
 image = xr.DataArray(values, dims=("frame", "y", "x")).ccd.combine("median").values
 assert image.tobytes() == np.median(values, 0).tobytes()
-from xccd.kernels.ranks import median
+from xccd.kernels.compiled.ranks import median
 print(image.tobytes().hex())
 if len(sys.argv) > 1:
     print(sum(median.stats.cache_hits.values()), sum(median.stats.cache_misses.values()))
@@ -274,14 +277,14 @@ def test_without_a_folder_for_compiled_code(tmp_path):
 @compiled
 def test_warm_up_compiles_all_kernels():
     xccd.warm_up(["float32"])
-    kernels = {id(kernel): kernel for kernel, _ in tiles.KERNELS.values()}
+    kernels = {id(kernel): kernel for kernel, _ in engine_module.KERNELS.values()}
     for kernel in (
         *kernels.values(),
         clip.sigma_bounds,
         extrema.extrema_bounds,
         extrema.masked,
         extrema.masked_ties,
-        reasons.flag,
+        flags.flag,
         scatter.weighted_error,
         resample.resampled,
         overlap.overlapped,
@@ -292,9 +295,9 @@ def test_warm_up_compiles_all_kernels():
 
 @compiled
 def test_after_warm_up_verbs_compile_nothing():
-    kernels = {kernel for kernel, _ in tiles.KERNELS.values()}
+    kernels = {kernel for kernel, _ in engine_module.KERNELS.values()}
     kernels |= {clip.sigma_bounds, extrema.extrema_bounds, extrema.masked, extrema.masked_ties}
-    kernels |= {reasons.flag, scatter.weighted_error}
+    kernels |= {flags.flag, scatter.weighted_error}
     xccd.warm_up([np.float32])
     before = {kernel: len(kernel.signatures) for kernel in kernels}
     with xccd.set_options(engine="numba"):
@@ -324,7 +327,7 @@ def test_warm_up_does_nothing_harmful_with_numpy():
         assert xccd.warm_up(["float32"]) is None
         assert xccd.warm_up() is None
         assert xccd.warm_up([]) is None
-    assert (_options.threads(), name()) == (_options.cores(), "numba")
+    assert (settings.threads(), name()) == (settings.cores(), "numba")
 
 
 @pytest.mark.parametrize(
@@ -366,5 +369,5 @@ def test_dtypes_of_warm_up(monkeypatch, given, dtypes):
 
 @compiled
 def test_compiled_code_is_of_all_the_sources():
-    for kernel, _ in tiles.KERNELS.values():
+    for kernel, _ in engine_module.KERNELS.values():
         assert kernel._cache._cache_file._source_stamp == compiled_code.SOURCES

@@ -80,7 +80,7 @@ def test_one_pass_and_the_same_bytes(tmp_path: Path, scheduler: str) -> None:
 
 
 def test_the_stack_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from xccd.fits.pixels import FilePixels
+    from xccd.read.images.pixels import FilePixels
 
     image = xccd.open_dataset(files(tmp_path)).ccd.sigma_clip(1.5, 1.5).ccd.combine("mean")
     reads = []

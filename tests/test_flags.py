@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import oracles
 import xccd
 from strategies import DIRECT, FLOATS, INTEGERS, WHOLE, chunkings, stacks, weights_per_frame
-from xccd import _options
-from xccd._flags import Flag
+from xccd.compute import options
+from xccd.kernels.flags import Flag
 from xccd.kernels.table import METHODS
 
 DIMS = ("frame", "y", "x")
@@ -69,21 +69,21 @@ def masks(draw, shape):
 
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["numpy", "dask"])
-@pytest.mark.parametrize("engine", _options.ENGINES)
+@pytest.mark.parametrize("engine", options.ENGINES)
 @some
 @given(data=st.data(), values=stacks(dtypes=(*FLOATS, *INTEGERS), elements=WHOLE.map(abs)), chain=chains())
 def test_the_flagged_are_those_that_the_other_form_has_as_nan(engine, lazy, data, values, chain):
     mask = data.draw(masks(values.shape))
     stack = stack_of(values, data.draw(chunkings(values.shape)) if lazy else None)
     ds = stack.ccd.to_dataset(mask=mask)
-    other = stack if mask is None else stack.where(~mask).astype(xccd.clip.float_dtype(values.dtype))
+    other = stack if mask is None else stack.where(~mask).astype(xccd.verbs.clip.float_dtype(values.dtype))
     with xccd.set_options(engine=engine):
         flagged, clipped = run(ds, chain), run(other, chain)
         np.testing.assert_array_equal(flagged.data.values, values)
         assert flagged.data.dtype == values.dtype
         found = flagged.data_flags.values
         assert found.dtype == np.uint8
-        expected = clipped.values.astype(xccd.clip.float_dtype(values.dtype))
+        expected = clipped.values.astype(xccd.verbs.clip.float_dtype(values.dtype))
         np.testing.assert_array_equal(found != 0, ~np.isfinite(expected))
         masked = flagged.ccd.to_stack()
         np.testing.assert_array_equal(masked.values, np.where(np.isfinite(expected), expected, np.nan))
@@ -141,7 +141,7 @@ def sides(values, **rule):
     return flags
 
 
-@pytest.mark.parametrize("engine", _options.ENGINES)
+@pytest.mark.parametrize("engine", options.ENGINES)
 @some
 @given(values=stacks(dtypes=(*FLOATS, "uint16"), elements=WHOLE.map(abs)), rule=rules())
 def test_sides_of_a_clip(engine, values, rule):
@@ -175,7 +175,7 @@ def ranked(values, nlow, nhigh):
     return flags.tolist()
 
 
-@pytest.mark.parametrize("engine", _options.ENGINES)
+@pytest.mark.parametrize("engine", options.ENGINES)
 @some
 @given(
     values=stacks(dtypes=(*FLOATS, "uint16"), elements=WHOLE.map(abs)), nlow=st.integers(0, 3), nhigh=st.integers(0, 3)
@@ -210,12 +210,12 @@ def test_an_infinite_sample_is_not_a_high_one():
 
 
 def test_a_chain_is_lazy_and_sorts_once(monkeypatch):
-    from xccd.kernels import tiles
+    from xccd.kernels.compiled import engine as compiled
 
     values = np.random.default_rng(2).integers(100, 120, (9, 8, 8)).astype("uint16")
     ds = stack_of(values, (-1, 4, -1)).ccd.to_dataset()
     sorts = []
-    monkeypatch.setattr(tiles, "sigma", lambda *a, sigma=tiles.sigma: sorts.append(1) or sigma(*a))
+    monkeypatch.setattr(compiled, "sigma", lambda *a, sigma=compiled.sigma: sorts.append(1) or sigma(*a))
     image = ds.ccd.sigma_clip(2, 2, maxiters=None).ccd.combine("mean")
     assert not sorts
     assert all(hasattr(v.data, "dask") for v in image.data_vars.values())
@@ -268,7 +268,7 @@ def test_uncertainty_is_the_scatter(n, method, dtype):
     assert image.data_uncertainty.attrs["uncertainty_type"] == "std"
 
 
-@pytest.mark.parametrize("engine", _options.ENGINES)
+@pytest.mark.parametrize("engine", options.ENGINES)
 @pytest.mark.parametrize("lazy", [False, True], ids=["numpy", "dask"])
 @some
 @given(data=st.data(), values=stacks(dtypes=("uint16", "int16", "float32"), elements=WHOLE.map(abs)), chain=chains(1))

@@ -6,12 +6,12 @@ import xarray as xr
 
 import xccd
 from sky import noise, stack_of, tan, turned
-from xccd import _footprint
-from xccd.grid import Grid
+from xccd.sky import footprint
+from xccd.sky.grid import Grid
 
 
 def weights(kind: str, stack: xr.DataArray) -> np.ndarray:
-    found = _footprint.weights(kind, stack)
+    found = footprint.weights(kind, stack)
     return np.asarray(
         found.compute() if hasattr(found, "compute") else found.load() if hasattr(found, "load") else found
     )

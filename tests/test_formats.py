@@ -19,7 +19,7 @@ from astropy.wcs import WCS
 
 import xccd
 from remote_files import server
-from xccd.fits import bands
+from xccd.compute import bands
 
 SHAPE = (40, 50)
 WCS_CARDS = {

@@ -14,7 +14,7 @@ from dask.base import tokenize
 import xccd
 from fits_files import write
 from sky import sip, stack_of, tan, turned
-from xccd.grid import Grid
+from xccd.sky.grid import Grid
 
 HEAD = tan((30.5, 20.25), 12)
 SIZES = {"NAXIS": 2, "NAXIS1": 60, "NAXIS2": 40}

@@ -14,8 +14,8 @@ import xccd
 from fits_files import head, line, structure, write
 from remote_files import server
 from sky import stack_of, tan
-from xccd.fits import cards
-from xccd.grid import Grid
+from xccd.headers import cards
+from xccd.sky.grid import Grid
 
 HEAD = tan((30.5, 20.25), 12)
 SIZES = {"NAXIS": 2, "NAXIS1": 60, "NAXIS2": 40}

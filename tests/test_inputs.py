@@ -17,8 +17,8 @@ from dask.delayed import delayed
 import xccd
 import xccd.ccdproc
 from fits_files import write
-from xccd.fits import inputs
-from xccd.fits.inputs import check_inputs
+from xccd.write import input_files
+from xccd.write.input_files import check_inputs
 
 REFUSED = "is a file that this is made of, or still read from|has the name of a frame that this was combined from"
 
@@ -87,7 +87,7 @@ def test_a_file_of_the_same_name_elsewhere_is_another(raw: list[Path], tmp_path:
     again = xccd.open_image(mean.ccd.to_fits(tmp_path / "mean.fits"))
     assert mean.ccd.to_fits(other, overwrite=True) == other
     refused(again, raw[0])
-    inputs._made.clear()  # as in another process
+    input_files._made.clear()  # as in another process
     refused(again, raw[0])
     refused(again, other)
     refused(mean, raw[0])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import oracles
 import xccd
 from strategies import DIRECT, FLOATS, WHOLE, tiles
-from xccd import _options
-from xccd._chain import Tile
+from xccd.compute import options
+from xccd.compute.tile import Tile
 from xccd.kernels.limits import limits
 
 NAN, INF = math.nan, math.inf
@@ -42,10 +42,10 @@ rules = st.fixed_dictionaries(
 )
 
 
-@pytest.fixture(scope="module", params=_options.ENGINES)
+@pytest.fixture(scope="module", params=options.ENGINES)
 def engine(request):
     with xccd.set_options(engine=request.param):
-        yield _options.engine()
+        yield options.engine()
 
 
 def rule_of(low=3, high=3, center="mean", deviation="std", maxiters=1, ddof=0, floor=0, nkeep=0):

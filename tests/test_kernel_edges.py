@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from processes import finish, start
-from xccd.kernels import clip, extrema, tiles
-from xccd.kernels.block import block
-from xccd.kernels.groups import program
+from xccd.kernels.compiled import clip, extrema
+from xccd.kernels.compiled import engine as compiled
+from xccd.kernels.compiled.block import block
+from xccd.kernels.compiled.groups import program
 from xccd.kernels.limits import DIRECT, limits
 
 FENCE = 77
@@ -33,7 +34,7 @@ def test_clips_write_to_their_pixels_alone(dtype, bounded, frames, pixels, size)
     if dtype.kind == "f":
         x[0, ::7] = np.nan
     found = limits(dtype)
-    pads, buffer = tiles._pads(dtype), block(frames, dtype, size)
+    pads, buffer = compiled._pads(dtype), block(frames, dtype, size)
     least, most, number, skip, keep = (fenced(size, d) for d in (dtype, dtype, np.int32, np.int32, np.int32))
     total, numbers = fenced(size, np.float64), np.zeros((7, buffer.shape[1]))
     rule = np.array([0, 0, 2, 2, 0, 0, 0, -1.0])
@@ -51,7 +52,7 @@ def test_clips_write_to_their_pixels_alone(dtype, bounded, frames, pixels, size)
 
 
 @pytest.mark.parametrize("dtype", DIRECT, ids=str)
-@pytest.mark.parametrize("name", sorted(tiles.KERNELS))
+@pytest.mark.parametrize("name", sorted(compiled.KERNELS))
 @pytest.mark.parametrize(("frames", "pixels", "size"), SIZES)
 def test_images_are_written_to_their_pixels_alone(dtype, name, frames, pixels, size):
     x = np.random.default_rng(1).integers(0, 90, (frames, pixels)).astype(dtype)
@@ -60,7 +61,7 @@ def test_images_are_written_to_their_pixels_alone(dtype, name, frames, pixels, s
     for bounded in (False, True):
         (image, whole), (number, counts) = fenced(size, np.float64), fenced(size, np.int32)
         number[:] = frames
-        tiles.reduce(name, x, 0, size, (*bounds, bounded), np.ones((1, 1)), 0.5, 0, image, number)
+        compiled.reduce(name, x, 0, size, (*bounds, bounded), np.ones((1, 1)), 0.5, 0, image, number)
         assert untouched(whole, size)
         assert untouched(counts, size)
 
@@ -69,9 +70,9 @@ def test_images_are_written_to_their_pixels_alone(dtype, name, frames, pixels, s
 AT_THE_EDGE = """
 import ctypes, mmap, sys
 import numpy as np
-from xccd.kernels import tiles
+from xccd.kernels.compiled import engine
 from xccd.kernels.limits import limits
-from xccd.kernels.tiles import KERNELS
+from xccd.kernels.compiled.engine import KERNELS
 
 dtype, frames, pixels = np.dtype(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 page, size = mmap.PAGESIZE, frames * pixels * dtype.itemsize
@@ -87,9 +88,9 @@ for first in (0, 3):
     for bounded in (False, True):
         new = lambda: (np.full(pixels - first, found.least), np.full(pixels - first, found.most), bounded)
         for name in ("median", "quantile", "mean", "weighted_mean", "weighted_quantile", "std"):
-            tiles.reduce(name, x, first, pixels, new(), np.ones((1, 1)), 0.5, 0, np.empty(pixels - first))
-        tiles.sigma(x, first, pixels, new(), np.array([0, 0, 2, 2, 0, 0, 0, -1.0]))
-        tiles.extreme(x, first, pixels, new(), 1, 1)
+            engine.reduce(name, x, first, pixels, new(), np.ones((1, 1)), 0.5, 0, np.empty(pixels - first))
+        engine.sigma(x, first, pixels, new(), np.array([0, 0, 2, 2, 0, 0, 0, -1.0]))
+        engine.extreme(x, first, pixels, new(), 1, 1)
 print("whole", flush=True)
 import os; os._exit(0)  # the room cannot be unmapped while x is there
 """
@@ -114,7 +115,7 @@ def test_one_missing_sample_of_a_whole_block_is_seen(dtype, bad, row):
     bounds = (np.full(600, found.least), np.full(600, found.most), False)
     for name in ("median", "quantile"):
         image = np.empty(600)
-        tiles.reduce(name, x, 0, 600, bounds, np.ones((1, 1)), 0.5, 0, image)
+        compiled.reduce(name, x, 0, 600, bounds, np.ones((1, 1)), 0.5, 0, image)
         np.testing.assert_allclose(image, expected, rtol=1e-15)
-    number = tiles.sigma(x, 0, 600, bounds, np.array([0, 0, 9, 9, 0, 0, 0, 1.0]))
+    number = compiled.sigma(x, 0, 600, bounds, np.array([0, 0, 9, 9, 0, 0, 0, 1.0]))
     assert number.tolist() == np.isfinite(x).sum(axis=0).tolist()

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from xccd.kernels import block, vectors
-from xccd.kernels.groups import KINDS, MERGE4, MERGE8, PAIR, SORT8, grouped_network, needed, program
+from xccd.kernels.compiled import block, vectors
+from xccd.kernels.compiled.groups import KINDS, MERGE4, MERGE8, PAIR, SORT8, grouped_network, needed, program
 from xccd.kernels.limits import DIRECT, limits
 from xccd.kernels.network import middle_rows, network
 

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import Polygon, box
 
-from xccd.kernels import overlap, plain_overlap
+from xccd.kernels.compiled import overlap as compiled
+from xccd.kernels.plain import overlap as plain
 
-ENGINES = [overlap, plain_overlap]
+ENGINES = [compiled, plain]
 some = settings(max_examples=40, deadline=None)
 
 

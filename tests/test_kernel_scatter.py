@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from xccd.kernels import plain, tiles
+from xccd.kernels.compiled import engine as compiled
 from xccd.kernels.limits import DIRECT, limits
+from xccd.kernels.plain import engine as plain
 
 PIXELS = 1300  # more than two blocks
 
@@ -37,7 +38,7 @@ def test_the_error_of_a_weighted_mean(frames: int, dtype: np.dtype, shape: tuple
     bounds = np.full(PIXELS, found.least), np.full(PIXELS, found.most), True
     bounds[1][::3] = 1050
     errors = []
-    for engine in (tiles, plain):
+    for engine in (compiled, plain):
         out = np.empty(PIXELS)
         whole = engine.weighted_error(x, 10, 10 + PIXELS, bounds, weights, out)
         errors.append((out, whole))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import oracles
 import xccd
 from strategies import DIRECT, FLOATS, tiles, weights_per_frame
-from xccd import _options
-from xccd._chain import Tile
+from xccd.compute import options as our_options
+from xccd.compute.tile import Tile
 from xccd.kernels.limits import float_dtype, limits
 from xccd.kernels.table import METHODS
 
@@ -26,10 +26,10 @@ many = settings(max_examples=60, deadline=None)
 levels = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]) | st.floats(0, 1)
 
 
-@pytest.fixture(scope="module", params=_options.ENGINES)
+@pytest.fixture(scope="module", params=our_options.ENGINES)
 def engine(request):
     with xccd.set_options(engine=request.param):
-        yield _options.engine()
+        yield our_options.engine()
 
 
 def counting(engine, method, x, weights=None, q=0.5, ddof=0, bounds=None):
@@ -293,13 +293,13 @@ def exact_blocks(dtype, n):
 @pytest.mark.parametrize("n", [2, 25, 512])
 @pytest.mark.parametrize("by", [(0, 0), (1, 0), (0, 1), (1, 1)], ids=["median", "mean", "mad", "mean and mad"])
 def test_sums_of_a_clip_are_exact(dtype, n, by):
-    from xccd.kernels import tiles
+    from xccd.kernels.compiled import engine as compiled
 
     for x in exact_blocks(dtype, n):
         found = limits(x.dtype)
         least = np.where(np.arange(40) % 3, found.least, np.median(x, axis=0)).astype(dtype)  # half of some are missing
         bounds, total = (least, np.full(40, found.most), True), np.empty(40)
-        number = tiles.sigma(x, 0, 40, bounds, np.array([*by, 1.5, 1.5, 0, 0, 0, -1.0]), total)
+        number = compiled.sigma(x, 0, 40, bounds, np.array([*by, 1.5, 1.5, 0, 0, 0, -1.0]), total)
         valid = (x >= bounds[0]) & (x <= bounds[1])
         assert number.tolist() == valid.sum(axis=0).tolist()
         assert total.tolist() == [math.fsum(x[valid[:, k], k].tolist()) for k in range(40)]
@@ -309,7 +309,7 @@ def test_sums_of_a_clip_are_exact(dtype, n, by):
 @pytest.mark.parametrize("n", [2, 25, 512])
 @pytest.mark.parametrize(("nlow", "nhigh"), [(1, 2), (0, 1), (7, 0), (1, 0), (300, 211)])
 def test_sums_without_extrema_are_exact(dtype, n, nlow, nhigh):
-    from xccd.kernels import tiles
+    from xccd.kernels.compiled import engine as compiled
 
     for x in exact_blocks(dtype, n):
         x[: n // 2] = x[n - n // 2 :]  # all tied
@@ -318,7 +318,7 @@ def test_sums_without_extrema_are_exact(dtype, n, nlow, nhigh):
             bounds, total = (np.full(40, least), np.full(40, found.most), True), np.empty(40)
             kept = [sorted(column[column >= low].tolist()) for column, low in zip(x.T, bounds[0], strict=True)]
             kept = [column[nlow : max(0, len(column) - nhigh)] for column in kept]
-            number, ties = tiles.extreme(x, 0, 40, bounds, nlow, nhigh, total)
+            number, ties = compiled.extreme(x, 0, 40, bounds, nlow, nhigh, total)
             assert number.tolist() == [len(column) for column in kept]
             if any(kept):
                 assert ties is None
@@ -328,11 +328,11 @@ def test_sums_without_extrema_are_exact(dtype, n, nlow, nhigh):
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("first", [[-5.0, 1.0], [-5.0, -5.0]])  # from the one it is seen beforehand, or afterwards
 def test_extrema_without_exact_sums_are_as_ever(dtype, first):
-    from xccd.kernels import tiles
+    from xccd.kernels.compiled import engine as compiled
 
     x = np.array([first, [-1.0, 2.0], [-1.0, 2.0], [7.0, 2.0]], dtype)
     asked = [(Tile(x, 0, 2).own_bounds(), total) for total in (None, np.zeros(2))]
-    (number, ties), (same, others) = (tiles.extreme(x, 0, 2, bounds, 2, 0, total) for bounds, total in asked)
+    (number, ties), (same, others) = (compiled.extreme(x, 0, 2, bounds, 2, 0, total) for bounds, total in asked)
     assert np.isnan(asked[1][1]).all()
     np.testing.assert_array_equal([number, *ties, *asked[0][0][:2]], [same, *others, *asked[1][0][:2]])
 
@@ -340,24 +340,24 @@ def test_extrema_without_exact_sums_are_as_ever(dtype, first):
 @pytest.mark.parametrize("dtype", ["float32", "int16", "uint16"])
 @pytest.mark.parametrize("n", [2, 25, 512])
 def test_no_bit_depends_on_sums_known_to_be_exact(monkeypatch, dtype, n):
-    from xccd.kernels import tiles
+    from xccd.kernels.compiled import engine as compiled
 
     for x in exact_blocks(dtype, n):
         bounds = (x.min(0), np.sort(x, axis=0)[-1 - n // 8], True)
-        asked = [(tiles, method, x, None, 0.5, 0, bounds) for method in ("mean", "sum", "std", "var")]
-        assert tiles._exact(x.dtype, n, bounds)
+        asked = [(compiled, method, x, None, 0.5, 0, bounds) for method in ("mean", "sum", "std", "var")]
+        assert compiled._exact(x.dtype, n, bounds)
         fast = [counting(*arguments)[0] for arguments in asked]
         with monkeypatch.context() as patch:
-            patch.setattr(tiles, "_exact", lambda *arguments: False)
+            patch.setattr(compiled, "_exact", lambda *arguments: False)
             slow = [counting(*arguments)[0] for arguments in asked]
         assert np.array(fast).tobytes() == np.array(slow).tobytes()
     apart = column(2.0**31, *[1 + 2.0**-23] * 4, dtype="f4")  # the last places of four samples, each below half of one
     bounds = (apart.min(0), apart.max(0), True)
-    assert not tiles._exact(apart.dtype, 5, bounds)
-    assert counting(tiles, "sum", apart, bounds=bounds)[0] == 2.0**31 + 4 + 2.0**-21
+    assert not compiled._exact(apart.dtype, 5, bounds)
+    assert counting(compiled, "sum", apart, bounds=bounds)[0] == 2.0**31 + 4 + 2.0**-21
     mixed = np.array([[-1.0], [1.0]], "f4")
-    assert not tiles._exact(mixed.dtype, 2, (mixed[0], mixed[1], True))
-    assert not tiles._exact(np.dtype("f4"), n, Tile(mixed, 0, 1).bounds)
+    assert not compiled._exact(mixed.dtype, 2, (mixed[0], mixed[1], True))
+    assert not compiled._exact(np.dtype("f4"), n, Tile(mixed, 0, 1).bounds)
 
 
 # --- weights

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 import xccd
 from strategies import tiles
-from xccd import _options, kernels
-from xccd._chain import Tile
-from xccd.kernels import compiled
+from xccd import kernels
+from xccd.compute import options as our_options
+from xccd.compute.tile import Tile
+from xccd.kernels.compiled import compile as compile_module
 from xccd.kernels.limits import DIRECT, float_dtype, inner, limits
 from xccd.kernels.network import middle_rows, network, pairwise_network
 from xccd.kernels.table import METHODS
@@ -31,10 +32,10 @@ many = settings(max_examples=60, deadline=None)
 few = settings(max_examples=20, deadline=None)
 
 
-@pytest.fixture(scope="module", params=_options.ENGINES)
+@pytest.fixture(scope="module", params=our_options.ENGINES)
 def engine(request):
     with xccd.set_options(engine=request.param):
-        yield _options.engine()
+        yield our_options.engine()
 
 
 def everything(engine, x, weights, start, stop):
@@ -160,7 +161,7 @@ def test_a_tile_is_all_that_changes(engine):
 def whole(name, dtype, frames, size):
     """What an engine makes of all pixels at once."""
     with xccd.set_options(engine=name):
-        return everything(_options.engine(), *pixels(dtype, frames, size), 0, size)
+        return everything(our_options.engine(), *pixels(dtype, frames, size), 0, size)
 
 
 @few
@@ -276,7 +277,8 @@ def test_float_dtype():
 
 
 def modules():
-    return [importlib.import_module(f"xccd.kernels.{found.name}") for found in pkgutil.iter_modules(kernels.__path__)]
+    found = pkgutil.walk_packages(kernels.__path__, "xccd.kernels.")
+    return [importlib.import_module(module.name) for module in found]
 
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
@@ -301,7 +303,7 @@ def test_kernels_compile_without_a_folder_for_their_cache(monkeypatch):
         return compiled
 
     monkeypatch.setattr(numba, "njit", njit)
-    assert compiled.kernel(run) is run
+    assert compile_module.kernel(run) is run
     assert asked == [{"nogil": True, "error_model": "numpy"}]
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xccd
-from xccd.fits import kinds
-from xccd.fits.kinds import KINDS, MASTERS, NOTHING, filter_of, kind_of, known
+from xccd.headers import kinds
+from xccd.headers.kinds import KINDS, MASTERS, NOTHING, filter_of, kind_of, known
 
 WORDS = {  # as programs write them
     "bias": ["BIAS", "Bias Frame", "zero", "ZERO", "Offset", "bias_frame", "Biases", "Offset Frames", "raw bias"],

@@ -1,6 +1,8 @@
-"""The house: imports point down, files are short, and importing the package is cheap."""
+"""The house: folders in order, no circle between files, short files, and an import that is cheap."""
 
 import ast
+import graphlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -8,31 +10,10 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "xccd"
-# A module may import from its own floor and those below, inside functions too.
-FLOORS = {
-    "kernels": 0, "_suggest": 0, "_options": 0, "_pool": 0, "_notes": 0, "_nodes": 0, "_flags": 0,
-    "_deferred": 1, "_chain": 1, "_clip_blocks": 1, "_reasons": 1, "_scatter": 1, "_partials": 1, "_stack": 1,
-    "fits.temporary": 0, "fits.place": 1, "fits.encode": 0,
-    "fits.cards": 1, "fits.unpack": 1, "fits.files": 1, "fits.structure": 1, "fits.not_fits": 1,
-    "fits.kinds": 1, "fits.together": 2, "fits.rows": 4, "_mixed": 4,
-    "fits.pixels": 2, "fits.times": 2, "fits.units": 2, "fits.coords": 2, "fits.shared": 2, "_labels": 2,
-    "fits.pixel_grid": 2, "fits.bands": 2, "fits.stream": 2,
-    "fits.remote": 2, "fits.tiled": 3, "fits.constant": 3, "fits.hdus": 3, "fits.reader": 3,
-    "fits.uncertainties": 1, "fits.quality": 3, "fits.chips": 4, "fits.memory": 4, "fits.sources": 4,
-    "fits.distortion": 4, "_inputs": 4, "_made": 4,
-    "_footprint": 4, "_overlap": 3, "weights": 4, "fits.header": 3,
-    "grid": 4, "_pixel_map": 4, "_reprojected": 4, "_gather": 4, "grids": 4, "_offsets": 4, "align": 5,
-    "sky": 5, "offsets": 5,
-    "warm": 5, "product": 4, "stage": 5, "fits.write": 4, "fits.extensions": 4, "fits.finish": 4,
-    "fits.inputs": 4, "fits.planes": 4,
-    "fits.open": 5, "fits.image": 6, "fits.shapes": 6, "fits.tree": 6, "fits.dataset": 6, "fits.backend": 7,
-    "clip": 5, "masks": 5, "combine": 5, "normalize": 5, "lossless": 5, "simulate": 5,
-    "ccdproc.functions": 0, "ccdproc.splines": 0, "ccdproc.logged": 0, "ccdproc.twins": 0,
-    "ccdproc.values": 6, "ccdproc.files": 6, "ccdproc.combiner": 7, "ccdproc.combine": 8,
-    "ccdproc.project": 7, "ccdproc": 9,
-    "interop": 6, "accessor": 6, "__init__": 7, "demo": 8, "_shell": 8, "cli": 9,
-    "fits": 1,
-}  # fmt: skip
+DOCS = Path(__file__).parents[1] / "docs"
+# From the ground up. A file may import from its own folder and from those before it.
+FOLDERS = ("messages", "kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs")
+TOP = ("simulate", "interop", "warm", "accessor", "ccdproc", "__init__", "demo", "cli")  # on top, in any order
 FILES = sorted(SRC.rglob("*.py"))
 
 
@@ -41,53 +22,96 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
+MODULES = {name_of(path): path for path in FILES}
+
+
 def floor(module: str) -> int:
-    while module not in FLOORS:
-        assert "." in module, f"{module} has no floor"
-        module = module.rpartition(".")[0]
-    return FLOORS[module]
+    folder = module.partition(".")[0]
+    return len(FOLDERS) if folder in TOP else FOLDERS.index(folder)
 
 
-def imported(tree: ast.AST) -> set[str]:
+def nodes(tree: ast.AST, *, typing: bool = True):
+    """All nodes of a file; those under `if TYPE_CHECKING` too if asked."""
+    for node in ast.iter_child_nodes(tree):
+        if typing or not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
+            yield node
+            yield from nodes(node, typing=typing)
+
+
+def imported(path: Path, *, typing: bool = True) -> set[str]:
     """Modules of this package that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes(ast.parse(path.read_text()), typing=typing):
         if isinstance(node, ast.Import):
-            found |= {"__init__" for a in node.names if a.name == "xccd"}
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "xccd":
+            names = [alias.name for alias in node.names if alias.name.partition(".")[0] == "xccd"]
+            found |= {name.removeprefix("xccd").lstrip(".") or "__init__" for name in names}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "xccd":
             base = node.module.removeprefix("xccd").lstrip(".")
-            for alias in node.names:
-                full = f"{base}.{alias.name}".lstrip(".")
-                found.add(full if (SRC / f"{full.replace('.', '/')}.py").exists() or full == "kernels" else base)
+            full = [f"{base}.{alias.name}".lstrip(".") for alias in node.names]
+            found |= {name if name in MODULES else base or "__init__" for name in full}
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_imports_point_down(path: Path) -> None:
-    own = floor(name_of(path))
-    above = {m for m in imported(ast.parse(path.read_text())) if floor(m) > own}
-    assert not above
-
-
-@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "kernels"], ids=name_of)
-def test_kernels_know_numba_and_numpy_only(path: Path) -> None:
+def roots(path: Path) -> set[str]:
+    """Packages that a file imports, anywhere in it."""
     tree = ast.parse(path.read_text())
-    roots = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    roots |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    standard = {"__future__", "collections", "functools", "hashlib", "logging", "math", "pathlib", "typing"}
-    assert {r.split(".")[0] for r in roots} <= {
-        "llvmlite",
-        "numba",
-        "numpy",
-        "xccd",
-    } | standard  # llvmlite comes with numba
-    assert all(r.startswith("xccd.kernels") for r in roots if r.startswith("xccd"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return names | {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+
+def inside(*folders: str) -> list[Path]:
+    return [path for name, path in MODULES.items() if name.partition(".")[0] in folders]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_folders_import_from_those_below(name: str) -> None:
+    assert not {other for other in imported(MODULES[name]) if floor(other) > floor(name)}
+
+
+def test_no_files_import_each_other() -> None:
+    """No circle between any two files, of one folder or several; types alone may."""
+    graph = {name: imported(path, typing=False) - {name} for name, path in MODULES.items()}
+    try:
+        list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(f"files import each other: {' <- '.join(error.args[1])}")
+
+
+STANDARD = {"__future__", "collections", "enum", "functools", "hashlib", "logging", "math", "pathlib", "typing"}
+
+
+@pytest.mark.parametrize("path", inside("kernels"), ids=name_of)
+def test_kernels_know_numba_and_numpy_only(path: Path) -> None:
+    allowed = {"llvmlite", "numba", "numpy", "xccd"} | STANDARD  # llvmlite comes with numba
+    assert {root.partition(".")[0] for root in roots(path)} <= allowed
+    assert all(root.startswith("xccd.kernels") for root in roots(path) if root.startswith("xccd"))
+
+
+def test_kernels_are_twins() -> None:
+    """Each file of the NumPy engine has one of the same name among the compiled ones."""
+    compiled, plain = ({p.name for p in (SRC / "kernels" / folder).glob("*.py")} for folder in ("compiled", "plain"))
+    assert plain < compiled
+
+
+@pytest.mark.parametrize("path", inside("headers", "compute", "labels", "verbs"), ids=name_of)
+def test_folders_that_open_no_file(path: Path) -> None:
+    """FITS files are opened by `read` and written by `write`; `headers` has astropy's cards and headers alone."""
+    called = {ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)}
+    assert not called & {"fits.open", "fits.getheader", "fits.getdata", "fits.writeto"}
+    if name_of(path).startswith("compute"):
+        assert not {root for root in roots(path) if root.startswith("astropy")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_xarrays_internals_are_used_in_one_file(path: Path) -> None:
+    internal = {root for root in roots(path) if root.startswith(("xarray.core", "xarray.namedarray"))}
+    assert not internal or name_of(path) in ("labels.lazy", "compute.deferred", "accessor")
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_and_functions_are_short(path: Path) -> None:
     text = path.read_text()
-    assert text.count("\n") <= (300 if path.parent.name == "kernels" else 400)
+    assert text.count("\n") <= (300 if name_of(path).startswith("kernels") else 400)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             doc = ast.get_docstring(node, clean=False)
@@ -98,6 +122,17 @@ def test_files_and_functions_are_short(path: Path) -> None:
 def test_every_file_says_what_it_is() -> None:
     for path in FILES:
         assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_the_picture_and_the_list_of_files_are_those_of_today() -> None:
+    spec = importlib.util.spec_from_file_location("make_house", DOCS / "make_house.py")
+    house = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(house)
+    assert FOLDERS[1:] == house.FOLDERS
+    page = (DOCS / "design.md").read_text()
+    message = "run python docs/make_house.py"
+    assert (DOCS / "_static" / "house.svg").read_text() == house.picture(), message
+    assert page == house.page(page), message
 
 
 HEAVY = ("dask", "numba", "astropy", "matplotlib", "reproject", "click", "ccdproc", "skimage", "astroalign")

@@ -20,8 +20,8 @@ from astropy.io import fits
 
 import xccd
 from fits_files import write
-from xccd import stage
-from xccd.fits import temporary, unpack
+from xccd.read.files import temporary, unpack
+from xccd.write import zarr
 
 IMAGE = xr.DataArray(np.ones((2, 3), "f4"), dims=("y", "x"), name="data")
 
@@ -32,7 +32,7 @@ import json, os, signal, sys
 from pathlib import Path
 import numpy as np, xarray as xr
 import xccd
-from xccd import stage
+from xccd.write import zarr
 
 image = xr.DataArray(np.ones((2, 3), "f4"), dims=("y", "x"), name="data")
 def write(image, target):
@@ -60,12 +60,12 @@ def child(owner, name, count, when, target):
 
 for owner, name, count, file, swaps in (
     (os, "fsync", 1, "a.fits", True), (os, "replace", 1, "a.fits", True), (os, "fsync", 1, "a.zarr", True),
-    (stage, "exchange", 1, "a.zarr", True), (os, "rename", 1, "b.zarr", False), (os, "rename", 2, "b.zarr", False),
+    (zarr, "exchange", 1, "a.zarr", True), (os, "rename", 1, "b.zarr", False), (os, "rename", 2, "b.zarr", False),
 ):
     for when in ("before", "after"):
         target = Path(sys.argv[1]) / file
         if not swaps:
-            stage.SWAPS.clear()
+            zarr.SWAPS.clear()
         write(image, target)
         pid = os.fork()
         if pid == 0:
@@ -103,7 +103,7 @@ def test_a_kill_at_each_step(tmp_path: Path) -> None:
 def test_a_store_is_swapped_in_one_step(tmp_path: Path) -> None:
     """A reader that opens it again and again never finds it gone."""
     path = IMAGE.ccd.to_zarr(tmp_path / "a.zarr")
-    if not stage.exchange(path, path):
+    if not zarr.exchange(path, path):
         pytest.skip("this file system cannot swap")
     wrong: list[object] = []
     over = threading.Event()
@@ -127,7 +127,7 @@ def test_a_store_is_swapped_in_one_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize("swaps", [True, False])
 def test_a_store_is_replaced(tmp_path: Path, swaps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not swaps:
-        monkeypatch.setattr(stage, "exchange", lambda *_: False)
+        monkeypatch.setattr(zarr, "exchange", lambda *_: False)
     path = IMAGE.ccd.to_zarr(tmp_path / "a.zarr")
     (IMAGE + 1).ccd.to_zarr(path, overwrite=True)
     assert int(xr.open_dataarray(path, engine="zarr").max()) == 2
@@ -149,7 +149,7 @@ def fail(code: int) -> Any:
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from xccd.fits import temporary
+from xccd.read.files import temporary
 folder = Path(sys.argv[1])
 name = temporary.new_name(folder)
 file = open(name, "xb")
@@ -231,7 +231,7 @@ def test_scratch_folders_of_the_dead_are_swept(tmp_path: Path, monkeypatch: pyte
 )
 def test_errors_name_the_target(tmp_path: Path, code: int, call: str, verb: str, monkeypatch: Any) -> None:
     target = getattr(IMAGE.ccd, verb)(tmp_path / "a")
-    monkeypatch.setattr(stage, "SWAPS", {})
+    monkeypatch.setattr(zarr, "SWAPS", {})
     real = getattr(os, call)
 
     def once(*args: Any) -> Any:

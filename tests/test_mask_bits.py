@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import xccd
 from fits_files import head, line, padded, raw, structure
-from xccd.fits.pixels import ArrayPixels
-from xccd.fits.quality import bad_pixels, bits_of
+from xccd.read.images.pixels import ArrayPixels
+from xccd.read.images.quality import bad_pixels, bits_of
 
 SHAPE = (2, 4)
 PLANE = np.array([[0, 1, 2, 4], [8, 16, 5, 0]])

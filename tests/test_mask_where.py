@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xccd
-from xccd._deferred import Deferred, samples
-from xccd._flags import Flag
+from xccd.compute.deferred import Deferred
+from xccd.kernels.flags import Flag
+from xccd.labels.lazy import samples
 
 SHAPE = (4, 3, 5)
 TAN = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0, "CDELT1": -1e-4, "CDELT2": 1e-4}

@@ -62,7 +62,7 @@ def test_the_accessor_is_of_the_object_as_it_is():
 
 
 def test_another_accessor_of_this_name_is_not_replaced_in_silence():
-    from xccd import accessor
+    from xccd import accessor as module
 
     class Other:
         """An xarray class that has the name already."""
@@ -70,4 +70,4 @@ def test_another_accessor_of_this_name_is_not_replaced_in_silence():
         ccd = property(lambda self: 1)
 
     with pytest.warns(xr.core.extensions.AccessorRegistrationWarning, match=r"another accessor \.ccd of Other"):
-        accessor._register("ccd", (Other,))
+        module._register("ccd", (Other,))

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xccd
-from xccd import _suggest
-from xccd.align import FLUX
-from xccd.align import METHODS as ALIGNMENTS
-from xccd.clip import CENTERS, DEVIATIONS
+from xccd import messages
 from xccd.kernels.table import METHODS
-from xccd.normalize import LEVELS
+from xccd.verbs.align import FLUX
+from xccd.verbs.align import METHODS as ALIGNMENTS
+from xccd.verbs.clip import CENTERS, DEVIATIONS
+from xccd.verbs.levels import LEVELS
 
 CARDS = {"EXPTIME": 2.0, "FILTER": "r", "AIRMASS": 1.1}
 
@@ -145,15 +145,15 @@ def test_any_slip_finds_its_name(name: str, data: st.DataObject) -> None:
     known = [*METHODS, *DEVIATIONS, *LEVELS, *ALIGNMENTS, *FLUX]
     place = data.draw(st.integers(0, len(name) - 1))
     if len(name) > 5:  # of a shorter one too little is left
-        assert _suggest.meant(name[:place] + name[place + 1 :], known) == [name]
-        assert _suggest.meant(name.upper(), known) == [name]
+        assert messages.meant(name[:place] + name[place + 1 :], known) == [name]
+        assert messages.meant(name.upper(), known) == [name]
         doubled = name[:place] + name[place] + name[place:]
-        assert _suggest.meant(doubled, known) == [name]
+        assert messages.meant(doubled, known) == [name]
 
 
 @given(st.text() | st.none() | st.integers() | st.lists(st.text()))
 def test_anything_may_be_misspelt(name: Any) -> None:
-    assert set(_suggest.meant(name, METHODS)) <= set(METHODS)
+    assert set(messages.meant(name, METHODS)) <= set(METHODS)
 
 
 CALLS: list[tuple[str, str]] = [

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracles
-from xccd.normalize import LEVELS, level_of
+from xccd.verbs.levels import LEVELS, level_of
 
 NAN, INF = math.nan, math.inf
 FILES = ["a.fits", "b.fits", "c.fits"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import xccd
-from xccd.grid import Grid
+from xccd.sky.grid import Grid
 
 
 def npy() -> bytes:

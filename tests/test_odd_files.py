@@ -14,7 +14,7 @@ from astropy.io import fits
 
 import xccd
 from fits_files import head, line, padded, raw, structure, write
-from xccd.fits.files import LocalFile
+from xccd.read.files.local import LocalFile
 
 PIXELS = np.arange(20 * 30, dtype="i2").reshape(20, 30)
 RNG = np.random.default_rng(5)

@@ -6,7 +6,7 @@ from scipy.ndimage import shift
 
 import xccd
 from sky import noise, stack_of, tan
-from xccd.grid import Grid
+from xccd.sky.grid import Grid
 
 PAIRS = [(0, 0), (3, -7), (-2, 5)]
 

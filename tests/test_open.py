@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import xccd
 from fits_files import line, raw, write
-from xccd.fits.pixels import FilePixels
-from xccd.fits.reader import StackReader
-from xccd.fits.sources import frames
+from xccd.read.images.pixels import FilePixels
+from xccd.read.images.sources import frames
+from xccd.read.reader import StackReader
 
 # What is stored, its cards, the exact values, dtype when opened, dtype="native".
 U16, U32, U64 = 1 << 15, 1 << 31, 1 << 63

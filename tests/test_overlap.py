@@ -6,7 +6,7 @@ import xarray as xr
 
 import xccd
 from sky import stack_of, tan
-from xccd import _overlap
+from xccd.verbs import levels
 
 SCENE = 1000 + 100 * np.sin(np.arange(200) / 9) + np.random.default_rng(0).exponential(20, (40, 200))
 LEVELS = np.array([0.0, 13.0, -7.0, 40.0])
@@ -41,7 +41,7 @@ def test_factors_are_found_too():
 
 
 def test_lazy_and_all_kinds_give_the_same_levels(monkeypatch):
-    monkeypatch.setattr(_overlap, "SAMPLES", 4 * 40 * 180 // 9)
+    monkeypatch.setattr(levels, "SAMPLES", 4 * 40 * 180 // 9)
     lazy = mosaic().ccd.normalize(zero="overlap")
     assert hasattr(lazy.zero.data, "dask")
     for other in (mosaic(lazy=False), mosaic(chunks=None), mosaic().chunk(frame=1, y=7, x=50)):

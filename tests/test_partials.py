@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import xccd
 from fits_files import write
 from strategies import DIRECT, chunkings, stacks, weights_per_frame
-from xccd._chain import Combine
-from xccd._partials import ROWS
+from xccd.compute.ends import Combine
+from xccd.compute.partials import ROWS
 
 DIMS = ("frame", "y", "x")
 some = settings(max_examples=60, deadline=None)

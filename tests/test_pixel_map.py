@@ -12,8 +12,8 @@ from scipy.ndimage import map_coordinates
 
 import xccd
 from sky import exact, noise, sip, stack_of, tan, tpv, turned
-from xccd import _gather, _pixel_map
-from xccd.grid import Grid
+from xccd.sky import gather, pixel_map, transform
+from xccd.sky.grid import Grid
 
 
 def test_where_cubics_do_not_do_the_wcs_itself_is_used():
@@ -64,10 +64,10 @@ def test_a_map_is_as_exact_as_it_says():
     target = Grid.of(tan((1500, 1500), scale=0.8e-4), shape=(3000, 3000))
     rng = np.random.default_rng(1)
     for frame in frames:
-        found = _pixel_map.pixel_map(frame, target)
+        found = pixel_map.pixel_map(frame, target)
         assert found.step >= 64
         x, y = rng.integers(found.box[2], found.box[3], 500), rng.integers(found.box[0], found.box[1], 500)
-        true = _pixel_map.positions(frame, target, x.astype(float), y.astype(float))
+        true = transform.positions(frame, target, x.astype(float), y.astype(float))
         at = np.stack([found.places(b, b + 1)[:, 0, a - found.box[2]] for a, b in zip(x, y, strict=True)], 1)
         assert np.hypot(*(at - true)).max() < 1e-3
         assert found.error < 1e-3
@@ -117,7 +117,7 @@ def test_distortions_in_tables(tmp_path: Path):
 
 @pytest.mark.parametrize("order", ["bilinear", "lanczos3"])
 def test_rows_are_enough_however_bent_a_frame_is(order, monkeypatch):
-    monkeypatch.setattr(_gather, "LEAST", 1)
+    monkeypatch.setattr(gather, "LEAST", 1)
     stack = stack_of(noise(1, (700, 800)), [sip((400, 350), 20, size=5e-4)])
     grid = Grid.of(tan((420, 400)), shape=(800, 850))
     whole = stack.load().ccd.align(grid, order=order)

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import DIRECT, stacks
-from xccd.kernels import plain, plain_block, tiles
+from xccd.kernels.compiled import engine as compiled
 from xccd.kernels.limits import float_dtype, limits
+from xccd.kernels.plain import block
+from xccd.kernels.plain import engine as plain
 from xccd.kernels.table import METHODS
 
 DTYPES = DIRECT
@@ -116,9 +118,9 @@ def reduced(engine, name, x, start, stop, bounds, weights=None, q=0.5, ddof=0):
 def test_both_engines_have_the_same_functions():
     for name in ("sigma", "extreme", "masked", "reduce"):
         assert callable(getattr(plain, name))
-        assert callable(getattr(tiles, name))
+        assert callable(getattr(compiled, name))
     assert plain.NAME == "numpy"
-    assert plain.KERNELS.keys() == tiles.KERNELS.keys()
+    assert plain.KERNELS.keys() == compiled.KERNELS.keys()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -129,10 +131,10 @@ def test_sigma(dtype, data):
     rule = data.draw(rules(len(x)))
     before, ours, theirs = x.copy(), copy(bounds), copy(bounds)
     number = plain.sigma(x, start, stop, ours, rule)
-    equal(number, tiles.sigma(x, start, stop, theirs, rule))
+    equal(number, compiled.sigma(x, start, stop, theirs, rule))
     equal(ours[0], theirs[0])
     equal(ours[1], theirs[1])
-    equal(masks(plain, x, start, stop, ours), masks(tiles, x, start, stop, theirs))
+    equal(masks(plain, x, start, stop, ours), masks(compiled, x, start, stop, theirs))
     np.testing.assert_array_equal(x, before)
 
 
@@ -147,7 +149,7 @@ def test_sigma_of_many_pixels(frames, by_mad, by_mean):
         for low, high, ddof, nkeep in ((1.5, 1.5, 0, 0), (2.5, 1, 1, 0), (np.inf, 0.5, 0, frames - 1)):
             ours, theirs = no_bounds(x.dtype, 400), no_bounds(x.dtype, 400)
             rule = np.array([by_mean, by_mad, low, high, ddof, 0, nkeep, -1], np.float64)
-            equal(plain.sigma(x, 0, 400, ours, rule), tiles.sigma(x, 0, 400, theirs, rule))
+            equal(plain.sigma(x, 0, 400, ours, rule), compiled.sigma(x, 0, 400, theirs, rule))
             equal(ours[0], theirs[0])
             equal(ours[1], theirs[1])
 
@@ -160,7 +162,7 @@ def test_extreme(dtype, data, nlow, nhigh):
     ours, theirs = copy(bounds), copy(bounds)
     (number, ties), (their_number, their_ties) = (
         plain.extreme(x, start, stop, ours, nlow, nhigh),
-        tiles.extreme(x, start, stop, theirs, nlow, nhigh),
+        compiled.extreme(x, start, stop, theirs, nlow, nhigh),
     )
     equal(number, their_number)
     equal(ours[0], theirs[0])
@@ -169,7 +171,7 @@ def test_extreme(dtype, data, nlow, nhigh):
     if ties is not None:
         equal(ties[0], their_ties[0])
         equal(ties[1], their_ties[1])
-    equal(masks(plain, x, start, stop, ours, ties), masks(tiles, x, start, stop, theirs, their_ties))
+    equal(masks(plain, x, start, stop, ours, ties), masks(compiled, x, start, stop, theirs, their_ties))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -182,23 +184,23 @@ def test_reduce(dtype, data, rng, q, ddof):
         result = partial(
             reduced, name=name, x=x, start=start, stop=stop, bounds=bounds, weights=weights, q=q, ddof=ddof
         )
-        (ours, bad), (theirs, their_bad) = result(plain), result(tiles)
+        (ours, bad), (theirs, their_bad) = result(plain), result(compiled)
         equal(ours, theirs)
         assert bad == their_bad
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint16"])
-@pytest.mark.parametrize("frames", [plain_block.MOST_FRAMES + 1, 300, plain_block.MOST_SMALL + 1])
+@pytest.mark.parametrize("frames", [block.MOST_FRAMES + 1, 300, block.MOST_SMALL + 1])
 def test_many_frames(dtype, frames):
     rng = np.random.default_rng(frames)
     x = rng.normal(1000, 50, (frames, 20)).astype(dtype)
     bounds = drawn_bounds(rng, x)
     for name in ("mean", "median", "quantile", "mad_std", "number"):
-        equal(reduced(plain, name, x, 0, 20, bounds)[0], reduced(tiles, name, x, 0, 20, bounds)[0])
+        equal(reduced(plain, name, x, 0, 20, bounds)[0], reduced(compiled, name, x, 0, 20, bounds)[0])
     ours, theirs = copy(bounds), copy(bounds)
     for rule in ([0, 0, 2, 2, 1, 0, 0, -1], [1, 1, 1, 3, 0, 0, 5, 2]):
         rule = np.array(rule, np.float64)
-        equal(plain.sigma(x, 0, 20, ours, rule), tiles.sigma(x, 0, 20, theirs, rule))
+        equal(plain.sigma(x, 0, 20, ours, rule), compiled.sigma(x, 0, 20, theirs, rule))
     equal(ours[0], theirs[0])
     equal(ours[1], theirs[1])
 
@@ -233,10 +235,10 @@ import sys
 sys.modules["numba"] = None
 import numpy as np
 import xccd
-from xccd import _options
-from xccd.kernels import plain
+from xccd.compute import options
+from xccd.kernels.plain import engine as plain
 assert not [name for name in sys.modules if name.startswith("numba.")]
-assert _options.engine() is plain
+assert options.engine() is plain
 x, out = np.arange(9.0).reshape(3, 3), np.empty(3)
 bounds = np.full(3, -9.0), np.full(3, 9.0), False
 plain.reduce("median", x, 0, 3, bounds, np.ones((1, 1)), 0.5, 0, out)

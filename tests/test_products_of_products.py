@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import xccd
-from xccd._made import error_of_median
+from xccd.write.product_cards import error_of_median
 
 CAMERA = {"EXPTIME": 10.0, "GAIN": 1.5, "RDNOISE": 4.0, "BUNIT": "adu"}
 DAY = "2024-03-09"

@@ -11,8 +11,9 @@ from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 
 import xccd
-from xccd.fits.cards import STRUCTURAL
-from xccd.fits.header import as_block, as_written
+from xccd.headers.cards import STRUCTURAL
+from xccd.headers.writing import as_block
+from xccd.labels.header import as_written
 
 GROUPS = {
     "bias": ("kast_blue/b2[123].fits.gz", 0),
@@ -134,5 +135,7 @@ def test_opening_a_night_unpacks_it_once(real_frames: Path, tmp_path: Path, monk
         shutil.copy(real_frames / "kast_blue" / f"{name}.fits.gz", tmp_path)
     stack = xccd.open_stack(tmp_path, chunks={"y": 50})
     first = stack.values
-    monkeypatch.setitem(xccd.fits.unpack.PACKINGS, ".gz", xccd.fits.unpack.PACKINGS[".gz"]._replace(open=None))
+    monkeypatch.setitem(
+        xccd.read.files.unpack.PACKINGS, ".gz", xccd.read.files.unpack.PACKINGS[".gz"]._replace(open=None)
+    )
     np.testing.assert_array_equal(xccd.open_stack(tmp_path).values, first)

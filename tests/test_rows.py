@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xccd
-from xccd.fits.rows import pattern_of
+from xccd.headers.rows import pattern_of
 
 TAN = {
     "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0, "CRPIX1": 2.5, "CRPIX2": 2.0,

@@ -20,14 +20,15 @@ from hypothesis import strategies as st
 
 import xccd
 from test_bad_input import BAD
-from xccd import _shell, cli
+from xccd.cli import main
+from xccd.cli import shell as shell_module
 
 PYTHON = re.compile(r"(?<![-\w/])(?!low|high|min|max)[a-z_]+=|=True|=None|xccd\.|\.ccd")
 
 
 def run(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as end:
-        cli.main([str(a) for a in arguments])
+        main.main([str(a) for a in arguments])
     said = capsys.readouterr()
     return int(end.value.code or 0), said.out, said.err
 
@@ -91,20 +92,20 @@ def test_the_command_speaks_of_options(
     ],
 )  # fmt: skip
 def test_options_for_arguments(python: str, shell: str) -> None:
-    with click.Context(cli.combine):
-        assert _shell.in_options(python) == shell
+    with click.Context(main.combine):
+        assert shell_module.in_options(python) == shell
 
 
 def test_the_page_has_every_option_and_exit_code() -> None:
     page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
-    assert all(f"`{name}`" in page for p in cli.combine.params if isinstance(p, click.Option) for name in p.opts)
-    assert all(f"| {code} | {meaning} |" in page for code, meaning in _shell.ENDS.items())
+    assert all(f"`{name}`" in page for p in main.combine.params if isinstance(p, click.Option) for name in p.opts)
+    assert all(f"| {code} | {meaning} |" in page for code, meaning in shell_module.ENDS.items())
 
 
 @given(st.text())
 def test_what_is_shown_is_printable(text: str) -> None:
-    assert _shell.visible(text).isprintable()
-    assert _shell.visible(text) == text or not text.isprintable()
+    assert shell_module.visible(text).isprintable()
+    assert shell_module.visible(text) == text or not text.isprintable()
 
 
 NASTY = "b\x1b[31m\a\x9b2J\n\u202e.fits"
@@ -128,7 +129,7 @@ def test_control_characters_are_shown_not_sent(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_warning_shows_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    _shell.one_line("a\x1b[2Jb\nc", UserWarning)
+    shell_module.one_line("a\x1b[2Jb\nc", UserWarning)
     assert capsys.readouterr().err == "xccd: warning: a\\x1b[2Jb\\nc\n"
 
 
@@ -136,7 +137,7 @@ def test_a_terminal_that_lacks_letters(tmp_path: Path, monkeypatch: pytest.Monke
     said = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(said, encoding="ascii", write_through=True))
     with pytest.raises(SystemExit, match="0"):
-        cli.main(["combine", *map(str, frames(tmp_path, 1, 2)), "-o", str(tmp_path / "é.fits")])
+        main.main(["combine", *map(str, frames(tmp_path, 1, 2)), "-o", str(tmp_path / "é.fits")])
     assert b"/\\xe9.fits: mean of 2 frames" in said.getvalue()
 
 
@@ -192,7 +193,7 @@ SLOW = """
 import builtins
 real = c.Listener.imported
 def imported(self):
-    from xccd.fits.pixels import FilePixels as P
+    from xccd.read.images.pixels import FilePixels as P
     read = P.read
     P.read = lambda *a: (print("reading", flush=True), time.sleep(0.2), read(*a))
     real(self)
@@ -242,7 +243,7 @@ def test_a_signal_while_threads_read(tmp_path: Path, number: int, code: int, mes
 def test_sigterm_of_the_command_within_a_process(tmp_path: Path) -> None:
     """Called as a function it hears it too, and leaves it as it was."""
     paths = frames(tmp_path, 1, 2)
-    script = "import os, signal, sys, xccd.cli as c\nfrom xccd.fits.pixels import FilePixels as P\n"
+    script = "import os, signal, sys, xccd.cli.main as c\nfrom xccd.read.images.pixels import FilePixels as P\n"
     script += "P.read = lambda *a: os.kill(os.getpid(), signal.SIGTERM)\ntry:\n    c.main(sys.argv[1:])\n"
     script += "finally:\n    print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"
     command = [sys.executable, "-c", script, "combine", "a*.fits", "-o", "out.fits", "--threads", "1"]
@@ -253,8 +254,8 @@ def test_sigterm_of_the_command_within_a_process(tmp_path: Path) -> None:
 
 def test_a_click_that_does_not_guess() -> None:
     """Before 8.4 it has no guess for a command."""
-    with click.Context(cli.cli, info_name="xccd") as context:
+    with click.Context(main.cli, info_name="xccd") as context:
         for said, near in {"No such command 'combin'.": "combine", "No such option: --versio": "--version"}.items():
-            text = _shell.of_click(click.UsageError(said, context), cli.cli.commands)
+            text = shell_module.of_click(click.UsageError(said, context), main.cli.commands)
             assert text == f"{said}; did you mean {near!r}? (see xccd --help)"
-    assert _shell.of_click(click.ClickException("else"), {}) == "else (see xccd --help)"
+    assert shell_module.of_click(click.ClickException("else"), {}) == "else (see xccd --help)"

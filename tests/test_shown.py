@@ -22,8 +22,8 @@ import xccd
 from fits_files import head, line, raw, structure, write
 from remote_files import server
 from sky import sip, stack_of, tan
-from xccd.fits.files import shown
-from xccd.grid import Grid
+from xccd.messages import shown
+from xccd.sky.grid import Grid
 
 PIXELS = np.arange(20, dtype="i2").reshape(4, 5)
 EVIL = "\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\u2028\u202e\u2066\r\n\t"

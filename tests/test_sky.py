@@ -8,7 +8,7 @@ from astropy.coordinates import SkyCoord
 
 import xccd
 from sky import noise, sip, stack_of, tan, turned
-from xccd.grid import Grid
+from xccd.sky.grid import Grid
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import xccd
 from strategies import chunkings
-from xccd import _stack
-from xccd.combine import METHODS
+from xccd.compute import run
+from xccd.verbs.combine import METHODS
 
 DIMS = ("frame", "y", "x")
 N = 9
@@ -136,7 +136,7 @@ def test_the_number_of_threads_does_not_matter(verb):
 
 
 def test_a_dask_task_starts_no_threads(monkeypatch):
-    monkeypatch.setattr(_stack, "run_all", never)
+    monkeypatch.setattr(run, "run_all", never)
     with xccd.set_options(threads=3):
         assert VERBS["median"](LAYOUTS["tiles"](make())).compute(scheduler="sync").notnull().any()
         with pytest.raises(AssertionError, match="computed early"):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import xccd
 from fits_files import write
-from xccd.fits import stream
+from xccd.write import stream
 
 SCHEDULERS = ("sync", "threads", "processes")
 
@@ -128,10 +128,10 @@ def test_ctrl_c_ends_it_soon_and_leaves_nothing(tmp_path: Path, chunks: str) -> 
     files = [str(write(tmp_path / f"{i}.fits", np.ones((64, 30), "f4"))) for i in range(5)]
     script = f"""
 import signal, threading, time, xccd
-from xccd import _deferred
-from xccd.fits.pixels import FilePixels as P
+from xccd.compute import deferred
+from xccd.read.images.pixels import FilePixels as P
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
-_deferred.BAND_BYTES = 8 * 30 * 4 * 5
+deferred.BAND_BYTES = 8 * 30 * 4 * 5
 real, seen = P.read, []
 P.read = lambda *a: (seen.append(0), time.sleep(0.05), len(seen) == 12 and print("ready", flush=True), real(*a))
 try:

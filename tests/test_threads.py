@@ -10,7 +10,8 @@ import pytest
 
 import xccd
 from processes import finish, make, start
-from xccd import _options, _pool
+from xccd.compute import options as settings
+from xccd.compute import pool as pool_module
 
 pytestmark = pytest.mark.usefixtures("fresh_options")
 
@@ -54,17 +55,17 @@ def version_1(root, quota, period):
 )
 def test_cores_of_a_control_group(tmp_path, affinity, text, number):
     (tmp_path / "cpu.max").write_text(text)
-    assert _options.cores(str(tmp_path)) == number
+    assert settings.cores(str(tmp_path)) == number
     affinity(1)
-    assert _options.cores(str(tmp_path)) == 1
+    assert settings.cores(str(tmp_path)) == 1
 
 
 def test_text_that_is_none_limits_nothing(tmp_path, affinity):
     (tmp_path / "cpu.max").write_bytes(b"\xff\xfe \x80")
-    assert _options.cores(str(tmp_path)) == 8
+    assert settings.cores(str(tmp_path)) == 8
     (tmp_path / "cpu.max").unlink()
     (tmp_path / "cpu.max").mkdir()
-    assert _options.cores(str(tmp_path)) == 8
+    assert settings.cores(str(tmp_path)) == 8
 
 
 @pytest.mark.parametrize(
@@ -82,34 +83,34 @@ def test_text_that_is_none_limits_nothing(tmp_path, affinity):
 )
 def test_cores_of_a_control_group_of_version_1(tmp_path, affinity, quota, period, number):
     version_1(tmp_path, quota, period)
-    assert _options.cores(str(tmp_path)) == number
+    assert settings.cores(str(tmp_path)) == number
     affinity(2)
-    assert _options.cores(str(tmp_path)) == min(number, 2)
+    assert settings.cores(str(tmp_path)) == min(number, 2)
 
 
 def test_version_2_goes_before_version_1(tmp_path, affinity):
     version_1(tmp_path, "100000\n", "100000\n")
     (tmp_path / "cpu.max").write_text("300000 100000\n")
-    assert _options.cores(str(tmp_path)) == 3
+    assert settings.cores(str(tmp_path)) == 3
 
 
 def test_cores_without_a_control_group(tmp_path, affinity):
-    assert _options.cores(str(tmp_path)) == 8
-    assert _options.cores(str(tmp_path / "none")) == 8
+    assert settings.cores(str(tmp_path)) == 8
+    assert settings.cores(str(tmp_path / "none")) == 8
     version_1(tmp_path, "100000\n", "100000\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").unlink()
-    assert _options.cores(str(tmp_path)) == 8
+    assert settings.cores(str(tmp_path)) == 8
 
 
 @pytest.mark.parametrize(("count", "number"), [(6, 6), (None, 1)])
 def test_cores_without_an_affinity_mask(tmp_path, monkeypatch, count, number):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: count)
-    assert _options.cores(str(tmp_path)) == number
+    assert settings.cores(str(tmp_path)) == number
 
 
 def test_cores_of_this_machine():
-    number = _options.cores()
+    number = settings.cores()
     assert isinstance(number, int)
     assert 1 <= number <= (os.cpu_count() or math.inf)
 
@@ -154,7 +155,7 @@ def test_many_verbs_use_the_threads_of_one_pool():
 def test_another_number_of_threads_is_another_pool():
     xccd.set_options(engine="numpy", threads=3)
     many_verbs()
-    pool = _pool._pool(3)
+    pool = pool_module._pool(3)
     old = set(pool._threads)
     assert old <= workers()
     with xccd.set_options(threads=2):
@@ -163,15 +164,15 @@ def test_another_number_of_threads_is_another_pool():
         assert 1 <= len(workers()) <= 2
     many_verbs()
     assert soon(lambda: len(workers()) <= 3)
-    assert _pool._pool(3) is not pool
-    assert len(_pool._pools) == 1
+    assert pool_module._pool(3) is not pool
+    assert len(pool_module._pools) == 1
 
 
 def test_one_thread_is_that_which_calls(monkeypatch):
     def never(*args, **options):
         raise AssertionError("asked for a pool")
 
-    monkeypatch.setattr(_pool, "_pool", never)
+    monkeypatch.setattr(pool_module, "_pool", never)
     with xccd.set_options(engine="numpy", threads=1):
         many_verbs()
     with xccd.set_options(threads=2), pytest.raises(AssertionError, match=r"^asked for a pool$"):
@@ -257,7 +258,7 @@ def send_median(pipe):
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-@pytest.mark.parametrize("engine", _options.ENGINES)
+@pytest.mark.parametrize("engine", settings.ENGINES)
 def test_after_a_fork(engine):
     xccd.set_options(engine=engine, threads=3)
     expected = make().ccd.combine("median").values.tobytes()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xccd
-from xccd.fits import times
+from xccd.headers import times
 
 DAY = "2024-03-09"
 SPELLINGS = {

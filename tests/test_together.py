@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import xccd
 from fits_files import write
-from xccd import cli
-from xccd.fits.together import UNITS, same_unit
+from xccd.cli import main
+from xccd.headers.settings import UNITS, same_unit
 
 
 def frame(level: float = 1, **cards: Any) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
@@ -28,7 +28,7 @@ def frame(level: float = 1, **cards: Any) -> tuple[np.ndarray[Any, Any], dict[st
 
 def run(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as end:
-        cli.main([str(a) for a in arguments])
+        main.main([str(a) for a in arguments])
     said = capsys.readouterr()
     return end.value.code, said.out, said.err
 

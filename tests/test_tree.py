@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xccd
-from xccd.fits.hdus import Walk
-from xccd.fits.pixels import FilePixels
+from xccd.read.images.hdus import Walk
+from xccd.read.images.pixels import FilePixels
 
 ROBUST = {"center": "median", "deviation": "mad_std"}  # no warning with few frames
 KINDS = {  # of the simulated night, with the names of their files

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import xccd
 from fits_files import head, line, raw, structure
-from xccd.fits.uncertainties import BY_NAME, NAMES, type_of, unit_of
+from xccd.headers.uncertainties import BY_NAME, NAMES, type_of, unit_of
 
 SHAPE = (2, 3)
 TYPES = {

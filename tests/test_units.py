@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 import xccd
-from xccd.fits import units
+from xccd.headers import units
 
 SPELLINGS = {
     "adu": u.adu, "ADU": u.adu, "Adu": u.adu, " adu ": u.adu, "counts": u.adu, "COUNTS": u.adu, "Counts": u.adu,

@@ -10,7 +10,7 @@ import xarray as xr
 
 import oracles
 import xccd
-from xccd import _stack
+from xccd.compute import arrays
 
 NAN, INF = math.nan, math.inf
 N = 4
@@ -194,7 +194,7 @@ def test_a_frame_without_samples_needs_no_weight():
 
 @pytest.mark.parametrize("group_bytes", [1, 300, 1 << 30])
 def test_a_function_sees_each_whole_frame_once(stack, group_bytes, monkeypatch):
-    monkeypatch.setattr(_stack, "GROUP_BYTES", group_bytes)  # a frame has 120 bytes
+    monkeypatch.setattr(arrays, "GROUP_BYTES", group_bytes)  # a frame has 120 bytes
     calls = []
 
     def weight(frame):

@@ -15,8 +15,8 @@ import xarray as xr
 from astropy.io import fits
 
 import xccd
-from xccd.fits import stream
-from xccd.fits import write as module
+from xccd.write import fits as module
+from xccd.write import stream
 
 # dtype of the array, and of the image in the file
 DTYPES = {

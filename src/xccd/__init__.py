@@ -3,28 +3,28 @@
 from importlib.metadata import version as _version
 
 from xccd import accessor as _accessor  # noqa: F401  (registers .ccd)
-from xccd._options import set_options
-from xccd._suggest import explained as _explained
-from xccd.align import align
-from xccd.clip import clip_extrema, minmax, sigma_clip
-from xccd.combine import combine, count
-from xccd.fits.dataset import open_dataset
-from xccd.fits.header import header, wcs
-from xccd.fits.image import open_image
-from xccd.fits.open import open_stack
-from xccd.fits.shapes import open_frames
-from xccd.fits.tree import open_tree
-from xccd.fits.write import to_fits
-from xccd.grid import Grid
+from xccd.compute.options import set_options
 from xccd.interop import from_ccddata, to_ccddata, to_masked_array
-from xccd.lossless import to_dataset, to_stack
-from xccd.masks import mask, mask_where
-from xccd.normalize import normalize
-from xccd.offsets import find_offsets
+from xccd.labels.header import header, wcs
+from xccd.messages import explained as _explained
+from xccd.read.dataset import open_dataset
+from xccd.read.frames import open_frames
+from xccd.read.image import open_image
+from xccd.read.stack import open_stack
+from xccd.read.tree import open_tree
 from xccd.simulate import simulate_night
-from xccd.sky import assign_sky_coords, cutout
-from xccd.stage import to_zarr
+from xccd.sky.grid import Grid
+from xccd.verbs.align import align
+from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
+from xccd.verbs.combine import combine, count
+from xccd.verbs.find_offsets import find_offsets
+from xccd.verbs.lossless import to_dataset, to_stack
+from xccd.verbs.mask import mask, mask_where
+from xccd.verbs.normalize import normalize
+from xccd.verbs.sky import assign_sky_coords, cutout
 from xccd.warm import warm_up
+from xccd.write.fits import to_fits
+from xccd.write.zarr import to_zarr
 
 __version__ = _version("xccd")
 

@@ -11,19 +11,19 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import xarray as xr
 from xarray.core.extensions import AccessorRegistrationWarning
 
-from xccd._suggest import misfit, no_attribute
-from xccd.align import align
-from xccd.clip import clip_extrema, minmax, sigma_clip
-from xccd.combine import combine, count
-from xccd.fits.header import header, wcs
-from xccd.fits.write import to_fits
 from xccd.interop import to_ccddata, to_masked_array
-from xccd.lossless import to_dataset, to_stack
-from xccd.masks import mask, mask_where
-from xccd.normalize import normalize
-from xccd.offsets import find_offsets
-from xccd.sky import assign_sky_coords, cutout
-from xccd.stage import to_zarr
+from xccd.labels.header import header, wcs
+from xccd.messages import misfit, no_attribute
+from xccd.verbs.align import align
+from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
+from xccd.verbs.combine import combine, count
+from xccd.verbs.find_offsets import find_offsets
+from xccd.verbs.lossless import to_dataset, to_stack
+from xccd.verbs.mask import mask, mask_where
+from xccd.verbs.normalize import normalize
+from xccd.verbs.sky import assign_sky_coords, cutout
+from xccd.write.fits import to_fits
+from xccd.write.zarr import to_zarr
 
 P = ParamSpec("P")
 R = TypeVar("R")

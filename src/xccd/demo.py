@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from xccd.clip import sigma_clip
-from xccd.combine import combine
-from xccd.fits.image import open_image
-from xccd.fits.open import open_stack
-from xccd.fits.write import to_fits
-from xccd.masks import mask
-from xccd.normalize import normalize
+from xccd.read.image import open_image
+from xccd.read.stack import open_stack
 from xccd.simulate import simulate_night
+from xccd.verbs.clip import sigma_clip
+from xccd.verbs.combine import combine
+from xccd.verbs.mask import mask
+from xccd.verbs.normalize import normalize
+from xccd.write.fits import to_fits
 
 
 @dataclass(frozen=True)

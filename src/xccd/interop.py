@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xccd._flags import check_uncertainty, companion, flags_of, with_maps
-from xccd._labels import ancillary, not_taken
-from xccd.fits import cards, units
-from xccd.fits.dataset import open_dataset
-from xccd.fits.header import header, wcs
+from xccd.headers import cards, units
+from xccd.labels.flags import ancillary, check_uncertainty, companion, flags_of, not_taken, with_maps
+from xccd.labels.header import header, wcs
+from xccd.read.dataset import open_dataset
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData

@@ -191,7 +191,7 @@ def _pair(shape: object) -> Shape:
 
 
 def _check_folder(folder: Path, frames: Set[str], overwrite: bool) -> None:
-    from xccd.fits.files import shown
+    from xccd.messages import shown
 
     for place in (folder, folder / "truth"):
         if place.exists() and not place.is_dir():

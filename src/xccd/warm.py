@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from xccd._chain import Chain, Combine, Extrema, Sigma
-from xccd._pixel_map import kernel, table
-from xccd._reasons import Reasons
-from xccd._scatter import Scatter
-from xccd._suggest import did_you_mean
+from xccd.compute.chain import Chain
+from xccd.compute.ends import Combine, Scatter
+from xccd.compute.flagged import Reasons
+from xccd.compute.steps import Extrema, Sigma
 from xccd.kernels.limits import DIRECT, float_dtype
 from xccd.kernels.table import METHODS
+from xccd.messages import did_you_mean
+from xccd.sky.pixel_map import kernel, table
 
 CLIP = Sigma((False, False, 3.0, 3.0, 0.0, 0.0, 0.0, 1.0))
 

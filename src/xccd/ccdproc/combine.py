@@ -12,7 +12,7 @@ from xccd.ccdproc.combiner import Combiner, labelled
 from xccd.ccdproc.files import Bands, Part, check_output, factors_of, list_of, read_first
 from xccd.ccdproc.functions import Function
 from xccd.ccdproc.values import check_numpy, computed_in
-from xccd.fits.inputs import check_inputs
+from xccd.write.input_files import check_inputs
 
 
 def combine(

@@ -11,7 +11,7 @@ import xarray as xr
 
 from xccd.ccdproc.functions import Function, named, of_nan
 from xccd.ccdproc.values import Values, check_numpy, computed_in, numbers
-from xccd.clip import CENTERS, DEVIATIONS, clip_extrema, minmax, sigma_clip
+from xccd.verbs.clip import CENTERS, DEVIATIONS, clip_extrema, minmax, sigma_clip
 
 
 class Combiner:

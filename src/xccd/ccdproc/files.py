@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from xccd import _options
-from xccd.fits import cards
-from xccd.fits.files import shown
-from xccd.fits.open import open_stack
+from xccd.compute.options import threads
+from xccd.headers import cards
+from xccd.messages import shown
+from xccd.read.stack import open_stack
 
 BAND_BYTES = 256 << 20  # no faster beyond, whatever the limit
 COPIES = 8  # of the samples of a band at once, where functions are given; of those of the kernels 2 to 3
@@ -80,7 +80,7 @@ class Bands:
         before = (slice(None),) * axis
         self.parts = [(*before, slice(i, min(i + rows, shape[axis]))) for i in range(0, shape[axis], rows)]
         pieces = [-1] * (len(shape) + 1)
-        pieces[axis + 1] = -(-rows // _options.threads())
+        pieces[axis + 1] = -(-rows // threads())
         hdu, mask = options.get("hdu", 0), options.get("hdu_mask", "MASK")
         self.stack = open_stack(
             [_frame(item) for item in items],

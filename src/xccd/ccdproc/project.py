@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xccd import _options
-from xccd._gather import FROM_STD, PIXELS, VARIANCE
-from xccd._pixel_map import PixelMap, pixel_map
-from xccd._pool import run_all
-from xccd.align import is_per_area
 from xccd.ccdproc import splines
 from xccd.ccdproc.logged import check_keyword, logged
 from xccd.ccdproc.values import check_numpy
-from xccd.fits import cards
-from xccd.grid import Grid
+from xccd.compute import options
+from xccd.compute.pool import run_all
+from xccd.headers import cards
+from xccd.sky.gather import FROM_STD, PIXELS, VARIANCE
+from xccd.sky.grid import Grid
+from xccd.sky.pixel_map import PixelMap, pixel_map
+from xccd.verbs.align import is_per_area
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData
@@ -145,7 +145,7 @@ def _projected(image: Array, at: PixelMap, shape: tuple[int, ...], degree: int, 
             start, stop = rows[n], min(rows[n] + step, at.box[1])
             out[start:stop, left:right] = call(whole, *_places(at, start, stop), degree)
 
-        run_all(piece, len(rows), _options.threads())
+        run_all(piece, len(rows), options.threads())
     return made
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from xccd.ccdproc.functions import Function, named, of_masked, of_nan
-from xccd.clip import DEVIATIONS
-from xccd.combine import combine, count
+from xccd.verbs.clip import DEVIATIONS
+from xccd.verbs.combine import combine, count
 
 
 class Values:

@@ -1,0 +1,1 @@
+"""An array of frames through a block function: NumPy's, dask's, or one that waits. No FITS, no sky."""

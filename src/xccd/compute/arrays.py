@@ -1,0 +1,191 @@
+"""NumPy, dask and deferred arrays under one set of functions: a block function over all the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xccd.compute import notes, options
+from xccd.compute.deferred import Deferred
+
+# A NumPy or a dask array: xarray's own word for both is Any.
+Array = Any
+Kernel = Callable[..., Any]
+GROUP_BYTES = 1 << 30  # whole frames that `per_frame` holds at a time on dask input
+
+
+def is_lazy(x: Any) -> bool:
+    """Whether ``x`` is a dask collection, asked by protocol so that dask is not imported."""
+    graph = getattr(x, "__dask_graph__", None)
+    return graph is not None and graph() is not None
+
+
+def is_deferred(x: Any) -> bool:
+    """Whether ``x`` is made when it is asked for, without dask."""
+    return isinstance(x, Deferred)
+
+
+def waits(x: Any) -> bool:
+    """Whether ``x`` is not computed yet."""
+    return is_lazy(x) or is_deferred(x)
+
+
+def here(x: Array) -> Array:
+    """A deferred array as NumPy's, among dask arrays; NumPy's as it is now."""
+    return x.load() if isinstance(x, Deferred) else x if is_lazy(x) else notes.kept(x)
+
+
+def cluster(x: Array) -> Any:
+    """The client of the dask.distributed cluster that would compute ``x``; None if something else would."""
+    from dask.base import get_scheduler
+
+    client = getattr(get_scheduler(collections=[x]), "__self__", None)
+    return client if hasattr(client, "scheduler_info") else None
+
+
+def shares_memory(x: Array) -> bool:
+    """Whether the tasks of ``x`` would run in this process: in dask's threads, or one after the other."""
+    import dask.threaded
+    from dask.base import get_scheduler
+    from dask.local import get_sync
+
+    return get_scheduler(collections=[x]) in (dask.threaded.get, get_sync)
+
+
+def store(arrays: list[Array], targets: list[Any]) -> None:
+    """Compute all arrays at once and assign each block to its place in its target, from the thread that computed it."""
+    import dask.array as da
+
+    da.store(arrays, targets, lock=False)
+
+
+def places(x: Array) -> list[tuple[slice, ...]]:
+    """Where each block of ``x`` lies, in the order of its keys."""
+    from dask.array.core import slices_from_chunks
+
+    return list(slices_from_chunks(x.chunks))
+
+
+def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
+    """``function(x, *extras)`` over blocks that hold all frames; lazy if anything given is.
+
+    ``extras`` broadcast against ``x``. With ``reduce`` the function takes axis 0 away.
+    """
+    if not any(map(is_lazy, (x, *extras))):
+        if not any(map(is_deferred, (x, *extras))):
+            return function(x, *extras)
+        inputs = list(map(notes.kept, (x, *extras)))
+        return Deferred(function, inputs, x.shape[1:] if reduce else x.shape, dtype, frames=not reduce)
+    import dask.array as da
+
+    x, extras = here(x), tuple(map(here, extras))
+    x = _frames_together(x, extras)
+    return da.map_blocks(
+        function,
+        x,
+        *(_in_chunks_of(x, e) for e in extras),
+        drop_axis=0 if reduce else None,
+        dtype=dtype,
+        meta=np.empty((0,) * (x.ndim - reduce), dtype),
+    )
+
+
+def alike(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[Any]) -> Array:
+    """``function(x, *extras)``, sample by sample, of arrays that broadcast against ``x``; cut as a lazy one is."""
+    if not any(map(is_lazy, (x, *extras))):
+        if not any(map(is_deferred, (x, *extras))):
+            return function(x, *extras)
+        frames = next(a.frames for a in (x, *extras) if isinstance(a, Deferred) and a.ndim == x.ndim)
+        return Deferred(function, list(map(notes.kept, (x, *extras))), x.shape, dtype, frames=frames)
+    import dask.array as da
+
+    x, extras = here(x), tuple(map(here, extras))
+    if not is_lazy(x):
+        whole = next(e for e in extras if is_lazy(e))
+        x = da.from_array(x, chunks=tuple(c if sum(c) == n else -1 for c, n in zip(whole.chunks, x.shape, strict=True)))
+
+    def cut(extra: Array) -> Array:
+        chunks = tuple(c if n > 1 else 1 for c, n in zip(x.chunks, extra.shape, strict=True))
+        return extra.rechunk(chunks) if is_lazy(extra) else da.from_array(extra, chunks=chunks)
+
+    return da.map_blocks(function, x, *map(cut, extras), dtype=dtype, meta=np.empty((0,) * x.ndim, dtype))
+
+
+def _frames_together(x: Array, extras: Sequence[Array]) -> Array:
+    """``x`` as a dask array with all frames in each chunk, cut as a lazy extra is if it is not lazy itself."""
+    import dask.array as da
+
+    if not is_lazy(x):
+        whole = next(e for e in extras if is_lazy(e))
+        x = da.from_array(x, chunks=_chunks_like(whole, x.shape))
+    if x.numblocks[0] > 1:
+        x = x.rechunk({0: -1, **dict.fromkeys(range(1, x.ndim), "auto")})
+    return x
+
+
+def _chunks_like(lazy: Array, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Chunks for an array of ``shape`` that match those of ``lazy``, all frames together."""
+    same = zip(lazy.chunks[1:], shape[1:], strict=True)
+    return (-1, *(c if sum(c) == n else -1 for c, n in same))
+
+
+def _in_chunks_of(x: Array, extra: Array) -> Array:
+    """``extra`` cut as ``x`` is; a small NumPy one goes whole to every task."""
+    if not is_lazy(extra) and extra.size == extra.shape[0]:
+        return extra
+    import dask.array as da
+
+    chunks = (-1, *(c if n > 1 else -1 for c, n in zip(x.chunks[1:], extra.shape[1:], strict=True)))
+    return extra.rechunk(chunks) if is_lazy(extra) else da.from_array(extra, chunks=chunks)
+
+
+def dtype_of(dtypes: Sequence[Any]) -> np.dtype[Any]:
+    """Of several arrays as one, with a field for each; of one alone its own."""
+    return np.dtype(dtypes[0] if len(dtypes) == 1 else [(f"f{i}", dtype) for i, dtype in enumerate(dtypes)])
+
+
+def together(arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+    """Arrays as one of `dtype_of`."""
+    if dtype.names is None:
+        return arrays[0]
+    one = np.empty(arrays[0].shape, dtype)
+    for name, array in zip(dtype.names, arrays, strict=True):
+        one[name] = array
+    return one
+
+
+def taken_apart(one: Array) -> list[Array]:
+    """What `together` was given, of a dask array."""
+    return [one] if one.dtype.names is None else [one[name] for name in one.dtype.names]
+
+
+def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
+    """``function(i, frame)`` of each whole frame, as an array of N float64.
+
+    On dask input nothing is computed now. Later at most ``GROUP_BYTES`` of frames, or half of a limit that was set, are
+    held at a time: each group is optimised by itself, so that its bands are read for it alone, dropped, and read again
+    by the next.
+    """
+    if isinstance(x, Deferred):  # now: a level that were made for each band would read the files as often
+        return _values(function, 0, x.one_by_one())
+    if not is_lazy(x):
+        return _values(function, 0, x)
+    import dask.array as da
+    from dask.base import optimize
+    from dask.delayed import delayed
+
+    limit = options.memory()
+    most = GROUP_BYTES if limit is None else min(GROUP_BYTES, limit // 2)  # the other half is for their bands
+    size = max(1, most // max(1, x.nbytes // x.shape[0]))
+    groups = []
+    for first in range(0, x.shape[0], size):
+        (group,) = optimize(x[first : first + size])
+        values = delayed(_values, pure=True)(function, first, group)
+        groups.append(da.from_delayed(values, (group.shape[0],), np.float64))
+    return da.concatenate(groups)
+
+
+def _values(function: Callable[[int, Any], float], first: int, frames: Iterable[Any]) -> np.ndarray[Any, Any]:
+    return np.array([function(first + i, frame) for i, frame in enumerate(frames)], np.float64)

@@ -1,0 +1,273 @@
+"""Arrays that are made when they are asked for, some rows at a time in the pool of threads; dask is not needed.
+
+A deferred array is a function of the same rows of its inputs. xarray takes it as what its backends give: a lazily
+indexed array, which is loaded when its values are used, and then kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from xarray.backends.common import BackendArray
+from xarray.core import indexing
+
+from xccd.compute import notes, options
+from xccd.compute.pool import run_all
+
+BAND_BYTES = 8 << 20  # of the first input in each thread: with its samples as floats in an L3 cache
+WORTH_IT = 1 << 18  # bytes that are work enough for a second thread
+COPIES = 4  # of a band that a thread holds: as read, clipped, and the two sides of one arithmetic step
+SCRATCH = 16 << 20  # a thread's tile as samples and as floats, its bounds, and the rows of a frame
+Box = tuple[slice, ...]
+
+
+class Deferred(BackendArray):
+    """``function(*inputs)``, where inputs broadcast against its pixels, which are its last axes.
+
+    An input is another deferred array or NumPy's, with the frames on axis 0; an array of pixels alone has no such axis.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        inputs: Sequence[Any],
+        shape: tuple[int, ...],
+        dtype: Any,
+        *,
+        frames: bool = True,
+    ) -> None:
+        self.function, self.inputs, self.frames = function, tuple(inputs), frames
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self.origin = self.text = ""  # as `notes` knows them
+        self.unit: int = max([1, *(i.unit for i in self.inputs if isinstance(i, Deferred))])  # rows that come together
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def pixels(self) -> tuple[int, ...]:
+        """The shape without frames."""
+        return self.shape[1:] if self.frames else self.shape
+
+    @property
+    def row_bytes(self) -> int:
+        """What a row of pixels takes in the widest of the arrays that are read for it."""
+        own = self.dtype.itemsize * prod(self.shape) // max(1, self.pixels[0] if self.pixels else 1)
+        return int(max([own, *(i.row_bytes for i in self.inputs if isinstance(i, Deferred))]))
+
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
+        """The values in some pixels; ``made`` holds what was made for them already."""
+        if id(self) not in made:
+            made[id(self)] = self.function(*(_cut(value, box, made) for value in self.inputs))
+        return made[id(self)]
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        if not isinstance(key, indexing.VectorizedIndexer):
+            return self._outer(key.tuple)
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._outer)
+
+    def _outer(self, key: tuple[Any, ...]) -> Any:
+        """The values at whole numbers, slices and lists of numbers: of the box that holds them."""
+        pairs = [box_of(k, n) for k, n in zip(key[self.ndim - len(self.pixels) :], self.pixels, strict=True)]
+        (values,) = evaluate([self], tuple(box for box, _ in pairs))
+        rest = [*key[:1]] if self.frames else []
+        for axis, part in reversed(list(enumerate([*rest, *(r for _, r in pairs)]))):
+            values = values[(slice(None),) * axis + (part,)]
+        return self._known(values)
+
+    def _known(self, values: Any) -> Any:
+        """Some of the values, with what is known of the array noted on them."""
+        notes.mark(values, notes.origin(self))
+        notes.mark_image(values, self.text)
+        return values
+
+    def load(self) -> Any:
+        """All values."""
+        return evaluate([self], tuple(slice(0, n) for n in self.pixels))[0]
+
+    def one_by_one(self) -> Iterator[Any]:
+        """Each whole frame."""
+        yield from self.load()
+
+
+class Several(Deferred):
+    """A function that gives several arrays, ``function(*inputs, wanted)``; those are made that are asked for."""
+
+    def __init__(
+        self, function: Callable[..., Any], inputs: Sequence[Any], results: Sequence[tuple[tuple[int, ...], Any]]
+    ) -> None:  # fmt: skip
+        shape, dtype = results[0]
+        super().__init__(function, inputs, shape, dtype, frames=len(shape) == inputs[0].ndim)
+        self.results = results
+        self.kept: dict[int, Any] = {}  # made for all pixels with another, and not asked for yet
+        self.lock = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"kept": {}, "lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"lock": Lock()})
+
+    @property
+    def fields(self) -> list[Deferred]:
+        return [Field(self, i) for i in range(len(self.results))]
+
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
+        if id(self) not in made:
+            wanted = sorted(made[WANTED][id(self)])
+            values = self.function(*(_cut(value, box, made) for value in self.inputs), wanted=wanted)
+            made[id(self)] = dict(zip(wanted, values, strict=True))
+        return made[id(self)]
+
+    def whole(self, number: int) -> Any:
+        """One of the arrays, all of it. The others are made with it and kept, as who loads one will load them all."""
+        with self.lock:
+            if number not in self.kept:
+                self.kept = dict(enumerate(evaluate(self.fields, tuple(slice(0, n) for n in self.pixels))))
+            return self.kept.pop(number)
+
+
+class Field(Deferred):
+    """One of several arrays."""
+
+    def __init__(self, several: Several, number: int) -> None:
+        super().__init__(_same, [several], *several.results[number], frames=several.frames)
+        self.several, self.number = several, number
+
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
+        return self.several.block(box, made)[self.number]
+
+    def _outer(self, key: tuple[Any, ...]) -> Any:
+        if all(isinstance(k, slice) and k.indices(n) == (0, n, 1) for k, n in zip(key, self.shape, strict=True)):
+            return self._known(self.several.whole(self.number))
+        return super()._outer(key)
+
+
+WANTED = "wanted"  # among what is made for a band: of `Several` which arrays
+
+
+def _wanted(arrays: Sequence[Deferred]) -> dict[int, set[int]]:
+    """Of each `Several` that these arrays come from, which of its arrays they take."""
+    found: dict[int, set[int]] = {}
+    rest = list(arrays)
+    while rest:
+        array = rest.pop()
+        if isinstance(array, Field):
+            found.setdefault(id(array.several), set()).add(array.number)
+        rest += [value for value in array.inputs if isinstance(value, Deferred)]
+    return found
+
+
+def box_of(key: Any, size: int) -> tuple[slice, Any]:
+    """The rows to make for ``key``, a number, slice or list of numbers, and what to take of them then."""
+    picked = np.arange(size)[key]
+    if picked.ndim == 0:
+        return slice(int(picked), int(picked) + 1), 0
+    if picked.size == 0:
+        return slice(0, 0), slice(None)
+    low, high = int(picked.min()), int(picked.max()) + 1
+    rest = slice(None) if np.array_equal(picked, np.arange(low, high)) else picked - low
+    return slice(low, high), rest
+
+
+def _cut(value: Any, box: Box, made: dict[Any, Any]) -> Any:
+    """An input's values in some pixels."""
+    if isinstance(value, Deferred):
+        return value.block(box, made)
+    lead = value.ndim - len(box)
+    parts = (part if n > 1 else slice(None) for part, n in zip(box, value.shape[lead:], strict=True))
+    return value[(slice(None),) * lead + tuple(parts)]
+
+
+def evaluate(arrays: Sequence[Deferred], box: Box) -> list[Any]:
+    """Arrays of one shape of pixels, in a box of these."""
+    inner = tuple(part.stop - part.start for part in box)
+    out = [np.empty((*array.shape[: array.ndim - len(box)], *inner), array.dtype) for array in arrays]
+    store(arrays, out, box)
+    return out
+
+
+def store(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box | None = None) -> None:
+    """Make arrays of one shape of pixels, band after band, and assign each band to its place in its target.
+
+    What arrays have in common is made once for each band.
+    """
+    box = tuple(slice(0, n) for n in arrays[0].pixels) if box is None else box
+    if any(part.start == part.stop for part in box):
+        return
+    edges, wanted = _edges(arrays, box), _wanted(arrays)
+
+    def band(i: int) -> None:
+        first, last = edges[i], edges[i + 1]
+        made: dict[Any, Any] = {WANTED: wanted}
+        for array, target in zip(arrays, targets, strict=True):
+            rows = (slice(first - box[0].start, last - box[0].start), *(slice(0, p.stop - p.start) for p in box[1:]))
+            lead = tuple(slice(0, n) for n in array.shape[: array.ndim - len(box)])
+            target[lead + rows] = array.block((slice(first, last), *box[1:]), made)
+
+    run_all(band, len(edges) - 1, options.threads())
+
+
+def _edges(arrays: Sequence[Deferred], box: Box) -> list[int]:
+    """The first rows of bands, and the end: nearly equal, small enough for a cache, and some for each thread."""
+    rows, threads, limit = box[0].stop - box[0].start, options.threads(), options.memory()
+    row = max(array.row_bytes for array in arrays)
+    most = BAND_BYTES if limit is None else max(1, min(BAND_BYTES, (limit // threads - SCRATCH) // COPIES))
+    some = 2 * threads if threads > 1 and rows * row > WORTH_IT else 1
+    count = min(rows, max(some, -(-rows * row // most)))
+    found: list[int] = np.linspace(box[0].start, box[0].stop, count + 1).astype(int).tolist()
+    unit = max(array.unit for array in arrays)
+    if unit > 1 and rows > unit:
+        found[1:-1] = [min(-(-edge // unit) * unit, box[0].stop) for edge in found[1:-1]]
+    return sorted(set(found))
+
+
+def view(array: Deferred, key: tuple[Any, ...]) -> Deferred | None:
+    """A part of a deferred array as one: of its rows and columns what lies together, of its frames any list."""
+    lead = array.ndim - len(array.pixels)
+    if not all(isinstance(part, slice) for part in key[lead:]):
+        return None
+    box = [part.indices(n) for part, n in zip(key[lead:], array.pixels, strict=True)]
+    if any(step != 1 or last <= first for first, last, step in box):
+        return None
+    parts = tuple(slice(first, last) for first, last, _ in box)
+    numbers = np.arange(array.shape[0])[key[0]] if lead else None
+    if numbers is not None and (numbers.ndim == 0 or numbers.size == 0):
+        return None
+    pixels = tuple(part.stop - part.start for part in parts)
+    if pixels == array.pixels and (numbers is None or np.array_equal(numbers, np.arange(array.shape[0]))):
+        return array
+    shape = pixels if numbers is None else (numbers.size, *pixels)
+    part = _View(array, parts, numbers, shape)
+    notes.mark(part, notes.origin(array))
+    return part
+
+
+class _View(Deferred):
+    """Some frames of a box of another one."""
+
+    def __init__(self, base: Deferred, box: Box, numbers: Any, shape: tuple[int, ...]) -> None:
+        super().__init__(_same, [base], shape, base.dtype, frames=base.frames)
+        self.box, self.numbers = box, numbers
+
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
+        if id(self) in made:
+            return made[id(self)]
+        moved = tuple(slice(b.start + p.start, b.start + p.stop) for b, p in zip(self.box, box, strict=True))
+        (base,) = self.inputs
+        values = base.block(moved, {WANTED: made[WANTED]})  # of another box than what was made here
+        made[id(self)] = values if self.numbers is None else values[self.numbers]
+        return made[id(self)]
+
+
+def _same(values: Any) -> Any:
+    return values

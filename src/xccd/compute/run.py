@@ -1,0 +1,153 @@
+"""The one room that knows NumPy from dask: frames on axis 0, a block function over all the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from xccd.compute import notes, options, partials
+from xccd.compute.arrays import (
+    Array,
+    _frames_together,
+    alike,
+    blocks,
+    dtype_of,
+    here,
+    is_lazy,
+    taken_apart,
+    together,
+    waits,
+)
+from xccd.compute.chain import Chain
+from xccd.compute.deferred import Several
+from xccd.compute.flagged import Reasons
+from xccd.compute.plans import _plan_of_flags, remember, remember_flags
+from xccd.compute.pool import run_all
+from xccd.compute.steps import Step, Unsigned
+
+BANDS_PER_THREAD = 8  # small enough that a slow thread is not waited for, large enough to cost nothing
+
+
+def chained(
+    chain: Chain, x: Array, scale: Array | None = None, weights: Array | None = None, flags: Array | None = None,
+    *, dtypes: Sequence[Any],
+) -> list[Array]:  # fmt: skip
+    """Run a chain on every pixel of ``x``, as `blocks` does: an image for each of its ends, or the masked stack.
+
+    On NumPy input bands of pixels go to the pool of threads; within a dask task there is one thread. There a chain
+    that goes on from another is run with it from where that began, tile by tile in cache: nothing between is made.
+    A sample that has a flag is left out.
+    """
+    extras = [_nothing(x, np.uint8) if flags is None else flags]
+    extras += [_nothing(x, np.float64) + 1 if e is None else e for e in (scale, weights)]
+    result, source, steps = _launch(chain, x, extras, dtypes)
+    if not chain.ends:
+        notes.mark(result[0], notes.origin(x))
+        if waits(x) and flags is None:
+            remember(result[0], source, steps)
+    return result
+
+
+def flagged(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
+    """The flags of all samples after some more steps, run as `chained`."""
+    one = _nothing(x, np.float64) + 1
+    ((result,), _, _) = _launch(Reasons(steps), x, [flags, one, one], [np.dtype(np.uint8)])
+    if waits(x):
+        first, before = _plan_of_flags(x, flags)
+        if is_lazy(x) and result.chunks != x.chunks:
+            result = result.rechunk(x.chunks)
+        remember_flags(result, x, first, before + steps)
+    return result
+
+
+def _nothing(x: Array, dtype: Any) -> np.ndarray[Any, Any]:
+    """Zero for all samples."""
+    return np.zeros((1,) * x.ndim, dtype)
+
+
+def _launch(
+    chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]
+) -> tuple[list[Array], Array, tuple[Step, ...]]:  # fmt: skip
+    """The results of a chain, and, if they are lazy, what they are made from and by which steps."""
+    if not any(map(waits, (x, *extras))):
+        return _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads()), x, chain.steps
+    source, steps = notes.noted(x, notes.PLAN) or (x, ())
+    if waits(extras[0]) or extras[0].size > 1:
+        if any(not isinstance(step, Unsigned) for step in steps):  # what they took has the flag of what is not finite
+            source, steps = x, ()
+        first, before = _plan_of_flags(x, extras[0])
+        extras[0], steps = _nothing(x, np.uint8) if first is None else first, steps + before
+    chain = replace(chain, steps=steps + chain.steps)
+    if not any(map(is_lazy, (source, *extras))):
+        return _deferred_results(chain, source, extras, dtypes), source, chain.steps
+    dtype = dtype_of(dtypes)
+    run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
+    cut = is_lazy(source) and source.numblocks[0] > 1
+    if cut and partials.are_sums(chain):
+        result = partials.reduced(chain, _run, source, list(map(here, extras)), dtype)
+    elif cut and not chain.ends and partials.is_by_sample(chain):
+        result = alike(run, source, *extras, dtype=dtype)
+    else:
+        source = _frames_together(here(source), extras)
+        result = blocks(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
+    return taken_apart(result), source, chain.steps
+
+
+def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> list[Array]:
+    """The results of a chain that is run, once for all of them, when one is asked for."""
+    shape = x.shape[1:] if chain.ends else x.shape
+    run = partial(_run_some, chain=chain, dtypes=dtypes)
+    return Several(run, list(map(notes.kept, (x, *extras))), [(shape, dtype) for dtype in dtypes]).fields
+
+
+def _run_some(
+    *arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], wanted: list[int]
+) -> list[Array]:  # fmt: skip
+    """`_run` in one thread, for some of the ends of a chain."""
+    if isinstance(chain, Chain):
+        chain = replace(chain, ends=tuple(chain.ends[i] for i in wanted if chain.ends))
+    return _run(*arrays, chain=chain, dtypes=[dtypes[i] for i in wanted], threads=1)
+
+
+def _run_together(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], dtype: Any) -> Any:
+    """`_run` in one thread; several images as one array with a field for each."""
+    return together(_run(*arrays, chain=chain, dtypes=dtypes, threads=1), dtype)
+
+
+def _run(
+    x: np.ndarray[Any, Any],
+    flags: np.ndarray[Any, Any],
+    scale: np.ndarray[Any, Any],
+    weights: np.ndarray[Any, Any],
+    *,
+    chain: Chain | Reasons,
+    dtypes: Sequence[Any],
+    threads: int,
+) -> list[Array]:
+    shape = x.shape
+    flat = x.reshape(shape[0], -1)
+    extras = [_flat(extra, shape[1:]) for extra in (flags, scale, weights)]
+    pixels = flat.shape[1]
+    out = [np.empty((pixels,) if chain.ends else flat.shape, dtype) for dtype in dtypes]
+    count = min(pixels, threads * BANDS_PER_THREAD) if threads > 1 else 1
+    edges = np.linspace(0, pixels, count + 1).astype(int).tolist()
+
+    def band(i: int) -> None:
+        chain(flat, edges[i], edges[i + 1], *extras, *out)
+
+    if count > 1:
+        run_all(band, count, threads)
+    elif pixels:
+        band(0)
+    return [result.reshape(shape[1:] if chain.ends else shape) for result in out]
+
+
+def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """``extra`` as (1 or frames, 1 or pixels)."""
+    if extra.size != extra.shape[0]:
+        extra = np.broadcast_to(extra, (extra.shape[0], *shape))
+    return extra.reshape(extra.shape[0], -1)

@@ -1,0 +1,1 @@
+"""Header text in, text out. Opens no file."""

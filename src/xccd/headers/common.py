@@ -1,0 +1,202 @@
+"""What the header texts of many frames have in common, and what was done to any of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.headers import cards
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+MAX_SIP_ORDER = 9  # the convention's own limit; astropy allocates its square unasked
+MAX_AXES = 99  # of a WCS; WCSAXES = 65536 kills the process within wcslib
+HISTORY = "history"  # attribute: the steps so far, by CF's name
+ALIGNED_TO = "aligned_to"  # coordinate of aligned frames: the grid that they lie on, as header cards
+ON_GRID = "by the grid of aligned_to"  # attribute "numbered" of their pixel coordinates
+COMBINED = "image_header"  # coordinate of an image that was combined: its header text
+
+
+def scalar(text: str) -> np.ndarray[Any, Any]:
+    """A text for a coordinate: as an object, for Zarr 3 has no word for NumPy's fixed-width ones, and warns."""
+    return np.array(text, object)
+
+
+def texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
+    """The header text of each frame, on the grid that it lies on now; none if the stack carries none."""
+    for name in ("header", COMBINED):
+        if name in stack.coords and stack.coords[name].dims == (dim,):
+            own = [str(t) for t in stack.coords[name].values.tolist()]
+            grids = _grids(stack, dim, len(own))
+            return [text if grid is None else _on_grid(text, grid) for text, grid in zip(own, grids, strict=True)]
+    return []
+
+
+def text_of(image: xr.DataArray) -> str | None:
+    """As `texts`, of one frame or an image."""
+    for name in ("header", COMBINED):
+        if name in image.coords and image.coords[name].ndim == 0:
+            (grid,) = _grids(image, None, 1)
+            text = str(image.coords[name].values.item())
+            return text if grid is None else _on_grid(text, grid)
+    return None
+
+
+def _grids(stack: xr.DataArray, dim: Hashable, n: int) -> list[str | None]:
+    """The grid that each frame was put on; None for its own, "" where arithmetic dropped the label that tells."""
+    if ALIGNED_TO in stack.coords:
+        label = stack.coords[ALIGNED_TO]
+        if label.dims in ((dim,), ()):
+            return [str(t) for t in np.broadcast_to(label.values, n).tolist()]
+    moved = any(stack.coords[d].attrs.get("numbered") == ON_GRID for d in ("y", "x") if d in stack.coords)
+    return ["" if moved else None] * n
+
+
+@lru_cache(maxsize=1 << 10)
+def _on_grid(text: str, grid: str) -> str:
+    """A header text with the WCS of another grid, whose rows run its way."""
+    turned = "CTYPE1" in grid
+    kept = (
+        line
+        for card in cards.split(text)
+        if not cards.WCS.fullmatch(card.keyword) and not card.keyword.startswith("NAXIS")
+        if not (turned and card.keyword == "ROWORDER")
+        for line in card.lines
+    )
+    return "\n".join([*kept, *filter(None, grid.split("\n"))])
+
+
+def why_no_wcs(obj: xr.DataArray) -> str:
+    """Whether the file has none, or a label was lost on the way."""
+    lost = "arithmetic with other frames, or other software, dropped the coordinate {!r}"
+    if "header" not in obj.coords and COMBINED not in obj.coords:
+        return f"it has no header. If its file has one, {lost.format('header')}: keep it from the stack, or use .values"
+    moved = any(obj.coords[d].attrs.get("numbered") == ON_GRID for d in ("y", "x") if d in obj.coords)
+    if moved and ALIGNED_TO not in obj.coords:
+        return f"it was aligned, and {lost.format(ALIGNED_TO)}"
+    return "its header has no CTYPE1"
+
+
+def history(obj: xr.DataArray) -> list[str]:
+    """What was done to the samples since they were opened or combined, a line for each step."""
+    return str(obj.attrs.get(HISTORY) or "").split("\n") if obj.attrs.get(HISTORY) else []
+
+
+def remarks(obj: xr.DataArray) -> list[str]:
+    """`history` as HISTORY cards."""
+    return [cards.history(line) for line in history(obj) if line.strip()]
+
+
+def lines(headers: list[str]) -> list[str]:
+    """The cards that all have, letter by letter, in the first one's order; those of the WCS only together.
+
+    Steps are left out, as `steps` collects them.
+    """
+    every = [list(cards.split(text)) for text in dict.fromkeys(headers)]
+    common = set.intersection(*({card.lines for card in some} for some in every))
+    one_grid = same_grid(list(dict.fromkeys(headers)))
+    steps_of_first = {line for step in _steps(headers[0]) for line in step}
+    return [
+        line
+        for card in every[0]
+        if (one_grid if cards.WCS.fullmatch(card.keyword) else card.lines in common)
+        and not cards.STRUCTURAL.fullmatch(card.keyword)
+        and card.lines[0] not in steps_of_first
+        for line in card.lines
+    ]
+
+
+def same_grid(headers: list[str]) -> bool:
+    """Whether all have the same WCS: in the same cards, or to 1e-4 pixel in what they say at 25 points.
+
+    Programs write one WCS in many ways (1E-3 or 0.001, defaults left out), so the cards alone do not tell.
+    """
+    written = {tuple(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)): text for text in headers}
+    if len({tuple(card.lines for card in some) for some in written}) == 1:
+        return True
+    positions = [_positions(text) for text in written.values()]
+    if any(p is None for p in positions):
+        return False
+    first, *rest = [p for p in positions if p is not None]
+    pixel = np.abs((first[1] - first[0] + 180) % 360 - 180).max()
+    return all(np.abs((p - first + 180) % 360 - 180).max() < 1e-4 * pixel for p in rest)
+
+
+def _positions(text: str) -> np.ndarray[Any, Any] | None:
+    """World coordinates of a pixel, of its neighbour, and of 25 points over the image; None without a WCS."""
+    kept = (c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
+    nx, ny = (_size(text, axis) for axis in (1, 2))
+    x, y = np.meshgrid(np.linspace(0, nx - 1, 5), np.linspace(0, ny - 1, 5))
+    points = np.concatenate([[[0, 0], [1, 1]], np.stack([x.ravel(), y.ravel()], 1)])
+    try:
+        wcs = read_wcs(cards.parsed(line for c in kept for line in c.lines), 2)
+        return np.asarray(wcs.all_pix2world(points, 0)) if wcs.has_celestial else None
+    except Exception:  # whatever a damaged WCS raises: it is not the same as another
+        return None
+
+
+def _size(text: str, axis: int) -> int:
+    size = cards.as_number(cards.lookup(text, f"NAXIS{axis}"))
+    return int(size) if 1 <= size < 1e9 else 1000
+
+
+def read_wcs(made: Header, naxis: int, hdus: Any = None) -> WCS:
+    """The WCS of a header, with tables in the HDUs of its file; ValueError where there is none that can be used."""
+    from astropy.wcs import WCS
+
+    for keyword in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
+        if cards.as_number(made.get(keyword, 0)) > MAX_SIP_ORDER:
+            raise ValueError(f"{keyword} = {made[keyword]}, the SIP convention ends at {MAX_SIP_ORDER}")
+    for keyword in [k for k in made if k.startswith("WCSAXES")]:
+        if not 0 <= cards.as_number(made[keyword]) <= MAX_AXES:
+            raise ValueError(f"{keyword} = {made[keyword]} is not a number of axes")
+    with cards.quiet():  # of old spellings that it mends; those of a `Grid` are mended here, as threads make its WCS
+        try:
+            return WCS(_settled(made), hdus, naxis=naxis)
+        except Exception as error:
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _settled(made: Header) -> Header:
+    """A header whose WCS is spelled as it is today: as astropy does it, but without a word."""
+    header = made.copy()
+    if "RADECSYS" in header:
+        header.setdefault("RADESYS", header["RADECSYS"])
+        del header["RADECSYS"]
+    kinds = {f"CTYPE{i}": str(header.get(f"CTYPE{i}", "")).strip() for i in (1, 2)}
+    scamp = any(int(k[4:]) > 4 for k in header if re.fullmatch(r"PV[12]_\d+", k))  # TAN itself has no more of them
+    if scamp and all(kind.endswith("-TAN") for kind in kinds.values()):
+        header.update({keyword: f"{kind[:-3]}TPV" for keyword, kind in kinds.items()})
+        for keyword in [k for k in header if re.fullmatch(r"[AB]P?_(ORDER|\d+_\d+|DMAX)", k)]:
+            del header[keyword]
+    return header
+
+
+def steps(headers: list[str]) -> list[str]:
+    """The HISTORY cards of every step that any frame went through, in order; what all did twice, twice."""
+    found: dict[tuple[tuple[str, ...], int], None] = {}
+    for text in dict.fromkeys(headers):
+        times: Counter[tuple[str, ...]] = Counter()
+        for step in _steps(text):
+            times[step] += 1
+            found[step, times[step]] = None
+    return [line for step, _ in found for line in step]
+
+
+def _steps(text: str) -> list[tuple[str, ...]]:
+    """Each step of ours with the HISTORY cards that it takes."""
+    steps: list[tuple[str, ...]] = []
+    for card in cards.split(text):
+        if card.lines[0].startswith("HISTORY xccd."):
+            steps.append(card.lines)
+        elif card.keyword == "HISTORY" and steps:
+            steps[-1] += card.lines
+    return steps

@@ -1,0 +1,153 @@
+"""Header texts into labels: coordinates on ``frame`` for what differs, attributes for what is equal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xccd.headers import cards, kinds, times
+from xccd.messages import did_you_mean
+
+# Other spellings that feed a keyword of the core, in order of preference.
+CORE_NUMBERS = {
+    "EXPTIME": ("EXPTIME", "EXPOSURE", "EXP_TIME", "ITIME", "TEXPTIME", "EXPOS"),
+    "GAIN": ("EGAIN", "GAIN", "CCDGAIN", "E_GAIN"),  # beside EGAIN in electrons per count GAIN is a setting
+    "RDNOISE": ("RDNOISE", "READNOIS", "READNOISE", "RON", "ENOISE", "RDNOIS"),
+    "AIRMASS": ("AIRMASS", "SECZ", "AMSTART"),
+}
+CORE_TEXTS = {
+    "IMAGETYP": kinds.IMAGETYP,
+    "OBSTYPE": kinds.OBSTYPE,
+    "OBJECT": ("OBJECT", "OBJNAME", "TARGNAME", "TARGET"),
+}
+HDF5_OWN = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})  # netCDF refuses attributes so named
+
+Values = times.Values
+
+
+def coordinate_name(keyword: str) -> str:
+    """A name that netCDF and Zarr take: no blank or slash, a letter or digit first, none of HDF5's own."""
+    name = re.sub(r"^[^A-Z0-9]+|[\s/]+", "_", keyword)
+    return f"{name}_" if name in HDF5_OWN else name
+
+
+def core(headers: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
+    """The fixed core, where any frame has it."""
+    found: dict[str, np.ndarray[Any, Any]] = {}
+    for name in CORE_NUMBERS:
+        values = [number(name, h) for h in headers]
+        if not np.all(np.isnan(values)):
+            found[name] = np.array(values, np.float64)
+    words = {"FILTER": [kinds.filter_of(h) for h in headers]}
+    words |= {name: [_text(name, h) for h in headers] for name in CORE_TEXTS}
+    found |= {name: np.array(texts, object) for name, texts in words.items() if any(texts)}
+    dates = np.array([times.start(h) for h in headers], "datetime64[ns]")
+    if not np.all(np.isnat(dates)) or not np.all(np.isnat([times.day(h) for h in headers])):
+        found["DATE-OBS"] = dates
+    return found
+
+
+def number(name: str, values: Mapping[str, Any]) -> float:
+    """A keyword as a number, one of the core from the first of its spellings that has one; NaN without."""
+    read = READ.get(name, cards.as_number)
+    found = (READ.get(k, read)(values[k]) for k in CORE_NUMBERS.get(name, (name,)) if k in values)
+    return next((value for value in found if value == value), float("nan"))
+
+
+def lookup(text: str, name: str) -> str | int | float | None:
+    """A keyword in a header text, one of the core by the first of its spellings that is a number."""
+    found = {k: cards.lookup(text, k) for k in CORE_NUMBERS.get(name, (name,))}
+    return next((v for k, v in found.items() if number(name, {k: v}) == number(name, {k: v})), found.get(name))
+
+
+def _positive(value: Any) -> float:
+    number = cards.as_number(value)
+    return number if number > 0 else float("nan")
+
+
+READ: dict[str, Callable[[Any], float]] = {"EXPTIME": times.seconds, "EGAIN": _positive}  # EGAIN = 0: not known
+
+
+def _text(name: str, values: Values) -> str:
+    """A text of the core; of a keyword that says other things too, a kind of frame alone."""
+    if text := _as_text(_first(values, CORE_TEXTS[name])):
+        return text
+    perhaps = (_as_text(values.get(keyword)) for keyword in kinds.PERHAPS.get(name, ()))
+    return next((text for text in perhaps if kinds.known(text)), "")
+
+
+def _first(values: Values, spellings: Iterable[str]) -> str | int | float | None:
+    return next((values[s] for s in spellings if values.get(s, "") != ""), None)
+
+
+def _as_text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def shared(texts: Sequence[str]) -> tuple[Values, list[str]]:
+    """Keywords with equal cards in all headers, with their values; and those that differ, in order."""
+    first = {c.keyword: c.lines for c in reversed(list(cards.split(texts[0])))}
+    lines = dict(first)
+    seen = dict.fromkeys(reversed(first))
+    for text in dict.fromkeys(texts[1:]):
+        own = {c.keyword: c.lines for c in reversed(list(cards.split(text)))}
+        seen.update(dict.fromkeys(reversed(own)))
+        lines = {k: v for k, v in lines.items() if own.get(k) == v}
+    exposure = [k for k in seen if k not in cards.COMMENTARY and not cards.describes_data(k)]
+    equal: Values = {}
+    for keyword in exposure:
+        value = cards.value_of(lines[keyword]) if keyword in lines else None
+        if value is not None:
+            equal[keyword] = value
+    return equal, [k for k in exposure if k not in lines]
+
+
+def column(headers: Sequence[Values], keyword: str) -> np.ndarray[Any, Any]:
+    """One keyword of all frames: whole numbers, floats with NaN, or texts with "" where it is missing."""
+    values = [h.get(keyword) for h in headers]
+    if any(isinstance(v, str) for v in values):
+        return np.array([_as_text(v) for v in values], object)
+    if all(isinstance(v, int) for v in values):
+        return np.array(values, np.int64)
+    return np.array([cards.as_number(v) for v in values], np.float64)
+
+
+def frame_coords(
+    texts: Sequence[str], keywords: Iterable[str] | None
+) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str | int | float]]:
+    """Coordinates along ``frame`` and attributes for all of them."""
+    headers = [cards.values(t) for t in texts]
+    equal, differing = shared(texts)
+    for keyword in list(differing):  # cards that differ in their comments alone
+        if len(found := {h.get(keyword) for h in headers}) == 1 and None not in found:
+            differing.remove(keyword)
+            equal[keyword] = headers[0][keyword]
+    coords = core(headers)
+    for keyword in (*differing, *asked(keywords, headers)):
+        values = column(headers, keyword)
+        if not _is_empty(values):
+            coords.setdefault(coordinate_name(keyword), values)
+    attrs = {coordinate_name(k): v for k, v in equal.items()}
+    return coords, attrs
+
+
+def asked(keywords: Any, headers: Sequence[Values]) -> list[str]:
+    """What the user gave as ``keywords``, checked; each is in some header."""
+    names = [] if keywords is None else list(keywords) if isinstance(keywords, Iterable) else [keywords]
+    if isinstance(keywords, str) or not all(isinstance(k, str) for k in names):
+        raise TypeError(f"keywords={keywords!r} is not a list of header keywords, as ['AIRMASS', 'SEEING']")
+    names = [k.upper() for k in names]
+    absent = [k for k in names if not any(k in h for h in headers)]
+    if absent:
+        near = did_you_mean(absent[0], dict.fromkeys(k for h in headers for k in h))
+        raise ValueError(f"keywords={absent}: no frame has them in its header{near}")
+    return names
+
+
+def _is_empty(values: np.ndarray[Any, Any]) -> bool:
+    if values.dtype == object:
+        return not any(values)
+    return bool(values.dtype.kind == "f" and np.isnan(values).all())

@@ -1,0 +1,151 @@
+"""What the frames of one stack must have in common, and what is said where they differ."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from xccd.headers import cards
+
+NAMED = 3  # files of each kind in an error
+SHOWN = 4  # values in a line of the log
+
+# Spellings of one unit; all others are compared as they are written, but for small and capital letters.
+UNITS = {
+    "adu": ("adu", "adus", "dn", "dns", "count", "counts", "ct", "cts"),
+    "electron": ("electron", "electrons", "photoelectron", "photoelectrons", "e", "e-"),
+    "photon": ("photon", "photons", "ph"),
+    "s": ("s", "sec", "secs", "second", "seconds"),
+    "pixel": ("pixel", "pixels", "pix"),
+    "Angstrom": ("angstrom", "angstroms", "ang", "a"),
+    "mag": ("mag", "mags", "magnitude"),
+}
+NO_UNIT = frozenset({"", "none", "unknown", "undefined", "n/a", "null", "-"})  # a BUNIT that says nothing
+TWO_PREFIXES = "mpyz"  # milli and mega, pico and peta, ...: only the case of the letter tells
+_SPELLED = {word: unit for unit, words in UNITS.items() for word in words}
+_WORD = re.compile(r"(?<![\d.])(?<![^\W\d_])(?:[eE]-|[^\W\d_]+)")  # not the e of a number
+
+# What a camera was set to: frames that differ in it are told of, as they seldom belong together.
+SETTINGS = (
+    "GAIN", "READOUTM", "READMODE", "SET-TEMP", "SET_TEMP", "SETTEMP", "XBINNING", "YBINNING", "CCDXBIN", "CCDYBIN",
+    "BINX", "BINY", "CCDBIN1", "CCDBIN2", "CCDSUM", "BINNING",
+)  # fmt: skip
+
+log = logging.getLogger("xccd")
+
+
+def listed(names: Iterable[str], values: Iterable[str]) -> str:
+    """Which frames have which value, as errors say it; frames without one are left out."""
+    by_value: dict[str, list[str]] = defaultdict(list)
+    for name, value in zip(names, values, strict=True):
+        if value:
+            by_value[value].append(name)
+    return "; ".join(
+        f"{value}: {', '.join(some[:NAMED])}" + (f" and {len(some) - NAMED} more" if some[NAMED:] else "")
+        for value, some in by_value.items()
+    )
+
+
+def given_unit(units: Any) -> str | None:
+    """What the user gave as ``units``, as a text."""
+    if units is None:
+        return None
+    text = units.to_string() if hasattr(units, "to_string") else units
+    if not isinstance(text, str):
+        raise TypeError(f"units={units!r} is no unit: give a text or an astropy unit, as 'adu'")
+    if not text.strip():
+        raise ValueError(f"units={units!r} is empty: give a unit, as 'adu', or leave it to the files")
+    return text.strip()
+
+
+def one_unit(names: Sequence[str], said: Iterable[Any], units: Any = None) -> str:
+    """The unit of frames whose BUNIT is ``said``, as the first has it; "" where none does; raises if they differ."""
+    if (given := given_unit(units)) is not None:
+        return given
+    written = [_written(value) for value in said]
+    if len(set(units_of(written)) - {None}) > 1:
+        raise ValueError(
+            f"the frames have differing units ({listed(names, written)}): convert them, open each unit apart "
+            "(xccd.open_tree does), or give all frames one, as units='adu'"
+        )
+    return next(filter(None, written), "")
+
+
+def units_of(said: Iterable[Any]) -> list[str | None]:
+    """The unit of each frame in one spelling, by its BUNIT; None for a frame that has none."""
+    written = [_written(value) for value in said]
+    same: dict[str, str] = {}
+    for text in filter(None, dict.fromkeys(written)):
+        same[text] = next((other for other in same.values() if same_unit(text, other)), plain(text))
+    return [same.get(text) for text in written]
+
+
+def _written(value: Any) -> str:
+    unit = "" if value is None else str(value).strip()
+    return "" if unit.lower() in NO_UNIT else unit
+
+
+@lru_cache(maxsize=1 << 10)
+def plain(unit: str) -> str:
+    """A unit with each of its words in one spelling."""
+    return _WORD.sub(lambda match: _spelled(match[0]), re.sub(r"\s+", " ", unit.strip()))
+
+
+def _spelled(word: str) -> str:
+    small = word.lower()
+    kept = word[0] if len(word) > 1 and small[0] in TWO_PREFIXES else small[0]
+    return _SPELLED.get(small, kept + small[1:])
+
+
+def same_unit(a: str, b: str) -> bool:
+    """Whether two texts are of one unit: the same words, or what astropy takes for equal ("adu/s", "adu s-1")."""
+    if plain(a) == plain(b):
+        return True
+    read = [_read(text) for text in (a, b)]
+    return read[0] is not None and read[0] == read[1]
+
+
+@lru_cache(maxsize=1 << 10)
+def _read(text: str) -> Any:
+    """An astropy unit, None where astropy does not know it."""
+    from astropy import units as u
+
+    spelled = _WORD.sub(lambda match: _SPELLED.get(match[0].lower(), match[0]), text)
+    with cards.quiet():  # of spellings that the standard discourages
+        try:
+            return u.Unit(spelled)
+        except ValueError:
+            return None
+
+
+def tell_settings(labels: Mapping[str, Iterable[Any]], node: str = "") -> None:
+    """A line in the log where frames were taken with other settings than others; ``labels`` are their keywords."""
+    found = (values_of(name, labels[name]) for name in SETTINGS if name in labels)
+    if differ := ", ".join(filter(None, found)):
+        log.warning("the frames%s differ in %s", f" of the node {node!r}" if node else "", differ)
+
+
+def values_of(name: str, values: Iterable[Any]) -> str:
+    """A keyword with its values, where frames that have it differ in it; else nothing."""
+    texts = {_shown(value) for value in values if value is not None} - {"nan", ""}
+    found = sorted(texts, key=_order)
+    if len(found) < 2:
+        return ""
+    more = f" and {len(found) - SHOWN} more" if found[SHOWN:] else ""
+    return f"{name} ({', '.join(found[:SHOWN])}{more})"
+
+
+def _shown(value: Any) -> str:
+    number = cards.as_number(value)
+    return str(value).strip() if np.isnan(number) else f"{number:.12g}"
+
+
+def _order(text: str) -> tuple[bool, float, str]:
+    number = cards.as_number(text)
+    return (bool(np.isnan(number)), 0.0 if np.isnan(number) else number, text)

@@ -1,0 +1,168 @@
+"""When a frame was exposed, and for how long, of the many ways in which headers say it.
+
+A time that is not understood in full is unknown: NaT, never midnight.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from xccd.headers import cards
+
+DATES = ("DATE-OBS", "DATE_OBS", "DATEOBS", "DATE-BEG", "UTDATE")
+TIMES = ("UT", "TIME-OBS", "UTC-OBS", "UT-OBS", "UTSTART", "UTC", "TIME-BEG")
+DAYS = ("MJD-OBS", "MJD_OBS", "MJD-BEG")
+
+NAT = np.datetime64("NaT", "ns")
+MJD_0 = np.datetime64("1858-11-17", "ns")
+YEARS = range(1678, 2262)  # of datetime64[ns]; beyond them it wraps around
+
+ISO_DATE = re.compile(r"(?:\+0)?(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
+OLD_DATE = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{2})(?!\d)")  # dd/mm/yy, before 1999
+ZONE = re.compile(r"(?P<time>.*?)\s*(?:Z|(?:UTC?|UT1|GMT)?\s*(?:(?P<sign>[+-])(?P<zh>\d{2}):?(?P<zm>\d{2})?)?)", re.I)
+_LAST = r"(\d{1,2}(?:[.,]\d*)?)"  # seconds, or minutes where there are none
+CLOCKS = tuple(
+    re.compile(form, re.IGNORECASE | re.ASCII)
+    for form in (
+        rf"(\d{{1,2}}):(\d{{1,2}}):{_LAST}",
+        rf"(\d{{1,2}}):{_LAST}",
+        rf"(\d{{1,2}})\s+(\d{{1,2}})\s+{_LAST}",
+        rf"(\d{{1,2}})\s*h\s*(\d{{1,2}})\s*m(?:in)?\s*{_LAST}\s*s(?:ec)?",
+        rf"(\d{{1,2}})\s*h\s*{_LAST}\s*m(?:in)?",
+        r"(\d{2})(\d{2})(\d{2}(?:[.,]\d*)?)",
+        r"(\d{2})(\d{2})",
+        r"(\d{1,2}(?:[.,]\d*)?)\s*(?:h(?:r|rs|ours?)?)?",
+    )
+)
+LENGTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]+)\.?\s*", re.IGNORECASE)
+SECONDS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+}
+
+Values = dict[str, str | int | float]
+
+
+def seconds(value: Any) -> float:
+    """An exposure time: a number, or a text with a unit of time as '30 s'; NaN for anything else."""
+    number = cards.as_number(value)
+    if number == number or not isinstance(value, str):
+        return number
+    match = LENGTH.fullmatch(value)
+    factor = SECONDS.get(match[2].lower()) if match else None
+    return float(match[1]) * factor if match and factor else float("nan")
+
+
+def start(values: Values) -> np.datetime64:
+    """When the exposure began; NaT where day or time is unknown.
+
+    A date with its time, or else a date with UT or TIME-OBS, or else MJD-OBS of that day.
+    """
+    told = [parts(text) for text in _texts(values, DATES)]
+    for day, time in (*told, *map(parts, _texts(values, TIMES))):
+        if time is not None:
+            return np.datetime64(day + time)
+    day = next((day for day, _ in told if not np.isnat(day)), NAT)
+    time = next((t for t in map(clock, (values.get(k) for k in TIMES)) if t is not None), None)
+    if time is not None and not np.isnat(day):
+        return np.datetime64(day + time)
+    return _of_mjd(values, day)
+
+
+def day(values: Values) -> np.datetime64:
+    """An instant of the day on which the exposure began, also where the time is unknown; NaT where the day is, too."""
+    found = start(values)
+    if np.isnat(found):
+        found = next((day for day, _ in map(parts, _texts(values, DATES)) if not np.isnat(day)), NAT)
+    number = _mjd_of(values)
+    if np.isnat(found) and number.is_integer():
+        return MJD_0 + np.timedelta64(int(number), "D")
+    return found
+
+
+def instant(text: Any) -> np.datetime64:
+    """A date with its time, as DATE-END; NaT where one of them is unknown."""
+    told, time = parts(_as_text(text))
+    return NAT if time is None or np.isnat(told) else np.datetime64(told + time)
+
+
+def _of_mjd(values: Values, day: np.datetime64) -> np.datetime64:
+    """MJD-OBS, but for a whole number, which may be the day alone, and one that is another day's."""
+    mjd = _mjd_of(values)
+    if mjd != mjd or mjd.is_integer():
+        return NAT
+    began = at_mjd(mjd)
+    near = np.isnat(day) or abs(began - day) < np.timedelta64(2, "D")
+    return began if near else NAT
+
+
+def _mjd_of(values: Values) -> float:
+    numbers = (cards.as_number(values.get(k)) for k in DAYS)
+    return next((v for v in numbers if 0 < v < 1e5), float("nan"))
+
+
+def at_mjd(mjd: float) -> np.datetime64:
+    """The instant of a modified Julian date, to the microsecond."""
+    return MJD_0 + np.timedelta64(round(mjd * 86400e6), "us")
+
+
+def mjd(instants: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Modified Julian dates; NaN for NaT."""
+    days: np.ndarray[Any, Any] = (instants.astype("datetime64[ns]") - MJD_0) / np.timedelta64(1, "D")
+    return days
+
+
+def _texts(values: Values, keywords: tuple[str, ...]) -> Iterator[str]:
+    return (text for k in keywords if (text := _as_text(values.get(k))))
+
+
+def _as_text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def parts(text: str) -> tuple[np.datetime64, np.timedelta64 | None]:
+    """Day and time of a text; NaT, None where they are not there or not understood."""
+    match = ISO_DATE.match(text) or OLD_DATE.match(text)
+    rest = text[match.end() :] if match else ""
+    if match is None or (rest and not re.match(r"[Tt\s]", rest)):
+        return NAT, None
+    year, month, number = map(int, match.groups() if match.re is ISO_DATE else match.groups()[::-1])
+    year += 0 if match.re is ISO_DATE else 1900
+    if year not in YEARS:
+        return NAT, None
+    try:
+        day = np.datetime64(f"{year:04d}-{month:02d}-{number:02d}", "ns")
+    except ValueError:
+        return NAT, None
+    return day, clock(rest[1:]) if rest else None
+
+
+def clock(value: Any) -> np.timedelta64 | None:
+    """A time of day as the time since midnight UTC: sexagesimal, in hours, with a zone; None where it is unknown."""
+    if isinstance(value, (int, float)):
+        return _since_midnight(value, 0.0, 0.0)
+    match = ZONE.fullmatch(_as_text(value))
+    form = next((m for c in CLOCKS if match and (m := c.fullmatch(match["time"]))), None)
+    if match is None or form is None:
+        return None
+    if match["sign"] and (len(form.groups()) < 2 or int(match["zh"]) > 14 or int(match["zm"] or 0) > 59):
+        return None  # 11-08 is not understood
+    hours, minutes, rest = [float(g.replace(",", ".")) for g in form.groups()] + [0.0] * (3 - len(form.groups()))
+    time = _since_midnight(hours, minutes, rest)
+    if time is None or not match["sign"]:
+        return time
+    ahead = np.timedelta64(int(match["zh"]) * 60 + int(match["zm"] or 0), "m")
+    return time - ahead if match["sign"] == "+" else time + ahead
+
+
+def _since_midnight(hours: float, minutes: float, seconds: float) -> np.timedelta64 | None:
+    """None for what no clock shows, but for a leap second and 24:00."""
+    total = (hours * 60 + minutes) * 60 + seconds
+    fits = 0 <= hours <= 24 and 0 <= minutes < 60 and 0 <= seconds < 61 and total < 86401
+    return np.timedelta64(round(total * 1e9), "ns") if fits else None

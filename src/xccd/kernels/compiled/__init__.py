@@ -1,0 +1,1 @@
+"""Kernels for numba; each has a twin of the same name in `plain`."""

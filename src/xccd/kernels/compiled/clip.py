@@ -1,0 +1,195 @@
+"""Rejection of a block: all columns get their first pass at once, the few with an outlier go on one by one."""
+
+import numpy as np
+
+from xccd.kernels.compiled.block import sort_block
+from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.window import middle, window
+from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
+
+
+@kernel
+def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, groups, pads, buffer, numbers):
+    """Narrow ``least`` and ``most`` to the samples that survive a clip, for pixels ``start <= j < stop`` of ``x``.
+
+    The bounds are of the dtype of ``x``, one a pixel from ``start``; where nothing survives the least is above the
+    most. ``number`` gets how many survive, and ``total``, if it is not empty, their sum, added and subtracted in any
+    order: returned are the least and the greatest sample, by which the caller tells whether that is exact. ``buffer``
+    (frames + 2, columns) and ``numbers`` (7, columns) are scratch.
+    """
+    lowest, greatest = np.inf, -np.inf
+    frames, columns = x.shape[0], buffer.shape[1]
+    by_mad = rule[1] > 0.0
+    by_moments = rule[0] > 0.0 or not by_mad
+    for i in range(0, stop - start, columns):
+        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
+        medians(buffer, frames, n, missing, numbers)
+        if by_mad:
+            both_nearest(buffer, frames, numbers[0], numbers[3], numbers[4])
+        if by_moments:
+            moments(buffer, frames, n, missing, numbers)
+        variances(n, rule, numbers)
+        ends(buffer[0], n, rule, numbers)
+        low, high = extent(buffer[0], n, numbers[5], pads, a, b)
+        lowest, greatest = low if low < lowest else lowest, high if high > greatest else greatest
+        if total.size > 0 and by_moments:
+            for c in range(n.size):
+                total[i + c] = numbers[1, c] + numbers[6, c] * numbers[0, c] if n[c] > 0 else 0.0
+        elif total.size > 0:
+            add_up(buffer, frames, n, missing, total[i : i + columns])
+        for c in range(n.size):
+            partial = n[c] < frames and by_mad  # `nearest` took it for full
+            if numbers[4, c] > 0.0 or partial:
+                known = np.nan if partial else numbers[3, c]
+                lo, hi = window(buffer, c, n[c], rule, numbers[0, c], numbers[1, c], numbers[2, c], known)
+                a[c] = buffer[lo, c] if hi > lo else pads[0]
+                b[c] = buffer[hi - 1, c] if hi > lo else pads[1]
+                if total.size > 0:
+                    for k in range(lo):
+                        total[i + c] -= np.float64(buffer[k, c])
+                    for k in range(hi, n[c]):
+                        total[i + c] -= np.float64(buffer[k, c])
+                n[c] = hi - lo
+    return lowest, greatest
+
+
+@part
+def extent(bottom, n, highest, pads, a, b):
+    """Bounds of columns of which nothing goes; returns the least and the greatest of all samples."""
+    lowest, greatest = np.inf, -np.inf
+    for c in range(a.size):
+        a[c] = bottom[c]
+        b[c] = highest[c] if n[c] > 0 else pads[1]
+    for c in range(a.size):
+        lowest = bottom[c] if bottom[c] < lowest else lowest
+        greatest = highest[c] if highest[c] > greatest else greatest
+    return lowest, greatest
+
+
+@part
+def medians(buffer, frames, n, missing, numbers):
+    """Median, highest sample and number of each column into ``numbers[0]``, ``[5]`` and ``[6]``."""
+    med, highest, number = numbers[0], numbers[5], numbers[6]
+    lower, upper, top = buffer[(frames - 1) // 2], buffer[frames // 2], buffer[frames - 1]
+    for c in range(n.size):
+        med[c] = middle(np.float64(lower[c]), np.float64(upper[c]))
+    for c in range(n.size):
+        highest[c] = top[c]
+        number[c] = n[c]
+    if missing:
+        for c in range(n.size):
+            k = n[c]
+            a, b = np.float64(buffer[(k - 1) // 2 if k else 0, c]), np.float64(buffer[k // 2 if k else 0, c])
+            med[c] = middle(a, b)
+            highest[c] = buffer[k - 1 if k else 0, c]
+
+
+@part
+def moments(buffer, frames, n, missing, numbers):
+    """Sums of residuals about ``numbers[0]`` and of their squares into ``numbers[1:3]``, two frames at a time."""
+    med, s1, s2 = numbers[0], numbers[1], numbers[2]
+    s1[:] = 0.0
+    s2[:] = 0.0
+    for i in range(0, frames - 1, 2):
+        row, other = buffer[i], buffer[i + 1]
+        if missing:  # in the same order as without, as a neighbour's missing sample must change nothing here
+            for c in range(n.size):
+                y = np.float64(row[c]) - med[c] if i < n[c] else 0.0
+                z = np.float64(other[c]) - med[c] if i + 1 < n[c] else 0.0
+                s1[c] += y + z
+                s2[c] += y * y + z * z
+            continue
+        for c in range(n.size):
+            y = np.float64(row[c]) - med[c]
+            z = np.float64(other[c]) - med[c]
+            s1[c] += y + z
+            s2[c] += y * y + z * z
+    if frames & 1:
+        row = buffer[frames - 1]
+        for c in range(n.size):
+            y = np.float64(row[c]) - med[c] if frames <= n[c] else 0.0
+            s1[c] += y
+            s2[c] += y * y
+
+
+@part
+def add_up(buffer, frames, n, missing, total):
+    """Plain sums of the samples, two frames at a time."""
+    for c in range(n.size):
+        total[c] = 0.0
+    for i in range(frames):
+        row, other = buffer[i], buffer[i + 1 if i + 1 < frames else i]
+        if i + 1 < frames and i % 2 == 0 and not missing:
+            for c in range(n.size):
+                total[c] += np.float64(row[c]) + np.float64(other[c])
+        elif missing:
+            for c in range(n.size):
+                total[c] += np.float64(row[c]) if i < n[c] else 0.0
+        elif i % 2 == 0:
+            for c in range(n.size):
+                total[c] += np.float64(row[c])
+
+
+@part
+def nearest(buffer, frames, m, med, distance):
+    """Distance of the m-th nearest sample of full columns to ``med``: of all windows of m the nearest farther end."""
+    distance[:] = np.inf
+    for i in range(frames - m + 1):
+        left, right = buffer[i], buffer[i + m - 1]
+        for c in range(distance.size):
+            below = med[c] - np.float64(left[c])
+            above = np.float64(right[c]) - med[c]
+            farther = below if below > above else above
+            least = distance[c]
+            distance[c] = (farther if farther < least else least) + 0.0
+
+
+@part
+def both_nearest(buffer, frames, med, inner, outer):
+    """Of full columns the distances to ``med`` of which the median is the mean: of an odd number one and the same."""
+    m = frames // 2 + 1
+    nearest(buffer, frames, m, med, outer)
+    if frames % 2 == 0:
+        nearest(buffer, frames, m - 1, med, inner)
+        return
+    for c in range(inner.size):  # numba takes seconds to compile the assignment of a slice
+        inner[c] = outer[c]
+
+
+@part
+def variances(n, rule, numbers):
+    """The variance of each column times n^2 (n - ddof), or of a MAD times n^2, into ``numbers[3]``; as `window`."""
+    s1, s2, inner, outer, number = numbers[1], numbers[2], numbers[3], numbers[4], numbers[6]
+    ddof, floor = rule[4], rule[5]
+    if rule[1] > 0.0:
+        for c in range(n.size):
+            mad = MAD_TO_STD * (0.5 * (inner[c] + outer[c]))
+            deviation = (mad if mad > floor else floor) * number[c]
+            inner[c] = deviation * deviation
+        return
+    for c in range(n.size):
+        k = number[c]
+        scatter = (k * s2[c] - s1[c] * s1[c]) * k
+        least = floor * k
+        least = least * least * (k - ddof)
+        inner[c] = scatter if scatter > least else least
+
+
+@part
+def ends(bottom, n, rule, numbers):
+    """Set ``numbers[4]`` where the lowest or the highest sample of a column is outside, or may be: as `window`."""
+    by_mean, low2, high2, nkeep = rule[0], rule[2] * rule[2], rule[3] * rule[3], rule[6]
+    by_mad = 1.0 if rule[1] > 0.0 else 0.0
+    med, s1, variance, flag, highest, number = numbers[0], numbers[1], numbers[3], numbers[4], numbers[5], numbers[6]
+    free = 1.0 if by_mad > 0.0 else -rule[4]
+    for c in range(n.size):
+        k = number[c]
+        factor = (1.0 - by_mad) * k + free
+        below = (np.float64(bottom[c]) - med[c]) * k - by_mean * s1[c]
+        above = (highest[c] - med[c]) * k - by_mean * s1[c]
+        far = (below * below * factor > low2 * variance[c]) & (below < 0.0)
+        far |= (above * above * factor > high2 * variance[c]) & (above > 0.0)
+        spread = above - below
+        far |= (spread != 0.0) & ((spread < TINY) | (spread > HUGE) | (spread != spread))
+        flag[c] = 1.0 if far & (k > nkeep) & (factor > 0.0) else 0.0

@@ -1,0 +1,111 @@
+"""Rejection by rank, and the writing of what survives."""
+
+import numpy as np
+
+from xccd.kernels.compiled.block import exchange, sort_block
+from xccd.kernels.compiled.compile import kernel, part
+
+
+@kernel
+def extrema_bounds(
+    x, start, stop, least, most, bounded, number, total, nlow, nhigh, cuts, groups, pads, buffer, skip, keep
+):  # fmt: skip
+    """Narrow the bounds to what is left without the ``nlow`` lowest and ``nhigh`` highest; as `clip.sigma_bounds`.
+
+    ``cuts`` is the network of the rows outside and next to the cuts, enough where nothing is missing and no sample is
+    tied. ``total`` gets the sums of what is left, if it is not empty; then no sample has to be told from one tied to
+    it. Returns how many pixels are tied: some of the samples that equal a bound go, some stay. Of those at the least,
+    the first ``skip`` in frame order go; of those at the most, the first ``keep`` stay.
+    """
+    frames, columns = x.shape[0], buffer.shape[1]
+    tied = 0
+    for i in range(0, stop - start, columns):
+        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        few = sort_block(x, start + i, a, b, bounded, buffer, cuts, pads, n)
+        few |= nlow + nhigh >= frames
+        if not few and total.size == 0:
+            for c in range(a.size):
+                few |= nlow > 0 and buffer[nlow - 1, c] == buffer[nlow, c]
+                few |= nhigh > 0 and buffer[frames - nhigh, c] == buffer[frames - nhigh - 1, c]
+        if few:
+            exchange(buffer, groups, 0, x, start + i + columns)
+            tied += _cut(buffer, n, nlow, nhigh, pads, a, b, skip[i : i + columns], keep[i : i + columns])
+        else:
+            for c in range(a.size):
+                a[c], b[c] = buffer[nlow, c], buffer[frames - nhigh - 1, c]
+                skip[i + c], keep[i + c] = 0, frames
+        if total.size > 0:
+            _add_up(buffer, n, nlow, nhigh, total[i : i + columns])
+        for c in range(a.size):
+            n[c] = n[c] - nlow - nhigh if n[c] > nlow + nhigh else 0
+    return tied
+
+
+@part
+def _add_up(buffer, n, nlow, nhigh, total):
+    """Sums of the rows between the cuts."""
+    fewest = n[0]
+    for c in range(n.size):
+        total[c] = 0.0
+        fewest = min(fewest, n[c])
+    for k in range(nlow, fewest - nhigh):
+        row = buffer[k]
+        for c in range(n.size):
+            total[c] += np.float64(row[c])
+    for c in range(n.size):
+        for k in range(max(nlow, fewest - nhigh), n[c] - nhigh):
+            total[c] += np.float64(buffer[k, c])
+
+
+@part
+def _cut(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
+    """Bounds of each column with what it holds; returns how many are tied."""
+    tied = 0
+    for c in range(a.size):
+        skip[c], keep[c] = 0, buffer.shape[0] - 2
+        if n[c] <= nlow + nhigh:
+            a[c], b[c] = pads[0], pads[1]
+            continue
+        a[c], b[c] = buffer[nlow, c], buffer[n[c] - nhigh - 1, c]
+        if (nlow > 0 and buffer[nlow - 1, c] == a[c]) or (nhigh > 0 and buffer[n[c] - nhigh, c] == b[c]):
+            tied += 1
+            skip[c], keep[c] = ties(buffer, c, n[c], nlow, nhigh)
+    return tied
+
+
+@part
+def ties(buffer, c, n, nlow, nhigh):
+    """How many of the lowest equal the lower bound, and how many up to the upper bound equal that."""
+    skip, keep = 0, 0
+    while skip < nlow and buffer[nlow - skip - 1, c] == buffer[nlow, c]:
+        skip += 1
+    while keep < n - nhigh and buffer[n - nhigh - keep - 1, c] == buffer[n - nhigh - 1, c]:
+        keep += 1
+    return skip, keep
+
+
+@kernel
+def masked(x, start, stop, least, most, out, first):
+    """Write pixels ``start <= j < stop`` of ``x`` to ``first ...`` of ``out``, NaN where outside the bounds."""
+    size = stop - start
+    for k in range(x.shape[0]):
+        row, to = x[k, start:stop], out[k, first : first + size]
+        for c in range(size):
+            value = row[c]
+            to[c] = value if (value >= least[c]) & (value <= most[c]) else np.nan
+
+
+@kernel
+def masked_ties(x, start, stop, least, most, skip, keep, out, first):
+    """As `masked`, without the first ``skip`` samples at the least and with the first ``keep`` at the most only."""
+    for k in range(x.shape[0]):
+        for c in range(stop - start):
+            value = x[k, start + c]
+            valid = (value >= least[c]) & (value <= most[c])
+            if valid and value == most[c]:
+                valid = keep[c] > 0
+                keep[c] -= 1
+            if value == least[c] and skip[c] > 0:
+                valid = False
+                skip[c] -= 1
+            out[k, first + c] = value if valid else np.nan

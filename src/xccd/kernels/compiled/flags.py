@@ -1,0 +1,34 @@
+"""Why a sample is out: one bit for each that a rejection by bounds takes, the samples themselves left as they are."""
+
+from xccd.kernels.compiled.compile import kernel
+
+
+@kernel
+def flag(x, start, stop, least, most, skip, keep, low, high, flags):
+    """Set ``low`` or ``high`` in ``flags`` where a sample that has no flag is outside the bounds.
+
+    ``skip`` and ``keep`` are as in `extrema.masked_ties`: of samples at the least the first ``skip`` are low ones, of
+    those at the most all but the first ``keep`` are high ones. Empty, they take none.
+    """
+    size = stop - start
+    if skip.size == 0:
+        for k in range(x.shape[0]):
+            row, to = x[k, start:stop], flags[k]
+            for c in range(size):
+                value = row[c]
+                reason = low if value < least[c] else high if value > most[c] else 0
+                to[c] = reason if to[c] == 0 else to[c]
+        return
+    for k in range(x.shape[0]):
+        for c in range(size):
+            value = x[k, start + c]
+            if flags[k, c] != 0:
+                continue
+            reason = low if value < least[c] else high if value > most[c] else 0
+            if reason == 0 and value == most[c]:
+                reason = 0 if keep[c] > 0 else high
+                keep[c] -= 1
+            if value == least[c] and skip[c] > 0:
+                reason = low
+                skip[c] -= 1
+            flags[k, c] = reason

@@ -1,0 +1,119 @@
+"""Combination by rank: what a sorted block gives."""
+
+import numpy as np
+
+from xccd.kernels.compiled.block import exchange, sort_block, sort_clean
+from xccd.kernels.compiled.clip import both_nearest
+from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.vectors import load_turned
+from xccd.kernels.compiled.window import median_distance, middle
+from xccd.kernels.limits import MAD_TO_STD
+
+
+@part
+def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
+    """As `block.sort_block`; missing samples become in turn the greatest and the least, so the middle stays there.
+
+    Returns whether any may be missing, and if so leaves in the last row of the buffer what the next one would become.
+    """
+    frames, columns, width = x.shape[0], least.size, buffer.shape[1]
+    even, odd, zero = pads[0], pads[1], pads[2]
+    if not bounded and sort_clean(x, first, columns, buffer, groups, zero):
+        return False
+    done = np.intp(frames // 8 if columns == width and first + width <= x.shape[1] else 0)
+    turn = buffer[frames + 1]
+    turn[:] = even
+    for k in range(done):
+        load_turned(x, np.intp(first), least, most, buffer, 8 * k, even, odd, turn)
+    for k in range(8 * done, frames):
+        row, to = x[k, first : first + columns], buffer[k]
+        for c in range(columns):
+            value, pad = row[c], turn[c]
+            valid = (value >= least[c]) & (value <= most[c])
+            other = odd if pad == even else even
+            to[c] = (value if valid else pad) + zero
+            turn[c] = (pad if valid else other) + zero
+    exchange(buffer, groups, done, x, first + width)
+    return True
+
+
+@kernel
+def median(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
+):  # fmt: skip
+    """The middle, or the mean of the two middle ones."""
+    frames, columns = x.shape[0], buffer.shape[1]
+    odd = frames & 1
+    one, turn = buffer[frames // 2 if odd else frames // 2 - 1], buffer[frames + 1]
+    other = buffer[max(0, frames // 2 - 1) if odd else frames // 2]
+    for i in range(0, stop - start, columns):
+        to, a, b = out[i : i + columns], least[i : i + columns], most[i : i + columns]
+        if sort_balanced(x, start + i, a, b, bounded, buffer, groups, pads):
+            for c in range(to.size):  # whether an odd number is missing, is hard to guess
+                both = (turn[c] != pads[0]) == odd
+                to[c] = middle(np.float64(one[c]), np.float64(other[c] if both else one[c]))
+            _empty(x, start + i, a, b, pads, one, other, to)
+        elif odd:
+            for c in range(to.size):
+                to[c] = one[c]
+        else:
+            for c in range(to.size):
+                to[c] = middle(np.float64(one[c]), np.float64(other[c]))
+    return 0
+
+
+@part
+def _empty(x, first, least, most, pads, one, other, to):
+    """NaN for pixels without a sample: one of their middle values is no sample's, or could be of whole numbers."""
+    for c in range(to.size):
+        if one[c] == pads[0] or one[c] == pads[1] or other[c] == pads[0] or other[c] == pads[1]:
+            n = 0
+            for k in range(x.shape[0]):
+                n += (x[k, first + c] >= least[c]) & (x[k, first + c] <= most[c])
+            to[c] = to[c] if n else np.nan
+
+
+@kernel
+def quantile(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
+):  # fmt: skip
+    """NumPy's "linear", of ``option``."""
+    columns = buffer.shape[1]
+    for i in range(0, stop - start, columns):
+        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
+        for c in range(a.size):
+            if n[c] == 0:
+                out[i + c] = np.nan
+                continue
+            rank = option * (n[c] - 1)
+            k = np.int64(rank)
+            t = rank - k
+            low, high = np.float64(buffer[k, c]), np.float64(buffer[k + 1 if k + 1 < n[c] else k, c])
+            # from the nearer end, as NumPy does: monotonic in q, exact at both ends
+            out[i + c] = low + (high - low) * t if t < 0.5 else high - (high - low) * (1.0 - t)
+    return 0
+
+
+@kernel
+def mad_std(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
+):  # fmt: skip
+    """Median absolute deviation from the median, as the sigma of normal noise."""
+    frames, columns = x.shape[0], buffer.shape[1]
+    med, inner, outer = acc[:columns], acc[columns : 2 * columns], acc[2 * columns : 3 * columns]
+    for i in range(0, stop - start, columns):
+        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
+        for c in range(a.size):
+            low, high = buffer[(n[c] - 1) // 2 if n[c] else 0, c], buffer[n[c] // 2 if n[c] else 0, c]
+            med[c] = middle(np.float64(low), np.float64(high))
+        if missing:
+            for c in range(a.size):
+                far = median_distance(buffer, c, 0, n[c], med[c]) if n[c] else np.nan
+                out[i + c] = MAD_TO_STD * far
+        else:
+            both_nearest(buffer, frames, med, inner, outer)
+            for c in range(a.size):
+                out[i + c] = MAD_TO_STD * middle(inner[c], outer[c])
+    return 0

@@ -1,0 +1,138 @@
+"""Frames on another grid: where its pixels lie in a frame, and what the frame has there."""
+
+import math
+
+import numpy as np
+
+from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.limits import HALF, OUTSIDE
+
+
+@kernel
+def places(nodes, table, first, out):
+    """Planes of ``nodes`` (planes, rows, columns) at pixels ``first ...`` of a grid that they lie on, one each step.
+
+    By the cubic through four nodes along each axis, whose weights are ``table`` (4, step).
+    """
+    step, width = table.shape[1], out.shape[2]
+    line = np.empty(nodes.shape[2])
+    for p in range(nodes.shape[0]):
+        for y in range(out.shape[1]):
+            j, t = (first + y) // step, (first + y) % step
+            a, b, c, d = table[0, t], table[1, t], table[2, t], table[3, t]
+            for i in range(line.size):
+                line[i] = a * nodes[p, j, i] + b * nodes[p, j + 1, i] + c * nodes[p, j + 2, i] + d * nodes[p, j + 3, i]
+            for k in range(0, width, step):
+                i, size = k // step, min(step, width - k)
+                row = out[p, y, k : k + size]
+                a, b, c, d = line[i], line[i + 1], line[i + 2], line[i + 3]
+                for s in range(size):
+                    row[s] = table[0, s] * a + table[1, s] * b + table[2, s] * c + table[3, s] * d
+
+
+@part
+def first_tap(x, taps, w):
+    """The first of the pixels that make up position ``x``; their weights go into ``w``."""
+    if taps == 1:
+        w[0] = 1.0
+        return math.floor(x + 0.5)
+    i = math.floor(x)
+    t = x - i
+    if taps == 2:
+        w[0], w[1] = 1.0 - t, t
+    elif taps == 4:  # Keys (1981), a = -1/2
+        w[0] = t * (t * (1.0 - 0.5 * t) - 0.5)
+        w[1] = t * t * (1.5 * t - 2.5) + 1.0
+        w[2] = t * (t * (2.0 - 1.5 * t) + 0.5)
+        w[3] = t * t * (0.5 * t - 0.5)
+    elif t == 0.0:
+        w[:] = 0.0
+        w[2] = 1.0
+    else:  # Lanczos with three lobes, made to sum to 1
+        total = 0.0
+        for k in range(6):
+            d = math.pi * (t + 2.0 - k)
+            w[k] = math.sin(d) * math.sin(d / 3.0) / (d * d)
+            total += w[k]
+        for k in range(6):
+            w[k] /= total
+    return i - taps // 2 + 1
+
+
+@part
+def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
+    """Of the pixels that make up a position: sum and weight of the good ones, their squared weights times variances,
+    the bits of others, whether all are good, and how many are not here.
+    """
+    rows, width = frame.shape
+    carries = variance.size > 0
+    total, weight, square, bits, whole, beyond = 0.0, 0.0, 0.0, np.uint8(0), True, 0
+    i, j = first_tap(x, taps, wx), first_tap(y, taps, wy)
+    for a in range(taps):
+        for b in range(taps):
+            w, r, c = wy[a] * wx[b], j + a, i + b
+            if w == 0.0:
+                continue
+            if r < 0 or r >= height or c < 0 or c >= width:
+                whole = False
+                bits |= OUTSIDE
+                continue
+            if r < first or r >= first + rows:
+                beyond += 1
+                continue
+            v = np.float64(frame[r - first, c])
+            if math.isfinite(v):
+                total += w * v
+                weight += w
+                if carries:
+                    square += w * w * np.float64(variance[r - first, c])
+            else:
+                whole = False
+                if carries:
+                    bits |= flags[r - first, c]
+    return total, weight, square, bits, whole, beyond
+
+
+@part
+def between(frame, first, x, y):
+    """The value between four pixels that are here; NaN where one of them is."""
+    i, j = int(x), int(y)
+    t, u = x - i, y - j
+    above, below = frame[j - first], frame[j - first + 1]
+    v = (1.0 - u) * (1.0 - t) * above[i] + (1.0 - u) * t * above[i + 1]
+    return v + u * (1.0 - t) * below[i] + u * t * below[i + 1]
+
+
+@kernel
+def resampled(frame, variance, flags, first, height, at, taps, value, error, reasons):
+    """``frame`` (rows from ``first`` on, of ``height``) at the positions ``at`` (x, y; ...), NaN where it has none.
+
+    Weights are those of the good pixels, which must have half of the whole. Of more than two pixels an axis all must
+    be good: else two are taken. Into ``error`` go standard errors, into ``reasons`` the bits of what is missing, unless
+    ``variance`` is empty. Returns how many pixels would have been needed that are not among the rows.
+    """
+    rows, width = frame.shape
+    wx, wy, ux, uy = np.empty(taps), np.empty(taps), np.empty(2), np.empty(2)
+    carries, beyond = variance.size > 0, 0
+    for k in range(value.shape[0]):
+        xs, ys, row = at[0, k], at[1, k], value[k]
+        for c in range(row.size):
+            x, y = xs[c], ys[c]
+            if taps == 2 and not carries and x >= 0.0 and x < width - 1 and y >= first and y < first + rows - 1:
+                row[c] = between(frame, first, x, y)
+                if math.isfinite(row[c]):
+                    continue
+            v, weight, square, bits, whole, far = 0.0, 0.0, 0.0, OUTSIDE, False, 0
+            if x > -taps and x < width + taps and y > -taps and y < height + taps:
+                found = gathered(frame, variance, flags, first, height, x, y, taps, wx, wy)
+                if taps > 2 and not found[4]:
+                    found = gathered(frame, variance, flags, first, height, x, y, 2, ux, uy)
+                v, weight, square, bits, whole, far = found
+            beyond += far
+            usable = whole or weight >= HALF
+            divisor = 1.0 if whole else weight
+            row[c] = v / divisor if usable else np.nan
+            if carries:
+                error[k, c] = math.sqrt(square) / divisor if usable else np.nan
+                reasons[k, c] = 0 if usable else bits
+    return beyond

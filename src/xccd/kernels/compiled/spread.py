@@ -1,0 +1,109 @@
+"""Combination that measures the scatter, the extremes and the number of a pixel's samples."""
+
+import math
+
+import numpy as np
+
+from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.sums import COLUMNS, LEAST, MOST, REST, WHOLE, count_between, sum_block, widen
+
+
+@part
+def squares(row, acc):
+    """Add one frame's residuals about the mean at ``WHOLE``, and their squares."""
+    for c in range(row.size):
+        v = np.float64(row[c])
+        y = v - acc[c + WHOLE] if (v >= acc[c + LEAST]) & (v <= acc[c + MOST]) else 0.0
+        acc[c] += y
+        acc[c + REST] += y * y
+
+
+@part
+def rescued(x, j, least, most, n, ddof):
+    """Variance of one pixel and its unit, a power of two, where squares would leave float64's range."""
+    center, spread = 0.0, 0.0
+    for k in range(x.shape[0]):
+        if least <= x[k, j] <= most:
+            center += np.float64(x[k, j]) / n
+    for k in range(x.shape[0]):
+        if least <= x[k, j] <= most:
+            y = abs(x[k, j] - center)
+            spread = y if y > spread else spread
+    exponent = -math.frexp(spread)[1] if 0.0 < spread < np.inf else 0
+    unit = math.ldexp(1.0, exponent if -1000 < exponent < 1000 else (1000 if exponent > 0 else -1000))
+    s1, s2 = 0.0, 0.0
+    for k in range(x.shape[0]):
+        if least <= x[k, j] <= most:
+            y = (x[k, j] - center) * unit
+            s1 += y
+            s2 += y * y
+    variance = (s2 - s1 * s1 / n) / (n - ddof)
+    return (variance if variance > 0.0 else 0.0), unit
+
+
+@kernel
+def variance(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
+):  # fmt: skip
+    """Variance about the mean by n - ddof, or with ``option`` its root: two passes, the second about the mean."""
+    for i in range(0, stop - start, COLUMNS):
+        a, b, n = least[i : i + COLUMNS], most[i : i + COLUMNS], number[i : i + COLUMNS]
+        size = a.size
+        sum_block(x, start + i, a, b, bounded, known, exact, pads, n, buffer[0], acc)
+        widen(a, b, acc)
+        for c in range(size):
+            acc[c + WHOLE] = acc[c] / n[c] if n[c] > 0 else 0.0
+            acc[c] = 0.0
+            acc[c + REST] = 0.0
+        for k in range(x.shape[0]):
+            squares(x[k, start + i : start + i + size], acc)
+        for c in range(size):
+            s1, s2, unit = acc[c], acc[c + REST], 1.0
+            spread = (s2 - s1 * s1 / n[c]) / (n[c] - ddof)
+            if n[c] <= ddof or n[c] == 0:
+                spread = np.nan
+            elif not (1e-250 < s2 < 1e250):
+                spread, unit = rescued(x, start + i + c, a[c], b[c], n[c], ddof)
+            spread = 0.0 if spread < 0.0 else spread
+            out[i + c] = math.sqrt(spread) / unit if option > 0.0 else spread / unit / unit
+    return 0
+
+
+@part
+def lesser(row, least, most, sign, acc):
+    """Keep the least of ``sign`` times the samples."""
+    for c in range(row.size):
+        v, best = row[c], acc[c]
+        y = sign * np.float64(v) if (v >= least[c]) & (v <= most[c]) else np.inf
+        acc[c] = (y if y < best else best) + 0.0
+
+
+@kernel
+def extreme(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
+):  # fmt: skip
+    """The least of ``option`` times the samples, times ``option``: 1 for the minimum, -1 for the maximum."""
+    for i in range(0, stop - start, COLUMNS):
+        a, b = least[i : i + COLUMNS], most[i : i + COLUMNS]
+        acc[:] = np.inf
+        for k in range(x.shape[0]):
+            lesser(x[k, start + i : start + i + a.size], a, b, option, acc)
+        for c in range(a.size):
+            out[i + c] = option * acc[c] + 0.0 if acc[c] < np.inf else np.nan
+    return 0
+
+
+@kernel
+def count(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
+):  # fmt: skip
+    """Number of samples."""
+    for i in range(0, stop - start, COLUMNS):
+        a, b, n = least[i : i + COLUMNS], most[i : i + COLUMNS], number[i : i + COLUMNS]
+        if not known:
+            n[:] = 0
+            for k in range(x.shape[0]):
+                count_between(x[k, start + i : start + i + a.size], a, b, n)
+        for c in range(a.size):
+            out[i + c] = n[c]
+    return 0

@@ -1,0 +1,158 @@
+"""Combination by sums: frame after frame in their order, many pixels at a time, nothing is sorted.
+
+``total + rest`` is the sum so far: ``rest`` collects what rounding takes from each addition (Knuth's two-sum). Adding 0
+changes nothing, so a missing sample and none at all give the same bits; and where every sum is exact (whole numbers, or
+float32 of like size) ``rest`` would stay 0 and is not made.
+"""
+
+import numpy as np
+
+from xccd.kernels.compiled.compile import kernel, part
+
+COLUMNS = 512  # of a block of sums: their accumulators fill half of L1
+# accumulators are one array with fixed places: of two arrays the compiler would have to ask whether they overlap
+REST = COLUMNS
+WHOLE = 2 * COLUMNS
+LEAST, MOST = 3 * COLUMNS, 4 * COLUMNS  # the bounds as float64: LLVM takes longer to widen a choice than a number
+PLACES = 5 * COLUMNS
+
+
+@part
+def add(row, exact, acc):
+    """Add one frame's samples, all of them."""
+    if exact:
+        for c in range(row.size):
+            acc[c] += np.float64(row[c])
+        return
+    for c in range(row.size):
+        a, b = acc[c], np.float64(row[c])
+        t = a + b
+        z = t - a
+        acc[c] = t
+        acc[c + REST] += (a - (t - z)) + (b - z)
+
+
+@part
+def take(row, least, most, zero, taken):
+    """One frame's samples between the bounds, 0 for others."""
+    for c in range(row.size):
+        v = row[c]
+        taken[c] = (v if (v >= least[c]) & (v <= most[c]) else zero) + zero
+
+
+@part
+def count_between(row, least, most, number):
+    """Count one frame's samples between the bounds."""
+    for c in range(row.size):
+        v = row[c]
+        number[c] += np.int32(1) if (v >= least[c]) & (v <= most[c]) else np.int32(0)
+
+
+@part
+def sum_block(x, first, least, most, bounded, known, exact, pads, number, taken, acc):
+    """Sums into ``acc``, and how many samples each has into ``number`` unless that is known."""
+    frames, size = x.shape[0], least.size
+    zero = pads[2]
+    acc[:WHOLE] = 0.0
+    clean = not bounded
+    if clean:  # for all we know: what is not finite would show in the sum
+        for k in range(frames):
+            add(x[k, first : first + size], exact, acc)
+        for c in range(size):
+            clean &= acc[c] - acc[c] == 0.0
+        if not known:
+            number[:size] = frames
+    if not clean:
+        acc[:WHOLE] = 0.0
+        for k in range(frames):
+            take(x[k, first : first + size], least, most, zero, taken)
+            add(taken[:size], exact, acc)
+        if not known:
+            number[:size] = 0
+            for k in range(frames):
+                count_between(x[k, first : first + size], least, most, number)
+    for c in range(size):
+        acc[c] += acc[c + REST] if abs(acc[c + REST]) < np.inf else 0.0
+
+
+@kernel
+def sums(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
+):
+    """Sum, or with ``option`` mean."""
+    for i in range(0, stop - start, COLUMNS):
+        a, b, n = least[i : i + COLUMNS], most[i : i + COLUMNS], number[i : i + COLUMNS]
+        sum_block(x, start + i, a, b, bounded, known, exact, pads, n, buffer[0], acc)
+        for c in range(a.size):
+            divisor = np.float64(n[c]) if option > 0.0 else 1.0
+            out[i + c] = acc[c] / divisor if n[c] > 0 else np.nan
+    return 0
+
+
+@part
+def widen(least, most, acc):
+    """The bounds to their places."""
+    for c in range(least.size):
+        acc[c + LEAST] = least[c]
+    for c in range(most.size):
+        acc[c + MOST] = most[c]
+
+
+@part
+def weigh_frame(row, w, acc):
+    """Add w x and w of one frame's samples between the bounds."""
+    for c in range(row.size):
+        v = np.float64(row[c])
+        valid = (v >= acc[c + LEAST]) & (v <= acc[c + MOST])
+        a, b = acc[c], (v if valid else 0.0) * w
+        t = a + b
+        z = t - a
+        acc[c] = t
+        acc[c + REST] += (a - (t - z)) + (b - z)
+        acc[c + WHOLE] += w if valid else 0.0
+
+
+@part
+def weigh_samples(row, weight, acc):
+    """As `weigh_frame` with a weight for each sample; returns how many valid ones have an unusable weight."""
+    unusable = 0
+    for c in range(row.size):
+        v, w = np.float64(row[c]), weight[c]
+        valid = (v >= acc[c + LEAST]) & (v <= acc[c + MOST])
+        usable = (w >= 0.0) & (w < np.inf)
+        unusable += 1 if valid & (not usable) else 0
+        w = w if valid & usable else 0.0
+        a, b = acc[c], (v if w > 0.0 else 0.0) * w
+        t = a + b
+        z = t - a
+        acc[c] = t
+        acc[c + REST] += (a - (t - z)) + (b - z)
+        acc[c + WHOLE] += w
+    return unusable
+
+
+@kernel
+def weighted_sums(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
+):  # fmt: skip
+    """sum(w x), or with ``option`` sum(w x) / sum(w)."""
+    bad = 0
+    for i in range(0, stop - start, COLUMNS):
+        a, b = least[i : i + COLUMNS], most[i : i + COLUMNS]
+        acc[:LEAST] = 0.0
+        widen(a, b, acc)
+        for k in range(x.shape[0]):
+            row = x[k, start + i : start + i + a.size]
+            frame = weights[k if weights.shape[0] > 1 else 0]
+            if weights.shape[1] > 1:
+                bad += weigh_samples(row, frame[i : i + a.size], acc)
+            elif 0.0 < frame[0] < np.inf:
+                weigh_frame(row, frame[0], acc)
+            elif frame[0] != 0.0:
+                for c in range(row.size):
+                    bad += (row[c] >= a[c]) & (row[c] <= b[c])
+        for c in range(a.size):
+            total, whole = acc[c], acc[c + WHOLE]
+            total += acc[c + REST] if abs(acc[c + REST]) < np.inf else 0.0
+            out[i + c] = total / (whole if option > 0.0 else 1.0) if whole > 0.0 else np.nan
+    return bad

@@ -1,0 +1,102 @@
+"""The weighted quantile: values are sorted as ever, and weights are summed from the samples in their own order."""
+
+import numpy as np
+
+from xccd.kernels.compiled.block import exchange
+from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.window import middle
+
+EPSILON = 2.220446049250313e-16
+
+
+@part
+def load_weighted(x, first, least, most, weights, offset, buffer, pads, used, count):
+    """As `block.load`, samples of no weight missing too; ``used`` gets the weights, 0 for what is missing.
+
+    Returns how many valid samples have a weight that cannot be used.
+    """
+    unusable = 0
+    pad, zero = pads[0], pads[2]
+    per_frame, per_pixel = weights.shape[0] > 1, weights.shape[1] > 1
+    for c in range(least.size):
+        count[c] = 0
+    for k in range(x.shape[0]):
+        row, to, weight = x[k, first : first + least.size], buffer[k], used[k]
+        for c in range(least.size):
+            v, w = row[c], weights[k if per_frame else 0, offset + c if per_pixel else 0]
+            valid = (v >= least[c]) & (v <= most[c])
+            usable = (w >= 0.0) & (w < np.inf)
+            keep = valid & usable & (w > 0.0)
+            unusable += 1 if valid & (not usable) else 0
+            to[c] = (v if keep else pad) + zero
+            weight[c] = w if keep else 0.0
+            count[c] += 1 if keep else 0
+    return unusable
+
+
+@part
+def weight_up_to(x, first, value, used, total):
+    """Sum of the weights of the samples up to ``value``, pixel by pixel."""
+    for c in range(value.size):
+        total[c] = 0.0
+    for k in range(x.shape[0]):
+        row, weight = x[k, first : first + value.size], used[k]
+        for c in range(value.size):
+            total[c] += weight[c] if np.float64(row[c]) <= value[c] else 0.0
+
+
+@part
+def search(x, first, option, n, buffer, numbers):
+    """Halve the rows for the lowest whose cumulative weight reaches ``option`` of all: into ``numbers[1]``, with that.
+
+    ``numbers`` are the cumulative weight, the row, the end of the search, the weight reached there, the whole, a value.
+    """
+    total, low, high, reached, whole, value = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
+    used = numbers[6:]
+    for c in range(n.size):
+        whole[c], low[c], high[c] = 0.0, 0.0, n[c] - 1.0 if n[c] else 0.0
+    for k in range(x.shape[0]):
+        for c in range(n.size):
+            whole[c] += used[k, c]
+    for c in range(n.size):
+        reached[c] = whole[c]
+    reach = 1
+    while reach < x.shape[0]:
+        for c in range(n.size):
+            value[c] = buffer[np.int64(low[c] + high[c]) // 2, c]
+        weight_up_to(x, first, value[: n.size], used, total)
+        for c in range(n.size):  # choices, not branches: which way it goes cannot be guessed
+            mid = np.floor((low[c] + high[c]) * 0.5)
+            more = low[c] < high[c]
+            enough = total[c] >= option * whole[c] - n[c] * EPSILON * whole[c]
+            reached[c] = total[c] if more & enough else reached[c]
+            high[c], low[c] = mid if more & enough else high[c], low[c] if enough | (not more) else mid + 1.0
+        reach *= 2
+
+
+@kernel
+def weighted_quantile(
+    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
+):  # fmt: skip
+    """The smallest value whose cumulative weight reaches ``option`` of all, the mean with the next where equal.
+
+    Equal means within n eps W: 0.1 + 0.2 is not 0.3. ``acc`` is (frames + 6, columns) here.
+    """
+    columns = buffer.shape[1]
+    own = np.empty(columns, number.dtype)  # how many have a weight: those in use are the number of other combinations
+    bad = 0
+    for i in range(0, stop - start, columns):
+        a, b = least[i : i + columns], most[i : i + columns]
+        n = own[: a.size]
+        bad += load_weighted(x, start + i, a, b, weights, i, buffer, pads, acc[6:], n)
+        exchange(buffer, groups, 0, x, start + i + columns)
+        search(x, start + i, option, n, buffer, acc)
+        for c in range(n.size):
+            k = np.int64(acc[1, c])
+            following = k
+            if abs(acc[3, c] - option * acc[4, c]) <= n[c] * EPSILON * acc[4, c]:
+                while following < n[c] - 1 and buffer[following, c] == buffer[k, c]:
+                    following += 1
+            result = middle(np.float64(buffer[k, c]), np.float64(buffer[following, c]))
+            out[i + c] = result if n[c] else np.nan
+    return bad

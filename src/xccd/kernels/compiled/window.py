@@ -1,0 +1,169 @@
+"""One sorted column: the survivors of a clip are a window ``column[lo:hi]``, and a pass moves its ends inwards.
+
+A rule is (by_mean, by_mad, low, high, ddof, floor, nkeep, maxiters), eight float64; ``maxiters < 0`` goes on until
+stable.
+"""
+
+import math
+
+import numpy as np
+
+from xccd.kernels.compiled.compile import part
+from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
+
+
+@part
+def middle(a, b):
+    """The mean of two values, without overflow, exact wherever the sum is."""
+    total = a + b
+    return 0.5 * total if abs(total) < np.inf else 0.5 * a + 0.5 * b
+
+
+@part
+def median_distance(buffer, c, lo, hi, center):
+    """Median of the distances of ``buffer[lo:hi, c]`` to ``center``, their median.
+
+    The m nearest samples are a window of m, of all of them the one whose farther end is nearest. As it moves right
+    its left end comes nearer and its right end goes farther: halving finds where they cross.
+    """
+    n = hi - lo
+    m = n // 2 + 1
+    a, rest = lo, hi - m - lo
+    while rest > 0:  # as many rounds for all columns of n, without a branch that the processor would have to guess
+        half = (rest + 1) // 2
+        i = a + half - 1
+        a = a + half if center - buffer[i, c] > buffer[i + m - 1, c] - center else a
+        rest -= half
+    back = 1 if a > lo else 0
+    a = a - back if center - buffer[a - back, c] < buffer[a + m - 1, c] - center else a
+    left, right = center - buffer[a, c], buffer[a + m - 1, c] - center
+    farthest = left if left > right else right
+    a = a + 1 if left > right else a  # without its farther end the window holds the m - 1 nearest
+    left, right = center - buffer[a, c], buffer[a + m - 2 if m > 1 else a, c] - center
+    even = middle(left if left > right else right, farthest)
+    return farthest if n % 2 else even
+
+
+@part
+def scaled_moments(buffer, c, lo, hi, center):
+    """Sum and sum of squares about ``center`` in a unit that keeps squares in range: exact for whole numbers."""
+    left, right = center - buffer[lo, c], buffer[hi - 1, c] - center
+    spread = left if left > right else right
+    unit = 1.0
+    if spread != 0.0 and not (TINY < spread < HUGE):
+        size = abs(np.float64(buffer[lo, c])) + abs(np.float64(buffer[hi - 1, c])) if spread == np.inf else spread
+        exponent = -1000 if size == np.inf else -math.frexp(size)[1]
+        unit = math.ldexp(1.0, (1000 if exponent > 1000 else exponent) - 3)
+    s1 = 0.0
+    s2 = 0.0
+    for i in range(lo, hi):
+        y = buffer[i, c] * unit - center * unit
+        s1 += y
+        s2 += y * y
+    return s1, s2, unit
+
+
+@part
+def _in_range(spread):
+    """Whether squares of residuals need no other unit."""
+    return TINY < spread < HUGE
+
+
+@part
+def without(buffer, c, lo, hi, origin, unit, s1, s2):
+    """The sums without the samples of a window."""
+    for k in range(lo, hi):
+        y = buffer[k, c] * unit - origin * unit
+        s1 -= y
+        s2 -= y * y
+    return s1, s2
+
+
+@part
+def least_variance(buffer, c, lo, hi, center, by_mad, floor, unit):
+    """The square of n times the MAD, as the sigma of normal noise, or of n times the floor if that is more."""
+    deviation = MAD_TO_STD * median_distance(buffer, c, lo, hi, center) * unit if by_mad else 0.0
+    deviation = (deviation if deviation > floor else floor) * (hi - lo)
+    return deviation * deviation
+
+
+@part
+def put_back(buffer, c, old_lo, old_hi, lo, hi, center, keep):
+    """Widen ``lo, hi`` towards the old ones by smallest residual until ``keep`` are left, equal ones together."""
+    edge = -1.0
+    while lo > old_lo or hi < old_hi:
+        below = center - buffer[lo - 1, c] if lo > old_lo else np.inf
+        above = buffer[hi, c] - center if hi < old_hi else np.inf
+        nearest = below if below <= above else above
+        if hi - lo >= keep and nearest != edge:
+            break
+        edge = nearest
+        if lo > old_lo and (below <= above or hi == old_hi):
+            lo -= 1
+        else:
+            hi += 1
+    return lo, hi
+
+
+@part
+def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
+    """Move both ends inwards past the samples outside; residuals are ``n (x - base) - shift`` in ``unit``."""
+    n = hi - lo
+    while lo < hi:
+        r = (buffer[lo, c] * unit - base * unit) * n - shift
+        if not (r < 0.0 and r * r * factor > low):
+            break
+        lo += 1
+    while lo < hi:
+        r = (buffer[hi - 1, c] * unit - base * unit) * n - shift
+        if not (r > 0.0 and r * r * factor > high):
+            break
+        hi -= 1
+    return lo, hi
+
+
+@part
+def window(buffer, c, n, rule, origin, s1, s2, known):
+    """The surviving window of the sorted ``buffer[:n, c]``.
+
+    ``s1`` and ``s2`` are the sums about ``origin``, ``known`` the first variance times n^2 (n - ddof), or NaN.
+    The test is ``r^2 > k^2 var`` with both sides multiplied by n^2 (n - ddof): no division and no root, so a
+    sample exactly on a bound stays whenever the numbers are whole. What leaves is taken from the sums, which are made
+    anew where little of them is left.
+    """
+    by_mean, by_mad, low, high = rule[0] > 0.0, rule[1] > 0.0, rule[2], rule[3]
+    ddof, floor, nkeep, maxiters = rule[4], rule[5], rule[6], rule[7]
+    lo, hi = np.int64(0), np.int64(n)
+    summed, unit, whole, passes = by_mean or not by_mad, 1.0, s2, 0
+    stale = not _in_range(buffer[n - 1, c] - np.float64(buffer[0, c]))
+    while hi > lo and hi - lo > nkeep and passes != maxiters and (by_mad or hi - lo > ddof):
+        n = hi - lo
+        center = middle(np.float64(buffer[lo + (n - 1) // 2, c]), np.float64(buffer[lo + n // 2, c]))
+        if stale:
+            s1, s2, unit = scaled_moments(buffer, c, lo, hi, center)
+            origin, whole = center, s2
+        factor = 1.0 if by_mad else np.float64(n - ddof)
+        variance = known
+        if passes > 0 or stale or known != known:
+            variance = least_variance(buffer, c, lo, hi, center, by_mad, floor * unit, unit) * factor
+        if not by_mad and (n * s2 - s1 * s1) * n > variance:
+            variance = (n * s2 - s1 * s1) * n
+        base, shift = (origin, s1) if by_mean else (center, 0.0)
+        new_lo, new_hi = narrow(
+            buffer, c, lo, hi, base, unit, shift, factor, low * low * variance, high * high * variance
+        )
+        if new_hi - new_lo < nkeep:
+            new_lo, new_hi = put_back(buffer, c, lo, hi, new_lo, new_hi, base + shift / n / unit, nkeep)
+        if new_lo == lo and new_hi == hi:
+            break
+        if summed:
+            s1, s2 = without(buffer, c, lo, new_lo, origin, unit, s1, s2)
+            s1, s2 = without(buffer, c, new_hi, hi, origin, unit, s1, s2)
+        lo, hi = new_lo, new_hi
+        n = hi - lo
+        if summed:
+            stale = not (64.0 * s2 > whole and 64.0 * (n * s2 - s1 * s1) > n * s2)
+        elif n > 0:
+            unit, stale = 1.0, not _in_range(buffer[hi - 1, c] - np.float64(buffer[lo, c]))
+        passes += 1
+    return lo, hi

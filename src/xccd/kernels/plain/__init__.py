@@ -1,0 +1,1 @@
+"""Kernels for NumPy; each has a twin of the same name in `compiled`."""

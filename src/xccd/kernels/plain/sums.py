@@ -1,0 +1,187 @@
+"""Combination by sums in NumPy, as in `compiled.sums` and `compiled.spread`: frame after frame, in their order.
+
+Kernels of combination take ``(x, holes, weights, q, ddof, out)``: the pixels (frames, columns), which of their samples
+are not in use (None: all are), and weights as `xccd.kernels` says. Those with weights return how many samples have an
+unusable one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xccd.kernels.limits import limits
+from xccd.kernels.plain.block import tally
+
+
+class Sum:
+    """A sum of rows, with what rounding takes from each addition (Knuth's two-sum): as `compiled.sums.add`."""
+
+    def __init__(self, columns: int, whole: bool = False) -> None:
+        self.total, self.rest = np.zeros(columns), np.zeros(columns)
+        self.whole = whole  # of integers of at most 32 bits: nothing is rounded
+        self.t, self.z = np.empty(columns), np.empty(columns)
+
+    def add(self, value: Any) -> None:
+        """Add a row."""
+        a, t, z = self.total, self.t, self.z
+        np.add(a, value, out=t)
+        if not self.whole:
+            np.subtract(t, a, out=z)
+            np.subtract(a, t - z, out=a)
+            np.subtract(value, z, out=z)
+            np.add(a, z, out=a)
+            np.add(self.rest, a, out=self.rest)
+        self.total, self.t = t, a
+
+    def result(self) -> Any:
+        """The sum."""
+        return self.total + np.where(np.abs(self.rest) < np.inf, self.rest, 0.0)
+
+
+def values(x: Any, holes: Any, k: int, out: Any) -> Any:
+    """One frame's samples as float64 in ``out``, 0 where not in use."""
+    np.copyto(out, x[k])
+    if holes is not None:
+        out[holes[k]] = 0.0
+    return out
+
+
+def sums(x: Any, holes: Any) -> tuple[Any, Any]:
+    """Sum and number of the samples of each pixel."""
+    frames, columns = x.shape
+    found, value = Sum(columns, whole=x.dtype.kind != "f"), np.empty(columns)
+    for k in range(frames):
+        found.add(values(x, holes, k, value))
+    return found.result(), np.broadcast_to(tally(holes, frames), columns).astype(np.float64)
+
+
+def mean(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """Mean."""
+    total, number = sums(x, holes)
+    out[:] = total / number  # 0 / 0 is NaN
+
+
+def sum_(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """Sum."""
+    total, number = sums(x, holes)
+    out[:] = np.where(number > 0.0, total, np.nan)
+
+
+def usable(x: Any, holes: Any, weights: Any) -> Any:
+    """Frame by frame the weights, 0 where not in use, and how many samples have one that cannot be used."""
+    for k in range(x.shape[0]):
+        w = np.broadcast_to(weights[k if len(weights) > 1 else 0], x.shape[1])
+        good = (w >= 0.0) & (w < np.inf)
+        valid = True if holes is None else ~holes[k]
+        yield np.where(valid & good, w, 0.0), np.count_nonzero(valid & ~good)
+
+
+def weighted_sums(x: Any, holes: Any, weights: Any) -> tuple[Any, Any, int]:
+    """sum(w x), NaN where no sample has a weight, sum(w), and how many samples have an unusable one."""
+    columns = x.shape[1]
+    total, whole, bad = Sum(columns), np.zeros(columns), 0
+    value = np.empty(columns)
+    for row, (weight, unusable) in zip(x, usable(x, holes, weights), strict=True):
+        np.multiply(row, weight, out=value)
+        value[~(weight > 0.0)] = 0.0
+        total.add(value)
+        whole += weight
+        bad += unusable
+    return np.where(whole > 0.0, total.result(), np.nan), whole, bad
+
+
+def weighted_mean(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> int:
+    """sum(w x) / sum(w)."""
+    total, whole, bad = weighted_sums(x, holes, weights)
+    out[:] = total / whole
+    return bad
+
+
+def weighted_sum(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> int:
+    """sum(w x)."""
+    total, _, bad = weighted_sums(x, holes, weights)
+    out[:] = total
+    return bad
+
+
+def positive(value: Any) -> Any:
+    """What is not above 0, and NaN, as 0."""
+    return np.where(value > 0.0, value, 0.0)
+
+
+def variances(x: Any, holes: Any, ddof: int) -> tuple[Any, Any]:
+    """Variance and its unit: two passes, the second about the mean."""
+    frames, columns = x.shape
+    total, n = sums(x, holes)
+    center = np.where(n > 0.0, total / n, 0.0)
+    s1, s2, y = np.zeros(columns), np.zeros(columns), np.empty(columns)
+    for k in range(frames):
+        np.copyto(y, x[k])
+        np.subtract(y, center, out=y)
+        if holes is not None:
+            y[holes[k]] = 0.0
+        s1 += y
+        s2 += y * y
+    variance, unit = positive((s2 - s1 * s1 / n) / (n - ddof)), np.ones(columns)
+    enough = (n > ddof) & (n > 0.0)
+    unsafe = np.flatnonzero(enough & ~((s2 > 1e-250) & (s2 < 1e250)))
+    if unsafe.size:
+        some = None if holes is None else holes[:, unsafe]
+        variance[unsafe], unit[unsafe] = rescued(x[:, unsafe].astype(np.float64), some, n[unsafe], ddof)
+    variance[~enough] = np.nan
+    return variance, unit
+
+
+def rescued(x: Any, holes: Any, n: Any, ddof: int) -> tuple[Any, Any]:
+    """Variance and its unit, a power of two, of pixels where squares would leave float64's range."""
+    valid = np.ones(x.shape, bool) if holes is None else ~holes
+    center, spread, s1, s2 = np.zeros((4, n.size))
+    for row, use in zip(x, valid, strict=True):
+        center += np.where(use, row / n, 0.0)
+    for row, use in zip(x, valid, strict=True):
+        spread = np.fmax(spread, np.where(use, np.abs(row - center), 0.0))
+    exponent = np.where((spread > 0.0) & (spread < np.inf), -np.frexp(spread)[1], 0)
+    unit = np.ldexp(1.0, np.clip(exponent, -1000, 1000).astype(np.intc))
+    for row, use in zip(x, valid, strict=True):
+        y = np.where(use, (row - center) * unit, 0.0)
+        s1 += y
+        s2 += y * y
+    return positive((s2 - s1 * s1 / n) / (n - ddof)), unit
+
+
+def var(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """Variance about the mean, divided by n - ddof."""
+    variance, unit = variances(x, holes, ddof)
+    out[:] = variance / unit / unit
+
+
+def std(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """Standard deviation about the mean, by n - ddof."""
+    variance, unit = variances(x, holes, ddof)
+    out[:] = np.sqrt(variance) / unit
+
+
+def min_(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """Least sample."""
+    filled = x if holes is None else np.where(holes, limits(x.dtype).behind, x)
+    out[:] = filled.min(axis=0) + 0  # + 0: no -0.0
+    if holes is not None:
+        out[holes.all(axis=0)] = np.nan
+
+
+def max_(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """Greatest sample."""
+    filled = x if holes is None else np.where(holes, limits(x.dtype).before, x)
+    out[:] = filled.max(axis=0) + 0
+    if holes is not None:
+        out[holes.all(axis=0)] = np.nan
+
+
+def number(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
+    """Number of samples."""
+    out[:] = tally(holes, x.shape[0])
+
+
+KERNELS = (mean, weighted_mean, sum_, weighted_sum, var, std, min_, max_, number)

@@ -1,0 +1,142 @@
+"""From labelled objects to arrays with frames on axis 0 and back: what all verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute import arrays, run
+from xccd.compute.chain import Chain
+from xccd.headers.common import HISTORY, history
+from xccd.kernels.limits import float_dtype
+from xccd.labels.flags import MAPS, apart, companion, flags_of
+from xccd.labels.lazy import samples, wrapped
+from xccd.messages import did_you_mean, shown
+
+
+def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
+    """The number of frames; raises if ``stack`` is not a stack of real numbers along ``dim``."""
+    if dim not in stack.dims:
+        sizes = dict(stack.sizes)
+        hint = f"dim={stack.dims[0]!r}" if stack.dims else "a stack of more than one frame"
+        raise ValueError(
+            f"this DataArray has no dimension {dim!r}, it has {sizes}: say which one holds the frames, "
+            f"{hint}, or rename it to 'frame' (a single image has nothing to clip or combine)"
+            f"{did_you_mean(dim, stack.dims)}"
+        )
+    float_dtype(stack.dtype)
+    check_array("the stack", samples(stack))
+    n = stack.sizes[dim]
+    if n == 0:
+        raise ValueError(f"the stack is empty: its dimension {dim!r} has size 0")
+    return n
+
+
+def check_array(argument: str, array: Any) -> None:
+    """Raise for arrays that are neither NumPy's nor dask's of plain numbers: units and masks would be lost."""
+    if arrays.is_deferred(array):
+        return
+    held = array._meta if arrays.is_lazy(array) else array
+    if type(held) is not np.ndarray:
+        kind = f"{type(held).__module__.partition('.')[0]}.{type(held).__name__}"
+        of = "a dask array of " if held is not array else ""
+        raise TypeError(
+            f"{argument} holds {of}{kind}: xccd computes on plain numbers in NumPy and dask arrays. Make them such "
+            "with .as_numpy(), keep a unit in attrs['units'], and make what is masked NaN"
+        )
+
+
+def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
+    """How messages call the frames: by number, and file where that is known."""
+    names = file_names(stack, dim)
+    return [f"frame {i} ({shown(names[i])})" if names else f"frame {i}" for i in range(stack.sizes[dim])]
+
+
+def file_names(stack: xr.DataArray, dim: Hashable, *, chips: bool = True) -> list[str]:
+    """Where each frame is from, with the chip where that is known, as "a.fits[SCI,1]"; none without files."""
+    file, chip = (stack.coords.get(name) for name in ("file", "chip"))
+    if file is None or file.dims != (dim,):
+        return []
+    names = [str(name) for name in file.values.tolist()]
+    if chip is None or chip.dims != (dim,) or not chips:
+        return names
+    return [f"{name}[{own}]" for name, own in zip(names, chip.values.tolist(), strict=True)]
+
+
+def frames_first(stack: xr.DataArray, dim: Hashable) -> Any:
+    """The data with ``dim`` as axis 0 (a view: no copy)."""
+    axis = stack.get_axis_num(dim)
+    return samples(stack) if axis == 0 else _moveaxis(stack.data, axis, 0)
+
+
+def _moveaxis(data: Any, source: Any, target: int) -> Any:
+    order = [i for i in range(data.ndim) if i != source]
+    order.insert(target, source)
+    return data.transpose(order)
+
+
+def like(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
+    """A stack with new samples (frames on axis 0) and everything else as it was."""
+    inverse = [0] * data.ndim
+    axis = stack.get_axis_num(dim)
+    order = [axis, *(i for i in range(data.ndim) if i != axis)]
+    for new, old in enumerate(order):
+        inverse[old] = new
+    return with_samples(stack, wrapped(data) if axis == 0 else data.transpose(inverse))
+
+
+def with_samples(stack: xr.DataArray, data: Any) -> xr.DataArray:
+    """Other samples under the same labels. How the old ones were packed in a file says nothing of these."""
+    made = stack.copy(deep=False, data=data)
+    made.encoding = {}
+    return made
+
+
+def unflagged(stack: xr.DataArray) -> xr.DataArray:
+    """A stack by itself: what has a flag is NaN. One without flags is as it was."""
+    flags = flags_of(stack)
+    if flags is None:
+        return stack
+    dtype = float_dtype(stack.dtype)
+    (data,) = run.chained(Chain(()), samples(stack), flags=samples(flags), dtypes=[dtype])
+    (alone, *_) = apart(with_samples(stack, wrapped(data)), stack.name).values()
+    names = str(alone.attrs.pop("ancillary_variables", "")).split()
+    rest = [k for k in names if k not in (companion(stack.name, kind) for kind in MAPS)]
+    return alone.assign_attrs({"ancillary_variables": " ".join(rest)}) if rest else alone
+
+
+def without_frames(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
+    """An image in place of the stack: no coordinate that lay along ``dim`` is left."""
+    along = [name for name, c in stack.coords.items() if dim in c.dims]
+    image = stack.isel({dim: 0}).drop_vars(along)
+    image = with_samples(image, wrapped(data))
+    image.attrs = dict(stack.attrs)
+    return image
+
+
+def add_history(stack: xr.DataArray, step: str) -> xr.DataArray:
+    """Append ``step`` to the lines of ``attrs["history"]``, which headers get as HISTORY.
+
+    An attribute, as a label that differs between a stack and its clip would be dropped by arithmetic of the two.
+    """
+    return stack.assign_attrs({HISTORY: "\n".join([*history(stack), step])})
+
+
+def step_text(verb: str, **arguments: Any) -> str:
+    """A call as text for HISTORY: functions by name, arrays by shape."""
+    shown = (f"{k}={_shown(v)}" for k, v in arguments.items() if v is not None)
+    return f"xccd.{verb}({', '.join(shown)})"
+
+
+def _shown(value: Any) -> str:
+    if callable(value):
+        return str(getattr(value, "__name__", type(value).__name__))
+    shape = getattr(value, "shape", ())
+    if shape:
+        return f"<{' x '.join(map(str, shape))} values>"
+    if isinstance(value, (list, tuple)) and len(value) > 6:
+        return f"<{len(value)} values>"
+    return repr(value.item() if hasattr(value, "item") else value)

@@ -1,0 +1,175 @@
+"""The header of a frame or an image as astropy's object, its WCS moved to the pixels that are left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.headers import cards, common
+from xccd.headers.pixel_grid import AXES, move, moves
+from xccd.headers.writing import MADE_BY, from_attrs, made_by, structure
+from xccd.labels.flags import not_taken
+from xccd.messages import is_whole, shown
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+
+def header(obj: xr.DataArray, i: int | None = None) -> Header:
+    """The FITS header of one frame, or of an image.
+
+    Parameters
+    ----------
+    obj : DataArray
+        A stack from `open_stack`, one frame of it, or a combined image.
+    i : int, optional
+        The number of the frame, for a stack. Without it a stack gives the cards that all its frames share.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        All cards of the file, and one HISTORY for each line of ``attrs["history"]``, to which verbs add; what describes
+        the array (BITPIX, NAXISn) as it is now, CRPIXn and LTVn after crops and strides. It is what `to_fits` writes.
+
+    Raises
+    ------
+    IndexError
+        If the stack has no frame ``i``.
+    TypeError
+        No DataArray, or an ``i`` that is no number.
+    ValueError
+        If no WCS describes the pixels that are left (a flip, an irregular pick, a stride through a distorted WCS).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> stack = xccd.open_stack([(np.zeros((4, 5)), {"OBJECT": "M 51", "CTYPE1": "RA---TAN", "CRPIX1": 3.0})])
+    >>> head = stack[:, :, 1:].ccd.header(0)
+    >>> head["OBJECT"], head["NAXIS1"], head["CRPIX1"]
+    ('M 51', 4, 2.0)
+    """
+    frame = in_order(_one_frame(obj, i))
+    text = _own_text(frame)
+    made = cards.parsed(_lines(frame, text))
+    if not _has_its_unit(frame, text):
+        made["BUNIT"] = cards.ascii_only(str(frame.attrs["units"]))
+    if frame.ndim:
+        move(made, moves(frame, text))
+    return made
+
+
+def _lines(frame: xr.DataArray, text: str) -> list[str]:
+    """The cards of a header text that hold for an image, after those that describe its array."""
+    kept = [c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword)]
+    by = [made_by()] if any(c.keyword == "NCOMBINE" for c in kept) else []  # a frame keeps what its camera wrote
+    lines = (line for c in kept if not (by and c.keyword == MADE_BY) for line in cards.mended(c.lines))
+    return [*structure(frame.dtype, frame.shape).split("\n"), *lines, *by]
+
+
+def _has_its_unit(frame: xr.DataArray, text: str) -> bool:
+    """Whether the header text has the unit that the image has."""
+    units = frame.attrs.get("units")
+    return units is None or str(units) == str(cards.lookup(text, "BUNIT") or "")
+
+
+def as_written(image: xr.DataArray) -> list[str] | None:
+    """The lines of `header`, where they are those of its text: then astropy is not needed."""
+    text = _own_text(image)
+    if not _has_its_unit(image, text) or moves(image, text):
+        return None
+    return _lines(image, text)
+
+
+def in_order(image: xr.DataArray) -> xr.DataArray:
+    """The axes as FITS has them, x the last: arithmetic of an image with a stack puts ``frame`` there."""
+    return image.transpose("frame", ..., *AXES[::-1], missing_dims="ignore")
+
+
+def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
+    """The world coordinates of one frame, or of an image, for the pixels that it has now.
+
+    Parameters
+    ----------
+    obj : DataArray
+        A stack from `open_stack`, one frame of it, or a combined image.
+    i : int, optional
+        The number of the frame, for a stack. Without it a stack must have the same WCS in all frames.
+
+    Returns
+    -------
+    astropy.wcs.WCS
+        Follows crops and strides of ``y`` and ``x``.
+
+    Raises
+    ------
+    IndexError, ValueError
+        As `header`, and ValueError if there is no WCS, or an absurd one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 3.0, "CRPIX2": 2.0,
+    ...          "CRVAL1": 10.0, "CRVAL2": 20.0, "CDELT1": -0.001, "CDELT2": 0.001}
+    >>> stack = xccd.open_stack([(np.zeros((4, 5)), cards)])
+    >>> stack[:, 1:, 2:].ccd.wcs(0).wcs.crpix.tolist()
+    [1.0, 1.0]
+    """
+    frame = _one_frame(obj, i, "wcs")
+    made, name = header(obj, i), _name(frame)
+    if "CTYPE1" not in made:
+        raise ValueError(f"{name} has no WCS: {common.why_no_wcs(obj)}")
+    try:
+        return common.read_wcs(made, min(made["NAXIS"], 2))
+    except ValueError as error:
+        raise ValueError(f"the WCS of {name} cannot be used: {error}") from error
+
+
+def _one_frame(obj: xr.DataArray, i: int | None, verb: str = "header") -> xr.DataArray:
+    """Frame ``i`` of a stack; an image, or a stack without ``i``, as it is."""
+    if not isinstance(obj, xr.DataArray):
+        raise not_taken(f"{verb}(i)", obj, "a header belongs to a DataArray, not to")
+    if i is not None and not is_whole(i):
+        number = "0" if "frame" in obj.dims else ""
+        way = f": a keyword is read from a header, as header({number})[{i!r}]" if isinstance(i, str) else ""
+        raise TypeError(f"{verb}(i) takes the number of a frame, not i={i!r}{way}")
+    if "frame" not in obj.dims:
+        if i not in (None, 0):
+            raise IndexError(f"i={i}: this is one image, with one header: leave i out")
+        return obj
+    n = obj.sizes["frame"]
+    if i is None:
+        return obj.isel(frame=0) if n == 1 else obj
+    if not -n <= i < n:
+        raise IndexError(f"i={i}: the stack has frames 0 to {n - 1}")
+    return obj.isel(frame=i)
+
+
+def _name(frame: xr.DataArray) -> str:
+    if "frame" in frame.dims:
+        return "this stack (the WCS that all frames share; say which frame)"
+    return shown(frame.coords["file"].values.item()) if "file" in frame.coords else "this image"
+
+
+def _own_text(frame: xr.DataArray) -> str:
+    """The header text of an image, what all frames of a stack share, or else cards made from attributes."""
+    texts = common.texts(frame, "frame")
+    if texts:
+        return "\n".join([*common.lines(texts), *common.steps(texts), *common.remarks(frame)])
+    if (text := common.text_of(frame)) is not None:
+        return "\n".join(filter(None, [text, *common.remarks(frame)]))
+    names = sorted(str(n) for n, c in frame.coords.items() if c.ndim == 0 and str(n).isupper())  # Zarr keeps no order
+    ours = {name: _plain(frame.coords[name]) for name in names}
+    made = from_attrs(frame.attrs | {k: v for k, v in ours.items() if v not in ("", None) and v == v})
+    return "\n".join(filter(None, [made, *common.remarks(frame)]))
+
+
+def _plain(coord: xr.DataArray) -> Any:
+    """A keyword's value from its coordinate."""
+    if coord.dtype.kind != "M":
+        return coord.values.item()
+    return "" if np.isnat(coord.values) else str(np.datetime_as_string(coord.values, "us"))

@@ -1,0 +1,96 @@
+"""Frames that seldom belong in one image: of several kinds, or of several filters."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from itertools import chain
+
+import numpy as np
+import xarray as xr
+
+from xccd.headers import cards, common, kinds, rows
+from xccd.headers.coords import core
+from xccd.labels import lazy
+from xccd.labels.frames import frame_names
+
+SHOWN = 5  # values in a message
+
+
+def mixed(stack: xr.DataArray, dim: Hashable = "frame") -> str:
+    """In which keywords the frames differ that should not, with the values; "" for frames that belong together.
+
+    Frames that do not say are of any kind; a filter counts for those that have one of their own.
+    """
+    found: dict[str, str] = {}
+    filters: dict[str, None] = {}
+    keyword = "OBSTYPE"
+    for imagetyp, obstype, name, number in dict.fromkeys(zip(*_labels(stack, dim), strict=True)):
+        word = kinds.kind_of(imagetyp, obstype)
+        kind = kinds.made_of(word, number)
+        if kind is not None:
+            keyword = "IMAGETYP" if imagetyp else keyword
+            written = next(text for text in (imagetyp, obstype) if kinds.kind_of(text) == word)
+            found.setdefault(kind, written if kind == word else f"{written} with NCOMBINE")
+        if name and kinds.filter_counts(kind):
+            filters[name] = None
+    differing = {keyword: [*found.values()], "FILTER": [*filters]}
+    return " and in ".join(f"{k} ({_shown(v)})" for k, v in differing.items() if len(v) > 1)
+
+
+def _shown(values: Sequence[str]) -> str:
+    more = f" and {len(values) - SHOWN} more" if values[SHOWN:] else ""
+    return ", ".join(values[:SHOWN]) + more
+
+
+def _labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
+    """IMAGETYP, OBSTYPE, FILTER, NCOMBINE of the frames: their labels, or of combined images what their headers say."""
+    names = ("IMAGETYP", "OBSTYPE", "FILTER", "NCOMBINE")
+    found = {name: stack.coords[name].values for name in names if _lies_along(stack, name, dim)}
+    if not found and _lies_along(stack, common.COMBINED, dim):
+        found = core([cards.values(text) for text in common.texts(stack, dim)])
+    none = [""] * stack.sizes[dim]
+    return [["" if text is None or text != text else str(text).strip() for text in found.get(k, none)] for k in names]
+
+
+def _lies_along(stack: xr.DataArray, name: str, dim: Hashable) -> bool:
+    """Whether there is such a label for each frame; one that waits for samples is none: nothing is computed for it."""
+    found = stack.coords.get(name)
+    return found is not None and found.dims == (dim,) and not lazy.made_from(found, stack)
+
+
+def check_rows(stack: xr.DataArray, dim: Hashable) -> None:
+    """Raise for a stack of frames some of which are upside down, as stacks that were put together may be."""
+    texts = common.texts(stack, dim)
+    if any(rows.says_rows(text) for text in texts):
+        names = frame_names(stack, dim)
+        rows.check_orders(names, texts)
+        rows.check_patterns(names, texts)
+
+
+def without_order(stack: xr.DataArray) -> xr.DataArray:
+    """A stack whose labels and attributes do not say which way its rows run; of its headers the new grid takes it."""
+    if "ROWORDER" in stack.attrs:
+        stack = stack.copy(deep=False)  # attributes are one dict for all views of an array
+        stack.attrs = {k: v for k, v in stack.attrs.items() if k != "ROWORDER"}
+    return stack.drop_vars("ROWORDER", errors="ignore")
+
+
+def row_order(obj: xr.DataArray) -> str:
+    """Which way the rows of a stack or an image run, "" where nothing tells."""
+    words = [obj.attrs.get("ROWORDER")]
+    if "ROWORDER" in obj.coords:
+        words = np.ravel(obj.coords["ROWORDER"].values).tolist()
+    one = common.text_of(obj)
+    texts = common.texts(obj, "frame") if one is None else [one]
+    every = chain(map(rows.as_order, words), map(rows.order_of, texts))
+    return next(filter(None, every), "")
+
+
+def check_alike(argument: str, value: xr.DataArray, stack: xr.DataArray) -> None:
+    """Raise where the rows of one object run the other way than those of the stack."""
+    mine, other = row_order(stack), row_order(value)
+    if mine and other and mine != other:
+        raise ValueError(
+            f"{argument} has ROWORDER = {other!r}, the stack {mine!r}, so one is upside down: open both with "
+            f"flip={mine!r}"
+        )

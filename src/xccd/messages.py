@@ -1,0 +1,184 @@
+"""What messages say of what was given: how a function is called, and what was perhaps meant."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+NEAR = 0.65  # difflib's ratio from which a name is taken for a slip of another
+LONGEST = 60  # characters: no name of ours is longer, and difflib takes its time
+# What arguments and values are called elsewhere (astropy, ccdproc, IRAF, NumPy), and here.
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("sigma", "nsigma", "kappa", "thresh", "threshold"), ("low", "high")),
+    **dict.fromkeys(("sigma_lower", "sigma_low", "low_thresh", "lsigma", "lower"), ("low", "min")),
+    **dict.fromkeys(("sigma_upper", "sigma_high", "high_thresh", "hsigma", "upper"), ("high", "max")),
+    **dict.fromkeys(("min_clip", "minimum", "vmin", "lthreshold"), ("min",)),
+    **dict.fromkeys(("max_clip", "maximum", "vmax", "hthreshold", "saturation"), ("max",)),
+    **dict.fromkeys(("n", "count", "number"), ("nlow", "nhigh", "i")),
+    **dict.fromkeys(("cenfunc", "cen_func", "func", "function"), ("center", "method")),
+    **dict.fromkeys(("stdfunc", "dev_func"), ("deviation",)),
+    **dict.fromkeys(("iters", "niter", "iterations", "max_iter"), ("maxiters",)),
+    **dict.fromkeys(("clobber", "force", "exist_ok", "replace"), ("overwrite",)),
+    **dict.fromkeys(("axis", "axes", "dimension"), ("dim",)),
+    **dict.fromkeys(("file", "filename", "fileobj", "name", "output"), ("path", "files", "file")),
+    **dict.fromkeys(("ext", "extension", "extname"), ("hdu",)),
+    **dict.fromkeys(("mem_limit", "maxmem"), ("memory",)),
+    **dict.fromkeys(("wcs", "grid", "target", "target_wcs"), ("to",)),
+    **dict.fromkeys(("frame", "index"), ("i",)),
+    "shifts": ("offsets",), "groupby": ("by",), "quantile": ("q",), "percentile": ("q",), "coords": ("position",),
+    "average": ("mean",), "avg": ("mean",), "variance": ("var",), "mad": ("mad_std",),
+    "stdev": ("std",), "stddev": ("std",),
+    **dict.fromkeys(("open", "read", "load"), ("open_stack",)),
+    **dict.fromkeys(("save", "write", "writeto"), ("to_fits",)),
+    **dict.fromkeys(("clip", "reject"), ("sigma_clip",)), **dict.fromkeys(("reproject", "register"), ("align",)),
+    "stack": ("combine",), "crop": ("cutout",), "group_by": ("by",),
+    "add": ("sum",), "total": ("sum",), "linear": ("bilinear",), "cubic": ("bicubic",),
+}  # fmt: skip
+
+
+def meant(given: object, known: Iterable[object]) -> list[str]:
+    """Which of the known names was perhaps meant: by what it is called elsewhere, else by its letters."""
+    if not isinstance(given, str) or not 0 < len(given) <= LONGEST:
+        return []
+    names = {_letters(name): name for name in map(str, known)}
+    by_name = [name for name in ELSEWHERE.get(given.lower(), ()) if _letters(name) in names]
+    if by_name:
+        return by_name
+    from difflib import get_close_matches
+
+    return [names[near] for near in get_close_matches(_letters(given), names, n=1, cutoff=NEAR)]
+
+
+def _letters(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+def did_you_mean(given: object, known: Iterable[object]) -> str:
+    """The end of a message: "; did you mean 'median'?", or nothing where no name is near."""
+    names = meant(given, known)
+    return f"; did you mean {' and '.join(map(repr, names))}?" if names else ""
+
+
+def is_whole(given: object) -> bool:
+    """Whether it is a whole number, Python's or NumPy's; True and False are none."""
+    return isinstance(given, Integral) and not isinstance(given, bool)
+
+
+def called(given: object) -> str:
+    """A function by its full name, which no text can be taken for; anything else as Python shows it."""
+    if not callable(given):
+        return repr(given)
+    if isinstance(given, functools.partial):
+        return f"partial({called(given.func)})"
+    name = getattr(given, "__qualname__", None) or f"{type(given).__qualname__} object"
+    *within, own = str(name).split("<locals>.")
+    module = getattr(given, "__module__", None)
+    bare = within or own.startswith("<") or module in (None, "builtins", "__main__")
+    return own if bare else f"{module}.{own}"
+
+
+def public(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, with a message of ours where a call does not fit it. Else it costs one more call of Python."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            said = misfit(function, args, kwargs)
+            if said is None:
+                raise
+        raise TypeError(said)
+
+    return call
+
+
+def not_one_alone(second: str, said: str, unclear: Callable[[Any], bool]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Refuse one number by position where two are meant, as it may be either; ``unclear`` says which numbers."""
+
+    def wrap(verb: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(verb)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            alone = len(args) == 2 and second not in kwargs
+            if alone and isinstance(args[1], Real) and unclear(args[1]):
+                raise TypeError(said.format(args[1]))
+            return verb(*args, **kwargs)
+
+        return checked
+
+    return wrap
+
+
+def misfit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+    """Why a call does not fit the function, and how it would; None where it fits, and the error is another."""
+    signature, name = inspect.signature(function), f"{function.__name__}()"
+    parameters = signature.parameters
+    subject, *others = parameters
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        pass
+    else:  # a verb that works on each variable knows its subject by place only
+        named = subject in kwargs and hasattr(function, "__wrapped__")
+        return f"{name} takes {subject} first, without its name" if named else None
+    placed = [k for k, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    unknown = [k for k in kwargs if k not in parameters]
+    if unknown:
+        names = [one for k in unknown for one in meant(k, others)]
+        hint = f": did you mean {' and '.join(f'{k}=' for k in names)}? It takes" if names else ": it takes"
+        return f"{name} has no argument {', '.join(map(repr, unknown))}{hint} {', '.join(others) or 'none'}"
+    if len(args) > len(placed):
+        free = [k for k in parameters if k not in placed and k not in kwargs]
+        guess = ", ".join(f"{k}={_short(v)}" for k, v in zip(free, args[len(placed) :], strict=False))
+        hint = f", the rest by name: did you mean {guess}?" if guess else ""
+        return f"{name} takes {' and '.join(placed[1:]) or 'nothing'} by position{hint}"
+    twice = [k for k in placed[: len(args)] if k in kwargs]
+    if twice:
+        return f"{name} is given {twice[0]} twice, by position and as {twice[0]}={_short(kwargs[twice[0]])}"
+    given = {*placed[: len(args)], *kwargs}
+    lacking = [k for k, p in parameters.items() if p.default is p.empty and k not in given]
+    return f"{name} needs {' and '.join(lacking)}: it takes {', '.join(parameters if subject in lacking else others)}"
+
+
+def _short(value: object) -> str:
+    text = called(value) if callable(value) else repr(value)
+    return text if len(text) <= LONGEST and "\n" not in text else "..."
+
+
+def no_attribute(owner: str, name: str, known: Iterable[str], hint: str = "") -> AttributeError:
+    """The error for an attribute that is not there. Python, which has its own guess for a traceback, makes none."""
+    names = sorted(k for k in known if not k.startswith("_"))
+    guess = hint or did_you_mean(name, names)
+    rest = f"{' There are' if guess.endswith('?') else ': there are'} {', '.join(names)}"
+    return AttributeError(f"{owner} has no {name!r}{guess}{rest}", name=name, obj=None)
+
+
+def explained(module: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The functions of a package as `public` ones of it, and a ``__getattr__`` that knows what there is."""
+    found: dict[str, Any] = {name: public(module[name]) for name in names if inspect.isfunction(module[name])}
+    for function in found.values():
+        function.__module__ = module["__name__"]  # where pickle looks for it
+
+    def __getattr__(name: str) -> Any:  # noqa: N807  (Python's own name for it)
+        if name.startswith("_"):
+            raise AttributeError(f"module {module['__name__']!r} has no attribute {name!r}")
+        raise no_attribute(module["__name__"], name, names)
+
+    return found | {"__getattr__": __getattr__}
+
+
+def shown(text: object) -> str:
+    """A path, or a text of a file, as it can be shown: what a terminal would obey is spelled out.
+
+    Escape codes, line ends of any kind, marks that turn the direction of writing, and bytes that are no text.
+    """
+    plain = str(text)
+    if plain.isprintable():
+        return plain
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in plain)

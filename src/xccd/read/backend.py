@@ -1,0 +1,54 @@
+"""`xarray.open_dataset(files, engine="xccd")`: xarray's own way to the lossless form of a stack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from xccd.compute import bands
+from xccd.read.dataset import open_dataset
+from xccd.read.images.chips import HDUNames, Wanted
+from xccd.read.images.sources import is_fits_name
+
+
+class FITSEntrypoint(BackendEntrypoint):
+    """What xarray calls for the engine "xccd", and for names that end as FITS files do."""
+
+    description = "FITS images as a stack of frames"
+    url = "https://pypi.org/project/xccd/"
+
+    def open_dataset(
+        self,
+        filename_or_obj: Any,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        hdu: HDUNames = None,
+        mask_hdu: Wanted = "MASK",
+        bits: Any = None,
+        uncertainty_hdu: Wanted = "UNCERT",
+        uncertainty_type: str | None = None,
+        keywords: Sequence[str] | None = None,
+        keep_headers: bool = True,
+        units: Any = None,
+        flip: bool | str = False,
+    ) -> xr.Dataset:
+        """As `xccd.open_dataset`, lazily indexed; chunks are xarray's affair, and bands of all frames are preferred."""
+        ds = open_dataset(
+            filename_or_obj,
+            hdu=hdu, mask_hdu=mask_hdu, bits=bits, uncertainty_hdu=uncertainty_hdu, uncertainty_type=uncertainty_type,
+            chunks=None, keywords=keywords, keep_headers=keep_headers, units=units, flip=flip,
+        )  # fmt: skip
+        shape, itemsize = ds["data"].shape, ds["data"].dtype.itemsize
+        rows = [n if c == -1 else c for c, n in zip(bands.plan(shape, itemsize, "auto", None), shape, strict=True)]
+        for variable in ds.data_vars.values():
+            variable.encoding["preferred_chunks"] = dict(zip(ds["data"].dims, rows, strict=True))
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+        return ds.drop_vars(dropped, errors="ignore")
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Whether the name is that of a FITS file."""
+        return isinstance(filename_or_obj, (str, os.PathLike)) and is_fits_name(os.fspath(filename_or_obj))

@@ -1,0 +1,1 @@
+"""The bytes of files: local, packed, behind URLs."""

@@ -1,0 +1,205 @@
+"""Files behind a URL, by fsspec: headers and rows by ranged reads, or one whole copy where that cannot be."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from xccd.messages import shown
+from xccd.read.files import unpack
+from xccd.read.files.local import OPENERS, naming, read_into
+
+AT_ONCE = 16  # files that are asked for at a time
+HEAD = 20 * 2880  # bytes of a first read: most headers whole
+# What file systems call the things that tell one version of a file from another.
+STAMPS = ("ETag", "etag", "e_tag", "md5Hash", "mtime", "last_modified", "LastModified", "Last-Modified", "created")
+IN_PLACE = ("simplecache", "filecache", "blockcache")  # links of a chain that have no path of their own
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where a file is; nothing is known of it yet."""
+
+    url: str
+    fs: Any
+    path: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file behind a URL as it was when it was opened. If packed, or without ranges, it is copied once a process."""
+
+    place: Remote
+    packing: str
+    whole: bool
+    size: int | None
+    stamp: str
+    end: int = 0  # of a packed file: the bytes of it, unpacked, that are of use
+
+    @property
+    def name(self) -> str:
+        return shown(self.place)
+
+    @property
+    def far(self) -> bool:
+        return not self.whole
+
+    @property
+    def length(self) -> int:
+        """Bytes of the file as it is kept, packed or not."""
+        return self.copy().stat().st_size if self.whole else self.size or 0
+
+    def fill(self, view: memoryview, start: int) -> None:
+        if not self.whole:
+            self._check()
+            view[:] = self._bytes(start, len(view))
+            return
+        path = unpack.scratch(self, self._unpack) if self.packing else self.copy()
+        with naming(self.name), open(path, "rb", buffering=0) as file:
+            read_into(view, file, start, self.name)
+
+    def _bytes(self, start: int, count: int) -> bytes:
+        data = _asked(self.place, "cat_file", start=start, end=start + count)
+        if len(data) == self.size != count:  # a server need not heed a range; it then gives all
+            data = data[start : start + count]
+        if len(data) != count:
+            raise OSError(f"{self.name} gave {len(data)} bytes where {count} from byte {start} were asked for")
+        return bytes(data)
+
+    def copy(self) -> Path:
+        """The copy of the file as it is kept, made if there is none yet."""
+        return unpack.scratch((str(self.place), self.size, self.stamp), self._download)
+
+    def _download(self, target: Path) -> None:
+        self._check()
+        _asked(self.place, "get_file", lpath=str(target))
+        if self.size is not None and target.stat().st_size != self.size:
+            raise OSError(f"{self.name} gave {target.stat().st_size} bytes where {self.size} were announced")
+
+    def _unpack(self, target: Path) -> None:
+        unpack.unpack(self.copy(), self.packing, target, self.name, self.end)
+
+    def _check(self) -> None:
+        if _size_and_stamp(_asked(self.place, "info")) != (self.size, self.stamp):
+            raise OSError(f"{self.name} has changed since it was opened: open the stack again")
+
+
+def open_remote(place: Remote) -> tuple[RemoteFile, IO[bytes]]:
+    """A file, and its unpacked bytes as a stream for its headers."""
+    info = _asked(place, "info")
+    if info.get("type") == "directory":
+        raise IsADirectoryError(f"{shown(place)} is a folder where a FITS file is meant")
+    size, stamp = _size_and_stamp(info)
+    if size == 0:
+        raise OSError(f"{shown(place)} is empty, not a FITS file")
+    first = b""
+    if size is not None and info.get("partial") is not False:
+        first = _asked(place, "cat_file", start=0, end=min(HEAD, size))
+    whole = not 0 < len(first) <= HEAD
+    if not first:
+        plain = RemoteFile(place, "", True, size, stamp).copy()
+        with open(plain, "rb") as file:
+            first = file.read(HEAD)
+    packing = unpack.packing_of(first)
+    source = RemoteFile(place, packing, whole or bool(packing), size, stamp)
+    if source.whole:
+        return source, OPENERS[packing](source.copy(), "rb")
+    return source, io.BufferedReader(_Ranges(source, first), HEAD)
+
+
+def _size_and_stamp(info: dict[str, Any]) -> tuple[int | None, str]:
+    size = info.get("size")
+    return None if size is None else int(size), "; ".join(f"{key} {info[key]}" for key in STAMPS if info.get(key))
+
+
+def _asked(place: Remote, method: str, **arguments: Any) -> Any:
+    """What a file system answers; whatever it raises becomes an OSError that names the file."""
+    try:
+        return getattr(place.fs, method)(place.path, **arguments)
+    except FileNotFoundError as error:
+        why = f": {error.__cause__}" if error.__cause__ else ""
+        raise FileNotFoundError(shown(f"{place} is not there, or its server does not answer{why}")) from error
+    except Exception as error:  # each file system has kinds of its own
+        raise OSError(shown(f"{place} cannot be read: {error or type(error).__name__}")) from error
+
+
+class _Ranges(io.RawIOBase):
+    """The bytes of a remote file by ranges; those of the first read are at hand."""
+
+    def __init__(self, source: RemoteFile, first: bytes) -> None:
+        super().__init__()
+        self.source, self.first, self.place = source, first, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.place = {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: self.source.length}[whence] + offset
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.first[self.place : self.place + len(view)]
+        count = len(data) or max(0, min(len(view), self.source.length - self.place))
+        if data:
+            view[:count] = data
+        elif count:
+            self.source.fill(view[:count], self.place)
+        self.place += count
+        return count
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL, or several of them chained, as fsspec has them."""
+    return "://" in text
+
+
+def places(url: str, is_fits_name: Callable[[str], bool]) -> Iterator[Remote | str]:
+    """What a URL stands for: a file, those that match a glob, or those in a folder; files of this machine as paths."""
+    fs, path = _file_system(url)
+    http = "http" in fs.protocol
+    if type(fs).__name__ == "LocalFileSystem":
+        yield path
+    elif any(c in path for c in ("*" if http else "*?[")):
+        yield from _listed(url, fs, fs.glob(path), f"no file matches {url!r}")
+    elif url.endswith("/") if http else _asked(Remote(url, fs, path), "isdir"):
+        found = [name for name in _asked(Remote(url, fs, path), "ls", detail=False) if is_fits_name(name)]
+        yield from _listed(url, fs, found, f"the folder {shown(url)} holds no FITS file")
+    else:
+        yield Remote(url, fs, path)
+
+
+def _listed(url: str, fs: Any, found: list[str], nothing: str) -> Iterator[Remote]:
+    if not found:
+        raise FileNotFoundError(nothing)
+    first, *rest = url.split("::")
+    for path in found:
+        name = path if "://" in path else fs.unstrip_protocol(path)
+        yield Remote(f"{first}::{name}" if first in IN_PLACE else "::".join([name, *rest]), fs, path)
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    try:
+        from fsspec.core import url_to_fs
+
+        fs, path = url_to_fs(url)
+    except ImportError as error:
+        raise ImportError(
+            f"{shown(url)}: {' '.join(str(error).split())} (pip install 'xccd[remote]' brings what http needs)"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise OSError(shown(f"{url} cannot be opened: {error}")) from error
+    return fs, path

@@ -1,0 +1,63 @@
+"""`open_frames`: files of differing shapes as a list of stacks, to be aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import xarray as xr
+
+from xccd.read.images.chips import HDUNames, Wanted
+from xccd.read.images.sources import frames
+from xccd.read.stack import agreed, stack_of
+
+
+def open_frames(
+    files: Any,
+    *,
+    hdu: HDUNames = None,
+    mask_hdu: Wanted = "MASK",
+    bits: Any = None,
+    chunks: Any = "auto",
+    memory: int | str | None = None,
+    keywords: Sequence[str] | None = None,
+    dtype: Any = None,
+    units: Any = None,
+    flip: bool | str = False,
+) -> list[xr.DataArray]:
+    """Open FITS images whose shapes may differ, as stacks for `align`.
+
+    Parameters
+    ----------
+    files, hdu, mask_hdu, bits, chunks, memory, keywords, dtype, units, flip
+        As of `open_stack`.
+
+    Returns
+    -------
+    list of DataArray
+        The frames in their order (with ``hdu="all"`` the chips of each file): a stack for all that follow each other
+        with the same shape.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        As `open_stack`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> stacks = xccd.open_frames([(np.zeros((2, 3)), {}), (np.zeros((2, 3)), {}), (np.zeros((4, 3)), {})])
+    >>> [stack.shape for stack in stacks]
+    [(2, 2, 3), (1, 4, 3)]
+    """
+    found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
+    unit = agreed([frame.name for frame in found], [frame.header for frame in found], units)
+    groups = [list(same) for _, same in groupby(found, key=lambda frame: frame.pixels.shape)]
+    return [
+        stack_of(
+            group, chunks=chunks, memory=memory, keywords=keywords, keep_headers=True, dtype=dtype, units=unit or None
+        )
+        for group in groups
+    ]

@@ -1,0 +1,1 @@
+"""Where images are in a file, and their pixels."""

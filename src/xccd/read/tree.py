@@ -1,0 +1,310 @@
+"""`open_tree`: files of many kinds into a tree, one stack at the node of each kind."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.headers import cards
+from xccd.headers.coords import Values, asked, column, core
+from xccd.headers.kinds import filter_counts, kind_of, made_of, short
+from xccd.headers.settings import given_unit, units_of
+from xccd.labels.nodes import at_node
+from xccd.messages import did_you_mean, shown
+from xccd.read.images.chips import Frame, HDUNames, Wanted
+from xccd.read.images.sources import frames, natural
+from xccd.read.stack import stack_of
+
+By = str | Callable[[dict[str, Any]], Any]
+Value = str | int | float | None
+
+KINDS = ("IMAGETYP", "FILTER", "EXPTIME")
+BINNINGS = (  # of x, of y; or of both in one
+    ("XBINNING", "YBINNING"), ("CCDXBIN", "CCDYBIN"), ("BINX", "BINY"), ("CCDBIN1", "CCDBIN2"), ("CCDSUM",),
+    ("BINNING",),
+)  # fmt: skip
+CHIP = "chip"  # in small letters, as the label; CHIP is a keyword of some headers
+LONGEST = 60  # characters of a name: as UTF-8 no more than a file system takes
+LISTED = 60  # keywords in an error
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the tree: the value that each frame has there, ``None`` where it has none."""
+
+    name: str
+    values: list[Value]
+    where_it_differs: bool = False
+
+    def splits(self, numbers: list[int]) -> bool:
+        """Whether these frames get nodes at this level."""
+        said: set[Value] = {self.values[i] for i in numbers} - {None}
+        return len(said) > 1 if self.where_it_differs else bool(said)
+
+    def where(self, counts: list[bool]) -> Level:
+        """The level with no value for frames of which it does not count."""
+        return replace(self, values=[v if c else None for v, c in zip(self.values, counts, strict=True)])
+
+
+def open_tree(
+    files: Any,
+    *,
+    by: By | Sequence[By] = KINDS,
+    hdu: HDUNames = None,
+    mask_hdu: Wanted = "MASK",
+    bits: Any = None,
+    chunks: Any = "auto",
+    memory: int | str | None = None,
+    keywords: Sequence[str] | None = None,
+    keep_headers: bool = True,
+    dtype: Any = None,
+    units: Any = None,
+    flip: bool | str = False,
+) -> xr.DataTree:
+    """Open FITS images of many kinds as a tree, one lazy stack for each kind.
+
+    Only headers are read now, each once. Verbs of ``.ccd`` work on a tree as on a stack, at every node.
+
+    Parameters
+    ----------
+    files : path, glob, folder, ImageFileCollection, CCDData, HDUList, (array, header), or a list of them
+        As for `open_stack`. Each stack keeps their order.
+    by : str, callable, or list of them, default: ("IMAGETYP", "FILTER", "EXPTIME")
+        Header keywords, one for each level of the tree. Other spellings count as they do for the coordinates
+        (EXPOSURE for EXPTIME), and OBSTYPE where a frame has no IMAGETYP. "chip" is the label that frames have with
+        ``hdu="all"`` or a list. A function takes a header (a dict, keywords in upper case) and gives a text or a
+        number, or None. Of the default, keywords that no frame has are left out.
+    hdu, mask_hdu, bits, chunks, memory, keep_headers, dtype
+        As for `open_stack`, for each stack by itself.
+    units, flip
+        As for `open_stack`. Units may differ, each then has its node; ROWORDER must be the same in the whole tree.
+    keywords : list of str, optional
+        As for `open_stack`; some frame of the tree must have each.
+
+    Returns
+    -------
+    DataTree
+        ``tree["flat/r/2"]`` holds the variable ``data``: the stack as `open_stack` gives it. Nodes are in natural
+        order. Where no frame has a keyword of the default and all have one shape, the root is the only node.
+
+    Raises
+    ------
+    OSError
+        As `open_stack`.
+    ValueError, TypeError
+        A keyword that no frame has, an unusable argument; a note names the node where there is one.
+
+    Notes
+    -----
+    Names of nodes are made from the values:
+
+    - 30.0 is "30", and -10 is "minus10".
+    - Frames of one kind are at one node, whatever their word for it: "Flat Field", "DOMEFLAT" and "sky flat" are all
+      "flat", and other kinds are "bias", "dark", "light", "arc", "master-bias" and so on. The user guide has the words.
+      An unknown word is a kind of its own, in lower case: a "Focus Frame" is at "focus". Where both IMAGETYP and
+      OBSTYPE are levels, the latter goes by its words.
+    - FILTER is not regarded for bias frames and darks, where the kind is a level too: they carry whatever filter was
+      in. Where FILTER is missing, or says that there is none, what the wheels hold is joined: FILTER1 = CLEAR and
+      FILTER2 = g is "g".
+    - All but letters, digits and ``. + - _`` becomes "_", and 60 characters are kept, so that the tree goes to netCDF
+      and Zarr. Values that would then have one name get "-2", "-3" and so on.
+    - Frames without the keyword are at "no_FILTER", say. Where no frame of a node has it, as with a FILTER of
+      bias frames, that level is left out: ``tree["bias/0"]``.
+    - Where shapes differ within a kind there is one more level for them, as "1024x2048" (y, x); after it one for the
+      binning where that differs, as "bin2x2" (y, x; 1 for a frame that does not say), and one for the unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> def frame(level, **cards):
+    ...     return np.full((2, 3), level), cards
+    >>> tree = xccd.open_tree([
+    ...     frame(1.0, IMAGETYP="Bias Frame"), frame(3.0, IMAGETYP="Bias Frame"),
+    ...     frame(7.0, IMAGETYP="Flat Field", FILTER="r", EXPTIME=2.0),
+    ...     frame(8.0, IMAGETYP="Flat Field", FILTER="g", EXPTIME=2.5)])
+    >>> [node.path for node in tree.leaves]
+    ['/bias', '/flat/g/2.5', '/flat/r/2']
+    >>> tree["bias"]["data"].sizes["frame"]
+    2
+    >>> masters = tree.ccd.combine("mean")
+    >>> masters["bias"]["data"].values[0].tolist()
+    [2.0, 2.0, 2.0]
+    """
+    wanted, unit = _checked(by), given_unit(units)
+    found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
+    headers = [cards.values(frame.header) for frame in found]
+    names = asked(keywords, headers)
+    levels = _levels(wanted, found, headers, default=by is KINDS)
+    if unit is None:
+        levels.append(Level("unit", [*units_of(h.get("BUNIT") for h in headers)], where_it_differs=True))
+    nodes: dict[str, xr.Dataset] = {}
+    for path, numbers in _groups(list(range(len(found))), levels):
+        for depth in range(1, len(path)):  # first, as xarray sorts by depth: a sibling's node would come before
+            nodes.setdefault("/".join(path[:depth]), xr.Dataset())
+        with at_node("/".join(path)):
+            own = [name for name in names if any(name in headers[i] for i in numbers)]
+            stack = stack_of(
+                [found[i] for i in numbers],
+                chunks=chunks,
+                memory=memory,
+                keywords=own,
+                keep_headers=keep_headers,
+                dtype=dtype,
+                units=unit,
+            )
+        nodes["/".join(path)] = stack.to_dataset(name="data")
+    return xr.DataTree.from_dict(nodes)
+
+
+def _checked(by: Any) -> list[By]:
+    wanted = list(by) if isinstance(by, (list, tuple)) else [by]
+    if not wanted or not all(callable(one) or (isinstance(one, str) and one.strip()) for one in wanted):
+        raise TypeError(f"by={by!r} is not a header keyword, a function of a header, or a list of them")
+    return [one if callable(one) or one.strip() == CHIP else one.strip().upper() for one in wanted]
+
+
+def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, default: bool) -> list[Level]:
+    known = core(headers)
+    if "DATE-OBS" in known and np.isnat(known["DATE-OBS"]).all():  # days without a time: as they are written
+        del known["DATE-OBS"]
+    levels = [
+        _of_function(one, found, headers)
+        if callable(one)
+        else Level(one, _of_chips(found, headers) if one == CHIP else _of_keyword(one, headers, known, wanted))
+        for one in wanted
+    ]
+    absent = [level.name for level in levels if set(level.values) == {None}]
+    if absent and not default:
+        chips = ", and hdu='all' gives frames a chip" if CHIP in absent else ""
+        near = did_you_mean(absent[0], dict.fromkeys(k for h in headers for k in h))
+        first = f"{near[2:]} " if near else ""  # before a list that may be long
+        raise ValueError(f"{first}by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}")
+    if "IMAGETYP" in wanted or "OBSTYPE" in wanted:
+        counts = [filter_counts(kind) for kind in _kinds(("IMAGETYP", "OBSTYPE"), known, headers)]
+        levels = [level.where(counts) if level.name == "FILTER" else level for level in levels]
+    return [
+        *levels,
+        Level("shape", ["x".join(map(str, frame.pixels.shape)) for frame in found], where_it_differs=True),
+        Level("binning", list(map(_binning, headers)), where_it_differs=True),
+    ]
+
+
+def _keywords_of(headers: list[Values]) -> str:
+    keywords = sorted({k for header in headers for k in header if not cards.describes_data(k)})
+    more = f" and {len(keywords) - LISTED} more" if len(keywords) > LISTED else ""
+    if not keywords:
+        return "their headers have keywords of pixels and WCS only" if any(headers) else "their headers are empty"
+    return f"their headers have {', '.join(keywords[:LISTED])}{more}"
+
+
+def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any], wanted: list[By]) -> list[Value]:
+    if keyword == "IMAGETYP":
+        return [*_kinds(("IMAGETYP", "OBSTYPE"), known, headers)]
+    if keyword == "OBSTYPE" and "IMAGETYP" not in wanted:
+        return [*_kinds(("OBSTYPE",), known, headers)]
+    values = [_plain(value) for value in known.get(keyword, column(headers, keyword))]
+    if keyword == "OBSTYPE":  # below the kind: its own words
+        values = [short(value) if isinstance(value, str) else value for value in values]
+    return values
+
+
+def _of_chips(found: list[Frame], headers: list[Values]) -> list[Value]:
+    """The chip of each frame; where several images of a file were not asked for, a keyword of that name."""
+    return [f.chip for f in found] if found[0].chip is not None else _of_keyword(CHIP.upper(), headers, {}, [])
+
+
+def _kinds(names: Iterable[str], known: Mapping[str, Any], headers: list[Values]) -> list[str | None]:
+    """The kind of each frame by these labels; of one that was combined, the master of that kind."""
+    words = zip(*(known.get(name, [""] * len(headers)) for name in names), strict=True)
+    return [made_of(kind_of(*texts), h.get("NCOMBINE")) for texts, h in zip(words, headers, strict=True)]
+
+
+def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], headers: list[Values]) -> Level:
+    values = []
+    for frame, header in zip(found, headers, strict=True):
+        try:
+            value = function(dict(header))
+        except Exception as error:
+            error.add_note(f"in the function by= for the header of {shown(frame.file)}")
+            raise
+        if not isinstance(value, (str, int, float, np.integer, np.floating, np.bool_, type(None))):
+            raise TypeError(
+                f"by= gave {value!r} for {shown(frame.file)}: a name is a text, a number, or None where there is none"
+            )
+        values.append(None if value is None else _plain(value))
+    name = getattr(function, "__name__", "<>")
+    return Level("name" if name.startswith("<") else name, values)
+
+
+def _plain(value: Any) -> Value:
+    """A text, a number, or None where it is missing."""
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else str(value).rstrip("0").rstrip(".")
+    if isinstance(value, (bool, np.bool_)):
+        return str(value)
+    if isinstance(value, str):
+        return value.strip() or None
+    number = value.item() if hasattr(value, "item") else value
+    return None if number != number else number
+
+
+def _binning(header: Values) -> str:
+    for keywords in BINNINGS:
+        text = " ".join(str(header[k]) for k in keywords if k in header)
+        if numbers := re.findall(r"\d+(?:\.\d+)?", text):
+            x, y = (f"{float(n):g}" for n in (numbers[0], numbers[-1]))
+            return f"bin{y}x{x}"
+    return "bin1x1"
+
+
+def _groups(numbers: list[int], levels: list[Level]) -> Iterator[tuple[tuple[str, ...], list[int]]]:
+    """Each node with frames: the names on the way to it, and the frames' numbers."""
+    if not levels:
+        yield (), numbers
+        return
+    level, *below = levels
+    if not level.splits(numbers):
+        yield from _groups(numbers, below)
+        return
+    by_value: dict[Value, list[int]] = {}
+    for i in numbers:
+        by_value.setdefault(level.values[i], []).append(i)
+    values = sorted(by_value, key=_order)
+    for name, value in zip(_names(values, level.name), values, strict=True):
+        yield from (((name, *path), some) for path, some in _groups(by_value[value], below))
+
+
+def _order(value: Value) -> tuple[int, float, Any]:
+    """Numbers, then texts in natural order, then what is missing."""
+    if value is None:
+        return 2, 0.0, natural("")
+    return (1, 0.0, natural(value)) if isinstance(value, str) else (0, float(value), natural(""))
+
+
+def _names(values: Iterable[Value], level: str) -> list[str]:
+    """Names of nodes, each another."""
+    names: list[str] = []
+    for value in values:
+        name = stem = _name(value, level)
+        again = 1
+        while name in names:
+            again += 1
+            name = f"{stem}-{again}"
+        names.append(name)
+    return names
+
+
+def _name(value: Value, level: str) -> str:
+    if isinstance(value, (int, float)):
+        size = abs(value)
+        whole = size < 1e15 and size == int(size)
+        return ("minus" if value < 0 else "") + (str(int(size)) if whole else f"{size:.12g}")
+    text = unicodedata.normalize("NFC", f"no_{level}" if value is None else value)
+    return re.sub(r"^[\W_]+|[^\w.+-]+", "_", text)[:LONGEST]

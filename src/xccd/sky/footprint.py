@@ -1,0 +1,127 @@
+"""How much of a pixel of an aligned frame lies in the frame, and how far from its edge: weights by name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute import arrays
+from xccd.compute.deferred import Box, Deferred
+from xccd.headers import cards, common
+from xccd.labels.lazy import samples
+from xccd.sky.grid import Grid, grids_of
+from xccd.sky.pixel_map import PixelMap, moved, pixel_map, shifted
+
+Array = np.ndarray[Any, Any]
+
+
+def _share(x: Array, y: Array, shape: tuple[int, int]) -> Array:
+    """The part of a pixel's bilinear weights that lies in the frame."""
+    along = (np.clip(np.minimum(p + 1, n - p), 0, 1) for p, n in ((x, shape[1]), (y, shape[0])))
+    one, other = along
+    return np.asarray(one * other)
+
+
+def _feather(x: Array, y: Array, shape: tuple[int, int]) -> Array:
+    """From 0 at the edge of the frame to 1 where its shorter side is halved."""
+    nearest = np.minimum(np.minimum(x + 1, shape[1] - x), np.minimum(y + 1, shape[0] - y))
+    return np.asarray(np.clip(nearest / ((min(shape) + 1) / 2), 0, 1))
+
+
+KINDS: dict[str, Callable[[Array, Array, tuple[int, int]], Array]] = {"footprint": _share, "feather": _feather}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One of the kinds of weights, for frames with these maps."""
+
+    kind: str
+    maps: tuple[PixelMap, ...]
+    columns: int
+
+    def __call__(self, start: int, stop: int) -> Array:
+        """Of rows of the grid: (frames, rows, columns)."""
+        out = np.zeros((len(self.maps), stop - start, self.columns), np.float32)
+        for one, target in zip(self.maps, out, strict=True):
+            top, bottom = one.part(start, stop)
+            left, right = one.box[2:]
+            if top == bottom:
+                continue
+            if one.shift is None:
+                x, y = one.places(top, bottom)
+            else:
+                x, y = (a.astype(float) for a in np.meshgrid(np.arange(left, right), np.arange(top, bottom)))
+                x, y = x + one.shift[1], y + one.shift[0]
+            values = KINDS[self.kind](x, y, one.shape)
+            target[top - start : bottom - start, left:right] = np.where(np.isfinite(values), values, 0)
+        return out
+
+
+def weights(kind: str, stack: xr.DataArray) -> Any:
+    """Weights of a kind for all samples of aligned frames, as an array (frame, y, x); lazy if these are."""
+    if set(stack.dims) != {"frame", "y", "x"}:
+        raise ValueError(f"weights={kind!r} is of frames (frame, y, x), this stack has {dict(stack.sizes)}")
+    shape = (stack.sizes["y"], stack.sizes["x"])
+    plan = Weights(kind, tuple(_maps(stack, shape)), shape[1])
+    data = samples(stack)
+    if arrays.is_lazy(data):
+        rows = stack.chunksizes["y"]
+        return _by_dask(plan, rows)
+    if arrays.is_deferred(data):
+        return _Waiting(plan, (stack.sizes["frame"], *shape))
+    return plan(0, shape[0])
+
+
+def _maps(stack: xr.DataArray, shape: tuple[int, int]) -> list[PixelMap]:
+    """Of each frame; one that `align` did not touch lies on its own pixels."""
+    label = stack.coords.get("aligned_from")
+    if label is None or label.dims != ("frame",):
+        return [shifted(shape, shape, (0, 0))] * stack.sizes["frame"]
+    texts = label.values.tolist()
+    by_sky = any(cards.lookup(t, "CTYPE1") is not None for t in texts)
+    grid = grids_of(stack.isel(frame=slice(0, 1)))[0] if by_sky and common.texts(stack, "frame") else None
+    if by_sky and grid is None:
+        raise ValueError("weights by footprint need the headers of the aligned frames: keep the coordinate 'header'")
+    known: dict[str, PixelMap] = {}
+    for text in texts:
+        if text not in known:
+            known[text] = pixel_map(Grid.from_text(text), grid) if grid else _moved(stack, text, shape)
+    return [known[text] for text in texts]
+
+
+def _moved(stack: xr.DataArray, text: str, shape: tuple[int, int]) -> PixelMap:
+    """The map of a frame that was aligned by offsets, to the pixels that are left."""
+    rows, columns, dy, dx = (cards.as_number(cards.lookup(text, k)) for k in ("NAXIS2", "NAXIS1", "OFFSET2", "OFFSET1"))
+    first = [float(stack.coords[d].values[0]) if d in stack.coords else 0.0 for d in ("y", "x")]
+    return moved((int(rows), int(columns)), shape, (dy + first[0], dx + first[1]))
+
+
+def _by_dask(plan: Weights, rows: tuple[int, ...]) -> Any:
+    import dask.array as da
+    from dask.delayed import delayed
+
+    edges = np.cumsum([0, *rows]).tolist()
+    planned = delayed(plan, pure=True, traverse=False)
+    blocks = [
+        da.from_delayed(planned(a, b), (len(plan.maps), b - a, plan.columns), np.float32)
+        for a, b in itertools.pairwise(edges)
+    ]
+    return da.concatenate(blocks, axis=1)
+
+
+class _Waiting(Deferred):
+    """Without dask: made for a band when that is."""
+
+    def __init__(self, plan: Weights, shape: tuple[int, ...]) -> None:
+        super().__init__(plan, (), shape, np.float32)
+        self.plan = plan
+
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
+        if id(self) not in made:
+            made[id(self)] = self.plan(box[0].start, box[0].stop)[:, :, box[1]]
+        return made[id(self)]

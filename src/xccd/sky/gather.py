@@ -1,0 +1,317 @@
+"""Bands of aligned frames, each made of the rows of the frames that reach it: now, by dask, or when asked for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from xccd.compute import bands, notes, options
+from xccd.compute.arrays import dtype_of, here, is_deferred, is_lazy, taken_apart, together
+from xccd.compute.deferred import WANTED, Box, Deferred, Several
+from xccd.compute.pool import run_all
+from xccd.kernels.flags import Flag
+from xccd.kernels.limits import float_dtype
+from xccd.labels.flags import check_uncertainty
+from xccd.sky.adaptive import UNIT, reprojected
+from xccd.sky.pixel_map import PixelMap, kernel
+
+Array = Any
+ORDERS = {"nearest": 1, "bilinear": 2, "bicubic": 4, "lanczos3": 6}  # pixels along an axis that make up one
+LEAST = 4 << 20  # bytes of a band, however small the chunks of a stack are
+PIXELS = 1 << 15  # of which positions are held at a time: with their values in an L2 cache
+ALIKE = 1.5  # frames are read together whose rows are no more than so many times those of one
+REACH = 3.0  # of the kernel of "adaptive": pixels of the target, four times as many as interpolation takes
+VARIANCE: dict[str, Callable[[Array], Array]] = {"std": np.square, "var": np.asarray, "ivar": lambda x: 1 / x}
+FROM_STD: dict[str, Callable[[Array], Array]] = {"std": np.asarray, "var": np.square, "ivar": lambda x: 1 / x**2}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The frames of one stack (frames, y, x): samples, and of the lossless form what goes with them."""
+
+    x: Array
+    flags: Array = None
+    uncertainty: Array = None
+
+    @property
+    def all(self) -> tuple[Array, Array, Array]:
+        return self.x, self.flags, self.uncertainty
+
+    @property
+    def arrays(self) -> list[Array]:
+        return [a for a in self.all if a is not None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How frames, a map for each in the order of the result, become rows of the target."""
+
+    maps: tuple[tuple[PixelMap, ...], ...]  # of each source
+    shape: tuple[int, int]
+    taps: int
+    total: bool  # whether pixels hold a whole flux, not one per area
+    dtypes: tuple[np.dtype[Any], ...]  # of samples, flags, uncertainties, or the first alone
+    kind: str = "std"  # of the uncertainties
+    method: str = "interp"
+
+    @property
+    def frames(self) -> int:
+        return sum(map(len, self.maps))
+
+    @property
+    def unit(self) -> int:
+        """How many rows of the target are made together, so that pixels do not depend on bands."""
+        return UNIT if self.method == "adaptive" else 1
+
+    def rows(self, one: PixelMap, start: int, stop: int) -> tuple[int, int]:
+        """The rows of a frame that rows of the target are made of."""
+        return one.rows(start, stop, 1.0 if self.method == "interp" else REACH)
+
+    def groups(self, source: int, start: int, stop: int) -> Iterator[tuple[slice, slice]]:
+        """Frames of a source, and the rows of them, that rows of the target are made of."""
+        group: list[int] = []
+        low = high = least = 0
+        for i, one in enumerate(self.maps[source]):
+            first, last = self.rows(one, start, stop)
+            if first == last:
+                continue
+            joined = (min(low, first), max(high, last), max(least, last - first))
+            if group and (i != group[-1] + 1 or joined[1] - joined[0] > ALIKE * joined[2]):
+                yield slice(group[0], group[-1] + 1), slice(low, high)
+                group = []
+            if not group:
+                joined = (first, last, last - first)
+            low, high, least = joined
+            group.append(i)
+        if group:
+            yield slice(group[0], group[-1] + 1), slice(low, high)
+
+    def empty(self, rows: int) -> list[Array]:
+        """Rows of the target that no frame reaches."""
+        values = (np.nan, int(Flag.OUTSIDE_FOOTPRINT), np.nan)
+        return [np.full((self.frames, rows, self.shape[1]), v, d) for v, d in zip(values, self.dtypes, strict=False)]
+
+    def fill(self, one: PixelMap, arrays: Sequence[Array], first: int, start: int, stop: int, out: list[Array]) -> None:
+        """Rows ``start`` to ``stop`` of the target from rows of one frame, of which ``first`` is the first here."""
+        top, bottom = one.part(start, stop)
+        left, right = one.box[2:]
+        if one.shift is not None:
+            rows, columns = slice(top + one.shift[0] - first, bottom + one.shift[0] - first), one.shift[1]
+            for array, target in zip(arrays, out, strict=True):
+                target[top - start : bottom - start, left:right] = array[rows, left + columns : right + columns]
+            return
+        if self.method == "adaptive":
+            low, high = self.rows(one, start, stop)
+            arrays, first = [a[low - first : high - first] for a in arrays], low
+        frame, *more = self._good(arrays)
+        if self.method == "adaptive":
+            self._reproject(one, frame, more, first, (start, top, bottom), out)
+            return
+        step = max(1, PIXELS // (right - left))
+        for a in range(top, bottom, step):
+            b = min(a + step, bottom)
+            made = self._made(frame, more, first, one, (a, b))
+            for values, target in zip(made, out, strict=True):
+                target[a - start : b - start, left:right] = values
+
+    def _good(self, arrays: Sequence[Array]) -> list[Array]:
+        """Samples as floats, NaN where they have a flag; the flags, a bit for each that is missing; variances."""
+        x = np.asarray(arrays[0])
+        dtype = float_dtype(x.dtype)
+        if len(arrays) == 1:
+            return [np.require(x, dtype, ["C", "A", "W"])]
+        flags = np.ascontiguousarray(arrays[1])
+        bare = x.dtype.kind == "f"
+        flags = np.where(~np.isfinite(x) & (flags == 0), np.uint8(Flag.NOT_FINITE), flags) if bare else flags
+        frame = np.where(flags == 0, x, np.nan).astype(dtype)
+        if len(arrays) == 2:
+            return [frame, flags, np.broadcast_to(np.zeros(1, dtype), frame.shape).copy()]
+        with np.errstate(divide="ignore"):
+            error = np.asarray(arrays[2], dtype, order="C")
+            check_uncertainty(error, flags == 0)
+            return [frame, flags, VARIANCE[self.kind](error)]
+
+    def _reproject(
+        self, one: PixelMap, frame: Array, more: list[Array], first: int, rows: tuple[int, int, int], out: list[Array]
+    ) -> None:  # fmt: skip
+        """Rows of the target by reproject, from those of a frame."""
+        (start, top, bottom), (left, right) = rows, one.box[2:]
+        assert one.grids is not None
+        here, there = one.grids
+        here = here.moved(first, 0, frame.shape)
+        there = there.moved(top, left, (bottom - top, right - left))
+        value = reprojected(frame, here, there, total=self.total)
+        at = slice(top - start, bottom - start), slice(left, right)
+        out[0][at] = value
+        if more:
+            near, error = np.empty((2, *value.shape), frame.dtype)
+            reasons, places = np.empty(value.shape, np.uint8), one.places(top, bottom)
+            kernel(
+                "resample", "resampled", frame, more[1], more[0], first, one.shape[0], places, 2, near, error, reasons
+            )
+            reasons[np.isfinite(value)] = 0
+            reasons[~np.isfinite(value) & (reasons == 0)] = Flag.NOT_FINITE  # of what lies farther than two pixels
+            out[1][at] = reasons
+
+    def _made(
+        self, frame: Array, more: list[Array], first: int, one: PixelMap, rows: tuple[int, int]
+    ) -> list[Array]:  # fmt: skip
+        """Rows of the target in the columns that a frame reaches, by a kernel."""
+        exact = self.method == "exact"
+        at = one.edges(*rows) if exact else one.places(*rows, area=self.total)
+        shape = (at.shape[1] - exact, at.shape[2] - exact)
+        value, reasons, error = (np.empty(shape, d) for d in (frame.dtype, np.uint8, frame.dtype))
+        flags, variance = more or (np.empty((0, 0), np.uint8), np.empty((0, 0), frame.dtype))
+        arguments = (frame, variance, flags, first, one.shape[0], at[:2])
+        if exact:
+            beyond = kernel("overlap", "overlapped", *arguments, self.total, value, error, reasons)
+        else:
+            beyond = kernel("resample", "resampled", *arguments, self.taps, value, error, reasons)
+        if beyond:
+            raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond): please report it")
+        made = [value, reasons, error][: len(self.dtypes)]  # no more is filled
+        for array in made[::2] if self.total and not exact else ():
+            array *= at[2]
+        if len(made) == 3:
+            with np.errstate(divide="ignore"):
+                made[2] = FROM_STD[self.kind](error)
+        return made
+
+
+def aligned(sources: Sequence[Source], plan: Plan) -> list[Array]:
+    """Samples, and flags and uncertainties, of all frames on the target."""
+    every = [array for source in sources for array in source.arrays]
+    if any(map(is_lazy, every)):
+        return _by_dask([Source(*(None if a is None else here(a) for a in source.all)) for source in sources], plan)
+    if any(map(is_deferred, every)):
+        return list(_Aligned(sources, plan).fields)
+    return _now(sources, plan)
+
+
+def _now(sources: Sequence[Source], plan: Plan) -> list[Array]:
+    """In the pool of threads, a band of a frame at a time."""
+    out = plan.empty(plan.shape[0])
+    threads = options.threads()
+    work = [(s, i) for s, maps in enumerate(plan.maps) for i in range(len(maps))]
+    pieces = 1 if len(work) >= 4 * threads else -(-4 * threads // len(work))
+    cuts = np.linspace(0, plan.shape[0], min(pieces, plan.shape[0]) + 1).astype(int)
+    edges = _edges(cuts // plan.unit * plan.unit, plan.shape[0])
+
+    def piece(n: int) -> None:
+        number, band = divmod(n, len(edges) - 1)
+        source, i = work[number]
+        start, stop = edges[band], edges[band + 1]
+        one = plan.maps[source][i]
+        low, high = plan.rows(one, start, stop)
+        if low < high:
+            arrays = [array[i, low:high] for array in sources[source].arrays]
+            plan.fill(one, arrays, low, start, stop, [o[number, start:stop] for o in out])
+
+    run_all(piece, len(work) * (len(edges) - 1), threads)
+    return out
+
+
+def _band(plan: Plan, start: int, stop: int, groups: Sequence[Any], *pieces: Any) -> list[Array]:
+    """Rows of the target. A group is (source, frames, rows), and for each of its arrays the piece, or what reads it."""
+    parts, number = iter(pieces), len(plan.dtypes)
+    out = plan.empty(stop - start)
+    first = np.concatenate([[0], np.cumsum([len(maps) for maps in plan.maps])])
+    for source, frames, rows in groups:
+        given = [next(parts) for _ in range(number)]
+        here = [a if isinstance(a, np.ndarray) else a[frames, rows, slice(None)] for a in given]
+        for k, i in enumerate(range(frames.start, frames.stop)):
+            one = plan.maps[source][i]
+            if plan.rows(one, start, stop) != (0, 0):
+                plan.fill(one, [a[k] for a in here], rows.start, start, stop, [o[first[source] + i] for o in out])
+    return out
+
+
+def _together(plan: Plan, start: int, stop: int, groups: Any, *pieces: Any, dtype: Any) -> Array:
+    return together(_band(plan, start, stop, groups, *pieces), dtype)
+
+
+def _by_dask(sources: Sequence[Source], plan: Plan) -> list[Array]:
+    import dask.array as da
+    from dask.delayed import delayed
+
+    dtype = dtype_of(plan.dtypes)
+    shared, readers = delayed(plan, pure=True, traverse=False), _readers(sources)
+    blocks = []
+    for start, stop in _bands(sources, plan):
+        groups = [(s, *group) for s in range(len(sources)) for group in plan.groups(s, start, stop)]
+        pieces = [
+            readers[id(a)] if id(a) in readers else a[frames, rows]
+            for s, frames, rows in groups
+            for a in sources[s].arrays
+        ]
+        block = delayed(partial(_together, dtype=dtype), pure=True)(shared, start, stop, groups, *pieces)
+        shape = (plan.frames, stop - start, plan.shape[1])
+        blocks.append(da.from_delayed(block, shape, dtype, meta=np.empty((0, 0, 0), dtype)))
+    whole = da.concatenate(blocks, axis=1)
+    return taken_apart(whole)
+
+
+def _readers(sources: Sequence[Source]) -> dict[int, Any]:
+    """Of arrays that are nothing but files what reads them: rows of some frames, without the rest of a band."""
+    from dask.delayed import delayed
+
+    found = {}
+    for array in (a for source in sources for a in source.arrays):
+        reader = notes.noted(array, notes.READER)
+        if reader is not None:
+            found[id(array)] = delayed(reader, name=f"reader-of-{array.name}", traverse=False)  # a name that tells it
+    return found
+
+
+def _bands(sources: Sequence[Source], plan: Plan) -> list[tuple[int, int]]:
+    """Rows of the target that are made at a time: as many bytes as bands of a stack that is opened, or as these had."""
+    size = sum(d.itemsize for d in plan.dtypes)
+    (_, rows, _) = bands.plan((plan.frames, *plan.shape), size, "auto", None)
+    held = [np.prod([max(c) for c in s.x.chunks]) * size for s in sources if is_lazy(s.x)]
+    if held and len(sources) == 1:
+        most = max(int(max(held)), LEAST)
+        rows = max(1, min(rows, most // (plan.frames * plan.shape[1] * size)))
+    edges = _edges(range(0, plan.shape[0], max(plan.unit, rows // plan.unit * plan.unit)), plan.shape[0])
+    return list(itertools.pairwise(edges))
+
+
+def _edges(starts: Iterable[int], end: int) -> list[int]:
+    return sorted({0, end, *(int(s) for s in starts)})
+
+
+class _Aligned(Several):
+    """Aligned frames without dask: a band is made of other rows of its inputs."""
+
+    def __init__(self, sources: Sequence[Source], plan: Plan) -> None:
+        shape = (plan.frames, *plan.shape)
+        super().__init__(_band, [a for s in sources for a in s.arrays], [(shape, d) for d in plan.dtypes])
+        self.sources, self.plan = sources, plan
+        self.unit = max(self.unit, plan.unit)
+
+    def block(self, box: Box, made: dict[Any, Any]) -> Any:
+        if id(self) not in made:
+            unit = self.plan.unit
+            start = box[0].start // unit * unit
+            stop = min(-(-box[0].stop // unit) * unit, self.plan.shape[0])
+            groups = [(s, *g) for s in range(len(self.sources)) for g in self.plan.groups(s, start, stop)]
+            pieces = [self._rows(a, f, r, made) for s, f, r in groups for a in self.sources[s].arrays]
+            values = _band(self.plan, start, stop, groups, *pieces)
+            rows = slice(box[0].start - start, box[0].stop - start)
+            made[id(self)] = dict(enumerate(v[:, rows, box[1]] for v in values))
+        return made[id(self)]
+
+    def _rows(self, array: Any, frames: slice, rows: slice, made: dict[Any, Any]) -> Any:
+        """Some rows of some frames."""
+        key = (frames, rows, slice(None))
+        reader = getattr(array, "reader", None)
+        if reader is not None:
+            return reader[key]
+        if isinstance(array, Deferred):
+            whole = (rows, slice(0, array.shape[2]))
+            return array.block(whole, {WANTED: made[WANTED]})[frames]
+        return array[key]

@@ -1,0 +1,377 @@
+"""`Grid`: the pixels of an image on the sky, as a value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.headers import cards, common, pixel_grid
+from xccd.headers.cards import parsed
+from xccd.labels.flags import science_variables
+from xccd.labels.frames import frame_names
+from xccd.messages import public, shown
+from xccd.sky import distortion
+from xccd.sky.grid_text import DISTORTED, KEPT, TABLES, TEXTS, header_text, wcs_with_tables, written
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+LARGEST = 10**6  # pixels along one side: 4 TB a frame, a slip of the keyboard
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pixels on the sky: a shape and a celestial WCS, as a value that can be compared, hashed and pickled.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    text : str
+        The WCS as the lines of FITS cards.
+    tables : bytes, optional
+        The HDUs of distortions that are tables, as a FITS file.
+
+    See Also
+    --------
+    Grid.of : a grid from a WCS, Header, file, image or stack.
+    Grid.union : the grid that holds all frames of a stack.
+
+    Examples
+    --------
+    >>> import xccd
+    >>> grid = xccd.Grid.of({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0,
+    ...                      "CRPIX1": 50.5, "CRPIX2": 50.5, "CDELT1": -1e-4, "CDELT2": 1e-4,
+    ...                      "NAXIS1": 100, "NAXIS2": 100})
+    >>> grid
+    <Grid 100 x 100 pixels of 0.36", RA---TAN, centre 10.00000 +20.00000>
+    >>> grid[:50, 10:].shape
+    (50, 90)
+    """
+
+    shape: tuple[int, int]
+    text: str
+    tables: bytes = b""
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 2 or not all(1 <= n <= LARGEST for n in self.shape):
+            raise ValueError(f"shape={self.shape} is not (rows, columns) of 1 to {LARGEST} pixels each")
+        if not self.wcs.has_celestial:
+            raise ValueError(f"the WCS is not celestial (CTYPE {', '.join(self.wcs.wcs.ctype)}): a grid is on the sky")
+        determinant = np.linalg.det(self.wcs.pixel_scale_matrix)
+        if not (np.isfinite(determinant) and determinant != 0):
+            raise ValueError("the WCS is singular: its pixels have no area (CD, PC or CDELT)")
+        try:
+            _ = self.frame
+        except ValueError as error:
+            raise ValueError(f"the WCS has no celestial system that is known (RADESYS, EQUINOX): {error}") from error
+
+    @classmethod
+    @public
+    def of(cls, source: Any, *, shape: tuple[int, int] | None = None) -> Grid:
+        """The grid of anything that has one.
+
+        Parameters
+        ----------
+        source : Grid, WCS, Header, dict of cards, path or URL, DataArray or Dataset
+            A stack must have one WCS for all of its frames; ``stack[0]`` picks one. Of a file: of its first image, or
+            of its first header with a WCS if no image has pixels. Its name may be what `open_stack` takes for one file.
+        shape : (int, int), optional
+            Rows and columns, where the source does not say them (a WCS without ``pixel_shape``), or others.
+
+        Returns
+        -------
+        Grid
+
+        Raises
+        ------
+        ValueError
+            No celestial WCS in it, one that is singular or absurd, or no shape.
+        TypeError
+            Nothing that could have a WCS.
+        OSError
+            A file that cannot be read.
+        """
+        if isinstance(source, Grid):
+            return source if shape is None else cls((int(shape[0]), int(shape[1])), source.text, source.tables)
+        if hasattr(source, "ccd"):
+            source = _image(source)
+            _check_one(source)
+            source = source.ccd.header()
+        elif isinstance(source, str | os.PathLike):
+            return cls._of_file(source, shape)
+        elif hasattr(source, "to_header") and hasattr(source, "pixel_shape"):
+            return cls._of_wcs(source, shape)
+        elif not isinstance(source, Mapping) and not hasattr(source, "cards"):
+            raise TypeError(
+                f"a {type(source).__name__} has no WCS: give a Grid, WCS, Header, FITS file, or an image or stack"
+            )
+        return cls.from_text(header_text(source), shape)
+
+    @classmethod
+    def from_text(cls, text: str, shape: tuple[int, int] | None = None) -> Grid:
+        """The grid of a header text, lines of FITS cards; ValueError as `of`."""
+        found = {card.keyword: card for card in reversed(list(cards.split(text)))}
+        if "CTYPE1" not in found:
+            raise ValueError("there is no WCS: the header has no CTYPE1")
+        sizes = _sizes(text, shape)
+        tables = [k for k in found if DISTORTED.fullmatch(k)]
+        if tables:
+            raise ValueError(f"the WCS is distorted by a table in another HDU ({tables[0]}): only its file has that")
+        kept = sorted(k for k in found if KEPT.fullmatch(k))
+        for keyword in kept:
+            if not TEXTS.match(keyword) and not np.isfinite(cards.as_number(found[keyword].value)):
+                raise ValueError(f"the WCS is damaged: {keyword} = {found[keyword].value!r} is not a number")
+        return cls(sizes, "\n".join(written(found[k]) for k in kept))
+
+    @classmethod
+    def _of_file(cls, source: str | os.PathLike[str], shape: tuple[int, int] | None) -> Grid:
+        """The grid of a file, errors with its name."""
+        text = distortion.header_of(source)
+        try:
+            if any(DISTORTED.fullmatch(card.keyword) for card in cards.split(text)):
+                return cls.with_tables(text, source, shape)
+            return cls.from_text(text, shape)
+        except ValueError as error:
+            raise ValueError(f"{shown(source)}: {error}") from error
+
+    @classmethod
+    def with_tables(cls, text: str, source: str | os.PathLike[str], shape: tuple[int, int] | None) -> Grid:
+        """The grid of a header text whose distortion is in tables of a file; ValueError, OSError as `of`."""
+        own = (line for c in cards.split(text) if cards.WCS.fullmatch(c.keyword) for line in c.lines)
+        wcs = common.read_wcs(cards.parsed(own), 2, distortion.tables_of(source))
+        return cls._of_wcs(wcs, _sizes(text, shape))
+
+    @classmethod
+    def _of_wcs(cls, wcs: Any, shape: tuple[int, int] | None) -> Grid:
+        if shape is None and wcs.array_shape is None:
+            raise ValueError("this WCS has no pixel_shape: give shape=(rows, columns)")
+        if wcs.naxis != 2:
+            wcs = wcs.celestial
+        hdus = wcs.to_fits(relax=True)
+        text = "\n".join(str(card) for card in hdus[0].header.cards if not TABLES.match(card.keyword))
+        grid = cls.from_text(text, tuple(shape or wcs.array_shape))
+        if len(hdus) == 1:
+            return grid
+        file = BytesIO()
+        hdus.writeto(file)
+        return cls(grid.shape, grid.text, file.getvalue())
+
+    @cached_property
+    def wcs(self) -> WCS:
+        """The astropy WCS, its ``pixel_shape`` set."""
+        made = (
+            common.read_wcs(cards.parsed(self.text.split("\n")), 2) if not self.tables else wcs_with_tables(self.tables)
+        )
+        made.pixel_shape = self.shape[::-1]
+        return made
+
+    @cached_property
+    def frame(self) -> Any:
+        """The celestial system of its coordinates, as astropy has it."""
+        from astropy.wcs.utils import wcs_to_celestial_frame
+
+        return wcs_to_celestial_frame(self.wcs)
+
+    @property
+    def header(self) -> Header:
+        """NAXISn and the cards of the WCS, as an astropy Header."""
+        return cards.parsed(self.lines)
+
+    @property
+    def lines(self) -> list[str]:
+        """The cards of the header, NAXISn first."""
+        sizes = [cards.make(f"NAXIS{k}", n) for k, n in enumerate(self.shape[::-1], 1)]
+        return [cards.make("NAXIS", 2), *sizes, *self.text.split("\n")]
+
+    @property
+    def pixel_size(self) -> float:
+        """The side of a pixel in degrees, the root of its area at the reference pixel."""
+        return float(np.sqrt(abs(np.linalg.det(self.wcs.pixel_scale_matrix))))
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """World coordinates of the centre in degrees, in the WCS's own frame."""
+        rows, columns = self.shape
+        world = self.wcs.all_pix2world([[(columns - 1) / 2, (rows - 1) / 2]], 0)[0]
+        return float(world[0]), float(world[1])
+
+    @classmethod
+    @public
+    def union(
+        cls, stack: Any, *, resolution: Any = None, frame: Any = None, north_up: bool = True, projection: str = "TAN"
+    ) -> Grid:  # fmt: skip
+        """The grid that holds all frames.
+
+        Frames that differ by whole pixels keep their grid. Of others it is that of reproject's
+        ``find_optimal_celestial_wcs``, north up, with the smallest of their pixels.
+
+        Parameters
+        ----------
+        stack : DataArray, Dataset, or a list of these or of Grids
+        resolution : float or Quantity, optional
+            The side of a pixel, in arcseconds.
+        frame : str or astropy frame, optional
+            "icrs", "galactic", ... Default: that of the first frame.
+        north_up : bool, default: True
+            False turns the grid so that it is smallest.
+        projection : str, default: "TAN"
+
+        Returns
+        -------
+        Grid
+
+        Raises
+        ------
+        ValueError
+            A frame without a usable WCS, or an unusable resolution.
+        ImportError
+            Without reproject.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xccd
+        >>> cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0,
+        ...          "CRPIX2": 1.0, "CDELT1": -1e-4, "CDELT2": 1e-4}
+        >>> stack = xccd.open_stack([(np.zeros((4, 6)), cards | {"CRPIX1": x}) for x in (1.0, 21.0)])
+        >>> xccd.Grid.union(stack).shape
+        (4, 26)
+        """
+        from xccd.sky.grid import every
+        from xccd.sky.union import union
+
+        return union(every(stack), resolution=resolution, frame=frame, north_up=north_up, projection=projection)
+
+    def moved(self, rows: float, columns: float, shape: tuple[int, int]) -> Grid:
+        """A grid of ``shape`` whose first pixel is this one's (rows, columns), which may lie outside."""
+        if self.tables and (rows, columns) != (0, 0):
+            raise ValueError("a grid that is distorted by tables cannot be cut: these are of its pixels")
+        shift = {"CRPIX1": columns, "CRPIX2": rows}
+        found = {c.keyword: c for c in cards.split(self.text)}
+        lines = {k: written(c) for k, c in found.items()}
+        for keyword, by in shift.items():
+            value = cards.as_number(found[keyword].value) if keyword in found else 0.0
+            lines[keyword] = cards.make(keyword, value - by)
+        return Grid(shape, "\n".join(lines[k] for k in sorted(lines)), self.tables)
+
+    def __getitem__(self, key: tuple[slice, slice]) -> Grid:
+        """Some rows and columns, as an array is sliced; steps are 1."""
+        if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(k, slice) for k in key)):
+            raise TypeError(f"a grid is cut by two slices, as grid[10:50, :20], not by {key!r}")
+        parts = [k.indices(n) for k, n in zip(key, self.shape, strict=True)]
+        if any(step != 1 or stop <= start for start, stop, step in parts):
+            raise ValueError(f"grid[{key[0]}, {key[1]}] of shape {self.shape} has no pixels, or a step")
+        (top, bottom, _), (left, right, _) = parts
+        return self.moved(top, left, (bottom - top, right - left))
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return ("xccd.Grid", self.shape, self.text, self.tables)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"shape": self.shape, "text": self.text, "tables": self.tables}
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        longitude, latitude = self.center
+        return (
+            f'<Grid {columns} x {rows} pixels of {self.pixel_size * 3600:.4g}", {self.wcs.wcs.ctype[0]}, '
+            f"centre {longitude:.5f} {latitude:+.5f}>"
+        )
+
+
+def _image(obj: Any) -> Any:
+    """The variable of a Dataset that has the headers of the others."""
+    if not hasattr(obj, "data_vars"):
+        return obj
+    names = {n for v in obj.data_vars.values() for n in str(v.attrs.get("ancillary_variables", "")).split()}
+    science = [v for n, v in obj.data_vars.items() if n not in names]
+    if len(science) != 1:
+        raise ValueError(f"this Dataset has {len(science)} images ({', '.join(map(str, obj.data_vars))}): pick one")
+    return science[0]
+
+
+def _sizes(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
+    """Rows and columns as given, or as the header says."""
+    if shape is not None:
+        return int(shape[0]), int(shape[1])
+    rows, columns = (cards.as_number(cards.lookup(text, k)) for k in ("NAXIS2", "NAXIS1"))
+    if not all(1 <= n <= LARGEST and n.is_integer() for n in (rows, columns)):
+        raise ValueError("the header does not say how large the image is (NAXIS1, NAXIS2): give shape=")
+    return int(rows), int(columns)
+
+
+def _check_one(stack: Any) -> None:
+    """Raise for frames whose WCS differ: the header that they share has none."""
+    texts = list(dict.fromkeys(common.texts(stack, "frame")))
+    own = {tuple(c.lines for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)) for text in texts}
+    if len(own) > 1 and any("CTYPE1" in text for text in texts) and not common.same_grid(texts):
+        raise ValueError(
+            f"the frames have {len(own)} WCS: take one, as stack[0], or align them; Grid.union(stack) holds them all"
+        )
+
+
+WITHOUT = "without a WCS frames go by align(offsets=...), and stack.ccd.find_offsets() finds offsets"
+
+
+def grids_of(stack: xr.DataArray) -> list[Grid]:
+    """The grid of each frame, for the pixels that it has now."""
+    texts = common.texts(stack, "frame")
+    names = frame_names(stack, "frame")
+    if not texts:
+        raise ValueError(f"the frames have no headers (keep_headers=False?), so no WCS: open them again; {WITHOUT}")
+    shape = (stack.sizes["y"], stack.sizes["x"])
+    known: dict[str, Grid] = {}
+    found = []
+    for i, (text, name) in enumerate(zip(texts, names, strict=True)):
+        own = cards.join(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
+        if own not in known:
+            try:
+                known[own] = _grid(stack.isel(frame=i), own, shape)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}; {WITHOUT}") from error
+        found.append(known[own])
+    return found
+
+
+def every(frames: Any) -> list[Grid]:
+    """The grids of all frames of a stack, of stacks, or grids."""
+    items = list(frames) if isinstance(frames, list | tuple) else [frames]
+    found: list[Grid] = []
+    for item in items:
+        if isinstance(item, xr.Dataset):
+            item = item[science_variables(item, "frame")[0]]
+        stack = isinstance(item, xr.DataArray) and "frame" in item.dims
+        found += grids_of(item) if stack else [Grid.of(item)]
+    if not found:
+        raise ValueError("an empty list has no frames: give stacks, or grids")
+    return found
+
+
+def _grid(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
+    moved = pixel_grid.moves(frame, text)
+    if any(DISTORTED.fullmatch(card.keyword) for card in cards.split(text)):
+        if moved:
+            raise ValueError("its WCS is distorted by a table, which is of all its pixels: align whole frames")
+        return _of_file(str(frame.coords["file"].item()), text, shape)
+    if moved:
+        made = parsed(text.split("\n"))
+        pixel_grid.move(made, moved)
+        text = "\n".join(str(card) for card in made.cards)
+    return Grid.from_text(text, shape)
+
+
+def _of_file(file: str, text: str, shape: tuple[int, int]) -> Grid:
+    """A grid whose distortion is in tables of the frame's file."""
+    try:
+        return Grid.with_tables(text, file, shape)
+    except OSError as error:
+        raise ValueError(f"its WCS is distorted by a table, and its file cannot be read: {error}") from error

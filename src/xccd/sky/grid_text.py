@@ -1,0 +1,52 @@
+"""The cards of a header that make a grid, and its tables of distortion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xccd.headers import cards, common
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+
+# What a grid keeps of a header: the primary WCS. Other versions of it (letters at the end) do not move pixels.
+KEPT = re.compile(
+    r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CUNIT[12]|CROTA[12]|(PC|CD)[12]_[12]|PV[12]_\d{1,2}|"
+    r"LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|[AB]P?_(ORDER|\d_\d)|WAT[12]_\d{1,3}"
+)
+TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS|CPERR|CQERR|D2IMERR|DP|DQ|AXISCORR)\d?")
+TEXTS = re.compile(r"CTYPE|CUNIT|RADE|WAT")  # all others are numbers
+DISTORTED = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d")  # by a table
+
+
+def wcs_with_tables(content: bytes) -> WCS:
+    from astropy.io import fits
+
+    with fits.open(BytesIO(content)) as hdus:
+        return common.read_wcs(hdus[0].header, 2, hdus)
+
+
+def header_text(header: Any) -> str:
+    if isinstance(header, Mapping) and not hasattr(header, "cards"):
+        return "\n".join(cards.make(k.upper(), v) for k, v in header.items())
+    return "\n".join(str(card) for card in header.cards)
+
+
+def written(card: cards.Card) -> str:
+    """A card in one spelling, so that equal ones are equal as texts."""
+    value = card.value
+    if value is None:
+        return "\n".join(card.lines)
+    number = cards.as_number(value)
+    if isinstance(value, str) and np.isfinite(number) and not TEXTS.match(card.keyword):
+        value = number
+    if isinstance(value, int | float) and re.fullmatch(r"[AB]P?_ORDER", card.keyword) is None:
+        value = float(value)
+    line = cards.make(card.keyword, value)
+    return line if cards.value_of((line,)) == value else "\n".join(card.lines)  # of 20 columns, too few for some

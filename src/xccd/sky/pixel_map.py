@@ -1,0 +1,227 @@
+"""Where pixels of a grid lie in a frame: a shift, cubics through few nodes that were checked, or the WCS itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xccd.compute import options
+from xccd.sky.transform import Array, edge_points, positions, to_frame, whole_shift
+
+if TYPE_CHECKING:
+    from xccd.sky.grid import Grid
+
+STEPS = (256, 128, 64, 32, 16, 8)  # pixels from node to node: the widest that is exact enough
+LIMIT = 1e-3  # pixels of the frame that a map may be off
+CHECKS = 400  # pixels at which a map is compared with the WCS
+MARGIN = 4  # rows that taps need more
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class PixelMap:
+    """For each pixel of a target grid the position in a frame of ``shape``: planes x, y and the ratio of areas.
+
+    ``box`` is the part of the target (rows from and to, columns from and to) that the frame reaches. There is a
+    ``shift`` (the target's first pixel in the frame), or there are ``nodes``, or positions come from the ``grids``
+    (frame and target) themselves. ``error`` is how far the map was off where it was checked, in pixels of the frame.
+    """
+
+    shape: tuple[int, int]
+    box: Box
+    error: float = 0.0
+    shift: tuple[int, int] | None = None
+    nodes: Array | None = None
+    step: int = 1
+    grids: tuple[Grid, Grid] | None = None
+    corners: Array | None = None  # nodes of the first corner of each pixel, half a pixel before its centre
+
+    def part(self, start: int, stop: int) -> tuple[int, int]:
+        """Which of the rows ``start`` to ``stop`` of the target the frame reaches."""
+        top, bottom = max(start, self.box[0]), min(stop, self.box[1])
+        return (top, bottom) if top < bottom and self.box[2] < self.box[3] else (start, start)
+
+    def rows(self, start: int, stop: int, reach: float = 1.0) -> tuple[int, int]:
+        """The rows of the frame that rows ``start`` to ``stop`` of the target are made of.
+
+        ``reach`` is how much farther than interpolation does others look, in pixels of the target.
+        """
+        top, bottom = self.part(start, stop)
+        if top == bottom:
+            return 0, 0
+        if self.shift is not None:
+            return top + self.shift[0], bottom + self.shift[0]
+        height = self.shape[0]
+        if self.nodes is None:
+            return 0, height
+        lows, highs = (edge[top - self.box[0] : bottom - self.box[0]] for edge in self._heights)
+        low, high = lows.min(), highs.max()
+        if not np.isfinite(high - low):
+            return 0, height
+        stretched = np.sqrt(np.nanmax(self.nodes[2])) if reach > 1 else 1.0
+        margin = int(np.ceil(MARGIN * max(1.0, reach * stretched)))
+        first, last = max(0, int(low) - margin), min(height, int(high) + margin + 1)
+        return (first, last) if first < last else (0, 0)
+
+    @cached_property
+    def _heights(self) -> tuple[Array, Array]:
+        """Of each row of the box the least and the greatest y, from the columns of nodes."""
+        assert self.nodes is not None
+        j, t = np.divmod(np.arange(self.box[1] - self.box[0]), self.step)
+        weights = table(self.step)[:, t, None]
+        y = sum(weights[k] * self.nodes[1, j + k, 1:-1] for k in range(4))
+        bend = np.abs(np.diff(self.nodes[1], n=2, axis=1)).max(initial=0) / 8  # of y between two columns, at most
+        return np.min(y, axis=1) - bend, np.max(y, axis=1) + bend
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_heights"}
+
+    def places(self, start: int, stop: int, *, area: bool = False) -> Array:
+        """Planes x and y, and area, at rows ``start`` to ``stop`` of the target, in the columns of the box."""
+        if self.nodes is None:
+            assert self.grids is not None
+            return positions(*self.grids, *_mesh(start, stop, *self.box[2:]), area=area)
+        at = np.empty((2 + area, stop - start, self.box[3] - self.box[2]))
+        kernel("resample", "places", self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
+        return at
+
+    def edges(self, start: int, stop: int) -> Array:
+        """Planes x and y at the corners of the pixels of these rows: one row and column more."""
+        left, right = self.box[2:]
+        if self.corners is None:
+            assert self.grids is not None
+            x, y = _mesh(start, stop + 1, left, right + 1)
+            return positions(*self.grids, x - 0.5, y - 0.5)
+        at = np.empty((2, stop - start + 1, right - left + 1))
+        kernel("resample", "places", self.corners, table(self.step), start - self.box[0], at)
+        return at
+
+
+def kernel(module: str, name: str, *arguments: Any) -> Any:
+    """A kernel of "resample" or "overlap", by the engine."""
+
+    def call(engine: ModuleType) -> Any:
+        found = import_module(f"xccd.kernels.{'compiled' if engine.NAME == 'numba' else 'plain'}.{module}")
+        return getattr(found, name)(*arguments)
+
+    return options.with_engine(call)
+
+
+@lru_cache(maxsize=32)
+def table(step: int) -> Array:
+    """Weights of the cubic through nodes at -1, 0, 1 and 2 (Lagrange), at 0, 1/step, ... between the middle two."""
+    t = np.arange(step) / step
+    return np.stack(
+        [
+            -t * (t - 1) * (t - 2) / 6,
+            (t + 1) * (t - 1) * (t - 2) / 2,
+            -(t + 1) * t * (t - 2) / 2,
+            (t + 1) * t * (t - 1) / 6,
+        ]
+    )
+
+
+@np.errstate(all="ignore")  # of what is not on the sky
+def pixel_map(frame: Grid, target: Grid, *, corners: bool = False) -> PixelMap:
+    """The map from a target to a frame, the cheapest that is right; with what `PixelMap.edges` takes."""
+    shift = whole_shift(frame, target)
+    if shift is not None:
+        return shifted(frame.shape, target.shape, shift)
+    grids = (frame, target)
+    box = _reach(frame, target)
+    if box[0] == box[1]:
+        return PixelMap(frame.shape, box, grids=grids)
+    rng = np.random.default_rng(0)
+    x = rng.integers(box[2], box[3], CHECKS).astype(float)
+    y = rng.integers(box[0], box[1], CHECKS).astype(float)
+    true = positions(frame, target, x, y)
+    for step in STEPS:
+        if step > STEPS[-1] and step > max(box[1] - box[0], box[3] - box[2]):
+            continue
+        nodes = _nodes(frame, target, box, step)
+        error = _error(frame.shape, _at(nodes, step, box, x, y), true)
+        if error <= LIMIT:
+            first = _nodes(frame, target, box, step, corners=True) if corners else None
+            return PixelMap(frame.shape, box, error, nodes=nodes, step=step, grids=grids, corners=first)
+    return PixelMap(frame.shape, box, grids=grids)
+
+
+def shifted(shape: tuple[int, int], target: tuple[int, int], shift: tuple[int, int]) -> PixelMap:
+    """The map of a frame that lies on the pixels of a target: its pixel (0, 0) is the frame's ``shift``."""
+    box = [
+        edge
+        for n, size, by in zip(shape, target, shift, strict=True)
+        for edge in (min(max(0, -by), size), max(min(size, n - by), 0))
+    ]
+    if box[0] >= box[1] or box[2] >= box[3]:
+        box = [0, 0, 0, 0]
+    return PixelMap(shape, (box[0], box[1], box[2], box[3]), shift=shift)
+
+
+def moved(shape: tuple[int, int], target: tuple[int, int], by: tuple[float, float]) -> PixelMap:
+    """As `shifted`, by any fraction of a pixel."""
+    rows, columns = (round(b) for b in by)
+    if (rows, columns) == by:
+        return shifted(shape, target, (rows, columns))
+    box = []
+    for n, size, b in zip(shape, target, by, strict=True):
+        first, last = min(max(0, int(np.floor(-b - 1))), size), max(min(size, int(np.ceil(n - b + 1))), 0)
+        box += [first, max(first, last)]
+    step = STEPS[0]
+    y, x = (first + step * (np.arange(-(-(last - first) // step) + 3) - 1.0) for first, last in (box[:2], box[2:]))
+    nodes = np.stack([*np.broadcast_arrays(x + by[1], (y + by[0])[:, None]), np.ones((y.size, x.size))])
+    return PixelMap(shape, (box[0], box[1], box[2], box[3]), nodes=nodes, step=step)
+
+
+def _mesh(top: int, bottom: int, left: int, right: int) -> tuple[Array, Array]:
+    x, y = np.meshgrid(np.arange(left, right, dtype=float), np.arange(top, bottom, dtype=float))
+    return x, y
+
+
+def _reach(frame: Grid, target: Grid) -> Box:
+    """The part of the target that a frame may reach, from points in and on it; all where one of them is not seen."""
+    rows, columns = frame.shape
+    x, y = edge_points(frame.shape)
+    there = positions(target, frame, x, y)
+    same = frame.frame.is_equivalent_frame(target.frame)
+    poles = np.stack(to_frame(frame, np.zeros(2), np.array([-90.0, 90.0]), same, target))
+    with np.errstate(invalid="ignore"):
+        holds_pole = ((poles > -1) & (poles < [[columns], [rows]])).all(0).any()  # lines of the target meet there
+    if holds_pole or not np.isfinite(there).all():
+        return 0, target.shape[0], 0, target.shape[1]
+    box = []
+    for values, size in zip(there[::-1], target.shape, strict=True):
+        margin = 2 + (values.max() - values.min()) / 100
+        box += [int(np.clip(values.min() - margin, 0, size)), int(np.clip(np.ceil(values.max() + margin), 0, size))]
+    return (box[0], box[1], box[2], box[3]) if box[0] < box[1] and box[2] < box[3] else (0, 0, 0, 0)
+
+
+def _nodes(frame: Grid, target: Grid, box: Box, step: int, *, corners: bool = False) -> Array:
+    more, back = (1, 0.5) if corners else (0, 0.0)  # of corners there is one more
+    y, x = (
+        first - back + step * (np.arange(-(-(last + more - first) // step) + 3) - 1.0)
+        for first, last in (box[:2], box[2:])
+    )
+    return positions(frame, target, *np.meshgrid(x, y), area=not corners)
+
+
+def _at(nodes: Array, step: int, box: Box, x: Array, y: Array) -> Array:
+    """What cubics through nodes give at pixels of the target."""
+    (j, t), (i, s) = (np.divmod((v - first).astype(int), step) for v, first in ((y, box[0]), (x, box[2])))
+    w, u = table(step)[:, t], table(step)[:, s]
+    found: Array = sum(w[k] * u[m] * nodes[:2, j + k, i + m] for k in range(4) for m in range(4))
+    return found
+
+
+def _error(shape: tuple[int, int], found: Array, true: Array) -> float:
+    """The greatest distance of positions that lie in a frame; infinite where just one of both does."""
+    with np.errstate(invalid="ignore"):
+        inside = [(p[0] > -1) & (p[0] < shape[1]) & (p[1] > -1) & (p[1] < shape[0]) for p in (found, true)]
+        off = np.hypot(*(found - true))
+    off = off[inside[0] | inside[1]]
+    return float(off.max(initial=0.0)) if np.isfinite(off).all() else np.inf

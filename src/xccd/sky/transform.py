@@ -1,0 +1,106 @@
+"""From pixels of one grid to those of another, through the WCS of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xccd.headers import cards
+
+if TYPE_CHECKING:
+    from xccd.sky.grid import Grid
+
+Array = np.ndarray[Any, Any]
+SAME = 1e-4  # pixels by which a shift may miss whole numbers, as one WCS that is written in two ways does
+EDGE = 17  # points along each side of a frame that tell where it lies
+
+
+@lru_cache(maxsize=1 << 14)
+@np.errstate(all="ignore")
+def whole_shift(frame: Grid, target: Grid) -> tuple[int, int] | None:
+    """Rows and columns by which two grids differ, if that is all, and whole."""
+    ours, theirs = ({c.keyword: c.value for c in cards.split(g.text)} for g in (frame, target))
+    if not (frame.tables or target.tables) and all(
+        ours.get(k) == theirs.get(k) for k in (ours.keys() | theirs.keys()) - {"CRPIX1", "CRPIX2"}
+    ):
+        by = [cards.as_number(ours.get(k, 0.0)) - cards.as_number(theirs.get(k, 0.0)) for k in ("CRPIX2", "CRPIX1")]
+        off = np.array(by)[:, None]
+    else:
+        x, y = edge_points(frame.shape)
+        off = (np.stack([x, y]) - positions(target, frame, x, y)).reshape(2, -1)[::-1]
+    whole = np.round(off[:, :1])
+    if not (np.abs(off - whole) < SAME).all():  # nor where one is NaN
+        return None
+    return int(whole[0, 0]), int(whole[1, 0])
+
+
+def positions(frame: Grid, target: Grid, x: Array, y: Array, *, area: bool = False) -> Array:
+    """Planes x and y of the frame at pixels of the target, by both WCS; and the area of these pixels in the frame's."""
+    if not area:
+        return np.stack(to_frame(frame, *_to_sky(target, x, y), frame.frame.is_equivalent_frame(target.frame), target))
+    moves = np.array([(0, 0), (0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)]).T.reshape(2, 5, *(1,) * x.ndim)
+    at = positions(frame, target, x + moves[0], y + moves[1])
+    (dx, dy), (ex, ey) = at[:, 1] - at[:, 2], at[:, 3] - at[:, 4]
+    return np.stack([*at[:, 0], np.abs(dx * ey - dy * ex)])
+
+
+def _to_sky(grid: Grid, x: Array, y: Array) -> tuple[Array, Array]:
+    with np.errstate(all="ignore"):
+        world = grid.wcs.all_pix2world(x.ravel(), y.ravel(), 0)
+    return world[grid.wcs.wcs.lng].reshape(x.shape), world[grid.wcs.wcs.lat].reshape(x.shape)
+
+
+def to_frame(frame: Grid, longitude: Array, latitude: Array, same: bool, other: Grid) -> tuple[Array, Array]:
+    """Pixels of a frame at positions on the sky of another."""
+    if not same:
+        flat = _changed(other, frame, longitude.ravel(), latitude.ravel())
+        longitude, latitude = (v.reshape(longitude.shape) for v in flat)
+    return pixels_at(frame, longitude, latitude)
+
+
+def pixels_at(frame: Grid, longitude: Array, latitude: Array) -> tuple[Array, Array]:
+    """Pixels of a frame at positions in its own celestial system, in degrees; NaN where it does not see them."""
+    wcs, shape = frame.wcs, longitude.shape
+    longitude, latitude = longitude.ravel(), latitude.ravel()
+    world = [longitude, latitude] if wcs.wcs.lng == 0 else [latitude, longitude]
+    with np.errstate(all="ignore"):
+        if not wcs.has_distortion:
+            x, y = _each(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
+        else:
+            x, y = wcs.all_world2pix(*world, 0, tolerance=1e-7, maxiter=50, adaptive=True, quiet=True)
+            core = _each(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
+            # Far outside the frame the polynomials fold back into it.
+            ghost = np.hypot(x - core[0], y - core[1]) > max(frame.shape) / 4
+            x, y = np.where(ghost, np.nan, x), np.where(ghost, np.nan, y)
+    return np.asarray(x).reshape(shape), np.asarray(y).reshape(shape)
+
+
+def _each(call: Callable[..., Any], one: Array, other: Array) -> Any:
+    """A call of wcslib, NaN for what it refuses: of some distortions it refuses all for one of them."""
+    try:
+        return np.array(call(one, other))
+    except Exception:  # astropy's own kinds differ between versions
+        if one.size <= 1:
+            return np.full((2, one.size), np.nan)
+        half = one.size // 2
+        return np.concatenate([_each(call, one[:half], other[:half]), _each(call, one[half:], other[half:])], axis=1)
+
+
+def _changed(old: Grid, new: Grid, longitude: Array, latitude: Array) -> tuple[Array, Array]:
+    """Positions of one celestial system in another (galactic, FK5, ...)."""
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord, UnitSphericalRepresentation
+
+    ok = np.isfinite(longitude) & np.isfinite(latitude)
+    sky = SkyCoord(np.where(ok, longitude, 0) * u.deg, np.where(ok, latitude, 0) * u.deg, frame=old.frame)
+    found = sky.transform_to(new.frame).represent_as(UnitSphericalRepresentation)
+    return np.where(ok, found.lon.deg, np.nan), np.where(ok, found.lat.deg, np.nan)
+
+
+def edge_points(shape: tuple[int, int]) -> tuple[Array, Array]:
+    """Points of a frame, and on its edges."""
+    x, y = np.meshgrid(np.linspace(-1, shape[1], EDGE), np.linspace(-1, shape[0], EDGE))
+    return x, y

@@ -1,0 +1,1 @@
+"""One public function a job: arguments checked, labels handled, a chain handed to `compute`."""

@@ -1,0 +1,396 @@
+"""`align`: frames on one grid of the sky."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute import arrays, notes, options
+from xccd.headers import cards, common
+from xccd.headers.settings import same_unit
+from xccd.kernels.limits import float_dtype
+from xccd.labels.flags import apart, attributes, companion, flags_of, science_variables, with_maps
+from xccd.labels.frames import add_history, check_stack, frame_names, step_text
+from xccd.labels.lazy import samples, wrapped
+from xccd.labels.mixed import check_alike, without_order
+from xccd.labels.nodes import map_nodes
+from xccd.labels.warn import warn
+from xccd.messages import did_you_mean
+from xccd.sky import gather
+from xccd.sky.canvas import Canvas, canvas_of
+from xccd.sky.grid import Grid, grids_of
+from xccd.sky.pixel_map import PixelMap, moved, pixel_map
+from xccd.sky.transform import whole_shift
+from xccd.sky.union import union
+
+METHODS = ("interp", "adaptive", "exact")
+FLUX = ("surface brightness", "total")
+APART = 10  # by which the scales of pixels may differ without a warning
+
+
+def align(
+    stack: Any,
+    to: Any = None,
+    *,
+    method: str = "interp",
+    order: str = "bilinear",
+    flux: str = "surface brightness",
+    offsets: Any = None,
+) -> Any:
+    """Put all frames on one grid, so that a pixel is the same place of the sky in each.
+
+    A missing sample is never averaged into others: weights are those of the good pixels, and a pixel is missing where
+    these have less than half of the whole. Frames that lie on the grid by whole pixels are copied, and where all are on
+    it already, samples stay as they are.
+
+    Parameters
+    ----------
+    stack : DataArray, Dataset, DataTree, or a list of DataArrays or Datasets
+        Frames (frame, y, x) with a WCS each, as `open_stack` gives them; several stacks, as `open_frames` does, where
+        shapes differ. They become one.
+    to : Grid, WCS, Header, path, DataArray, Dataset, int or None, optional
+        The grid, anything that has one, or the number of a frame. Default: the grid that holds all frames
+        (`Grid.union`). With ``offsets``: "union" (the default), "intersection", or the number of a frame.
+    method : {"interp", "adaptive", "exact"}, default: "interp"
+        Interpolation between pixels; by reproject, some hundred times slower and without uncertainties, adaptively,
+        with a kernel as wide as the larger of the two pixels; or the mean over the exact overlaps of pixels, as
+        quadrilaterals in the frame's: with ``flux="total"`` no flux is lost.
+    order : {"nearest", "bilinear", "bicubic", "lanczos3"}, default: "bilinear"
+        The 1, 2, 4 or 6 pixels along each axis that make up one. Where not all of more than 2 are there, 2 are taken.
+    flux : {"surface brightness", "total"}, default: "surface brightness"
+        What a pixel holds: something per area, which stays as it is where the size of pixels changes, or a whole
+        flux, which is multiplied by the local ratio of areas.
+    offsets : array-like, (str, str) or str, optional
+        Without WCS: rows and columns by which the first pixel of each frame is moved, as pairs (frames, 2), or two
+        coordinates on ``frame``. "wcs": by the WCS, rounded to whole pixels; "physical": by LTV; "grid 2 100 3 100":
+        side by side, 2 columns 100 pixels apart, 3 rows 100 apart. By whole pixels nothing is interpolated.
+
+    Returns
+    -------
+    DataArray, Dataset or DataTree
+        (frame, y, x) on the grid, lazy if a stack is; floats. What frames do not reach is NaN, and has the flag 128 in
+        a Dataset. On ``frame``: ``aligned_to``, the grid, whose WCS headers have from now on, while the coordinate
+        ``header`` stays what the file says; ``align_error``, by how many pixels positions were off where they were
+        compared with the WCS; and ``aligned_from``, the grid that a frame had (of which ``weights="footprint"`` and
+        ``"feather"`` of `combine` are made).
+
+    Raises
+    ------
+    ValueError
+        A frame without WCS, or with one that is not celestial, singular or absurd; no frame on the grid; a grid that
+        is larger than memory; ``flux="total"`` of data per area; stacks of several units, or, at offsets, of several
+        ROWORDER; an unknown argument.
+    TypeError
+        Something that is no stack, or has no grid.
+    OSError
+        ``to`` is a file that cannot be read.
+
+    Notes
+    -----
+    Positions are cubics through nodes up to 256 pixels apart, compared with both WCS at 400 random pixels; nodes come
+    closer until these agree to 0.001 pixel, and where no distance does it, the WCS is evaluated for each pixel.
+    Errors are propagated with the squared weights. Neighbouring pixels of an aligned frame have errors in common.
+    Overlaps are integrals along the edges of quadrilaterals, by Green's theorem, in the pixels of the frame.
+    Bicubic is Keys (1981, IEEE Trans. ASSP 29, 1153) with a = -1/2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xccd
+    >>> cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0,
+    ...          "CRPIX2": 1.0, "CDELT1": -1e-4, "CDELT2": 1e-4}
+    >>> stack = xccd.open_stack([(np.array([[1.0, 2.0, 3.0]]), cards | {"CRPIX1": x}) for x in (1.0, 2.0)])
+    >>> aligned = stack.ccd.align(0)
+    >>> aligned.values.tolist()
+    [[[1.0, 2.0, 3.0]], [[2.0, 3.0, nan]]]
+    >>> stack.ccd.align().sizes["x"]
+    4
+    """
+    how = {"to": to, "method": method, "order": order, "flux": flux, "offsets": offsets}
+    _check(method, order, flux)
+    if isinstance(stack, xr.DataTree):
+        return map_nodes(lambda ds: align(ds, **how), stack, _is_stack, "a variable with the dimension 'frame'")
+    stacks = list(stack) if isinstance(stack, list | tuple) else [stack]
+    kinds = {type(s) for s in stacks}
+    if not stacks or not (kinds <= {xr.DataArray} or kinds <= {xr.Dataset}):
+        raise TypeError(
+            f"align takes a DataArray, a Dataset, a DataTree, or a list of DataArrays or of Datasets, not "
+            f"{', '.join(sorted(k.__name__ for k in kinds)) or 'an empty list'}"
+        )
+    if kinds == {xr.DataArray}:
+        return _align(stacks, **how)
+    names = science_variables(stacks[0], "frame")
+    done: dict[Any, xr.DataArray] = {}
+    for name in names:
+        done |= apart(_align([with_maps(ds, name) for ds in stacks], **how), name)
+    rest = {k: v for k, v in stacks[0].data_vars.items() if not {"frame", "y", "x"} & set(v.dims)}
+    return xr.Dataset({**done, **rest}, attrs=stacks[0].attrs)
+
+
+def _is_stack(ds: xr.Dataset) -> bool:
+    return any("frame" in v.dims for v in ds.data_vars.values())
+
+
+def _check(method: str, order: str, flux: str) -> None:
+    if method not in METHODS:
+        near = did_you_mean(method, METHODS)
+        raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}{near}")
+    if method != "interp" and order != "bilinear":
+        raise ValueError(f"order={order!r} with method={method!r}: order goes with 'interp'")
+    if method == "adaptive" and find_spec("reproject") is None:
+        raise ImportError(f"method={method!r} needs reproject: pip install 'xccd[align]'")
+    if order not in gather.ORDERS:
+        near = did_you_mean(order, gather.ORDERS)
+        raise ValueError(f"order={order!r} is unknown: use one of {', '.join(gather.ORDERS)}{near}")
+    if flux not in FLUX:
+        near = did_you_mean(flux, FLUX)
+        raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'{near}")
+
+
+def _align(stacks: list[xr.DataArray], *, to: Any, method: str, order: str, flux: str, offsets: Any) -> xr.DataArray:
+    for stack in stacks:
+        check_stack(stack, "frame")
+        if set(stack.dims) != {"frame", "y", "x"}:
+            raise ValueError(f"align takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
+    stacks = [stack.transpose("frame", "y", "x") for stack in stacks]
+    _check_alike(stacks)
+    if flux == "total":
+        _check_units(stacks)
+    step = step_text("align", to=_shown(to), method=method, order=order, flux=flux, offsets=offsets)
+    if offsets is not None:
+        if method != "interp":
+            raise ValueError(f"method={method!r} with offsets=: frames at offsets are copied, or interpolated")
+        for other in stacks:
+            check_alike("a stack", other, stacks[0])
+        return _on_canvas(stacks, canvas_of(stacks, offsets, to), (method, order, flux), step)
+    grids = [grids_of(stack) for stack in stacks]
+    grid = _target(to, stacks, grids)
+    if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
+        return _in_place(stacks[0], [_lines(g) for g in grids[0]])
+    maps = _maps(grids, grid, corners=method == "exact")
+    if all(m.box[0] == m.box[1] for some in maps for m in some):
+        raise ValueError(_apart([g for some in grids for g in some], grid))
+    _check_scales(grids, stacks, grid)
+    sources = [[_lines(g) for g in some] for some in grids]
+    if grid.tables:
+        raise ValueError("to= is distorted by tables, which a header cannot hold: give a grid without them")
+    upright = [without_order(stack) for stack in stacks]  # its rows are those of the grid
+    return _result(upright, maps, grid.shape, sources, grid, (method, order, flux), step)
+
+
+def _check_alike(stacks: list[xr.DataArray]) -> None:
+    """Raise for stacks whose units differ."""
+    units = {str(s.attrs["units"]) for s in stacks if s.attrs.get("units")}
+    first, *others = [*units, ""]
+    if odd := [unit for unit in others if unit and not same_unit(unit, first)]:
+        raise ValueError(
+            f"the stacks have differing units ({first}; {odd[0]}): convert them, or say what they are in attrs['units']"
+        )
+
+
+def _target(to: Any, stacks: list[xr.DataArray], grids: list[list[Grid]]) -> Grid:
+    every = [g for some in grids for g in some]
+    if to is None or (isinstance(to, str) and to == "union"):
+        return union(every)
+    if isinstance(to, str) and to == "intersection":
+        raise ValueError("to='intersection' goes with offsets=: by the WCS, give the Grid that you want")
+    if isinstance(to, int | np.integer) and not isinstance(to, bool):
+        if not -len(every) <= to < len(every):
+            raise ValueError(f"to={to}: the frames are 0 to {len(every) - 1}")
+        return every[to]
+    try:
+        return Grid.of(to)
+    except ValueError as error:
+        raise ValueError(f"to= has no grid that can be used: {error}") from error
+
+
+def _maps(grids: list[list[Grid]], grid: Grid, *, corners: bool) -> list[list[PixelMap]]:
+    """A map for each frame; frames on one grid share it."""
+    known: dict[Grid, PixelMap] = {}
+    for g in (g for some in grids for g in some):
+        if g not in known:
+            known[g] = pixel_map(g, grid, corners=corners)
+    return [[known[g] for g in some] for some in grids]
+
+
+def _apart(grids: list[Grid], grid: Grid) -> str:
+    from astropy.coordinates import SkyCoord
+
+    there = SkyCoord(*grid.center, unit="deg", frame=grid.frame)
+    away = min(SkyCoord(*g.center, unit="deg", frame=g.frame).separation(there).deg for g in grids)
+    return f"no frame lies on the grid: the nearest is centred {away:.4g} degrees from the centre of {grid!r}"
+
+
+def _check_scales(grids: list[list[Grid]], stacks: list[xr.DataArray], grid: Grid) -> None:
+    names = [name for stack in stacks for name in frame_names(stack, "frame")]
+    sizes = [g.pixel_size for some in grids for g in some]
+    far = [i for i, size in enumerate(sizes) if not 1 / APART <= size / grid.pixel_size <= APART]
+    if far:
+        more = f" (and {len(far) - 1} more)" if far[1:] else ""
+        warn(
+            f'align: {names[far[0]]} has pixels of {sizes[far[0]] * 3600:.4g}"{more}, the grid '
+            f'{grid.pixel_size * 3600:.4g}": interpolation leaves most pixels out, or repeats them'
+        )
+
+
+def _check_units(stacks: list[xr.DataArray]) -> None:
+    from astropy import units as u
+
+    for stack in stacks:
+        text = str(stack.attrs.get("units", ""))
+        try:
+            unit = u.Unit(text) if text else u.dimensionless_unscaled
+        except ValueError:
+            continue
+        if is_per_area(unit):
+            raise ValueError(f"flux='total' of data in {text!r}, which is per area: use flux='surface brightness'")
+
+
+def is_per_area(unit: Any) -> bool:
+    """Whether an astropy unit is of something per solid angle."""
+    from astropy import units as u
+
+    plain = unit.decompose()
+    return bool(dict(zip(plain.bases, plain.powers, strict=True)).get(u.rad, 0) <= -2)
+
+
+def _on_canvas(stacks: list[xr.DataArray], canvas: Canvas, how: tuple[str, str, str], step: str) -> xr.DataArray:
+    """Frames at offsets on a canvas, the WCS of the first one moved to it if it has any."""
+    maps, sources, n = [], [], 0
+    for stack in stacks:
+        shape = (stack.sizes["y"], stack.sizes["x"])
+        some = [tuple(float(v) for v in by) for by in canvas.starts[n : n + stack.sizes["frame"]]]
+        maps.append([moved(shape, canvas.shape, (by[0], by[1])) for by in some])
+        sources.append([_moved_lines(shape, by) for by in some])
+        n += stack.sizes["frame"]
+    return _result(stacks, maps, canvas.shape, sources, canvas.grid, how, step)
+
+
+def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:
+    """Frames that are on the grid already, with the labels of aligned ones."""
+    labels = {"align_error": np.zeros(len(sources)), "aligned_from": np.array(sources, object)}
+    return stack.assign_coords({name: ("frame", values) for name, values in labels.items()})
+
+
+def _lines(grid: Grid) -> str:
+    return "\n".join(grid.lines)
+
+
+def _moved_lines(shape: tuple[int, int], by: Sequence[float]) -> str:
+    """As `_lines`, of a frame without WCS."""
+    return "\n".join([*_sizes(shape), cards.make("OFFSET1", float(by[1])), cards.make("OFFSET2", float(by[0]))])
+
+
+def _sizes(shape: tuple[int, int]) -> list[str]:
+    return [cards.make(f"NAXIS{k}", n) for k, n in enumerate(shape[::-1], 1)]
+
+
+def _result(
+    stacks: list[xr.DataArray], maps: list[list[PixelMap]], shape: tuple[int, int], sources: list[list[str]],
+    grid: Grid | None, how: tuple[str, str, str], step: str,
+) -> xr.DataArray:  # fmt: skip
+    """The frames through their maps, with new labels."""
+    frames = [_source(stack) for stack in stacks]
+    parts = {len(f.arrays) for f in frames}
+    if len(parts) > 1:
+        raise ValueError(
+            "some of these stacks have flags or uncertainties and others have not: give all, or to_stack()"
+        )
+    method, order, flux = how
+    if method == "adaptive" and 3 in parts:
+        raise ValueError(
+            f"method={method!r} carries no uncertainties: use 'interp' or 'exact', or leave them out with "
+            f"drop_vars({companion(stacks[0].name, 'uncertainty')!r})"
+        )
+    dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
+    plan = gather.Plan(
+        tuple(tuple(some) for some in maps), shape, gather.ORDERS[order], flux == "total",
+        (dtype, np.dtype(np.uint8), dtype)[: parts.pop()], _kind(stacks), method,
+    )  # fmt: skip
+    _check_size(frames, plan)
+    data, *more = gather.aligned(frames, plan)
+    if all(m.shift is not None for some in maps for m in some):  # whole pixels are copied
+        origins = {notes.origin(f.x) for f in frames}
+        notes.mark(data, origins.pop() if len(origins) == 1 else "")
+    dims = ("frame", "y", "x")
+    lies_on = "\n".join(grid.lines if grid is not None else _sizes(shape))
+    coords = _labels(stacks) | {
+        common.ALIGNED_TO: ("frame", np.array([lies_on] * plan.frames, object)),
+        "align_error": ("frame", np.array([m.error for some in maps for m in some])),
+        "aligned_from": ("frame", np.array([text for some in sources for text in some], object)),
+    }
+    for name, size in zip(dims[1:], shape, strict=True):
+        attrs = {"long_name": f"pixel of the grid along {name}, 0-based", "numbered": common.ON_GRID}
+        coords[name] = (name, np.arange(size), attrs)
+    for kind, array in zip(("flags", "uncertainty"), more, strict=False):
+        name = companion(stacks[0].name, kind)
+        attrs = attributes() if kind == "flags" else dict(stacks[0].coords[name].attrs)
+        coords[name] = (dims, wrapped(array), attrs)
+    attrs = {k: v for k, v in stacks[0].attrs.items() if all(s.attrs.get(k) == v for s in stacks)}
+    made = xr.DataArray(wrapped(data), dims=dims, coords=coords, attrs=attrs, name=stacks[0].name)
+    return add_history(made, step)
+
+
+def _source(stack: xr.DataArray) -> gather.Source:
+    flags = flags_of(stack)
+    error = stack.coords.get(companion(stack.name, "uncertainty"))
+    if error is not None and flags is None:
+        raise ValueError("this stack has uncertainties and no flags: use to_dataset(uncertainty=)")
+    rest = [None if c is None else samples(c.transpose(*stack.dims)) for c in (flags, error)]
+    return gather.Source(samples(stack), *rest)
+
+
+def _kind(stacks: list[xr.DataArray]) -> str:
+    """The type of the uncertainties."""
+    errors = [s.coords.get(companion(s.name, "uncertainty")) for s in stacks]
+    kinds = {str(e.attrs.get("uncertainty_type", "std")) for e in errors if e is not None}
+    if len(kinds) > 1:
+        raise ValueError(f"the stacks have uncertainties of types {', '.join(sorted(kinds))}: align one type at a time")
+    return kinds.pop() if kinds else "std"
+
+
+def _check_size(frames: list[gather.Source], plan: gather.Plan) -> None:
+    """Raise before anything is allocated that cannot be held."""
+    rows, columns = plan.shape
+    one = rows * columns * sum(d.itemsize for d in plan.dtypes)
+    now = not any(arrays.waits(f.x) for f in frames)
+    size, limit = one * (plan.frames if now else 1), options.memory() or options.installed()
+    if size > limit:
+        raise ValueError(
+            f"align would make {size / 1e9:.4g} GB ({plan.frames if now else 1} frame(s) of {rows} x {columns} "
+            f"pixels), more than the {limit / 1e9:.4g} GB of memory: give a smaller grid as to="
+            + (", or open the files lazily with open_stack" if now else "")
+        )
+
+
+def _labels(stacks: list[xr.DataArray]) -> dict[Any, Any]:
+    """Coordinates on ``frame`` of all stacks, and those without dimension that all share."""
+    found: dict[Any, Any] = {}
+    names = dict.fromkeys(k for s in stacks for k, c in s.coords.items() if c.dims == ("frame",))
+    for name in names:
+        found[name] = ("frame", _column([(s.coords.get(name), s.sizes["frame"]) for s in stacks]))
+    for name, value in stacks[0].coords.items():
+        if value.dims == () and all(name in s.coords and s.coords[name].identical(value) for s in stacks):
+            found[name] = value.variable
+    return found
+
+
+def _column(parts: list[tuple[Any, int]]) -> Any:
+    """One label of all frames, missing where a stack has it not."""
+    here = [c.values for c, _ in parts if c is not None]
+    kinds = {v.dtype.kind for v in here}
+    if kinds <= set("iufb") and len(here) < len(parts):
+        gap: Any = np.nan
+    else:
+        gap = np.datetime64("NaT", "ns") if kinds == {"M"} else "" if not kinds <= set("iufb") else np.nan
+    columns = [np.full(n, gap, object if gap == "" else None) if c is None else c.values for c, n in parts]
+    return np.concatenate(columns)
+
+
+def _shown(to: Any) -> Any:
+    """The argument ``to`` for HISTORY."""
+    return to if to is None or isinstance(to, str | int) else repr(to) if isinstance(to, Grid) else type(to).__name__

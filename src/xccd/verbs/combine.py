@@ -1,0 +1,255 @@
+"""Combination: one image from a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute import arrays
+from xccd.compute.chain import Chain
+from xccd.compute.ends import Combine, End, Scatter, check_factors, is_known
+from xccd.compute.run import chained
+from xccd.kernels.limits import float_dtype
+from xccd.kernels.table import METHODS
+from xccd.labels.apply import Obj, per_variable
+from xccd.labels.flags import companion, flags_of
+from xccd.labels.frames import check_stack, frames_first, step_text, without_frames
+from xccd.labels.lazy import wrapped
+from xccd.labels.mixed import check_rows, mixed
+from xccd.labels.warn import warn
+from xccd.messages import called, did_you_mean
+from xccd.verbs.weights import check_scale, check_weights, resolve
+from xccd.write.product import describe
+from xccd.write.product_cards import How
+
+Method = str | Callable[..., Any]
+
+
+@per_variable
+def combine(
+    stack: xr.DataArray,
+    method: Method = "mean",
+    *,
+    weights: Any = None,
+    scale: Any = None,
+    q: float | None = None,
+    ddof: int = 0,
+    dtype: Any = None,
+    dim: Hashable = "frame",
+) -> xr.DataArray:
+    """Combine the frames of a stack into one image.
+
+    Missing samples (NaN, infinities) take no part, and have no weight. Statistics are computed in float64.
+
+    Parameters
+    ----------
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
+    method : str or callable, default: "mean"
+        "mean", "median", "sum", "min", "max", "std", "var", "mad_std", "quantile", "count", or a function of
+        (values with NaN where missing, axis).
+    weights : str, callable or array-like, optional
+        For "mean", "sum", "median" and "quantile". A keyword of the frames ("EXPTIME"), one number a frame,
+        one a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
+        of a frame (DataArray without ``dim``) that gives a number. 0 or more, and finite. Of aligned frames also
+        "footprint", the part of a pixel that lies in the frame, and "feather", which falls to 0 at its edge.
+    scale : str, callable or array-like, optional
+        Finite factors by which samples are multiplied while they are combined, given as weights are.
+    q : float, optional
+        The quantile, 0 to 1, for "quantile".
+    ddof : int, default: 0
+        For "std" and "var": the divisor is n - ddof.
+    dtype : dtype, optional
+        Float dtype of the image. Default: that of the stack (float32 for integers of up to 16 bits, float64 for wider
+        ones), float64 for "sum", int64 for "count".
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray, Dataset or DataTree
+        The image without ``dim``, in the stack's unit. NaN where no valid sample, or no weight, is left ("count": 0).
+        Attributes and the coordinate ``image_header`` describe the product (NCOMBINE, EXPTIME, ..., HISTORY). Keywords
+        are those of the frames; attributes of other software stay.
+
+    Raises
+    ------
+    ValueError
+        Unknown method; weights that are negative, not finite, all 0, of a wrong shape, or with a method that takes
+        none; a scale that is not finite; ``q`` missing or outside 0 to 1, ``q`` or ``ddof`` with a method that does not
+        take it; no dimension ``dim``; an empty stack; frames that differ in ROWORDER or BAYERPAT. Weights and scales
+        per sample are judged while they are used, so on dask input when it is computed.
+    TypeError
+        Samples, weights or ``dtype`` that are not real numbers.
+
+    Warns
+    -----
+    UserWarning
+        Frames that differ in kind (bias, dark, flat, light, ...: IMAGETYP, OBSTYPE) or in FILTER, but for "count".
+
+    Notes
+    -----
+    Weighted mean: sum(w x) / sum(w). Weighted quantile: NumPy's "averaged_inverted_cdf", so that equal weights give the
+    plain median; unweighted: NumPy's "linear". "mad_std" is 1.482602218505602 times the median absolute deviation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import xccd
+    >>> stack = xr.DataArray([[1.0, 2.0], [3.0, np.nan], [5.0, 8.0]], dims=("frame", "x"))
+    >>> xccd.combine(stack, "mean").values.tolist()
+    [3.0, 5.0]
+    >>> stack.ccd.combine("mean", weights=[1, 1, 2]).values.tolist()
+    [3.5, 6.0]
+    """
+    check_stack(stack, dim)
+    check_rows(stack, dim)
+    check_method(method, weights, q, ddof)
+    image_dtype = _image_dtype(method, stack.dtype, dtype)
+    weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
+    check_scale(factor, stack, dim)
+    known = check_weights(weight, stack, dim)
+    if callable(method):
+        end: Combine | Callable[..., Any] = method
+    else:
+        end = Combine(method, weights is not None, 0.5 if q is None else float(q), int(ddof))
+    if method != "count" and (keywords := mixed(stack, dim)):
+        warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
+    data, maps = _images(stack, dim, end, factor.data, weight.data, image_dtype)
+    step = step_text("combine", method=method, weights=weights, scale=scale, q=q, ddof=ddof or None, dtype=dtype)
+    ones = np.ones(stack.sizes[dim])
+    how = How(str(method), ones if weights is None else known, ones if scale is None else factor.per_frame)
+    return _with_maps(describe(without_frames(stack, dim, data), stack, dim, how=how, step=step), maps)
+
+
+def _images(
+    stack: xr.DataArray, dim: Hashable, end: Combine | Callable[..., Any], scale: Any, weights: Any, dtype: Any
+) -> tuple[Any, dict[str, Any]]:  # fmt: skip
+    """The image, and of a stack with flags the number of samples and, where there is a formula, the uncertainty."""
+    x, flags = frames_first(stack, dim), flags_of(stack)
+    bits = None if flags is None else frames_first(flags, dim)
+    ends: dict[str, tuple[End, Any]] = {"image": (end, dtype)} if isinstance(end, Combine) else {}
+    if bits is not None and getattr(end, "method", None) != "count":
+        ends["count"] = Combine("count"), METHODS["count"].dtype
+    if bits is not None and isinstance(end, Combine) and is_known(end.method, end.weighted):
+        ends["uncertainty"] = Scatter(end.method, end.weighted), dtype
+    chain, dtypes = Chain((), tuple(e for e, _ in ends.values())), [d for _, d in ends.values()]
+    images = dict(zip(ends, chained(chain, x, scale, weights, bits, dtypes=dtypes), strict=True)) if ends else {}
+    if isinstance(end, Combine):
+        return images.pop("image"), images
+    if bits is not None:
+        (x,) = chained(Chain(()), x, flags=bits, dtypes=[float_dtype(x.dtype)])
+    run = partial(_apply, method=end, dtype=dtype)
+    return arrays.blocks(run, x, scale, weights, reduce=True, dtype=dtype), images
+
+
+def _with_maps(image: xr.DataArray, maps: dict[str, Any]) -> xr.DataArray:
+    """The image with its number of samples and its uncertainty beside it, as a Dataset takes them apart."""
+    units = {"units": image.attrs["units"]} if "units" in image.attrs else {}
+    attrs: dict[str, dict[str, Any]] = {
+        "count": {"long_name": "number of samples in use"},
+        "uncertainty": {
+            "long_name": "standard error, from the scatter of the samples",
+            "uncertainty_type": "std",
+            **units,
+        },
+    }
+    return image.assign_coords({companion(image.name, k): (image.dims, wrapped(m), attrs[k]) for k, m in maps.items()})
+
+
+def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
+    """Number of samples in use, per pixel: ``combine("count")``.
+
+    Parameters
+    ----------
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``.
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray, Dataset or DataTree
+        int64, without ``dim``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `combine`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import xccd
+    >>> xr.DataArray([[1.0, np.nan], [3.0, np.inf]], dims=("frame", "x")).ccd.count().values.tolist()
+    [2, 0]
+    """
+    return combine(stack, "count", dim=dim)
+
+
+def check_method(method: Method, weights: Any, q: float | None, ddof: int) -> None:
+    """Raise for arguments that do not go with the method."""
+    if not callable(method) and not (isinstance(method, str) and method in METHODS):
+        known = ", ".join(METHODS)
+        near = did_you_mean(method, METHODS)
+        raise ValueError(f"method={method!r} is unknown: use one of {known}, or a function{near}")
+    takes_weights = not callable(method) and METHODS[method].weighted is not None
+    if weights is not None and not takes_weights:
+        able = ", ".join(k for k, row in METHODS.items() if row.weighted)
+        raise ValueError(f"method={called(method)} is not defined with weights=: {able} are")
+    if (q is not None) != (isinstance(method, str) and method == "quantile"):
+        raise ValueError(
+            f"q={called(q)} with method={called(method)}: q goes with 'quantile', which needs it, as q=0.25"
+        )
+    if q is not None and not (isinstance(q, (int, float, np.number)) and 0 <= q <= 1):
+        raise ValueError(f"q={q!r} is not one number from 0 to 1")
+    if isinstance(ddof, bool) or not isinstance(ddof, (int, np.integer)) or ddof < 0:
+        raise ValueError(f"ddof={ddof!r} is not a whole number of 0 or more")
+    if ddof and method not in ("std", "var"):
+        raise ValueError(f"ddof={ddof!r} with method={called(method)}: ddof goes with 'std' and 'var'")
+
+
+def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[Any]:
+    own = None if callable(method) else METHODS[method].dtype
+    if asked is None:
+        return np.dtype(own) if own else float_dtype(stack)
+    if method == "count":
+        raise ValueError(f"dtype={asked!r} with method='count': counts are int64, use .astype()")
+    try:
+        dtype: np.dtype[Any] = np.dtype(asked)
+    except TypeError as error:
+        near = did_you_mean(asked, ("float32", "float64"))
+        raise TypeError(f"dtype={asked!r} is no dtype: {error}{near}") from None
+    dtype = np.dtype(dtype.newbyteorder("="))
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(
+            f"dtype={asked!r}: an image is float32 or float64, as its missing pixels are NaN; combine to one of these, "
+            f"then .fillna(0).astype({str(dtype)!r})"
+        )
+    return dtype
+
+
+def _apply(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any], dtype: np.dtype[Any]) -> Any:
+    """A user's function of (values, axis) on one block."""
+    valid = np.isfinite(x)
+    check_factors(valid, scale)
+    values = np.where(valid, x, np.nan).astype(float_dtype(x.dtype), copy=False)
+    if scale.size != 1 or scale.item() != 1:
+        values = (values * scale).astype(values.dtype, copy=False)
+    empty = ~valid.any(0)
+    values[:, empty] = 0  # functions that skip NaN warn of pixels that are all NaN
+    image = np.asarray(method(values, 0))
+    if image.shape != x.shape[1:]:
+        raise ValueError(
+            f"method={called(method)} gave shape {image.shape} for values of shape "
+            f"{x.shape} along axis 0: it must give {x.shape[1:]}"
+        )
+    if image.dtype.kind not in "fiub":
+        raise TypeError(f"method={called(method)} gave dtype {image.dtype}: it must give real numbers")
+    return np.where(empty, np.nan, image).astype(dtype, copy=False)

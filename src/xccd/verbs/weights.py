@@ -1,0 +1,197 @@
+"""What a user may give as weights, scales or levels, resolved against a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute import arrays
+from xccd.kernels.limits import float_dtype
+from xccd.labels import lazy
+from xccd.labels.frames import check_array, file_names, frame_names, frames_first, unflagged
+from xccd.labels.keywords import named
+from xccd.labels.lazy import samples
+from xccd.labels.mixed import check_alike
+from xccd.messages import called
+from xccd.sky import footprint
+
+
+class PerSample(NamedTuple):
+    """Numbers that broadcast against a stack with frames first: (1 or N, 1 or ny, 1 or nx)."""
+
+    data: Any
+    per_frame: np.ndarray[Any, Any] | None  # the N numbers, where they are known now
+
+    @classmethod
+    def of_frames(cls, values: Any, ndim: int) -> PerSample:
+        known = None if arrays.is_lazy(values) else np.asarray(values, np.float64)
+        data = values if known is None else known
+        return cls(data.reshape((-1,) + (1,) * (ndim - 1)), known)
+
+    @classmethod
+    def one(cls, ndim: int) -> PerSample:
+        return cls(np.ones((1,) * ndim), None)
+
+
+def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
+    """``value`` of the argument ``weights`` or ``scale`` as numbers for the samples of ``stack``."""
+    ndim = stack.ndim
+    if value is None:
+        return PerSample.one(ndim)
+    if isinstance(value, str) and argument == "weights" and value in footprint.KINDS and value not in stack.coords:
+        data = footprint.weights(value, stack)
+        order = [("frame", "y", "x").index(str(d)) for d in (dim, *(d for d in stack.dims if d != dim))]
+        return PerSample(data if order == [0, 1, 2] else data.transpose(order), None)
+    if isinstance(value, str):
+        others = {"weights by geometry": footprint.KINDS} if argument == "weights" else {}
+        return PerSample.of_frames(named(argument, value, stack, dim, **others), ndim)
+    if callable(value) and not isinstance(value, xr.DataArray):
+        return PerSample.of_frames(of_frames(argument, value, stack, dim), ndim)
+    if isinstance(value, xr.DataArray):
+        return _labelled(argument, value, stack, dim)
+    return _plain(argument, value, stack, dim)
+
+
+def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
+    """``function(frame)`` for each whole frame, a DataArray with NaN where missing; lazy if the stack is."""
+    stack = unflagged(stack)
+    along = [k for k, c in stack.coords.items() if dim in c.dims]
+    template = stack.isel({dim: 0}).drop_vars(along)
+    dims, coords = template.dims, {k: c.variable for k, c in template.coords.items()}
+    labels = {k: stack.coords[k].values.copy() for k in along if _may_matter(stack.coords[k], stack)}
+
+    def number(i: int, values: np.ndarray[Any, Any]) -> float:
+        finite = np.where(np.isfinite(values), values, np.nan)
+        # in one memory order, as sums depend on it
+        finite = np.asarray(finite, dtype=float_dtype(values.dtype), order="C")
+        frame = xr.DataArray(finite, dims=dims, coords=coords | {k: v[i] for k, v in labels.items()})
+        result = np.asarray(function(frame))
+        if result.size != 1:
+            raise ValueError(
+                f"{argument}={called(function)} gave shape {result.shape} for frame {i}: "
+                "a function of a frame must give one number"
+            )
+        return float(result.reshape(()))
+
+    return arrays.per_frame(number, frames_first(stack, dim))
+
+
+def _may_matter(label: xr.DataArray, stack: xr.DataArray) -> bool:
+    """Whether it is a number of each frame that a function may want to know (EXPTIME, GAIN, ...)."""
+    return label.ndim == 1 and label.dtype.kind in "iuf" and not lazy.made_from(label, stack)
+
+
+def _labelled(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> PerSample:
+    _check_dtype(argument, value.dtype)
+    check_array(argument, samples(value))
+    value = matched(argument, value, stack, dim)
+    order = [dim, *(d for d in stack.dims if d != dim)]
+    present = [d for d in order if d in value.dims]
+    data = value.transpose(*present).data
+    shape = tuple(stack.sizes[d] if d in value.dims else 1 for d in order)
+    known = np.asarray(data, np.float64) if present == [dim] and not arrays.is_lazy(data) else None
+    return PerSample(data.reshape(shape), known)
+
+
+def matched(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
+    """By names of dimensions; frames by ``file`` where both name the same files, else in their order."""
+    extra = set(value.dims) - set(stack.dims)
+    if extra or any(value.sizes[d] != stack.sizes[d] for d in value.dims):
+        raise ValueError(
+            f"{argument} has {dict(value.sizes)}, the stack {dict(stack.sizes)}: dimensions must be "
+            "among the stack's, with the same sizes"
+        )
+    if dim in value.dims:
+        value = _in_file_order(argument, value, stack, dim)
+    check_labels(argument, value, stack)
+    if "y" in value.dims:
+        check_alike(argument, value, stack)
+    return value
+
+
+def check_labels(argument: str, value: xr.DataArray, stack: xr.DataArray) -> None:
+    """Raise where both have a coordinate of a dimension that differs: one was cut, the other not."""
+    for d in value.dims:
+        if d in value.indexes and d in stack.indexes and not value.indexes[d].equals(stack.indexes[d]):
+            raise ValueError(
+                f"{argument} and the stack differ in their coordinate {d!r} "
+                f"({value[d].values[:3].tolist()}... and {stack[d].values[:3].tolist()}...): cut both alike"
+            )
+
+
+def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
+    chips = all("chip" in a.coords for a in (value, stack))  # of one file they tell frames apart
+    ours, theirs = (file_names(a, dim, chips=chips) for a in (stack, value))
+    if not ours or not theirs or ours == theirs:
+        return value
+    if not set(ours) & set(theirs):  # of other files: weight maps, masks. In another folder they may have equal names
+        ours, theirs = ([PurePath(name).name for name in names] for names in (ours, theirs))
+    if ours == theirs or not set(ours) & set(theirs):
+        return value
+    differing = sorted(set(theirs) ^ set(ours)) or sorted(f for f in set(ours) if ours.count(f) > 1)
+    if differing or sorted(ours) != sorted(theirs):
+        raise ValueError(
+            f"{argument} and the stack share some of their files, not all, each once ({', '.join(differing[:3])}): "
+            "select the frames alike, or drop_vars('file') to go by order"
+        )
+    place = {name: i for i, name in enumerate(theirs)}
+    return value.isel({dim: [place[name] for name in ours]})
+
+
+def _plain(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
+    """A number, N numbers (one a frame), or an array of the stack's own shape."""
+    array = value if arrays.is_lazy(value) else np.asarray(value)
+    _check_dtype(argument, array.dtype)
+    if argument != "weights" and str(getattr(value, "unit", "")):  # of weights only ratios matter
+        raise TypeError(f"{argument}= is in {value.unit}, which a plain product would lose: give plain numbers")
+    n = stack.sizes[dim]
+    if array.shape == ():
+        return PerSample(array.reshape((1,) * stack.ndim), None if arrays.is_lazy(array) else np.full(n, float(array)))
+    if array.shape == (n,):
+        return PerSample.of_frames(array, stack.ndim)
+    if array.shape != stack.shape:
+        raise ValueError(
+            f"{argument} has shape {array.shape}, the stack {dict(stack.sizes)}: give one number a frame "
+            f"({n}), an array of the stack's shape, or name its dimensions with xr.DataArray(values, dims=...)"
+        )
+    axis = stack.get_axis_num(dim)
+    order = [axis, *(i for i in range(array.ndim) if i != axis)]
+    return PerSample(array.transpose(order), None)
+
+
+def _check_dtype(argument: str, dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "fiub":
+        raise TypeError(f"{argument} has dtype {dtype}: it must hold real numbers")
+
+
+def check_weights(weights: PerSample, stack: xr.DataArray, dim: Hashable) -> np.ndarray[Any, Any] | None:
+    """The weights per frame, which are judged at once; those per sample are judged while they are used."""
+    values = weights.per_frame
+    if values is None:
+        return None
+    usable = np.isfinite(values) & (values >= 0)
+    _check_frames("weights", "weight", values, usable, stack, dim, "weights are finite, 0 or more")
+    if usable.any() and not values[usable].any():
+        raise ValueError("weights are 0 for every frame: nothing would be left to combine")
+    return np.where(usable, values, 0) if usable.any() else None
+
+
+def check_scale(scale: PerSample, stack: xr.DataArray, dim: Hashable) -> None:
+    """As `check_weights`, for factors."""
+    values = scale.per_frame
+    if values is not None:
+        _check_frames("scale", "scale", values, np.isfinite(values), stack, dim, "factors are finite")
+
+
+def _check_frames(
+    argument: str, called: str, values: Any, usable: Any, stack: xr.DataArray, dim: Hashable, rule: str
+) -> None:
+    """Raise for the first frame whose number cannot be used, unless all its samples are missing."""
+    for i in np.flatnonzero(~usable).tolist():
+        frame = stack.isel({dim: i})
+        if arrays.is_lazy(frame.data) or np.isfinite(frame.values).any():
+            raise ValueError(f"{argument}: {frame_names(stack, dim)[i]} has {called} {values[i]}: {rule}")

@@ -1,0 +1,1 @@
+"""Labelled images to files, whole or not at all."""

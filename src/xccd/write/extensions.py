@@ -1,0 +1,97 @@
+"""What a product has beside its image: its maps as extensions, and the list of inputs that is too long for cards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.headers import cards
+from xccd.headers.bitpix import in_file
+from xccd.headers.writing import BLOCK, FILES, as_block, structure
+from xccd.kernels.flags import Flag
+from xccd.labels.lazy import samples
+from xccd.write.encode import Encoder
+from xccd.write.stream import HDU
+
+# Names and dtypes as `astropy.nddata.CCDData.read` knows them. No pixel has 2^31 samples.
+NAMES = {"flags": "MASK", "mask": "MASK", "uncertainty": "UNCERT"}
+DTYPES: dict[str, np.dtype[Any]] = {"count": np.dtype("i4")}
+UTYPES = {"std": "StdDevUncertainty", "var": "VarianceUncertainty", "ivar": "InverseVariance"}
+TABLE = "FRAMES"  # the extension with the list of inputs
+
+
+def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtype[Any] | None) -> Iterator[HDU]:
+    """An extension for each variable of ``ds`` that the image names as its ancillary one, of its shape.
+
+    All have the EXTVER of their image, where a file has several; floats go in ``real``, if that is given.
+    """
+    used: dict[str, str] = {}
+    for key in str(image.attrs.get("ancillary_variables", "")).split():
+        if key not in ds.data_vars:
+            continue
+        values = ds[key]
+        if dict(values.sizes) != dict(image.sizes):
+            raise ValueError(f"to_fits: the map {key!r} has sizes {dict(values.sizes)}, the image {dict(image.sizes)}")
+        kind = key.removeprefix(f"{image.name}_")
+        name = NAMES.get(kind, kind.upper())
+        if name in used:
+            raise ValueError(
+                f"to_fits: {used[name]!r} and {key!r} would both be the extension {name}: drop one of them"
+            )
+        used[name] = key
+        target = real if real is not None and values.dtype.kind == "f" else DTYPES.get(kind) or in_file(values.dtype)
+        encoder = Encoder(values.dtype, target, what=f"the map {key!r}")
+        lines = [*structure(target, values.shape).split("\n"), *_cards(kind, values)]
+        yield HDU(extension(lines, values.ndim, name, version), samples(values.transpose(*image.dims)), encoder)
+
+
+def _cards(kind: str, values: xr.DataArray) -> list[str]:
+    """What the header of a map says of it."""
+    lines = []
+    if kind == "uncertainty":
+        lines.append(cards.make("UTYPE", UTYPES[values.attrs.get("uncertainty_type", "std")]))
+    if "units" in values.attrs:
+        lines.append(cards.make("BUNIT", cards.ascii_only(str(values.attrs["units"]))))
+    if kind == "flags":
+        lines += [cards.make("COMMENT", f"{int(flag)} {flag.name}".lower()) for flag in Flag]
+    return [line for text in lines for line in text.split("\n")]
+
+
+def primary(lines: list[str], ndim: int, *, extended: bool) -> bytes:
+    """The header of the first image, of its lines from SIMPLE on."""
+    sizes = 3 + ndim  # after SIMPLE, BITPIX, NAXIS and each NAXISn
+    return as_block([*lines[:sizes], *([cards.make("EXTEND", True)] if extended else []), *lines[sizes:]])
+
+
+def extension(lines: list[str], ndim: int, name: str, version: int | None) -> bytes:
+    """The same as the header of an extension."""
+    sizes = 3 + ndim
+    own = [cards.make("PCOUNT", 0), cards.make("GCOUNT", 1), *_named(name, version)]
+    return as_block([cards.make("XTENSION", "IMAGE"), *lines[1:sizes], *own, *lines[sizes:]])
+
+
+def _named(name: str, version: int | None) -> Iterable[str]:
+    yield from cards.make("EXTNAME", name).split("\n")
+    if version is not None:
+        yield cards.make("EXTVER", version)
+
+
+def frames_table(image: xr.DataArray, version: int | None) -> bytes:
+    """The list of all inputs, where there are more than IMCMBnnn can number."""
+    files = image.coords[FILES].values.item() if FILES in image.coords else None
+    if not isinstance(files, str):  # of several planes, some of which have fewer
+        return b""
+    from astropy.io import fits
+
+    names = [cards.ascii_only(name) for name in files.split("\n")]
+    column = fits.Column("FILE", f"{max(map(len, names))}A", array=np.array(names))
+    buffer = BytesIO()
+    table = fits.BinTableHDU.from_columns([column], name=TABLE)
+    if version is not None:
+        table.ver = version
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer)
+    return buffer.getvalue()[BLOCK:]

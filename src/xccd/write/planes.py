@@ -1,0 +1,141 @@
+"""An object as the images that its file holds: one, or one for each label that tells products apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from xccd.headers import cards
+from xccd.headers.common import COMBINED
+from xccd.headers.pixel_grid import AXES
+from xccd.headers.writing import FILES
+from xccd.labels.flags import ancillary
+from xccd.write.extensions import NAMES, TABLE
+
+PIXELS = re.compile(rf"frame|{'|'.join(AXES)}|axis\d+")  # dimensions of one image, or of a stack
+TEXTS = (COMBINED, FILES, "header")
+RESERVED = frozenset({"PRIMARY", TABLE, *NAMES.values(), "COUNT", "DQ", "ERR", "VAR"})  # what readers take for maps
+MAX_IMCMB = 999  # what cards can number
+LONGEST = 60  # characters of a name: in one card
+
+
+class Plane(NamedTuple):
+    """An image, its EXTNAME where a file has several, and the Dataset that has its maps."""
+
+    name: str
+    image: xr.DataArray
+    ds: xr.Dataset
+
+
+def planes_of(obj: xr.DataArray | xr.Dataset, node: str = "") -> list[Plane]:
+    """The images of an object: several where it has a dimension along which header texts or keywords differ.
+
+    That is what ``groupby("FILTER").map(combine)`` gives, or products that were concatenated: a cube of them would have
+    the numbers of the first.
+    """
+    image, ds = (image_of(obj), obj) if isinstance(obj, xr.Dataset) else (obj, xr.Dataset())
+    dims = [d for d in image.dims if not PIXELS.fullmatch(str(d)) and _tells_apart(image, d)]
+    if not dims:
+        return [Plane(_free(node, "node") if node else "", image, ds)]
+    found = []
+    units = _units(image)
+    for numbers in np.ndindex(*(image.sizes[d] for d in dims)):
+        where = dict(zip(dims, numbers, strict=True))
+        plane = image.isel(where)
+        if not _is_there(plane):
+            continue
+        name = "_".join(_label(image, d, i) for d, i in where.items())
+        name = _free(f"{node}-{name}" if node else name, "_".join(map(str, dims)))
+        found.append(Plane(name, _by_itself(plane, units), ds.isel(where, missing_dims="ignore")))
+    if not found:
+        raise ValueError(f"to_fits: no image along {dims} has a header: there is no product")
+    return found
+
+
+def image_of(ds: xr.Dataset) -> xr.DataArray:
+    """The one variable of a Dataset that is not another's map."""
+    names = [name for name in ds.data_vars if name not in ancillary(ds)]
+    if not names:
+        raise ValueError("to_fits: this Dataset has no variable")
+    if len(names) > 1:
+        raise ValueError(
+            f"this Dataset has the variables {', '.join(map(str, names))}, and a file holds one image with its maps: "
+            f"write one after the other, as ds[[{names[0]!r}]].ccd.to_fits(...)"
+        )
+    return ds[names[0]]
+
+
+def _tells_apart(image: xr.DataArray, dim: Any) -> bool:
+    """Whether there are header texts, keywords or names along a dimension."""
+    along = {str(name): c for name, c in image.coords.items() if dim in c.dims}
+    return any(name in TEXTS or name == name.upper() or c.dtype.kind in "OUST" for name, c in along.items())
+
+
+def _is_there(plane: xr.DataArray) -> bool:
+    """Whether a product was made: of two keywords not all pairs of values have frames."""
+    return COMBINED not in plane.coords or isinstance(plane.coords[COMBINED].values.item(), str)
+
+
+def _label(image: xr.DataArray, dim: Any, number: int) -> str:
+    """What tells a plane from the others: its label, with the dimension's name where that is a number."""
+    if dim not in image.coords:
+        return str(dim)  # EXTVER tells which
+    value = image.coords[dim].values[number]
+    if isinstance(value, np.datetime64):
+        return str(np.datetime_as_string(value, "auto")) if value == value else str(dim)
+    if isinstance(value, tuple):
+        return "_".join(map(str, value))
+    if isinstance(value, str):
+        return value.strip() or str(dim)
+    return f"{dim}_{value:.12g}" if isinstance(value, (int, float, np.number)) else f"{dim}_{value}"
+
+
+def _free(name: str, prefix: str) -> str:
+    """A name that no reader takes for that of a map."""
+    name = cards.ascii_only(name).replace("/", "-").strip()[:LONGEST]
+    return f"{prefix}_{name}" if name.upper() in RESERVED else name
+
+
+def _units(image: xr.DataArray) -> set[Any]:
+    """The units that the headers of all planes say."""
+    texts = np.ravel(image.coords[COMBINED].values).tolist() if COMBINED in image.coords else []
+    return {cards.lookup(text, "BUNIT") for text in texts if isinstance(text, str)}
+
+
+def _by_itself(plane: xr.DataArray, units: set[Any]) -> xr.DataArray:
+    """A plane with the attributes that hold for it: xarray keeps those of the first."""
+    plane = plane.copy(deep=False)
+    if FILES in plane.coords and not _is_own_list(plane):
+        plane = plane.drop_vars(FILES)
+    if not any(name in plane.coords for name in TEXTS):
+        plane.attrs = {k: v for k, v in plane.attrs.items() if str(k) != str(k).upper()}
+    elif COMBINED in plane.coords and len(units) > 1:
+        unit = cards.lookup(str(plane.coords[COMBINED].values.item()), "BUNIT")
+        plane.attrs = {k: v for k, v in plane.attrs.items() if k != "units"} | ({"units": unit} if unit else {})
+    return plane
+
+
+def _is_own_list(plane: xr.DataArray) -> bool:
+    """Whether a list of inputs is that of this plane: xarray gives all planes that of the only one that has it."""
+    files = plane.coords[FILES].values.item()
+    text = str(plane.coords[COMBINED].values.item()) if COMBINED in plane.coords else ""
+    names = [cards.ascii_only(name) for name in str(files).split("\n")]
+    ends = (1, MAX_IMCMB)
+    return len(names) > MAX_IMCMB and all(cards.lookup(text, f"IMCMB{i:03d}") == names[i - 1] for i in ends)
+
+
+def nodes_of(tree: xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:
+    """Each node that has a variable, and its path, which begins with the name of the tree."""
+    found = 0
+    for key, node in tree.subtree_with_keys:
+        ds = node.to_dataset()
+        path = "/".join(part for part in (tree.name, *key.split("/")) if part and part != ".") or "root"
+        if ds.data_vars:
+            found += 1
+            yield path, ds
+    if not found:
+        raise ValueError("to_fits: no node of this DataTree has a variable")

@@ -1,0 +1,138 @@
+"""The header of a combined image: written for what it is, not inherited from one of its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute import notes
+from xccd.headers import cards, times, units
+from xccd.headers.common import ALIGNED_TO, COMBINED, HISTORY, ON_GRID, lines, remarks, scalar, steps
+from xccd.headers.coords import CORE_NUMBERS, coordinate_name
+from xccd.headers.pixel_grid import AXES, is_ours
+from xccd.headers.writing import FILES, from_attrs
+from xccd.labels.frames import file_names
+from xccd.labels.lazy import samples
+from xccd.write import input_files
+from xccd.write.product_cards import How, made
+from xccd.write.product_inputs import Inputs
+
+MAX_IMCMB = 999
+WRITTEN = frozenset((
+    "NCOMBINE", "EXPTOTAL", "DATE-OBS", "DATE-END", "DATE-AVG", "MJD-AVG", "EFFGAIN", "EFFRDN", "BUNIT", "DATE",
+    "MJD-END", "TELAPSE", "XPOSURE", "DATE_END", "MJD_END", "UTEND", "UT-END", "TIME-END",
+    *CORE_NUMBERS["EXPTIME"], *times.DATES, *times.TIMES, *times.DAYS,
+))  # fmt: skip
+CAMERA = frozenset((*CORE_NUMBERS["GAIN"], *CORE_NUMBERS["RDNOISE"]))  # what holds for samples as they were read
+
+
+def describe(
+    image: xr.DataArray, stack: xr.DataArray, dim: Hashable, *, how: How, step: str
+) -> xr.DataArray:  # fmt: skip
+    """``image`` with the header text of the product, and its keywords as attributes."""
+    frames = Inputs.of(stack, dim)
+    texts, gone = frames.texts, WRITTEN if frames.as_read else WRITTEN | CAMERA
+    lines = _inherited(texts, gone) if texts else from_attrs(_told_by_labels(frames, gone)).split("\n")
+    own = str(stack.attrs.get("units") or "")
+    unit = _unit(own, how.method)
+    found = made(frames, how, own) | ({"BUNIT": unit} if unit else {})
+    new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in found.items()]
+    names = _names(stack, dim, texts)
+    if "file" in stack.coords and stack.coords["file"].dims == (dim,):
+        input_files.remember(stack.coords["file"].values.tolist())
+    new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
+    new += [*steps(texts), *remarks(stack), cards.history(step)]
+    text = "\n".join(filter(None, [*lines, *new]))
+    notes.mark_image(samples(image), text)
+    image = image.assign_coords({COMBINED: scalar(text)}).drop_vars([FILES, ALIGNED_TO], errors="ignore")
+    if len(names) > MAX_IMCMB:
+        image = image.assign_coords({FILES: scalar("\n".join(names))})
+    image = image.assign_coords(_by_its_header(image))
+    others = {k: v for k, v in stack.attrs.items() if k not in ("units", HISTORY) and not _is_keyword(k, v)}
+    image.attrs = others | _keywords(lines) | {k: v for k, v in found.items() if k != "BUNIT"}
+    if unit:
+        image.attrs["units"] = unit
+    return image
+
+
+def _by_its_header(image: xr.DataArray) -> dict[str, xr.Variable]:
+    """The pixel coordinates of a grid, whose WCS is in the product's own header."""
+    found = {d: image.coords[d].variable.copy() for d in AXES if d in image.coords}
+    found = {d: v for d, v in found.items() if v.attrs.get("numbered") == ON_GRID}
+    for variable in found.values():
+        del variable.attrs["numbered"]
+    return found
+
+
+def _unit(unit: str, method: str) -> str:
+    """The unit of the product, as astropy spells it: counts have none, a variance has the square."""
+    text = units.spelled(unit)
+    if method != "var" or not text:
+        return "" if method == "count" else text
+    return units.squared(text)
+
+
+_COMMENTS = {
+    "NCOMBINE": "number of frames combined",
+    "EXPTIME": "[s] exposure time of the level",
+    "EXPTOTAL": "[s] exposure time of all frames together",
+    "DATE-OBS": "start of the earliest frame",
+    "DATE-END": "end of the latest frame",
+    "DATE-AVG": "mean time of the light",
+    "MJD-OBS": "[d] DATE-OBS",
+    "MJD-END": "[d] DATE-END",
+    "MJD-AVG": "[d] DATE-AVG",
+    "EFFGAIN": "gain of the product, in electrons per unit",
+    "EFFRDN": "[electron] readout noise of the product",
+}
+
+
+def _is_keyword(name: Any, value: Any) -> bool:
+    """Whether an attribute is a header keyword, and not one of other software."""
+    plain = isinstance(value, (str, int, float, np.integer, np.floating, np.bool_))
+    return plain and str(name) == str(name).upper() != str(name).lower()
+
+
+def _inherited(texts: list[str], gone: frozenset[str]) -> list[str]:
+    """Cards that all frames share, but for those that the product has anew, and those that do not hold any more."""
+    common = cards.split("\n".join(lines(texts)))
+    return [
+        line for card in common if not (card.keyword in gone or card.keyword.startswith("IMCMB")) for line in card.lines
+    ]
+
+
+def _keywords(lines: list[str]) -> dict[str, Any]:
+    """The cards of a product as attributes."""
+    found: dict[str, Any] = {}
+    for card in cards.split("\n".join(lines)):
+        if card.keyword not in cards.COMMENTARY and not cards.describes_data(card.keyword) and card.value is not None:
+            found.setdefault(coordinate_name(card.keyword), card.value)
+    return found
+
+
+def _told_by_labels(frames: Inputs, gone: frozenset[str]) -> dict[str, Any]:
+    """The keywords of frames without header texts: what labels say of all of them alike, and attributes.
+
+    Of frames from files attributes are believed only while samples are known to be theirs: arithmetic may have brought
+    those of another image.
+    """
+    stack = frames.stack
+    labels = {k: frames.label(k) for k in sorted(map(str, stack.coords)) if _is_keyword(k, "")}  # Zarr keeps no order
+    values = {k: c.values for k, c in labels.items() if c is not None and c.dtype.kind in "iufOUT"}
+    found = {k: v[0] for k, v in values.items() if v[0] != "" and (v == v[0]).all()}
+    from_files = "file" in stack.coords or any(is_ours(c) for k, c in stack.coords.items() if k in AXES)
+    if frames.origin or not from_files:
+        found |= {str(k): v for k, v in stack.attrs.items() if _is_keyword(k, v)}
+    return {k: v for k, v in found.items() if k not in gone}
+
+
+def _names(stack: xr.DataArray, dim: Hashable, texts: list[str]) -> list[str]:
+    names, files = file_names(stack, dim), file_names(stack, dim, chips=False)
+    if not names:  # combined images that were concatenated
+        every = [card for text in texts for card in cards.split(text) if card.keyword.startswith("IMCMB")]
+        return [str(card.value) for card in every]
+    return [PurePath(file).name + name.removeprefix(file) for name, file in zip(names, files, strict=True)]

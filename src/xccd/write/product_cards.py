@@ -1,0 +1,151 @@
+"""The keywords that a product gets from those of its frames, by how they were combined."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xccd.headers import times, units
+from xccd.write.product_inputs import Inputs, Numbers
+
+EQUAL = 1e-9  # days, or parts of a number, in which frames agree
+
+
+class How(NamedTuple):
+    """The method; weights and factors of the frames, None where they are not one known number a frame."""
+
+    method: str
+    weights: Numbers | None
+    factors: Numbers | None
+
+
+def made(frames: Inputs, how: How, unit: str) -> dict[str, Any]:
+    """The keywords, those that are not known left out; ``unit`` is that of the samples."""
+    return {
+        "NCOMBINE": int(frames.count.sum()),
+        **_exposure(frames, how),
+        **_dates(frames),
+        **_middle(frames, how, units.per_time(unit)),
+        **(_noise(frames, how, units.spelled(unit)) if frames.origin else {}),
+    }
+
+
+def _exposure(frames: Inputs, how: How) -> dict[str, Any]:
+    """EXPTIME is the exposure time whose light the product shows, EXPTOTAL what the camera was open for."""
+    found: dict[str, Any] = {}
+    light = None if how.factors is None else how.factors * frames.light
+    if light is not None and (time := _combined(light, how)) is not None and time >= 0:
+        found["EXPTIME"] = time
+    total = float(frames.total.sum())
+    return found | ({"EXPTOTAL": total} if math.isfinite(total) else {})
+
+
+def _combined(values: Numbers, how: How) -> float | None:
+    """A number of each frame, summed or averaged as the samples were; None if it is not known."""
+    if not np.isfinite(values).all():
+        return None
+    if how.weights is None:
+        return float(values[0]) if how.method != "sum" and _agree(values) else None
+    if how.method == "sum":
+        return float((how.weights * values).sum())
+    return float(np.average(values, weights=how.weights))
+
+
+def _agree(values: Numbers) -> bool:
+    return bool(np.ptp(values) <= EQUAL * np.abs(values).max())
+
+
+def _dates(frames: Inputs) -> dict[str, Any]:
+    """From the start of the first to the end of the last; a day alone where a time is not known."""
+    if np.isnat(frames.start).any():
+        return {} if np.isnat(frames.day).any() else {"DATE-OBS": frames.written_day()}
+    dates = {"OBS": frames.start.min()} | ({} if np.isnat(frames.end).any() else {"END": frames.end.max()})
+    found: dict[str, Any] = {}
+    for name, instant in dates.items():
+        found |= _instant(name, instant, float(times.mjd(instant)))
+    return found
+
+
+def _middle(frames: Inputs, how: How, per_time: bool) -> dict[str, Any]:
+    """The mean time of the light in the product."""
+    middles = frames.middle
+    if not np.isfinite(middles).all():
+        return {}
+    shares = _shares(frames, how, per_time)
+    if np.ptp(middles) <= EQUAL:
+        mjd = float(middles[0])
+    elif shares is None:
+        return {}
+    else:
+        mjd = float(np.average(middles, weights=shares))
+    return _instant("AVG", times.at_mjd(mjd) + np.timedelta64(500, "us"), mjd)  # of a float: to the nearest ms
+
+
+def _shares(frames: Inputs, how: How, per_time: bool) -> Numbers | None:
+    """What each frame adds to the light of the product; None if it is not known."""
+    if how.weights is None or how.factors is None:
+        return None
+    given = how.weights * how.factors
+    if frames.levelled and (per_time or np.isnan(frames.light).all()):
+        light: Numbers | None = np.ones(frames.size)
+    else:
+        light = frames.scale if per_time else frames.light
+    if light is None or not np.isfinite(light).all():
+        return None
+    shares = given * light if light.any() else given  # bias frames show no light
+    return shares if (shares >= 0).all() and shares.any() else None
+
+
+def _instant(name: str, instant: np.datetime64, mjd: float) -> dict[str, Any]:
+    """One instant as the two keywords that FITS has for it."""
+    return {f"DATE-{name}": str(np.datetime_as_string(instant, "ms")), f"MJD-{name}": round(mjd, 8)}
+
+
+def _noise(frames: Inputs, how: How, unit: str) -> dict[str, float]:
+    """Gain and readout noise with which the CCD noise equation holds for the product, as for a frame of the camera.
+
+    Where the levels of all frames are the same, as they are or by their factors.
+    """
+    g, f, w = frames.gain, frames.scale, how.weights
+    if f is None or w is None or how.factors is None or (how.factors != 1).any():
+        return {}
+    if not (np.isfinite(g) & (g > 0)).all() or not (unit in units.CAMERA or (g == 1).all()):
+        return {}
+    found = NOISE[how.method](g, frames.noise, f, w) if how.method in NOISE else None
+    return {k: v for k, v in zip(("EFFGAIN", "EFFRDN"), found or (), strict=False) if math.isfinite(v) and v >= 0}
+
+
+def _of_mean(g: Numbers, r: Numbers, f: Numbers, w: Numbers) -> tuple[float, float]:
+    if (g == g[0]).all() and (f == 1).all() and (r == r[0]).all():  # as below, where nothing need round
+        number = float(w.sum() ** 2 / (w**2).sum())
+        return number * float(g[0]), math.sqrt(number) * float(r[0])
+    gain = float(w.sum() ** 2 / (w**2 * f / g).sum())
+    return gain, gain * float(np.sqrt(((w * f * r / g) ** 2).sum()) / w.sum())
+
+
+def _of_median(g: Numbers, r: Numbers, f: Numbers, w: Numbers) -> tuple[float, float] | None:
+    """Of equal frames: the error of a median is that of the mean times a number that depends on how many there are."""
+    if not (_agree(g) and (f == 1).all() and _agree(w)):
+        return None
+    n = g.size
+    wider = error_of_median(n)
+    return n * float(g[0]) / wider**2, math.sqrt(n) * float(r[0]) / wider if _agree(r) else math.nan
+
+
+def _of_sum(g: Numbers, r: Numbers, f: Numbers, w: Numbers) -> tuple[float, float] | None:
+    if not (_agree(g) and (f == 1).all() and (w == 1).all()):
+        return None
+    return float(g[0]), float(np.sqrt((r**2).sum()))
+
+
+NOISE = {"mean": _of_mean, "median": _of_median, "sum": _of_sum}
+
+
+def error_of_median(n: int) -> float:
+    """The standard error of the median of n normal samples over that of their mean, to 0.8 % at n = 3, 0.3 % above."""
+    if n <= 2:
+        return 1.0
+    a = 0.45 if n % 2 else 1.27 + 0.14 * (1 - 4 / n)
+    return math.sqrt(math.pi * n / (2 * (n + a)))
