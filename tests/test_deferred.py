@@ -17,7 +17,7 @@ import xccd
 from fits_files import write
 from xccd.compute import deferred
 from xccd.compute.deferred import Deferred
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 from xccd.read.images.pixels import FilePixels
 
 SHAPE = (12, 9)
@@ -64,7 +64,7 @@ def test_nothing_is_read_before_values_are_used(files: list[Path], reads: list[s
         pickle.loads(pickle.dumps(obj))
     assert stack.ccd.header(0)["EXPTIME"] == 10
     assert not reads
-    assert isinstance(samples(level), Deferred)
+    assert isinstance(array_of(level), Deferred)
 
 
 def test_values_are_kept_once_they_were_used(files: list[Path], reads: list[str]) -> None:
@@ -181,7 +181,7 @@ def test_a_file_that_goes_is_named(files: list[Path], tmp_path: Path) -> None:
 
 
 def test_a_limit_of_memory_makes_bands_small(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    array = samples(xccd.open_stack(files, chunks=None))
+    array = array_of(xccd.open_stack(files, chunks=None))
     box = tuple(slice(0, n) for n in SHAPE)
     monkeypatch.setattr(deferred, "SCRATCH", 0)
     with xccd.set_options(threads=2, memory=2 * 4 * 7 * 9 * 4 * 3):  # three rows of four bands in two threads

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import xccd
 from xccd.compute.deferred import Deferred
 from xccd.kernels.flags import Flag
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 
 SHAPE = (4, 3, 5)
 TAN = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0, "CDELT1": -1e-4, "CDELT2": 1e-4}
@@ -60,7 +60,7 @@ def test_masks_in_files(folder, form, flagged, dtype):
             stack.ccd.mask_where(planes, bits=1),
         )
     if form == "deferred":
-        assert all(isinstance(samples(m["data_flags"] if flagged else m), Deferred) for m in made)
+        assert all(isinstance(array_of(m["data_flags"] if flagged else m), Deferred) for m in made)
     for found, bad in zip(made, (bits != 0, bits & 68 != 0, bits & 1 != 0), strict=True):
         missing = (found.ccd.mask["data"] if flagged else found.ccd.mask).values
         np.testing.assert_array_equal(missing, bad)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import xccd
 from xccd.compute import notes
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 
 SHAPE = (5, 4, 6)
 FORMS = {"auto": "auto", "bands": {"y": 2}, "frames cut": {"frame": 2}, "deferred": None}
@@ -118,18 +118,18 @@ def test_origins():
         clipped = stack.ccd.sigma_clip(1, 1).ccd.mask_where(np.zeros(SHAPE[1:]))
         some = clipped[1:4, 1:, :3] if chunks is not None else clipped[1:4]
         for known in (stack, clipped, some):
-            assert notes.origin(samples(known)) == notes.READ
+            assert notes.origin(array_of(known)) == notes.READ
         for unknown in (stack * 1.5, clipped - stack[0], stack + 0, np.sqrt(stack), stack.where(stack > 3)):
-            assert notes.origin(samples(unknown)) == ""
+            assert notes.origin(array_of(unknown)) == ""
         stack[0] = stack[1] * 2
-        assert notes.origin(samples(stack)) == ""
-        assert notes.origin(samples(clipped)) == notes.READ
+        assert notes.origin(array_of(stack)) == ""
+        assert notes.origin(array_of(clipped)) == notes.READ
 
 
 def test_the_origin_of_what_was_loaded():
     stack = xccd.open_stack(frames(), chunks=None)
     stack.load()
-    assert notes.origin(samples(stack)) == notes.READ
-    assert notes.origin(samples(stack.ccd.minmax(0, 9)[:, 1:])) == notes.READ
+    assert notes.origin(array_of(stack)) == notes.READ
+    assert notes.origin(array_of(stack.ccd.minmax(0, 9)[:, 1:])) == notes.READ
     stack *= 2
-    assert notes.origin(samples(stack)) == ""
+    assert notes.origin(array_of(stack)) == ""

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards, units
-from xccd.labels.flags import ancillary, check_uncertainty, companion, flags_of, not_taken, with_maps
+from xccd.labels.flags import ancillary, check_uncertainty, flags_of, map_name, not_taken, with_maps
 from xccd.labels.header import header, wcs
 from xccd.read.dataset import open_dataset
 
@@ -74,7 +74,7 @@ def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
 
     kinds = {"std": nddata.StdDevUncertainty, "var": nddata.VarianceUncertainty, "ivar": nddata.InverseVariance}
     unit = _unit(str(image.attrs.get("units", "")), "this image" if number is None else f"frame {number}")
-    flags, error = flags_of(image), image.coords.get(companion(image.name, "uncertainty"))
+    flags, error = flags_of(image), image.coords.get(map_name(image.name, "uncertainty"))
     mask = ~np.isfinite(image.values) if flags is None else flags.values != 0
     if error is not None:
         check_uncertainty(error.values, ~mask)

@@ -240,13 +240,13 @@ class Tally:
 def counted(image: Any, stack: Any) -> tuple[Any, Tally]:
     """The image, and a tally of its samples that is made with it, in the same pass."""
     from xccd.compute.deferred import Deferred
-    from xccd.labels.lazy import samples, wrapped
+    from xccd.labels.lazy import array_of, as_lazy_indexed
 
-    data = samples(image["data"])
+    data = array_of(image["data"])
     tally = Tally(stack.sizes["frame"], data.size)
-    used = samples(image["data_count"]) if "data_count" in image else data
-    valid = [samples(stack.ccd.count())] if stack.dtype.kind == "f" else []  # no integer is missing
-    told = wrapped(Deferred(tally, [data, used, *valid], data.shape, data.dtype, frames=False))
+    used = array_of(image["data_count"]) if "data_count" in image else data
+    valid = [array_of(stack.ccd.count())] if stack.dtype.kind == "f" else []  # no integer is missing
+    told = as_lazy_indexed(Deferred(tally, [data, used, *valid], data.shape, data.dtype, frames=False))
     return image.assign(data=image["data"].copy(deep=False, data=told)), tally
 
 

@@ -16,7 +16,7 @@ Kernel = Callable[..., Any]
 GROUP_BYTES = 1 << 30  # whole frames that `per_frame` holds at a time on dask input
 
 
-def is_lazy(x: Any) -> bool:
+def is_dask(x: Any) -> bool:
     """Whether ``x`` is a dask collection, asked by protocol so that dask is not imported."""
     graph = getattr(x, "__dask_graph__", None)
     return graph is not None and graph() is not None
@@ -27,14 +27,14 @@ def is_deferred(x: Any) -> bool:
     return isinstance(x, Deferred)
 
 
-def waits(x: Any) -> bool:
+def is_lazy(x: Any) -> bool:
     """Whether ``x`` is not computed yet."""
-    return is_lazy(x) or is_deferred(x)
+    return is_dask(x) or is_deferred(x)
 
 
-def here(x: Array) -> Array:
+def to_numpy(x: Array) -> Array:
     """A deferred array as NumPy's, among dask arrays; NumPy's as it is now."""
-    return x.load() if isinstance(x, Deferred) else x if is_lazy(x) else notes.kept(x)
+    return x.load() if isinstance(x, Deferred) else x if is_dask(x) else notes.kept(x)
 
 
 def cluster(x: Array) -> Any:
@@ -61,26 +61,26 @@ def store(arrays: list[Array], targets: list[Any]) -> None:
     da.store(arrays, targets, lock=False)
 
 
-def places(x: Array) -> list[tuple[slice, ...]]:
+def block_slices(x: Array) -> list[tuple[slice, ...]]:
     """Where each block of ``x`` lies, in the order of its keys."""
     from dask.array.core import slices_from_chunks
 
     return list(slices_from_chunks(x.chunks))
 
 
-def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
+def map_over_frames(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
     """``function(x, *extras)`` over blocks that hold all frames; lazy if anything given is.
 
     ``extras`` broadcast against ``x``. With ``reduce`` the function takes axis 0 away.
     """
-    if not any(map(is_lazy, (x, *extras))):
+    if not any(map(is_dask, (x, *extras))):
         if not any(map(is_deferred, (x, *extras))):
             return function(x, *extras)
         inputs = list(map(notes.kept, (x, *extras)))
         return Deferred(function, inputs, x.shape[1:] if reduce else x.shape, dtype, frames=not reduce)
     import dask.array as da
 
-    x, extras = here(x), tuple(map(here, extras))
+    x, extras = to_numpy(x), tuple(map(to_numpy, extras))
     x = _frames_together(x, extras)
     return da.map_blocks(
         function,
@@ -92,23 +92,23 @@ def blocks(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.d
     )
 
 
-def alike(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[Any]) -> Array:
+def map_elementwise(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[Any]) -> Array:
     """``function(x, *extras)``, sample by sample, of arrays that broadcast against ``x``; cut as a lazy one is."""
-    if not any(map(is_lazy, (x, *extras))):
+    if not any(map(is_dask, (x, *extras))):
         if not any(map(is_deferred, (x, *extras))):
             return function(x, *extras)
         frames = next(a.frames for a in (x, *extras) if isinstance(a, Deferred) and a.ndim == x.ndim)
         return Deferred(function, list(map(notes.kept, (x, *extras))), x.shape, dtype, frames=frames)
     import dask.array as da
 
-    x, extras = here(x), tuple(map(here, extras))
-    if not is_lazy(x):
-        whole = next(e for e in extras if is_lazy(e))
+    x, extras = to_numpy(x), tuple(map(to_numpy, extras))
+    if not is_dask(x):
+        whole = next(e for e in extras if is_dask(e))
         x = da.from_array(x, chunks=tuple(c if sum(c) == n else -1 for c, n in zip(whole.chunks, x.shape, strict=True)))
 
     def cut(extra: Array) -> Array:
         chunks = tuple(c if n > 1 else 1 for c, n in zip(x.chunks, extra.shape, strict=True))
-        return extra.rechunk(chunks) if is_lazy(extra) else da.from_array(extra, chunks=chunks)
+        return extra.rechunk(chunks) if is_dask(extra) else da.from_array(extra, chunks=chunks)
 
     return da.map_blocks(function, x, *map(cut, extras), dtype=dtype, meta=np.empty((0,) * x.ndim, dtype))
 
@@ -117,8 +117,8 @@ def _frames_together(x: Array, extras: Sequence[Array]) -> Array:
     """``x`` as a dask array with all frames in each chunk, cut as a lazy extra is if it is not lazy itself."""
     import dask.array as da
 
-    if not is_lazy(x):
-        whole = next(e for e in extras if is_lazy(e))
+    if not is_dask(x):
+        whole = next(e for e in extras if is_dask(e))
         x = da.from_array(x, chunks=_chunks_like(whole, x.shape))
     if x.numblocks[0] > 1:
         x = x.rechunk({0: -1, **dict.fromkeys(range(1, x.ndim), "auto")})
@@ -133,12 +133,12 @@ def _chunks_like(lazy: Array, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 def _in_chunks_of(x: Array, extra: Array) -> Array:
     """``extra`` cut as ``x`` is; a small NumPy one goes whole to every task."""
-    if not is_lazy(extra) and extra.size == extra.shape[0]:
+    if not is_dask(extra) and extra.size == extra.shape[0]:
         return extra
     import dask.array as da
 
     chunks = (-1, *(c if n > 1 else -1 for c, n in zip(x.chunks[1:], extra.shape[1:], strict=True)))
-    return extra.rechunk(chunks) if is_lazy(extra) else da.from_array(extra, chunks=chunks)
+    return extra.rechunk(chunks) if is_dask(extra) else da.from_array(extra, chunks=chunks)
 
 
 def dtype_of(dtypes: Sequence[Any]) -> np.dtype[Any]:
@@ -146,7 +146,7 @@ def dtype_of(dtypes: Sequence[Any]) -> np.dtype[Any]:
     return np.dtype(dtypes[0] if len(dtypes) == 1 else [(f"f{i}", dtype) for i, dtype in enumerate(dtypes)])
 
 
-def together(arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+def pack_fields(arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
     """Arrays as one of `dtype_of`."""
     if dtype.names is None:
         return arrays[0]
@@ -156,8 +156,8 @@ def together(arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
     return one
 
 
-def taken_apart(one: Array) -> list[Array]:
-    """What `together` was given, of a dask array."""
+def unpack_fields(one: Array) -> list[Array]:
+    """What `pack_fields` was given, of a dask array."""
     return [one] if one.dtype.names is None else [one[name] for name in one.dtype.names]
 
 
@@ -170,7 +170,7 @@ def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
     """
     if isinstance(x, Deferred):  # now: a level that were made for each band would read the files as often
         return _values(function, 0, x.one_by_one())
-    if not is_lazy(x):
+    if not is_dask(x):
         return _values(function, 0, x)
     import dask.array as da
     from dask.base import optimize

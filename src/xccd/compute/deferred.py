@@ -99,7 +99,7 @@ class Deferred(BackendArray):
         yield from self.load()
 
 
-class Several(Deferred):
+class MultiOutput(Deferred):
     """A function that gives several arrays, ``function(*inputs, wanted)``; those are made that are asked for."""
 
     def __init__(
@@ -119,7 +119,7 @@ class Several(Deferred):
 
     @property
     def fields(self) -> list[Deferred]:
-        return [Field(self, i) for i in range(len(self.results))]
+        return [Output(self, i) for i in range(len(self.results))]
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:
@@ -136,10 +136,10 @@ class Several(Deferred):
             return self.kept.pop(number)
 
 
-class Field(Deferred):
+class Output(Deferred):
     """One of several arrays."""
 
-    def __init__(self, several: Several, number: int) -> None:
+    def __init__(self, several: MultiOutput, number: int) -> None:
         super().__init__(_same, [several], *several.results[number], frames=several.frames)
         self.several, self.number = several, number
 
@@ -152,16 +152,16 @@ class Field(Deferred):
         return super()._outer(key)
 
 
-WANTED = "wanted"  # among what is made for a band: of `Several` which arrays
+WANTED = "wanted"  # among what is made for a band: of `MultiOutput` which arrays
 
 
-def _wanted(arrays: Sequence[Deferred]) -> dict[int, set[int]]:
-    """Of each `Several` that these arrays come from, which of its arrays they take."""
+def _wanted_outputs(arrays: Sequence[Deferred]) -> dict[int, set[int]]:
+    """Of each `MultiOutput` that these arrays come from, which of its arrays they take."""
     found: dict[int, set[int]] = {}
     rest = list(arrays)
     while rest:
         array = rest.pop()
-        if isinstance(array, Field):
+        if isinstance(array, Output):
             found.setdefault(id(array.several), set()).add(array.number)
         rest += [value for value in array.inputs if isinstance(value, Deferred)]
     return found
@@ -204,7 +204,7 @@ def store(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box | None = 
     box = tuple(slice(0, n) for n in arrays[0].pixels) if box is None else box
     if any(part.start == part.stop for part in box):
         return
-    edges, wanted = _edges(arrays, box), _wanted(arrays)
+    edges, wanted = _edges(arrays, box), _wanted_outputs(arrays)
 
     def band(i: int) -> None:
         first, last = edges[i], edges[i + 1]

@@ -13,17 +13,17 @@ from xccd.compute import notes, options, partials
 from xccd.compute.arrays import (
     Array,
     _frames_together,
-    alike,
-    blocks,
     dtype_of,
-    here,
+    is_dask,
     is_lazy,
-    taken_apart,
-    together,
-    waits,
+    map_elementwise,
+    map_over_frames,
+    pack_fields,
+    to_numpy,
+    unpack_fields,
 )
 from xccd.compute.chain import Chain
-from xccd.compute.deferred import Several
+from xccd.compute.deferred import MultiOutput
 from xccd.compute.flagged import Reasons
 from xccd.compute.plans import _plan_of_flags, remember, remember_flags
 from xccd.compute.pool import run_all
@@ -36,7 +36,7 @@ def chained(
     chain: Chain, x: Array, scale: Array | None = None, weights: Array | None = None, flags: Array | None = None,
     *, dtypes: Sequence[Any],
 ) -> list[Array]:  # fmt: skip
-    """Run a chain on every pixel of ``x``, as `blocks` does: an image for each of its ends, or the masked stack.
+    """Run a chain on every pixel of ``x``, as `map_over_frames` does: an image for each end, or the masked stack.
 
     On NumPy input bands of pixels go to the pool of threads; within a dask task there is one thread. There a chain
     that goes on from another is run with it from where that began, tile by tile in cache: nothing between is made.
@@ -47,7 +47,7 @@ def chained(
     result, source, steps = _launch(chain, x, extras, dtypes)
     if not chain.ends:
         notes.mark(result[0], notes.origin(x))
-        if waits(x) and flags is None:
+        if is_lazy(x) and flags is None:
             remember(result[0], source, steps)
     return result
 
@@ -56,9 +56,9 @@ def flagged(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
     """The flags of all samples after some more steps, run as `chained`."""
     one = _nothing(x, np.float64) + 1
     ((result,), _, _) = _launch(Reasons(steps), x, [flags, one, one], [np.dtype(np.uint8)])
-    if waits(x):
+    if is_lazy(x):
         first, before = _plan_of_flags(x, flags)
-        if is_lazy(x) and result.chunks != x.chunks:
+        if is_dask(x) and result.chunks != x.chunks:
             result = result.rechunk(x.chunks)
         remember_flags(result, x, first, before + steps)
     return result
@@ -73,35 +73,35 @@ def _launch(
     chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]
 ) -> tuple[list[Array], Array, tuple[Step, ...]]:  # fmt: skip
     """The results of a chain, and, if they are lazy, what they are made from and by which steps."""
-    if not any(map(waits, (x, *extras))):
+    if not any(map(is_lazy, (x, *extras))):
         return _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads()), x, chain.steps
     source, steps = notes.noted(x, notes.PLAN) or (x, ())
-    if waits(extras[0]) or extras[0].size > 1:
+    if is_lazy(extras[0]) or extras[0].size > 1:
         if any(not isinstance(step, Unsigned) for step in steps):  # what they took has the flag of what is not finite
             source, steps = x, ()
         first, before = _plan_of_flags(x, extras[0])
         extras[0], steps = _nothing(x, np.uint8) if first is None else first, steps + before
     chain = replace(chain, steps=steps + chain.steps)
-    if not any(map(is_lazy, (source, *extras))):
+    if not any(map(is_dask, (source, *extras))):
         return _deferred_results(chain, source, extras, dtypes), source, chain.steps
     dtype = dtype_of(dtypes)
     run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
-    cut = is_lazy(source) and source.numblocks[0] > 1
+    cut = is_dask(source) and source.numblocks[0] > 1
     if cut and partials.are_sums(chain):
-        result = partials.reduced(chain, _run, source, list(map(here, extras)), dtype)
+        result = partials.reduced(chain, _run, source, list(map(to_numpy, extras)), dtype)
     elif cut and not chain.ends and partials.is_by_sample(chain):
-        result = alike(run, source, *extras, dtype=dtype)
+        result = map_elementwise(run, source, *extras, dtype=dtype)
     else:
-        source = _frames_together(here(source), extras)
-        result = blocks(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
-    return taken_apart(result), source, chain.steps
+        source = _frames_together(to_numpy(source), extras)
+        result = map_over_frames(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
+    return unpack_fields(result), source, chain.steps
 
 
 def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> list[Array]:
     """The results of a chain that is run, once for all of them, when one is asked for."""
     shape = x.shape[1:] if chain.ends else x.shape
     run = partial(_run_some, chain=chain, dtypes=dtypes)
-    return Several(run, list(map(notes.kept, (x, *extras))), [(shape, dtype) for dtype in dtypes]).fields
+    return MultiOutput(run, list(map(notes.kept, (x, *extras))), [(shape, dtype) for dtype in dtypes]).fields
 
 
 def _run_some(
@@ -115,7 +115,7 @@ def _run_some(
 
 def _run_together(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], dtype: Any) -> Any:
     """`_run` in one thread; several images as one array with a field for each."""
-    return together(_run(*arrays, chain=chain, dtypes=dtypes, threads=1), dtype)
+    return pack_fields(_run(*arrays, chain=chain, dtypes=dtypes, threads=1), dtype)
 
 
 def _run(

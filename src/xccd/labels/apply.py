@@ -112,6 +112,6 @@ def _common_text(one: xr.Variable, other: xr.Variable) -> xr.Variable:
 
 def _same(a: xr.Variable, b: xr.Variable) -> bool:
     """Whether two labels are equal; lazy ones by name, as nothing is computed now."""
-    if arrays.is_lazy(a.data) or arrays.is_lazy(b.data):
+    if arrays.is_dask(a.data) or arrays.is_dask(b.data):
         return bool(getattr(a.data, "name", a) == getattr(b.data, "name", b))
     return bool(a.equals(b))

@@ -33,14 +33,14 @@ def attributes() -> dict[str, Any]:
     }
 
 
-def companion(name: Any, kind: str) -> str:
+def map_name(name: Any, kind: str) -> str:
     """The name of a map beside a variable; of a variable without a name that of ``data``."""
     return f"{'data' if name is None else name}_{kind}"
 
 
 def flags_of(stack: xr.DataArray) -> xr.DataArray | None:
     """The flags that travel with a stack, axes in its order; None for a stack whose mask is NaN."""
-    flags = stack.coords.get(companion(stack.name, "flags"))
+    flags = stack.coords.get(map_name(stack.name, "flags"))
     if flags is None or set(flags.dims) != set(stack.dims):
         return None
     check_flags(flags)
@@ -65,15 +65,15 @@ def with_maps(ds: xr.Dataset, name: Any) -> xr.DataArray:
     """A variable of a Dataset, its flags and uncertainty as coordinates."""
     stack: xr.DataArray = ds[name]
     named = str(stack.attrs.get("ancillary_variables", "")).split()
-    maps = {companion(name, kind) for kind in MAPS} & set(named) & set(ds.data_vars)
-    if (flags := companion(name, "flags")) in maps:
+    maps = {map_name(name, kind) for kind in MAPS} & set(named) & set(ds.data_vars)
+    if (flags := map_name(name, "flags")) in maps:
         check_flags(ds[flags])
     return stack.assign_coords({k: ds[k].variable for k in sorted(maps)})
 
 
 def apart(stack: xr.DataArray, name: Any) -> dict[Any, xr.DataArray]:
     """The variables of `with_maps` again, the first naming the others."""
-    here = [k for kind in MAPS if (k := companion(name, kind)) in stack.coords]
+    here = [k for kind in MAPS if (k := map_name(name, kind)) in stack.coords]
     if not here:
         return {name: stack}
     bare = stack.drop_vars(here)

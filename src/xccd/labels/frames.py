@@ -12,8 +12,8 @@ from xccd.compute import arrays, run
 from xccd.compute.chain import Chain
 from xccd.headers.common import HISTORY, history
 from xccd.kernels.limits import float_dtype
-from xccd.labels.flags import MAPS, apart, companion, flags_of
-from xccd.labels.lazy import samples, wrapped
+from xccd.labels.flags import MAPS, apart, flags_of, map_name
+from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.messages import did_you_mean, shown
 
 
@@ -28,7 +28,7 @@ def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
             f"{did_you_mean(dim, stack.dims)}"
         )
     float_dtype(stack.dtype)
-    check_array("the stack", samples(stack))
+    check_array("the stack", array_of(stack))
     n = stack.sizes[dim]
     if n == 0:
         raise ValueError(f"the stack is empty: its dimension {dim!r} has size 0")
@@ -39,7 +39,7 @@ def check_array(argument: str, array: Any) -> None:
     """Raise for arrays that are neither NumPy's nor dask's of plain numbers: units and masks would be lost."""
     if arrays.is_deferred(array):
         return
-    held = array._meta if arrays.is_lazy(array) else array
+    held = array._meta if arrays.is_dask(array) else array
     if type(held) is not np.ndarray:
         kind = f"{type(held).__module__.partition('.')[0]}.{type(held).__name__}"
         of = "a dask array of " if held is not array else ""
@@ -69,7 +69,7 @@ def file_names(stack: xr.DataArray, dim: Hashable, *, chips: bool = True) -> lis
 def frames_first(stack: xr.DataArray, dim: Hashable) -> Any:
     """The data with ``dim`` as axis 0 (a view: no copy)."""
     axis = stack.get_axis_num(dim)
-    return samples(stack) if axis == 0 else _moveaxis(stack.data, axis, 0)
+    return array_of(stack) if axis == 0 else _moveaxis(stack.data, axis, 0)
 
 
 def _moveaxis(data: Any, source: Any, target: int) -> Any:
@@ -78,14 +78,14 @@ def _moveaxis(data: Any, source: Any, target: int) -> Any:
     return data.transpose(order)
 
 
-def like(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
+def copy_with(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
     """A stack with new samples (frames on axis 0) and everything else as it was."""
     inverse = [0] * data.ndim
     axis = stack.get_axis_num(dim)
     order = [axis, *(i for i in range(data.ndim) if i != axis)]
     for new, old in enumerate(order):
         inverse[old] = new
-    return with_samples(stack, wrapped(data) if axis == 0 else data.transpose(inverse))
+    return with_samples(stack, as_lazy_indexed(data) if axis == 0 else data.transpose(inverse))
 
 
 def with_samples(stack: xr.DataArray, data: Any) -> xr.DataArray:
@@ -101,10 +101,10 @@ def unflagged(stack: xr.DataArray) -> xr.DataArray:
     if flags is None:
         return stack
     dtype = float_dtype(stack.dtype)
-    (data,) = run.chained(Chain(()), samples(stack), flags=samples(flags), dtypes=[dtype])
-    (alone, *_) = apart(with_samples(stack, wrapped(data)), stack.name).values()
+    (data,) = run.chained(Chain(()), array_of(stack), flags=array_of(flags), dtypes=[dtype])
+    (alone, *_) = apart(with_samples(stack, as_lazy_indexed(data)), stack.name).values()
     names = str(alone.attrs.pop("ancillary_variables", "")).split()
-    rest = [k for k in names if k not in (companion(stack.name, kind) for kind in MAPS)]
+    rest = [k for k in names if k not in (map_name(stack.name, kind) for kind in MAPS)]
     return alone.assign_attrs({"ancillary_variables": " ".join(rest)}) if rest else alone
 
 
@@ -112,7 +112,7 @@ def without_frames(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArra
     """An image in place of the stack: no coordinate that lay along ``dim`` is left."""
     along = [name for name, c in stack.coords.items() if dim in c.dims]
     image = stack.isel({dim: 0}).drop_vars(along)
-    image = with_samples(image, wrapped(data))
+    image = with_samples(image, as_lazy_indexed(data))
     image.attrs = dict(stack.attrs)
     return image
 

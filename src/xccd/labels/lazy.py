@@ -7,11 +7,11 @@ from typing import Any
 import xarray as xr
 from xarray.core import indexing
 
-from xccd.compute.arrays import is_lazy
+from xccd.compute.arrays import is_dask
 from xccd.compute.deferred import Deferred, view
 
 
-def wrapped(array: Any) -> Any:
+def as_lazy_indexed(array: Any) -> Any:
     """An array as xarray may hold it: a deferred one lazily indexed, and kept once its values were used."""
     if not isinstance(array, Deferred):
         return array
@@ -19,7 +19,7 @@ def wrapped(array: Any) -> Any:
     return indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazily))
 
 
-def samples(stack: xr.DataArray | xr.Variable) -> Any:
+def array_of(stack: xr.DataArray | xr.Variable) -> Any:
     """The array that a labelled one holds: NumPy's, dask's, or a deferred one that nobody has used the values of."""
     variable = stack.variable if isinstance(stack, xr.DataArray) else stack
     held: Any = variable._data
@@ -34,5 +34,5 @@ def samples(stack: xr.DataArray | xr.Variable) -> Any:
 
 def made_from(label: xr.DataArray, stack: xr.DataArray) -> bool:
     """Whether computing ``label`` would compute the stack's samples; one that is lazy by itself is cheap to read."""
-    one, other = samples(label), samples(stack)
-    return is_lazy(one) and is_lazy(other) and not one.dask.layers.keys().isdisjoint(other.dask.layers)
+    one, other = array_of(label), array_of(stack)
+    return is_dask(one) and is_dask(other) and not one.dask.layers.keys().isdisjoint(other.dask.layers)

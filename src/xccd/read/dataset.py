@@ -12,8 +12,8 @@ import xarray as xr
 from xccd.compute import arrays, plans
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
-from xccd.labels.flags import attributes, companion
-from xccd.labels.lazy import samples, wrapped
+from xccd.labels.flags import attributes, map_name
+from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.read.images.chips import Frame, HDUNames, Wanted
 from xccd.read.images.pixels import ArrayPixels, FilePixels, Index, Pixels, Samples
 from xccd.read.images.sources import frames
@@ -94,9 +94,9 @@ def open_dataset(
         chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype="native" if native else None,
         units=units,
     )  # fmt: skip
-    maps = {companion("data", "flags"): _flags(stack, found, bare)}
+    maps = {map_name("data", "flags"): _flags(stack, found, bare)}
     if (error := _uncertainty(stack, found)) is not None:
-        maps[companion("data", "uncertainty")] = error
+        maps[map_name("data", "uncertainty")] = error
     stack.attrs["ancillary_variables"] = " ".join(maps)
     return stack.to_dataset(name="data").assign(maps)
 
@@ -135,7 +135,7 @@ def _uncertainty(stack: xr.DataArray, found: list[Frame]) -> xr.Variable | None:
     dtype = np.result_type(*(float_dtype(p.native) for p in pixels))
     units = {f.uncertainty_unit for f in found if f.uncertainty is not None}
     attrs = {"uncertainty_type": kinds.pop()} | ({"units": units.pop()} if len(units) == 1 and units != {""} else {})
-    return xr.Variable(stack.dims, wrapped(_beside(stack, pixels, dtype)), attrs)
+    return xr.Variable(stack.dims, as_lazy_indexed(_beside(stack, pixels, dtype)), attrs)
 
 
 def _beside(stack: xr.DataArray, pixels: Sequence[Pixels], dtype: np.dtype[Any]) -> Any:
@@ -153,10 +153,10 @@ def _flags(stack: xr.DataArray, found: list[Frame], bare: list[_Bare]) -> xr.Var
     told = [_Bits(f.pixels.shape, b.masks, f.flags) for f, b in zip(found, bare, strict=True)]
     some = any(bits.sources or bits.flags for bits in told)
     marks = [_beside(stack, told, np.dtype(np.uint8))] if some else []
-    data = arrays.alike(_first, samples(stack), *per_frame, *marks, dtype=np.dtype(np.uint8))
+    data = arrays.map_elementwise(_first, array_of(stack), *per_frame, *marks, dtype=np.dtype(np.uint8))
     if not some and np.isnan(blanks).all() and (not_finite == Flag.NOT_FINITE).all():
-        plans.remember_flags(data, samples(stack), None, ())  # a chain sees by itself what is not finite
-    return xr.Variable(stack.dims, wrapped(data), attributes())
+        plans.remember_flags(data, array_of(stack), None, ())  # a chain sees by itself what is not finite
+    return xr.Variable(stack.dims, as_lazy_indexed(data), attributes())
 
 
 def _first(x: Any, blanks: Any, not_finite: Any, bits: Any = None) -> Any:

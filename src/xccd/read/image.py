@@ -8,7 +8,7 @@ import xarray as xr
 
 from xccd.compute import notes
 from xccd.headers import common
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 from xccd.read.images.chips import HDUNames, Wanted
 from xccd.read.images.sources import frames
 from xccd.read.stack import stack_of
@@ -73,5 +73,5 @@ def open_image(
     along = [k for k, c in stack.coords.items() if "frame" in c.dims]
     image = stack.isel(frame=0).drop_vars(along).assign_coords({common.COMBINED: common.scalar(text)})
     if chunks is None:
-        notes.mark_image(samples(image.load()), text)
+        notes.mark_image(array_of(image.load()), text)
     return image

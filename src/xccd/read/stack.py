@@ -17,7 +17,7 @@ from xccd.headers.pixel_grid import AXES
 from xccd.headers.rows import check_patterns
 from xccd.headers.settings import one_unit, tell_settings, values_of
 from xccd.kernels.limits import float_dtype
-from xccd.labels.lazy import wrapped
+from xccd.labels.lazy import as_lazy_indexed
 from xccd.labels.nodes import NODE
 from xccd.messages import did_you_mean, shown
 from xccd.read.images.chips import Frame, HDUNames, Wanted
@@ -141,7 +141,7 @@ def stack_of(
 
     by_position = partial(_by_position, dims=dims)
     whole = chunks is None and memory is None
-    data = wrapped(deferred(reader)) if whole else lazy(reader, chunks, memory, by_position)
+    data = as_lazy_indexed(deferred(reader)) if whole else lazy(reader, chunks, memory, by_position)
     labels = {"file": [f.file for f in found]}
     if found[0].chip is not None:
         labels["chip"] = [str(f.chip) for f in found]

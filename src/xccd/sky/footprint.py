@@ -13,7 +13,7 @@ import xarray as xr
 from xccd.compute import arrays
 from xccd.compute.deferred import Box, Deferred
 from xccd.headers import cards, common
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 from xccd.sky.grid import Grid, grids_of
 from xccd.sky.pixel_map import PixelMap, moved, pixel_map, shifted
 
@@ -68,12 +68,12 @@ def weights(kind: str, stack: xr.DataArray) -> Any:
         raise ValueError(f"weights={kind!r} is of frames (frame, y, x), this stack has {dict(stack.sizes)}")
     shape = (stack.sizes["y"], stack.sizes["x"])
     plan = Weights(kind, tuple(_maps(stack, shape)), shape[1])
-    data = samples(stack)
-    if arrays.is_lazy(data):
+    data = array_of(stack)
+    if arrays.is_dask(data):
         rows = stack.chunksizes["y"]
         return _by_dask(plan, rows)
     if arrays.is_deferred(data):
-        return _Waiting(plan, (stack.sizes["frame"], *shape))
+        return DeferredWeights(plan, (stack.sizes["frame"], *shape))
     return plan(0, shape[0])
 
 
@@ -114,7 +114,7 @@ def _by_dask(plan: Weights, rows: tuple[int, ...]) -> Any:
     return da.concatenate(blocks, axis=1)
 
 
-class _Waiting(Deferred):
+class DeferredWeights(Deferred):
     """Without dask: made for a band when that is."""
 
     def __init__(self, plan: Weights, shape: tuple[int, ...]) -> None:

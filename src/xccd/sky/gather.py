@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from xccd.compute import bands, notes, options
-from xccd.compute.arrays import dtype_of, here, is_deferred, is_lazy, taken_apart, together
-from xccd.compute.deferred import WANTED, Box, Deferred, Several
+from xccd.compute.arrays import dtype_of, is_dask, is_deferred, pack_fields, to_numpy, unpack_fields
+from xccd.compute.deferred import WANTED, Box, Deferred, MultiOutput
 from xccd.compute.pool import run_all
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
@@ -186,8 +186,8 @@ class Plan:
 def aligned(sources: Sequence[Source], plan: Plan) -> list[Array]:
     """Samples, and flags and uncertainties, of all frames on the target."""
     every = [array for source in sources for array in source.arrays]
-    if any(map(is_lazy, every)):
-        return _by_dask([Source(*(None if a is None else here(a) for a in source.all)) for source in sources], plan)
+    if any(map(is_dask, every)):
+        return _by_dask([Source(*(None if a is None else to_numpy(a) for a in source.all)) for source in sources], plan)
     if any(map(is_deferred, every)):
         return list(_Aligned(sources, plan).fields)
     return _now(sources, plan)
@@ -232,7 +232,7 @@ def _band(plan: Plan, start: int, stop: int, groups: Sequence[Any], *pieces: Any
 
 
 def _together(plan: Plan, start: int, stop: int, groups: Any, *pieces: Any, dtype: Any) -> Array:
-    return together(_band(plan, start, stop, groups, *pieces), dtype)
+    return pack_fields(_band(plan, start, stop, groups, *pieces), dtype)
 
 
 def _by_dask(sources: Sequence[Source], plan: Plan) -> list[Array]:
@@ -253,7 +253,7 @@ def _by_dask(sources: Sequence[Source], plan: Plan) -> list[Array]:
         shape = (plan.frames, stop - start, plan.shape[1])
         blocks.append(da.from_delayed(block, shape, dtype, meta=np.empty((0, 0, 0), dtype)))
     whole = da.concatenate(blocks, axis=1)
-    return taken_apart(whole)
+    return unpack_fields(whole)
 
 
 def _readers(sources: Sequence[Source]) -> dict[int, Any]:
@@ -272,7 +272,7 @@ def _bands(sources: Sequence[Source], plan: Plan) -> list[tuple[int, int]]:
     """Rows of the target that are made at a time: as many bytes as bands of a stack that is opened, or as these had."""
     size = sum(d.itemsize for d in plan.dtypes)
     (_, rows, _) = bands.plan((plan.frames, *plan.shape), size, "auto", None)
-    held = [np.prod([max(c) for c in s.x.chunks]) * size for s in sources if is_lazy(s.x)]
+    held = [np.prod([max(c) for c in s.x.chunks]) * size for s in sources if is_dask(s.x)]
     if held and len(sources) == 1:
         most = max(int(max(held)), LEAST)
         rows = max(1, min(rows, most // (plan.frames * plan.shape[1] * size)))
@@ -284,7 +284,7 @@ def _edges(starts: Iterable[int], end: int) -> list[int]:
     return sorted({0, end, *(int(s) for s in starts)})
 
 
-class _Aligned(Several):
+class _Aligned(MultiOutput):
     """Aligned frames without dask: a band is made of other rows of its inputs."""
 
     def __init__(self, sources: Sequence[Source], plan: Plan) -> None:

@@ -13,9 +13,9 @@ from xccd.compute import arrays, notes, options
 from xccd.headers import cards, common
 from xccd.headers.settings import same_unit
 from xccd.kernels.limits import float_dtype
-from xccd.labels.flags import apart, attributes, companion, flags_of, science_variables, with_maps
+from xccd.labels.flags import apart, attributes, flags_of, map_name, science_variables, with_maps
 from xccd.labels.frames import add_history, check_stack, frame_names, step_text
-from xccd.labels.lazy import samples, wrapped
+from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.mixed import check_alike, without_order
 from xccd.labels.nodes import map_nodes
 from xccd.labels.warn import warn
@@ -304,7 +304,7 @@ def _result(
     if method == "adaptive" and 3 in parts:
         raise ValueError(
             f"method={method!r} carries no uncertainties: use 'interp' or 'exact', or leave them out with "
-            f"drop_vars({companion(stacks[0].name, 'uncertainty')!r})"
+            f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
         )
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
     plan = gather.Plan(
@@ -327,26 +327,26 @@ def _result(
         attrs = {"long_name": f"pixel of the grid along {name}, 0-based", "numbered": common.ON_GRID}
         coords[name] = (name, np.arange(size), attrs)
     for kind, array in zip(("flags", "uncertainty"), more, strict=False):
-        name = companion(stacks[0].name, kind)
+        name = map_name(stacks[0].name, kind)
         attrs = attributes() if kind == "flags" else dict(stacks[0].coords[name].attrs)
-        coords[name] = (dims, wrapped(array), attrs)
+        coords[name] = (dims, as_lazy_indexed(array), attrs)
     attrs = {k: v for k, v in stacks[0].attrs.items() if all(s.attrs.get(k) == v for s in stacks)}
-    made = xr.DataArray(wrapped(data), dims=dims, coords=coords, attrs=attrs, name=stacks[0].name)
+    made = xr.DataArray(as_lazy_indexed(data), dims=dims, coords=coords, attrs=attrs, name=stacks[0].name)
     return add_history(made, step)
 
 
 def _source(stack: xr.DataArray) -> gather.Source:
     flags = flags_of(stack)
-    error = stack.coords.get(companion(stack.name, "uncertainty"))
+    error = stack.coords.get(map_name(stack.name, "uncertainty"))
     if error is not None and flags is None:
         raise ValueError("this stack has uncertainties and no flags: use to_dataset(uncertainty=)")
-    rest = [None if c is None else samples(c.transpose(*stack.dims)) for c in (flags, error)]
-    return gather.Source(samples(stack), *rest)
+    rest = [None if c is None else array_of(c.transpose(*stack.dims)) for c in (flags, error)]
+    return gather.Source(array_of(stack), *rest)
 
 
 def _kind(stacks: list[xr.DataArray]) -> str:
     """The type of the uncertainties."""
-    errors = [s.coords.get(companion(s.name, "uncertainty")) for s in stacks]
+    errors = [s.coords.get(map_name(s.name, "uncertainty")) for s in stacks]
     kinds = {str(e.attrs.get("uncertainty_type", "std")) for e in errors if e is not None}
     if len(kinds) > 1:
         raise ValueError(f"the stacks have uncertainties of types {', '.join(sorted(kinds))}: align one type at a time")
@@ -357,7 +357,7 @@ def _check_size(frames: list[gather.Source], plan: gather.Plan) -> None:
     """Raise before anything is allocated that cannot be held."""
     rows, columns = plan.shape
     one = rows * columns * sum(d.itemsize for d in plan.dtypes)
-    now = not any(arrays.waits(f.x) for f in frames)
+    now = not any(arrays.is_lazy(f.x) for f in frames)
     size, limit = one * (plan.frames if now else 1), options.memory() or options.installed()
     if size > limit:
         raise ValueError(

@@ -18,7 +18,7 @@ from xccd.compute.steps import Extrema, Range, Sigma, Step
 from xccd.kernels.limits import float_dtype
 from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of
-from xccd.labels.frames import add_history, check_stack, frames_first, like, step_text
+from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text
 from xccd.labels.warn import warn
 from xccd.messages import did_you_mean, not_one_alone
 
@@ -153,18 +153,18 @@ def _rejected(stack: xr.DataArray, dim: Hashable, step: Step | _Functions, text:
     if flags is None:
         dtype = float_dtype(stack.dtype)
         if isinstance(step, dict):
-            data = arrays.blocks(partial(by_functions.by_functions, **step), x, reduce=False, dtype=dtype)
+            data = arrays.map_over_frames(partial(by_functions.by_functions, **step), x, reduce=False, dtype=dtype)
             notes.mark(data, notes.origin(x))
         else:
             (data,) = chained(Chain((step,)), x, dtypes=[dtype])
-        return add_history(like(stack, dim, data), text)
+        return add_history(copy_with(stack, dim, data), text)
     before = frames_first(flags, dim)
     if isinstance(step, dict):
         run = partial(by_functions.flags_by_functions, **step)
-        after = arrays.blocks(run, x, before, reduce=False, dtype=flags.dtype)
+        after = arrays.map_over_frames(run, x, before, reduce=False, dtype=flags.dtype)
     else:
         after = flagged((step,), x, before)
-    return add_history(stack.assign_coords({flags.name: like(flags, dim, after).variable}), text)
+    return add_history(stack.assign_coords({flags.name: copy_with(flags, dim, after).variable}), text)
 
 
 @per_variable

@@ -16,9 +16,9 @@ from xccd.compute.run import chained
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import METHODS
 from xccd.labels.apply import Obj, per_variable
-from xccd.labels.flags import companion, flags_of
+from xccd.labels.flags import flags_of, map_name
 from xccd.labels.frames import check_stack, frames_first, step_text, without_frames
-from xccd.labels.lazy import wrapped
+from xccd.labels.lazy import as_lazy_indexed
 from xccd.labels.mixed import check_rows, mixed
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
@@ -145,7 +145,7 @@ def _images(
     if bits is not None:
         (x,) = chained(Chain(()), x, flags=bits, dtypes=[float_dtype(x.dtype)])
     run = partial(_apply, method=end, dtype=dtype)
-    return arrays.blocks(run, x, scale, weights, reduce=True, dtype=dtype), images
+    return arrays.map_over_frames(run, x, scale, weights, reduce=True, dtype=dtype), images
 
 
 def _with_maps(image: xr.DataArray, maps: dict[str, Any]) -> xr.DataArray:
@@ -159,7 +159,9 @@ def _with_maps(image: xr.DataArray, maps: dict[str, Any]) -> xr.DataArray:
             **units,
         },
     }
-    return image.assign_coords({companion(image.name, k): (image.dims, wrapped(m), attrs[k]) for k, m in maps.items()})
+    return image.assign_coords(
+        {map_name(image.name, k): (image.dims, as_lazy_indexed(m), attrs[k]) for k, m in maps.items()}
+    )
 
 
 def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:

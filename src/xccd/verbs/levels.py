@@ -12,7 +12,7 @@ import xarray as xr
 from xccd.compute import arrays
 from xccd.compute.deferred import Deferred
 from xccd.labels.frames import frame_names, frames_first
-from xccd.labels.lazy import wrapped
+from xccd.labels.lazy import as_lazy_indexed
 
 Array = np.ndarray[Any, Any]
 SAMPLES = 1 << 22  # of all frames, on a lattice: more change a median of an overlap by less than its noise
@@ -24,7 +24,7 @@ def levels(argument: str, stack: xr.DataArray, dim: Hashable) -> Any:
     names = frame_names(stack, dim)
     some = _lattice(frames_first(stack, dim))
     solve = partial(_solved, argument=argument, names=names)
-    if not arrays.is_lazy(some):
+    if not arrays.is_dask(some):
         return solve(some)
     import dask.array as da
     from dask.delayed import delayed
@@ -40,7 +40,7 @@ def _lattice(x: Any) -> Any:
     if not isinstance(x, Deferred):
         return x[lattice]
     height = step * max(1, 256 // step)  # some rows at a time: what is between them is not kept
-    waiting = xr.Variable([f"d{i}" for i in range(x.ndim)], wrapped(x))
+    waiting = xr.Variable([f"d{i}" for i in range(x.ndim)], as_lazy_indexed(x))
     parts = [waiting[:, a : a + height].values[lattice] for a in range(0, shape[0], height)]
     return np.concatenate(parts, axis=1)
 

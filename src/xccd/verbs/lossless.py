@@ -10,9 +10,9 @@ import xarray as xr
 from xccd.compute import arrays, plans
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
-from xccd.labels.flags import ancillary, attributes, companion, not_taken, with_maps
+from xccd.labels.flags import ancillary, attributes, map_name, not_taken, with_maps
 from xccd.labels.frames import unflagged
-from xccd.labels.lazy import samples, wrapped
+from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.messages import did_you_mean
 
 TYPES = ("std", "var", "ivar")
@@ -66,12 +66,12 @@ def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None
         if masked.dtype.kind not in "biu":
             raise TypeError(f"mask= has dtype {masked.dtype}: give booleans, True where masked")
         marks.append(masked.data)
-    data = arrays.alike(_first, samples(stack), *marks, dtype=np.dtype(np.uint8))
+    data = arrays.map_elementwise(_first, array_of(stack), *marks, dtype=np.dtype(np.uint8))
     if not marks:
-        plans.remember_flags(data, samples(stack), None, ())
-    maps = {companion(name, "flags"): xr.Variable(stack.dims, wrapped(data), attributes())}
+        plans.remember_flags(data, array_of(stack), None, ())
+    maps = {map_name(name, "flags"): xr.Variable(stack.dims, as_lazy_indexed(data), attributes())}
     if uncertainty is not None:
-        maps[companion(name, "uncertainty")] = _uncertainty(uncertainty, stack)
+        maps[map_name(name, "uncertainty")] = _uncertainty(uncertainty, stack)
     image = stack.assign_attrs(ancillary_variables=" ".join(maps))
     return image.to_dataset(name=name).assign(maps)
 
@@ -95,7 +95,7 @@ def _spread(argument: str, given: Any, stack: xr.DataArray) -> xr.Variable:
         xr.align(stack, given, join="exact")
         variable = given.variable
     else:
-        array = given if arrays.is_lazy(given) else np.asarray(given)
+        array = given if arrays.is_dask(given) else np.asarray(given)
         if array.shape not in ((), stack.shape[1:], stack.shape):
             raise ValueError(f"{argument}= has shape {array.shape}: give {stack.shape}, or {stack.shape[1:]} for each")
         variable = xr.Variable(stack.dims[stack.ndim - array.ndim :], array)
@@ -111,9 +111,9 @@ def _uncertainty(given: Any, stack: xr.DataArray) -> xr.Variable:
     spread = _spread("uncertainty", given if isinstance(given, xr.DataArray) else getattr(given, "array", given), stack)
     if spread.dtype.kind not in "fiu":
         raise TypeError(f"uncertainty= has dtype {spread.dtype}: give real numbers")
-    data = arrays.alike(_filled, samples(stack), spread.data, dtype=float_dtype(spread.dtype))
+    data = arrays.map_elementwise(_filled, array_of(stack), spread.data, dtype=float_dtype(spread.dtype))
     units = {k: v for k, v in stack.attrs.items() if k == "units"} if kind == "std" else {}
-    return xr.Variable(stack.dims, wrapped(data), {"uncertainty_type": kind} | units)
+    return xr.Variable(stack.dims, as_lazy_indexed(data), {"uncertainty_type": kind} | units)
 
 
 def _filled(x: Any, values: Any) -> Any:
@@ -156,7 +156,7 @@ def to_stack(ds: xr.Dataset) -> xr.DataArray:
         )
     helpers = ancillary(ds)
     names = [n for n in ds.data_vars if n not in helpers]
-    flagged = [n for n in names if companion(n, "flags") in helpers and companion(n, "flags") in ds]
+    flagged = [n for n in names if map_name(n, "flags") in helpers and map_name(n, "flags") in ds]
     if len(flagged) != 1:
         raise ValueError(
             f"to_stack gives one variable with its flags as a DataArray, and of {', '.join(map(str, names)) or 'none'} "

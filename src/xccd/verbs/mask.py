@@ -13,9 +13,9 @@ from xccd.compute import arrays, notes
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
 from xccd.labels.apply import Obj, per_variable
-from xccd.labels.flags import MAPS, companion, flags_of, with_maps
-from xccd.labels.frames import add_history, check_array, frames_first, like, step_text, with_samples
-from xccd.labels.lazy import samples, wrapped
+from xccd.labels.flags import MAPS, flags_of, map_name, with_maps
+from xccd.labels.frames import add_history, check_array, copy_with, frames_first, step_text, with_samples
+from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.nodes import map_nodes
 from xccd.read.images.quality import bad_values, bits_of
 from xccd.verbs.weights import matched
@@ -50,15 +50,15 @@ def mask(stack: Obj) -> Obj:
         return map_nodes(mask, stack, lambda ds: bool(ds.data_vars), "a variable")
     if isinstance(stack, xr.Dataset):
         flagged = {k: flags for k in stack.data_vars if (flags := flags_of(with_maps(stack, k))) is not None}
-        images = stack.drop_vars([companion(k, kind) for k in flagged for kind in MAPS], errors="ignore")
-        missing = {k: _missing_of(stack[k], samples(f)).variable for k, f in flagged.items()}
+        images = stack.drop_vars([map_name(k, kind) for k in flagged for kind in MAPS], errors="ignore")
+        missing = {k: _missing_of(stack[k], array_of(f)).variable for k, f in flagged.items()}
         return images.map(mask).assign(missing)
     return _missing_of(stack)
 
 
 def _missing_of(stack: xr.DataArray, *flags: Any) -> xr.DataArray:
-    data = arrays.alike(_missing, samples(stack), *flags, dtype=np.dtype(bool))
-    return with_samples(stack, wrapped(data))
+    data = arrays.map_elementwise(_missing, array_of(stack), *flags, dtype=np.dtype(bool))
+    return with_samples(stack, as_lazy_indexed(data))
 
 
 def _missing(x: Any, flags: Any = None) -> Any:
@@ -109,7 +109,7 @@ def mask_where(stack: xr.DataArray, bad: Any, *, bits: Any = None, dim: Hashable
     [[1.0, nan, 3.0], [4.0, 5.0, nan]]
     """
     dtype, chosen = float_dtype(stack.dtype), bits_of(bits)
-    check_array("the stack", samples(stack))
+    check_array("the stack", array_of(stack))
     marks = _marks(bad, stack, dim)
     if chosen is not None and marks.dtype == bool:
         raise TypeError("bad= holds booleans, which have no bits: leave bits= out")
@@ -118,12 +118,12 @@ def mask_where(stack: xr.DataArray, bad: Any, *, bits: Any = None, dim: Hashable
     along = dim if dim in stack.dims else stack.dims[0]
     x = frames_first(stack, along)
     if flags is None:
-        data = arrays.alike(partial(_without, bits=chosen, dtype=dtype), x, marks, dtype=dtype)
+        data = arrays.map_elementwise(partial(_without, bits=chosen, dtype=dtype), x, marks, dtype=dtype)
         notes.mark(data, notes.origin(x))
-        return add_history(like(stack, along, data), text)
+        return add_history(copy_with(stack, along, data), text)
     before = frames_first(flags, along)
-    after = arrays.alike(partial(_marked, bits=chosen), before, marks, dtype=flags.dtype)
-    return add_history(stack.assign_coords({flags.name: like(flags, along, after).variable}), text)
+    after = arrays.map_elementwise(partial(_marked, bits=chosen), before, marks, dtype=flags.dtype)
+    return add_history(stack.assign_coords({flags.name: copy_with(flags, along, after).variable}), text)
 
 
 def _marks(bad: Any, stack: xr.DataArray, dim: Hashable) -> Any:
@@ -134,7 +134,7 @@ def _marks(bad: Any, stack: xr.DataArray, dim: Hashable) -> Any:
     elif isinstance(bad, xr.Dataset | xr.DataTree):
         raise TypeError(f"bad= is a {type(bad).__name__}: give one array of it, as ds['data_flags']")
     else:
-        array = bad if arrays.is_lazy(bad) else np.asarray(bad)
+        array = bad if arrays.is_dask(bad) else np.asarray(bad)
         frame = tuple(d for d in stack.dims if d != dim)
         dims = {stack.shape: stack.dims, tuple(stack.sizes[d] for d in frame): frame}.get(array.shape)
         if dims is None:
@@ -144,10 +144,10 @@ def _marks(bad: Any, stack: xr.DataArray, dim: Hashable) -> Any:
         value = xr.DataArray(array, dims=dims)
     if value.dtype.kind not in KINDS:
         raise TypeError(f"bad= has dtype {value.dtype}: give booleans, or numbers that are not 0 where masked")
-    check_array("bad=", samples(value))
+    check_array("bad=", array_of(value))
     present = [d for d in order if d in value.dims]
     sizes = tuple(stack.sizes[d] if d in value.dims else 1 for d in order)
-    data = samples(value.transpose(*present))
+    data = array_of(value.transpose(*present))
     if arrays.is_deferred(data):
         return data if data.shape == sizes else data.load().reshape(sizes)
     return data.reshape(sizes)

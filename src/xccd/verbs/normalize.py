@@ -15,7 +15,7 @@ from xccd.compute.notes import LEVELLED, mark, origin
 from xccd.kernels.limits import float_dtype
 from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of
-from xccd.labels.frames import add_history, check_stack, frame_names, frames_first, like, step_text
+from xccd.labels.frames import add_history, check_stack, copy_with, frame_names, frames_first, step_text
 from xccd.labels.keywords import named
 from xccd.messages import did_you_mean
 from xccd.verbs.levels import LEVELS, measure
@@ -103,14 +103,14 @@ def normalize(
     terms = _terms(levels, partial(_factors, have=[v is not None for v in levels], to=to, names=names))
     dtype = float_dtype(stack.dtype)
     shape = (-1,) + (1,) * (stack.ndim - 1)
-    data = arrays.blocks(
+    data = arrays.map_over_frames(
         partial(_apply, dtype=dtype),
         frames_first(stack, dim), terms[0].reshape(shape), terms[1].reshape(shape),
         reduce=False, dtype=dtype,
     )  # fmt: skip
     if scale is None:
         terms = np.ones(stack.sizes[dim]), terms[1]
-    result = like(stack, dim, data).assign_coords(_kept(stack, dim, terms) | _light(stack, dim, scale, to))
+    result = copy_with(stack, dim, data).assign_coords(_kept(stack, dim, terms) | _light(stack, dim, scale, to))
     if _is_level(scale) and origin(frames_first(stack, dim)):
         mark(data, LEVELLED)
     step = step_text("normalize", scale=scale, zero=zero, to=to, region=region)
@@ -152,7 +152,7 @@ def _levels(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> An
 def _terms(levels: list[Any], factors: Callable[..., Any]) -> Any:
     """``scale`` and ``zero`` of ``y = scale x - zero`` as an array (2, N); lazy if a level is."""
     present = [v for v in levels if v is not None]
-    if not any(map(arrays.is_lazy, present)):
+    if not any(map(arrays.is_dask, present)):
         return factors(np.stack(present))
     import dask.array as da
 
@@ -262,7 +262,7 @@ def _image(region: Any, stack: xr.DataArray, dims: list[Hashable]) -> xr.DataArr
         check_labels("region", region, stack)
         image = region.variable
     else:
-        values = region if arrays.is_lazy(region) else np.asarray(region)
+        values = region if arrays.is_dask(region) else np.asarray(region)
         image = xr.Variable(dims if values.ndim == len(dims) else [f"axis {i}" for i in range(values.ndim)], values)
     fits = all(d in dims and stack.sizes[d] == n for d, n in image.sizes.items())
     if image.dtype != bool or not image.dims or not fits:

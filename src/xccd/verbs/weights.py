@@ -14,7 +14,7 @@ from xccd.kernels.limits import float_dtype
 from xccd.labels import lazy
 from xccd.labels.frames import check_array, file_names, frame_names, frames_first, unflagged
 from xccd.labels.keywords import named
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 from xccd.labels.mixed import check_alike
 from xccd.messages import called
 from xccd.sky import footprint
@@ -28,7 +28,7 @@ class PerSample(NamedTuple):
 
     @classmethod
     def of_frames(cls, values: Any, ndim: int) -> PerSample:
-        known = None if arrays.is_lazy(values) else np.asarray(values, np.float64)
+        known = None if arrays.is_dask(values) else np.asarray(values, np.float64)
         data = values if known is None else known
         return cls(data.reshape((-1,) + (1,) * (ndim - 1)), known)
 
@@ -87,13 +87,13 @@ def _may_matter(label: xr.DataArray, stack: xr.DataArray) -> bool:
 
 def _labelled(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> PerSample:
     _check_dtype(argument, value.dtype)
-    check_array(argument, samples(value))
+    check_array(argument, array_of(value))
     value = matched(argument, value, stack, dim)
     order = [dim, *(d for d in stack.dims if d != dim)]
     present = [d for d in order if d in value.dims]
     data = value.transpose(*present).data
     shape = tuple(stack.sizes[d] if d in value.dims else 1 for d in order)
-    known = np.asarray(data, np.float64) if present == [dim] and not arrays.is_lazy(data) else None
+    known = np.asarray(data, np.float64) if present == [dim] and not arrays.is_dask(data) else None
     return PerSample(data.reshape(shape), known)
 
 
@@ -144,13 +144,13 @@ def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim:
 
 def _plain(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
     """A number, N numbers (one a frame), or an array of the stack's own shape."""
-    array = value if arrays.is_lazy(value) else np.asarray(value)
+    array = value if arrays.is_dask(value) else np.asarray(value)
     _check_dtype(argument, array.dtype)
     if argument != "weights" and str(getattr(value, "unit", "")):  # of weights only ratios matter
         raise TypeError(f"{argument}= is in {value.unit}, which a plain product would lose: give plain numbers")
     n = stack.sizes[dim]
     if array.shape == ():
-        return PerSample(array.reshape((1,) * stack.ndim), None if arrays.is_lazy(array) else np.full(n, float(array)))
+        return PerSample(array.reshape((1,) * stack.ndim), None if arrays.is_dask(array) else np.full(n, float(array)))
     if array.shape == (n,):
         return PerSample.of_frames(array, stack.ndim)
     if array.shape != stack.shape:
@@ -193,5 +193,5 @@ def _check_frames(
     """Raise for the first frame whose number cannot be used, unless all its samples are missing."""
     for i in np.flatnonzero(~usable).tolist():
         frame = stack.isel({dim: i})
-        if arrays.is_lazy(frame.data) or np.isfinite(frame.values).any():
+        if arrays.is_dask(frame.data) or np.isfinite(frame.values).any():
             raise ValueError(f"{argument}: {frame_names(stack, dim)[i]} has {called} {values[i]}: {rule}")

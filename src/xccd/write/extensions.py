@@ -13,7 +13,7 @@ from xccd.headers import cards
 from xccd.headers.bitpix import in_file
 from xccd.headers.writing import BLOCK, FILES, as_block, structure
 from xccd.kernels.flags import Flag
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 from xccd.write.encode import Encoder
 from xccd.write.stream import HDU
 
@@ -46,7 +46,7 @@ def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtyp
         target = real if real is not None and values.dtype.kind == "f" else DTYPES.get(kind) or in_file(values.dtype)
         encoder = Encoder(values.dtype, target, what=f"the map {key!r}")
         lines = [*structure(target, values.shape).split("\n"), *_cards(kind, values)]
-        yield HDU(extension(lines, values.ndim, name, version), samples(values.transpose(*image.dims)), encoder)
+        yield HDU(extension(lines, values.ndim, name, version), array_of(values.transpose(*image.dims)), encoder)
 
 
 def _cards(kind: str, values: xr.DataArray) -> list[str]:

@@ -20,7 +20,7 @@ from xccd.headers.bitpix import in_file
 from xccd.headers.writing import made_by, structure
 from xccd.labels.header import as_written, in_order
 from xccd.labels.header import header as header_of
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 from xccd.labels.nodes import at_node
 from xccd.read.files import temporary
 from xccd.write.encode import Encoder, asked
@@ -264,7 +264,7 @@ class _Maker:
         image = in_order(plane.image)
         kind = in_file(image.dtype) if self.dtype is None else self.dtype
         head = b"" if number is None else extension(self._lines(image), image.ndim, plane.name, number)
-        yield HDU(head, samples(image), Encoder(image.dtype, kind, self.fill))
+        yield HDU(head, array_of(image), Encoder(image.dtype, kind, self.fill))
         yield from maps(image, plane.ds, number, kind if self.dtype is not None and kind.kind == "f" else None)
 
     def _lines(self, image: xr.DataArray) -> list[str]:

@@ -16,7 +16,7 @@ from xccd.headers.coords import CORE_NUMBERS, coordinate_name
 from xccd.headers.pixel_grid import AXES, is_ours
 from xccd.headers.writing import FILES, from_attrs
 from xccd.labels.frames import file_names
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 from xccd.write import input_files
 from xccd.write.product_cards import How, made
 from xccd.write.product_inputs import Inputs
@@ -47,7 +47,7 @@ def describe(
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
     new += [*steps(texts), *remarks(stack), cards.history(step)]
     text = "\n".join(filter(None, [*lines, *new]))
-    notes.mark_image(samples(image), text)
+    notes.mark_image(array_of(image), text)
     image = image.assign_coords({COMBINED: scalar(text)}).drop_vars([FILES, ALIGNED_TO], errors="ignore")
     if len(names) > MAX_IMCMB:
         image = image.assign_coords({FILES: scalar("\n".join(names))})

@@ -14,7 +14,7 @@ from xccd.compute import notes
 from xccd.headers import cards, common, coords, times
 from xccd.labels import lazy
 from xccd.labels.frames import frames_first
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 
 Numbers = np.ndarray[Any, Any]  # one for each frame, NaN where it is unknown
 SCALED = "scaled_exposure"  # label: the exposure time whose light a frame shows after `normalize`, NaN where unknown
@@ -45,7 +45,7 @@ class Inputs:
         if not texts and one is not None and one.ndim == 0 and "file" not in stack.coords:
             own = str(one.values.item())  # images of equal headers that were concatenated
             texts = [own] * stack.sizes[dim] if notes.may_be_images(frames_first(stack, dim), own) else []
-        return cls(stack, dim, texts, notes.origin(samples(stack)))
+        return cls(stack, dim, texts, notes.origin(array_of(stack)))
 
     @property
     def size(self) -> int:

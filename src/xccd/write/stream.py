@@ -58,7 +58,7 @@ def write_hdus(file: Output, hdus: Sequence[HDU], progress: Progress) -> None:
 def fill(pairs: Sequence[tuple[Any, Place]], meter: Meter, progress: Progress, name: str) -> None:
     """Arrays of any kind, each into its place, lazy ones together; told to ``progress``, whose bar has a name."""
     with _shown(progress, meter, name), meter:
-        for wanted, write in ((_is_here, _from_memory), (_is_deferred, _by_shape), (arrays.is_lazy, _computed)):
+        for wanted, write in ((_is_here, _from_memory), (_is_deferred, _by_shape), (arrays.is_dask, _computed)):
             some = [pair for pair in pairs if wanted(pair[0])]
             if some:
                 write([data for data, _ in some], [place for _, place in some])
@@ -69,7 +69,7 @@ def _is_deferred(data: Any) -> bool:
 
 
 def _is_here(data: Any) -> bool:
-    return not _is_deferred(data) and not arrays.is_lazy(data)
+    return not _is_deferred(data) and not arrays.is_dask(data)
 
 
 def _by_shape(images: list[Any], places: list[Place]) -> None:
@@ -204,7 +204,9 @@ def _from_cluster(client: Any, images: list[Any], places: list[Place]) -> None:
     found: dict[Any, tuple[Place, tuple[slice, ...]]] = {}
     blocks = []
     for image, place in zip(optimize(*images), places, strict=True):  # together: what they share is computed once
-        for block, index in zip(image.to_delayed(optimize_graph=False).ravel(), arrays.places(image), strict=True):
+        for block, index in zip(
+            image.to_delayed(optimize_graph=False).ravel(), arrays.block_slices(image), strict=True
+        ):
             blocks.append(block)
             found[block.key] = place, index
     futures = client.compute(blocks)

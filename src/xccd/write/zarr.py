@@ -17,7 +17,7 @@ import xarray as xr
 from xccd.compute import arrays
 from xccd.compute.deferred import Deferred
 from xccd.labels.flags import not_taken
-from xccd.labels.lazy import samples
+from xccd.labels.lazy import array_of
 from xccd.read.files import temporary
 from xccd.write.input_files import check_apart
 from xccd.write.place import Failures, cannot_write, check_place, sync_folder, target_of
@@ -93,7 +93,7 @@ def to_zarr(
     except ImportError as error:
         raise ImportError("to_zarr needs zarr: pip install 'xccd[zarr]'") from error
     ds = _with_labels(ds)
-    pixels = {name: samples(variable) for name, variable in ds.variables.items() if _is_large(variable)}
+    pixels = {name: array_of(variable) for name, variable in ds.variables.items() if _is_large(variable)}
     meter, failures = Meter(), Failures()
     with _replacing(target.resolve(), overwrite, meter, failures) as folder:
         with failures.noted(), warnings.catch_warnings():
@@ -107,8 +107,8 @@ def to_zarr(
 
 def _is_large(variable: xr.Variable) -> bool:
     """Whether it is written block by block, not with the labels."""
-    data = samples(variable)
-    return isinstance(data, Deferred) or arrays.is_lazy(data)
+    data = array_of(variable)
+    return isinstance(data, Deferred) or arrays.is_dask(data)
 
 
 def _with_labels(ds: xr.Dataset) -> xr.Dataset:

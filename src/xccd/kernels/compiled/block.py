@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xccd.kernels.compiled.compile import part
+from xccd.kernels.compiled.compile import inner_function
 from xccd.kernels.compiled.vectors import (
     LANES,
     LINE,
@@ -37,7 +37,7 @@ def block(frames, dtype, pixels):
     return rows
 
 
-@part
+@inner_function
 def exchange(buffer, groups, first, x, ahead):
     """Run the network of `groups.program`, from its group ``first``, on all columns.
 
@@ -65,7 +65,7 @@ def exchange(buffer, groups, first, x, ahead):
             sort8(buffer, groups, s)
 
 
-@part
+@inner_function
 def sort_clean(x, first, columns, buffer, groups, zero):
     """Copy pixels ``first ...`` of ``x`` to the columns and sort them; False if a sample is not finite: start anew."""
     frames, width = x.shape[0], buffer.shape[1]
@@ -85,7 +85,7 @@ def sort_clean(x, first, columns, buffer, groups, zero):
     return not missing
 
 
-@part
+@inner_function
 def sort_block(x, first, least, most, bounded, buffer, groups, pads, count):
     """Copy pixels ``first ...`` of ``x`` to the columns and sort them; returns whether a sample is missing.
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xccd.kernels.compiled.block import sort_block
-from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import middle, window
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
 
@@ -54,7 +54,7 @@ def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, grou
     return lowest, greatest
 
 
-@part
+@inner_function
 def extent(bottom, n, highest, pads, a, b):
     """Bounds of columns of which nothing goes; returns the least and the greatest of all samples."""
     lowest, greatest = np.inf, -np.inf
@@ -67,7 +67,7 @@ def extent(bottom, n, highest, pads, a, b):
     return lowest, greatest
 
 
-@part
+@inner_function
 def medians(buffer, frames, n, missing, numbers):
     """Median, highest sample and number of each column into ``numbers[0]``, ``[5]`` and ``[6]``."""
     med, highest, number = numbers[0], numbers[5], numbers[6]
@@ -85,7 +85,7 @@ def medians(buffer, frames, n, missing, numbers):
             highest[c] = buffer[k - 1 if k else 0, c]
 
 
-@part
+@inner_function
 def moments(buffer, frames, n, missing, numbers):
     """Sums of residuals about ``numbers[0]`` and of their squares into ``numbers[1:3]``, two frames at a time."""
     med, s1, s2 = numbers[0], numbers[1], numbers[2]
@@ -113,7 +113,7 @@ def moments(buffer, frames, n, missing, numbers):
             s2[c] += y * y
 
 
-@part
+@inner_function
 def add_up(buffer, frames, n, missing, total):
     """Plain sums of the samples, two frames at a time."""
     for c in range(n.size):
@@ -131,7 +131,7 @@ def add_up(buffer, frames, n, missing, total):
                 total[c] += np.float64(row[c])
 
 
-@part
+@inner_function
 def nearest(buffer, frames, m, med, distance):
     """Distance of the m-th nearest sample of full columns to ``med``: of all windows of m the nearest farther end."""
     distance[:] = np.inf
@@ -145,7 +145,7 @@ def nearest(buffer, frames, m, med, distance):
             distance[c] = (farther if farther < least else least) + 0.0
 
 
-@part
+@inner_function
 def both_nearest(buffer, frames, med, inner, outer):
     """Of full columns the distances to ``med`` of which the median is the mean: of an odd number one and the same."""
     m = frames // 2 + 1
@@ -157,7 +157,7 @@ def both_nearest(buffer, frames, med, inner, outer):
         inner[c] = outer[c]
 
 
-@part
+@inner_function
 def variances(n, rule, numbers):
     """The variance of each column times n^2 (n - ddof), or of a MAD times n^2, into ``numbers[3]``; as `window`."""
     s1, s2, inner, outer, number = numbers[1], numbers[2], numbers[3], numbers[4], numbers[6]
@@ -176,7 +176,7 @@ def variances(n, rule, numbers):
         inner[c] = scatter if scatter > least else least
 
 
-@part
+@inner_function
 def ends(bottom, n, rule, numbers):
     """Set ``numbers[4]`` where the lowest or the highest sample of a column is outside, or may be: as `window`."""
     by_mean, low2, high2, nkeep = rule[0], rule[2] * rule[2], rule[3] * rule[3], rule[6]

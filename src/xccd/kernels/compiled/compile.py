@@ -65,6 +65,6 @@ def _load(cache, load, signature, target):
 
 # Part of a kernel, called from compiled code alone: without the means to be called from Python it compiles in half
 # the time. Parts call no other parts where that can be had, as LLVM works once more on all that is called.
-part = numba.njit(  # type: ignore[call-overload]  # options that numba has and its types leave out
+inner_function = numba.njit(  # type: ignore[call-overload]  # options that numba has and its types leave out
     nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
 )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xccd.kernels.compiled.block import exchange, sort_block
-from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.compile import inner_function, kernel
 
 
 @kernel
@@ -41,7 +41,7 @@ def extrema_bounds(
     return tied
 
 
-@part
+@inner_function
 def _add_up(buffer, n, nlow, nhigh, total):
     """Sums of the rows between the cuts."""
     fewest = n[0]
@@ -57,7 +57,7 @@ def _add_up(buffer, n, nlow, nhigh, total):
             total[c] += np.float64(buffer[k, c])
 
 
-@part
+@inner_function
 def _cut(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
     """Bounds of each column with what it holds; returns how many are tied."""
     tied = 0
@@ -73,7 +73,7 @@ def _cut(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
     return tied
 
 
-@part
+@inner_function
 def ties(buffer, c, n, nlow, nhigh):
     """How many of the lowest equal the lower bound, and how many up to the upper bound equal that."""
     skip, keep = 0, 0

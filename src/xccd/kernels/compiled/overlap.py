@@ -8,14 +8,14 @@ import math
 
 import numpy as np
 
-from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.limits import HALF, OUTSIDE
 
 FLAT = 1e-7  # of u, below which its mean is taken in place of a quotient of differences
 TOUCHED = 1e-9  # of the area: less in common is rounding
 
 
-@part
+@inner_function
 def rise(u, i):
     """The integral of u, held to a pixel's columns, up to ``u``."""
     d = u - i
@@ -24,7 +24,7 @@ def rise(u, i):
     return 0.5 * d * d if d < 1.0 else d - 0.5
 
 
-@part
+@inner_function
 def under(u0, v0, u1, v1, i, j):
     """What an edge adds to the area within pixel (j, i)."""
     va, vb = min(max(v0, j), j + 1.0), min(max(v1, j), j + 1.0)
@@ -37,7 +37,7 @@ def under(u0, v0, u1, v1, i, j):
     return (vb - va) * (rise(ub, i) - rise(ua, i)) / (ub - ua)
 
 
-@part
+@inner_function
 def quadrilateral(corners, k, c, us, vs):
     """Pixel (k, c) as five points, the last the first, in coordinates of pixels' edges; its area, signed."""
     area = 0.0
@@ -49,7 +49,7 @@ def quadrilateral(corners, k, c, us, vs):
     return area
 
 
-@part
+@inner_function
 def summed(frame, variance, flags, first, height, us, vs, area):
     """Over a quadrilateral: area of good pixels, sums, squares, area within the frame, bits of others, rows missed."""
     rows, width = frame.shape

@@ -4,13 +4,13 @@ import numpy as np
 
 from xccd.kernels.compiled.block import exchange, sort_block, sort_clean
 from xccd.kernels.compiled.clip import both_nearest
-from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.vectors import load_turned
 from xccd.kernels.compiled.window import median_distance, middle
 from xccd.kernels.limits import MAD_TO_STD
 
 
-@part
+@inner_function
 def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
     """As `block.sort_block`; missing samples become in turn the greatest and the least, so the middle stays there.
 
@@ -62,7 +62,7 @@ def median(
     return 0
 
 
-@part
+@inner_function
 def _empty(x, first, least, most, pads, one, other, to):
     """NaN for pixels without a sample: one of their middle values is no sample's, or could be of whole numbers."""
     for c in range(to.size):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.limits import HALF, OUTSIDE
 
 
@@ -30,7 +30,7 @@ def places(nodes, table, first, out):
                     row[s] = table[0, s] * a + table[1, s] * b + table[2, s] * c + table[3, s] * d
 
 
-@part
+@inner_function
 def first_tap(x, taps, w):
     """The first of the pixels that make up position ``x``; their weights go into ``w``."""
     if taps == 1:
@@ -59,7 +59,7 @@ def first_tap(x, taps, w):
     return i - taps // 2 + 1
 
 
-@part
+@inner_function
 def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
     """Of the pixels that make up a position: sum and weight of the good ones, their squared weights times variances,
     the bits of others, whether all are good, and how many are not here.
@@ -93,7 +93,7 @@ def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
     return total, weight, square, bits, whole, beyond
 
 
-@part
+@inner_function
 def between(frame, first, x, y):
     """The value between four pixels that are here; NaN where one of them is."""
     i, j = int(x), int(y)

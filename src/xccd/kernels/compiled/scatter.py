@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.sums import COLUMNS
 
 PLACES = (6, COLUMNS)  # the whole weight, the mean, the greatest weight; sums of a r^2, a, and of h^2 r^2 / (1 - h)
 
 
-@part
+@inner_function
 def weight(value, least, most, given):
     """Of a sample: what it was given, if it is in use."""
     return given if (value >= least) & (value <= most) else 0.0

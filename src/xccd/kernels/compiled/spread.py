@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.sums import COLUMNS, LEAST, MOST, REST, WHOLE, count_between, sum_block, widen
 
 
-@part
+@inner_function
 def squares(row, acc):
     """Add one frame's residuals about the mean at ``WHOLE``, and their squares."""
     for c in range(row.size):
@@ -18,7 +18,7 @@ def squares(row, acc):
         acc[c + REST] += y * y
 
 
-@part
+@inner_function
 def rescued(x, j, least, most, n, ddof):
     """Variance of one pixel and its unit, a power of two, where squares would leave float64's range."""
     center, spread = 0.0, 0.0
@@ -69,7 +69,7 @@ def variance(
     return 0
 
 
-@part
+@inner_function
 def lesser(row, least, most, sign, acc):
     """Keep the least of ``sign`` times the samples."""
     for c in range(row.size):

@@ -7,7 +7,7 @@ float32 of like size) ``rest`` would stay 0 and is not made.
 
 import numpy as np
 
-from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.compile import inner_function, kernel
 
 COLUMNS = 512  # of a block of sums: their accumulators fill half of L1
 # accumulators are one array with fixed places: of two arrays the compiler would have to ask whether they overlap
@@ -17,7 +17,7 @@ LEAST, MOST = 3 * COLUMNS, 4 * COLUMNS  # the bounds as float64: LLVM takes long
 PLACES = 5 * COLUMNS
 
 
-@part
+@inner_function
 def add(row, exact, acc):
     """Add one frame's samples, all of them."""
     if exact:
@@ -32,7 +32,7 @@ def add(row, exact, acc):
         acc[c + REST] += (a - (t - z)) + (b - z)
 
 
-@part
+@inner_function
 def take(row, least, most, zero, taken):
     """One frame's samples between the bounds, 0 for others."""
     for c in range(row.size):
@@ -40,7 +40,7 @@ def take(row, least, most, zero, taken):
         taken[c] = (v if (v >= least[c]) & (v <= most[c]) else zero) + zero
 
 
-@part
+@inner_function
 def count_between(row, least, most, number):
     """Count one frame's samples between the bounds."""
     for c in range(row.size):
@@ -48,7 +48,7 @@ def count_between(row, least, most, number):
         number[c] += np.int32(1) if (v >= least[c]) & (v <= most[c]) else np.int32(0)
 
 
-@part
+@inner_function
 def sum_block(x, first, least, most, bounded, known, exact, pads, number, taken, acc):
     """Sums into ``acc``, and how many samples each has into ``number`` unless that is known."""
     frames, size = x.shape[0], least.size
@@ -89,7 +89,7 @@ def sums(
     return 0
 
 
-@part
+@inner_function
 def widen(least, most, acc):
     """The bounds to their places."""
     for c in range(least.size):
@@ -98,7 +98,7 @@ def widen(least, most, acc):
         acc[c + MOST] = most[c]
 
 
-@part
+@inner_function
 def weigh_frame(row, w, acc):
     """Add w x and w of one frame's samples between the bounds."""
     for c in range(row.size):
@@ -112,7 +112,7 @@ def weigh_frame(row, w, acc):
         acc[c + WHOLE] += w if valid else 0.0
 
 
-@part
+@inner_function
 def weigh_samples(row, weight, acc):
     """As `weigh_frame` with a weight for each sample; returns how many valid ones have an unusable weight."""
     unusable = 0

@@ -3,13 +3,13 @@
 import numpy as np
 
 from xccd.kernels.compiled.block import exchange
-from xccd.kernels.compiled.compile import kernel, part
+from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import middle
 
 EPSILON = 2.220446049250313e-16
 
 
-@part
+@inner_function
 def load_weighted(x, first, least, most, weights, offset, buffer, pads, used, count):
     """As `block.load`, samples of no weight missing too; ``used`` gets the weights, 0 for what is missing.
 
@@ -34,7 +34,7 @@ def load_weighted(x, first, least, most, weights, offset, buffer, pads, used, co
     return unusable
 
 
-@part
+@inner_function
 def weight_up_to(x, first, value, used, total):
     """Sum of the weights of the samples up to ``value``, pixel by pixel."""
     for c in range(value.size):
@@ -45,7 +45,7 @@ def weight_up_to(x, first, value, used, total):
             total[c] += weight[c] if np.float64(row[c]) <= value[c] else 0.0
 
 
-@part
+@inner_function
 def search(x, first, option, n, buffer, numbers):
     """Halve the rows for the lowest whose cumulative weight reaches ``option`` of all: into ``numbers[1]``, with that.
 

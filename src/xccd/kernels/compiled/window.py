@@ -8,18 +8,18 @@ import math
 
 import numpy as np
 
-from xccd.kernels.compiled.compile import part
+from xccd.kernels.compiled.compile import inner_function
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
 
 
-@part
+@inner_function
 def middle(a, b):
     """The mean of two values, without overflow, exact wherever the sum is."""
     total = a + b
     return 0.5 * total if abs(total) < np.inf else 0.5 * a + 0.5 * b
 
 
-@part
+@inner_function
 def median_distance(buffer, c, lo, hi, center):
     """Median of the distances of ``buffer[lo:hi, c]`` to ``center``, their median.
 
@@ -44,7 +44,7 @@ def median_distance(buffer, c, lo, hi, center):
     return farthest if n % 2 else even
 
 
-@part
+@inner_function
 def scaled_moments(buffer, c, lo, hi, center):
     """Sum and sum of squares about ``center`` in a unit that keeps squares in range: exact for whole numbers."""
     left, right = center - buffer[lo, c], buffer[hi - 1, c] - center
@@ -63,13 +63,13 @@ def scaled_moments(buffer, c, lo, hi, center):
     return s1, s2, unit
 
 
-@part
+@inner_function
 def _in_range(spread):
     """Whether squares of residuals need no other unit."""
     return TINY < spread < HUGE
 
 
-@part
+@inner_function
 def without(buffer, c, lo, hi, origin, unit, s1, s2):
     """The sums without the samples of a window."""
     for k in range(lo, hi):
@@ -79,7 +79,7 @@ def without(buffer, c, lo, hi, origin, unit, s1, s2):
     return s1, s2
 
 
-@part
+@inner_function
 def least_variance(buffer, c, lo, hi, center, by_mad, floor, unit):
     """The square of n times the MAD, as the sigma of normal noise, or of n times the floor if that is more."""
     deviation = MAD_TO_STD * median_distance(buffer, c, lo, hi, center) * unit if by_mad else 0.0
@@ -87,7 +87,7 @@ def least_variance(buffer, c, lo, hi, center, by_mad, floor, unit):
     return deviation * deviation
 
 
-@part
+@inner_function
 def put_back(buffer, c, old_lo, old_hi, lo, hi, center, keep):
     """Widen ``lo, hi`` towards the old ones by smallest residual until ``keep`` are left, equal ones together."""
     edge = -1.0
@@ -105,7 +105,7 @@ def put_back(buffer, c, old_lo, old_hi, lo, hi, center, keep):
     return lo, hi
 
 
-@part
+@inner_function
 def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
     """Move both ends inwards past the samples outside; residuals are ``n (x - base) - shift`` in ``unit``."""
     n = hi - lo
@@ -122,7 +122,7 @@ def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
     return lo, hi
 
 
-@part
+@inner_function
 def window(buffer, c, n, rule, origin, s1, s2, known):
     """The surviving window of the sorted ``buffer[:n, c]``.
 
