@@ -16,6 +16,7 @@ SRC = HERE.parent / "src" / "xccd"
 FOLDERS = ("kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs")  # from the ground up
 BEGIN, END = "<!-- files, by docs/make_house.py -->", "<!-- end of the files -->"
 WIDTH, LEFT, BOX, LINE = 760, 20, 470, 15  # pixels: of the picture, its margin, a box, a line of text
+THICKNESS = ((30, 4), (10, 2), (0, 0.8))  # pixels of a line that stands for at least so many imports
 
 
 def modules() -> dict[str, Path]:
@@ -56,17 +57,15 @@ def picture() -> str:
         for number, line in enumerate(lines):
             parts.append(f'<text x="{LEFT + 10}" y="{y + 36 + LINE * number}" font-size="11">{line}</text>')
         middle[folder], y = y + height / 2, y + height + 12
-    for (above, below), count in sorted(imports(files).items(), key=lambda pair: pair[1]):
+    for (above, below), count in sorted(imports(files).items()):
         start, end, reach = (
             middle[above] + 3,
             middle[below] - 3,
             LEFT + BOX + 20 + (middle[below] - middle[above]) / 2.6,
         )
         path = f"M {LEFT + BOX} {start:.0f} C {reach:.0f} {start:.0f} {reach:.0f} {end:.0f} {LEFT + BOX + 7} {end:.0f}"
-        width = min(0.6 + count / 12, 5)
-        parts.append(
-            f'<path d="{path}" fill="none" stroke="#1f5fa8" stroke-opacity="0.55" stroke-width="{width:.2f}"/>'
-        )
+        width = next(width for least, width in THICKNESS if count >= least)
+        parts.append(f'<path d="{path}" fill="none" stroke="#1f5fa8" stroke-opacity="0.55" stroke-width="{width}"/>')
         parts.append(f'<path d="M {LEFT + BOX} {end:.0f} l 8 -4 v 8 z" fill="#1f5fa8"/>')
     top = f'<text x="{LEFT}" y="28">Imports point down. The thicker a line, the more of them.</text>'
     size = f'width="{WIDTH}" height="{y}" viewBox="0 0 {WIDTH} {y}"'

@@ -54,6 +54,25 @@ def mad_std(x: list[Fraction]) -> Fraction:
     return MAD_TO_STD * median([abs(a - middle) for a in x])
 
 
+def lower_median(x: list[Fraction]) -> Fraction:
+    """The lower one of the two middle samples of an even number."""
+    return sorted(x)[(len(x) - 1) // 2]
+
+
+def biweight(x: list[Fraction], c: Fraction) -> Fraction:
+    """Tukey's location, one step from the median; the median where the MAD is 0 or leaves float64's range."""
+    center = median(x)
+    distances = sorted(abs(v - center) for v in x)
+    mad = median(distances)
+    if mad == 0 or distances[len(x) // 2] >= 2**1024:
+        return center
+    near = [v - center for v in x if abs(v - center) < c * mad]
+    weights = [(1 - (d / (c * mad)) ** 2) ** 2 for d in near]
+    if not sum(weights):
+        return center
+    return center + sum(d * w for d, w in zip(near, weights, strict=True)) / sum(weights)
+
+
 def linear_quantile(x: list[Fraction], q: Fraction) -> Fraction:
     """NumPy's "linear": at rank q (n - 1), on the straight line between the neighbours."""
     ordered = sorted(x)
@@ -207,7 +226,15 @@ def minmax(values: Sequence[float], min: float | None = None, max: float | None 
 # --- combination
 
 WEIGHTED = ("mean", "sum", "median", "quantile")
-SIMPLE = {"mean": mean, "median": median, "sum": sum, "min": min, "max": max, "mad_std": mad_std}
+SIMPLE = {
+    "mean": mean,
+    "median": median,
+    "lower_median": lower_median,
+    "sum": sum,
+    "min": min,
+    "max": max,
+    "mad_std": mad_std,
+}
 
 
 def combine(
@@ -217,6 +244,7 @@ def combine(
     scale: Sequence[float] | None = None,
     q: float | None = None,
     ddof: int = 0,
+    c: float = 6.0,
 ) -> Fraction | float:
     """One pixel of the image; NaN where no sample, or no weight, is left."""
     if weights is not None and method not in WEIGHTED:
@@ -236,6 +264,8 @@ def combine(
         return var if method == "var" else float(square_root(var))
     if method == "quantile":
         return linear_quantile(x, exact(q))
+    if method == "biweight":
+        return biweight(x, exact(c))
     return SIMPLE[method](x)
 
 

@@ -244,7 +244,7 @@ def test_bad_function(function, error, message):
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
-        (("average",), {}, r"method='average' is unknown: use one of mean, median, sum, .*, or a function"),
+        (("average",), {}, r"method='average' is unknown: use one of mean, median, .*, or a function"),
         ((["mean"],), {}, r"method=\['mean'\] is unknown"),
         (("min",), {"weights": [1, 1, 1]}, r"'min' is not defined with weights=: mean, median, sum, quantile are"),
         ((spread,), {"weights": "EXPTIME"}, r"is not defined with weights="),

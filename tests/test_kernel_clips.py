@@ -13,7 +13,9 @@ import xccd
 from strategies import DIRECT, FLOATS, WHOLE, tiles
 from xccd.compute import options
 from xccd.compute.tile import Tile
+from xccd.kernels.arguments import Bounds
 from xccd.kernels.limits import limits
+from xccd.kernels.table import ClipOptions
 
 NAN, INF = math.nan, math.inf
 CLEAR = 1e-10  # of two sides of a comparison that rounding cannot swap
@@ -52,13 +54,13 @@ def rule_of(low=3, high=3, center="mean", deviation="std", maxiters=1, ddof=0, f
     """The arguments of the twin as kernels take them."""
     low, high = (INF if k is None else k for k in (low, high))
     passes = -1 if maxiters is None else maxiters
-    return np.array([center == "mean", deviation == "mad_std", low, high, ddof, floor, nkeep, passes], np.float64)
+    return ClipOptions(*map(float, (center == "mean", deviation == "mad_std", low, high, ddof, floor, nkeep, passes)))
 
 
 def tile_of(x, bounds=None):
     """All pixels as a tile, with bounds of its own."""
     tile = Tile(x, 0, x.shape[1])
-    tile.bounds = tile.own_bounds() if bounds is None else (bounds[0].copy(), bounds[1].copy(), True)
+    tile.bounds = tile.own_bounds() if bounds is None else Bounds(bounds[0].copy(), bounds[1].copy(), True)
     return tile
 
 
@@ -279,7 +281,7 @@ def survivors(engine, x, rule):
     """How many samples of each pixel are within the bounds that a clip leaves."""
     found = limits(x.dtype)
     least, most = (np.full(x.shape[1], v) for v in (found.least, found.most))
-    engine.sigma(x, 0, x.shape[1], (least, most, False), np.array(rule, np.float64))
+    engine.sigma(x, 0, x.shape[1], Bounds(least, most, False), ClipOptions(*map(float, rule)))
     return ((x >= least) & (x <= most)).sum(0)
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from processes import finish, start
+from xccd.kernels.arguments import Bounds, Pixels, Scratch, Ties
 from xccd.kernels.compiled import clip, extrema
 from xccd.kernels.compiled import engine as compiled
 from xccd.kernels.compiled.block import block
 from xccd.kernels.compiled.groups import program
 from xccd.kernels.limits import DIRECT, limits
+from xccd.kernels.table import REDUCTIONS, ClipOptions
 
 FENCE = 77
 SIZES = [(25, 300, 250), (8, 256, 255), (16, 1000, 129), (3, 40, 17), (9, 700, 256)]  # frames, pixels there and asked
@@ -36,23 +38,22 @@ def test_clips_write_to_their_pixels_alone(dtype, bounded, frames, pixels, size)
     found = limits(dtype)
     pads, buffer = compiled._pads(dtype), block(frames, dtype, size)
     least, most, number, skip, keep = (fenced(size, d) for d in (dtype, dtype, np.int32, np.int32, np.int32))
-    total, numbers = fenced(size, np.float64), np.zeros((7, buffer.shape[1]))
-    rule = np.array([0, 0, 2, 2, 0, 0, 0, -1.0])
-    some = (least[0], most[0], bounded, number[0], total[0])
+    total, numbers = fenced(size, np.float64), np.zeros((clip.ROWS, buffer.shape[1]))
+    scratch = Scratch(program(frames), pads, buffer, numbers)
+    rule = ClipOptions(0.0, 0.0, 2.0, 2.0, maxiters=-1.0)
+    some = Pixels(x, 0, size, least[0], most[0], bounded), number[0], total[0]
     for which in ("sigma", "extrema"):
         least[0][:], most[0][:] = found.least, found.most
         if which == "sigma":
-            clip.sigma_bounds(x, 0, size, *some, rule, program(frames), pads, buffer, numbers)
+            clip.sigma_bounds(*some, rule, scratch)
         else:
-            extrema.extrema_bounds(
-                x, 0, size, *some, 1, 1, program(frames), program(frames), pads, buffer, skip[0], keep[0]
-            )
+            extrema.extrema_bounds(*some, 1, 1, program(frames), scratch, Ties(skip[0], keep[0]))
         for _, whole in (least, most, number, total, skip, keep):
             assert untouched(whole, size)
 
 
 @pytest.mark.parametrize("dtype", DIRECT, ids=str)
-@pytest.mark.parametrize("name", sorted(compiled.KERNELS))
+@pytest.mark.parametrize("name", sorted(REDUCTIONS))
 @pytest.mark.parametrize(("frames", "pixels", "size"), SIZES)
 def test_images_are_written_to_their_pixels_alone(dtype, name, frames, pixels, size):
     x = np.random.default_rng(1).integers(0, 90, (frames, pixels)).astype(dtype)
@@ -61,7 +62,7 @@ def test_images_are_written_to_their_pixels_alone(dtype, name, frames, pixels, s
     for bounded in (False, True):
         (image, whole), (number, counts) = fenced(size, np.float64), fenced(size, np.int32)
         number[:] = frames
-        compiled.reduce(name, x, 0, size, (*bounds, bounded), np.ones((1, 1)), 0.5, 0, image, number)
+        compiled.reduce(name, x, 0, size, Bounds(*bounds, bounded), np.ones((1, 1)), 0.5, 0, image, number)
         assert untouched(whole, size)
         assert untouched(counts, size)
 
@@ -72,7 +73,8 @@ import ctypes, mmap, sys
 import numpy as np
 from xccd.kernels.compiled import engine
 from xccd.kernels.limits import limits
-from xccd.kernels.compiled.engine import KERNELS
+from xccd.kernels.arguments import Bounds
+from xccd.kernels.table import ClipOptions
 
 dtype, frames, pixels = np.dtype(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 page, size = mmap.PAGESIZE, frames * pixels * dtype.itemsize
@@ -86,10 +88,10 @@ x[:] = np.arange(frames * pixels).reshape(frames, pixels) % 97
 found = limits(dtype)
 for first in (0, 3):
     for bounded in (False, True):
-        new = lambda: (np.full(pixels - first, found.least), np.full(pixels - first, found.most), bounded)
-        for name in ("median", "quantile", "mean", "weighted_mean", "weighted_quantile", "std"):
+        new = lambda: Bounds(np.full(pixels - first, found.least), np.full(pixels - first, found.most), bounded)
+        for name in ("median", "quantile", "mean", "weighted_mean", "weighted_quantile", "std", "biweight"):
             engine.reduce(name, x, first, pixels, new(), np.ones((1, 1)), 0.5, 0, np.empty(pixels - first))
-        engine.sigma(x, first, pixels, new(), np.array([0, 0, 2, 2, 0, 0, 0, -1.0]))
+        engine.sigma(x, first, pixels, new(), ClipOptions(0.0, 0.0, 2.0, 2.0, maxiters=-1.0))
         engine.extreme(x, first, pixels, new(), 1, 1)
 print("whole", flush=True)
 import os; os._exit(0)  # the room cannot be unmapped while x is there
@@ -112,10 +114,10 @@ def test_one_missing_sample_of_a_whole_block_is_seen(dtype, bad, row):
     x[row, [3, 300]] = bad
     expected = np.nanmedian(np.where(np.isfinite(x), x, np.nan).astype(np.float64), axis=0)
     found = limits(np.dtype(dtype))
-    bounds = (np.full(600, found.least), np.full(600, found.most), False)
+    bounds = Bounds(np.full(600, found.least), np.full(600, found.most), False)
     for name in ("median", "quantile"):
         image = np.empty(600)
         compiled.reduce(name, x, 0, 600, bounds, np.ones((1, 1)), 0.5, 0, image)
         np.testing.assert_allclose(image, expected, rtol=1e-15)
-    number = compiled.sigma(x, 0, 600, bounds, np.array([0, 0, 9, 9, 0, 0, 0, 1.0]))
+    number = compiled.sigma(x, 0, 600, bounds, ClipOptions(0.0, 0.0, 9.0, 9.0))
     assert number.tolist() == np.isfinite(x).sum(axis=0).tolist()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from xccd.kernels.arguments import Bounds
 from xccd.kernels.compiled import engine as compiled
 from xccd.kernels.limits import DIRECT, limits
 from xccd.kernels.plain import engine as plain
@@ -35,7 +36,7 @@ def test_the_error_of_a_weighted_mean(frames: int, dtype: np.dtype, shape: tuple
         x[rng.random(x.shape) < 0.1] = np.nan
     weights = rng.choice([0.0, 0.5, 1.0, 3.0, 40.0], (min(frames, shape[0]), shape[1]))
     found = limits(dtype)
-    bounds = np.full(PIXELS, found.least), np.full(PIXELS, found.most), True
+    bounds = Bounds(np.full(PIXELS, found.least), np.full(PIXELS, found.most), True)
     bounds[1][::3] = 1050
     errors = []
     for engine in (compiled, plain):

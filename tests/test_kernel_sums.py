@@ -14,8 +14,9 @@ import xccd
 from strategies import DIRECT, FLOATS, tiles, weights_per_frame
 from xccd.compute import options as our_options
 from xccd.compute.tile import Tile
+from xccd.kernels.arguments import Bounds
 from xccd.kernels.limits import float_dtype, limits
-from xccd.kernels.table import METHODS
+from xccd.kernels.table import METHODS, REDUCTIONS, ClipOptions
 
 NAN, INF, HUGE = math.nan, math.inf, 1.7e308
 EPS, DENORMAL = Fraction(2.0**-52), Fraction(5e-324)
@@ -35,12 +36,18 @@ def engine(request):
 def counting(engine, method, x, weights=None, q=0.5, ddof=0, bounds=None):
     """The image of one combination of a whole block, and how many samples have an unusable weight."""
     row = METHODS[method]
-    name = row.kernel if weights is None else row.weighted
+    name = method if weights is None else f"weighted_{method}"
+    argument = reach(q) if method == "biweight" else q
     out = np.full(x.shape[1], 77.0)
     bounds = bounds or Tile(x, 0, x.shape[1]).bounds
-    bad = engine.reduce(name, x, 0, x.shape[1], bounds, ONE if weights is None else weights, q, ddof, out)
+    bad = engine.reduce(name, x, 0, x.shape[1], bounds, ONE if weights is None else weights, argument, ddof, out)
     with np.errstate(over="ignore"):
         return out.astype(row.dtype or float_dtype(x.dtype)), bad
+
+
+def reach(level):
+    """A ``c`` of the biweight for a level from 0 to 1: so far from 0 that half of the samples have weights."""
+    return 1.5 + 8 * level
 
 
 def reduced(engine, method, x, weights=None, **options):
@@ -67,7 +74,7 @@ def in_use(x, bounds=None):
 def exact(values, method, weights=None, q=0.5, ddof=0):
     """What the twin says, as a fraction even for the standard deviation."""
     level = q if method == "quantile" else None
-    found = oracles.combine(values, "var" if method == "std" else method, weights, q=level, ddof=ddof)
+    found = oracles.combine(values, "var" if method == "std" else method, weights, q=level, ddof=ddof, c=reach(q))
     return oracles.square_root(found) if method == "std" and isinstance(found, Fraction) else found
 
 
@@ -92,6 +99,9 @@ def rounding(value, values, method, weights=None, q=0.5):
         return Fraction(n + 6, 2) * EPS * spread
     if method == "mad_std":
         return EPS * (abs(oracles.median(x)) + 2 * value)
+    if method == "biweight":
+        size = abs(oracles.median(x)) + Fraction(reach(q)) * oracles.mad_std(x)
+        return (n + 20) * (1 + Fraction(reach(q))) * EPS * size
     if method == "quantile" and weights is None:
         rank = Fraction(q) * (n - 1)
         near = x[max(0, math.floor(rank) - 1) : math.floor(rank) + 3]
@@ -122,8 +132,7 @@ def assert_near(image, expected, values, method, weights=None, q=0.5):
 
 def test_every_row_has_twins_and_kernels(engine):
     assert {method for method, row in METHODS.items() if row.weighted} == set(oracles.WEIGHTED)
-    names = {name for row in METHODS.values() for name in (row.kernel, row.weighted) if name}
-    assert names == set(engine.KERNELS)
+    assert {row.kernel for row in REDUCTIONS.values()} == set(engine.KERNELS)
     for method, weighted in COMBINATIONS:
         assert isinstance(exact([1.0, 2.0], method, [1.0, 1.0] if weighted else None), Fraction)
 
@@ -159,7 +168,7 @@ def inner_bounds(dtype, n):
             least[j], most[j] = finite[finite.size // 5], finite[-1 - finite.size // 6]
     found = limits(x.dtype)
     least[5], most[5] = found.behind, found.before
-    return least, most, True
+    return Bounds(least, most, True)
 
 
 @cache
@@ -298,8 +307,8 @@ def test_sums_of_a_clip_are_exact(dtype, n, by):
     for x in exact_blocks(dtype, n):
         found = limits(x.dtype)
         least = np.where(np.arange(40) % 3, found.least, np.median(x, axis=0)).astype(dtype)  # half of some are missing
-        bounds, total = (least, np.full(40, found.most), True), np.empty(40)
-        number = compiled.sigma(x, 0, 40, bounds, np.array([*by, 1.5, 1.5, 0, 0, 0, -1.0]), total)
+        bounds, total = Bounds(least, np.full(40, found.most), True), np.empty(40)
+        number = compiled.sigma(x, 0, 40, bounds, ClipOptions(*map(float, by), 1.5, 1.5, maxiters=-1.0), total)
         valid = (x >= bounds[0]) & (x <= bounds[1])
         assert number.tolist() == valid.sum(axis=0).tolist()
         assert total.tolist() == [math.fsum(x[valid[:, k], k].tolist()) for k in range(40)]
@@ -315,7 +324,7 @@ def test_sums_without_extrema_are_exact(dtype, n, nlow, nhigh):
         x[: n // 2] = x[n - n // 2 :]  # all tied
         found = limits(x.dtype)
         for least in (found.least, np.where(np.arange(40) % 3, found.least, np.median(x, axis=0)).astype(dtype)):
-            bounds, total = (np.full(40, least), np.full(40, found.most), True), np.empty(40)
+            bounds, total = Bounds(np.full(40, least), np.full(40, found.most), True), np.empty(40)
             kept = [sorted(column[column >= low].tolist()) for column, low in zip(x.T, bounds[0], strict=True)]
             kept = [column[nlow : max(0, len(column) - nhigh)] for column in kept]
             number, ties = compiled.extreme(x, 0, 40, bounds, nlow, nhigh, total)
@@ -343,7 +352,7 @@ def test_no_bit_depends_on_sums_known_to_be_exact(monkeypatch, dtype, n):
     from xccd.kernels.compiled import engine as compiled
 
     for x in exact_blocks(dtype, n):
-        bounds = (x.min(0), np.sort(x, axis=0)[-1 - n // 8], True)
+        bounds = Bounds(x.min(0), np.sort(x, axis=0)[-1 - n // 8], True)
         asked = [(compiled, method, x, None, 0.5, 0, bounds) for method in ("mean", "sum", "std", "var")]
         assert compiled._exact(x.dtype, n, bounds)
         fast = [counting(*arguments)[0] for arguments in asked]
@@ -352,11 +361,11 @@ def test_no_bit_depends_on_sums_known_to_be_exact(monkeypatch, dtype, n):
             slow = [counting(*arguments)[0] for arguments in asked]
         assert np.array(fast).tobytes() == np.array(slow).tobytes()
     apart = column(2.0**31, *[1 + 2.0**-23] * 4, dtype="f4")  # the last places of four samples, each below half of one
-    bounds = (apart.min(0), apart.max(0), True)
+    bounds = Bounds(apart.min(0), apart.max(0), True)
     assert not compiled._exact(apart.dtype, 5, bounds)
     assert counting(compiled, "sum", apart, bounds=bounds)[0] == 2.0**31 + 4 + 2.0**-21
     mixed = np.array([[-1.0], [1.0]], "f4")
-    assert not compiled._exact(mixed.dtype, 2, (mixed[0], mixed[1], True))
+    assert not compiled._exact(mixed.dtype, 2, Bounds(mixed[0], mixed[1], True))
     assert not compiled._exact(np.dtype("f4"), n, Tile(mixed, 0, 1).bounds)
 
 

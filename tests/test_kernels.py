@@ -19,15 +19,16 @@ from strategies import tiles
 from xccd import kernels
 from xccd.compute import options as our_options
 from xccd.compute.tile import Tile
+from xccd.kernels.arguments import Bounds
 from xccd.kernels.compiled import compile as compile_module
 from xccd.kernels.limits import DIRECT, float_dtype, inner, limits
 from xccd.kernels.network import middle_rows, network, pairwise_network
-from xccd.kernels.table import METHODS
+from xccd.kernels.table import REDUCTIONS, ClipOptions
 
 NAN, INF = math.nan, math.inf
-NAMES = sorted({name for row in METHODS.values() for name in (row.kernel, row.weighted) if name})
-SUMS = ("mean", "sum_", "std", "var", "weighted_mean", "weighted_sum")  # the order of frames may change their rounding
-RULE = np.array([0, 0, 1, 1.5, 0, 0, 0, -1])  # by_mean, by_mad, low, high, ddof, floor, nkeep, maxiters
+NAMES = sorted(REDUCTIONS)
+SUMS = ("mean", "sum", "std", "var", "weighted_mean", "weighted_sum")  # the order of frames may change their rounding
+OPTIONS = ClipOptions(0.0, 0.0, 1.0, 1.5, maxiters=-1.0)
 many = settings(max_examples=60, deadline=None)
 few = settings(max_examples=20, deadline=None)
 
@@ -51,13 +52,13 @@ def everything(engine, x, weights, start, stop):
             assert engine.reduce(name, x, start, stop, tile.bounds, cut, 0.4, 0, out, number) == 0
             made[name, bounded] = out
         cut = Tile(x, start, stop)
-        cut.bounds = (tile.bounds[0].copy(), tile.bounds[1].copy(), bounded)
+        cut.bounds = tile.own_bounds()._replace(bounded=bounded)
         left, ties = engine.extreme(x, start, stop, cut.bounds, 1, 2)
         made["left", bounded] = left
         made["extreme", bounded], made["masked", bounded] = np.stack(cut.bounds[:2]), cut.masked(engine, ties).x
         if not bounded:
-            made["number"] = engine.sigma(x, start, stop, tile.bounds, RULE)
-            tile.bounds = (*tile.bounds[:2], True)
+            made["number"] = engine.sigma(x, start, stop, tile.bounds, OPTIONS)
+            tile.bounds = tile.bounds._replace(bounded=True)
     return made
 
 
@@ -136,12 +137,12 @@ def test_a_tile_is_all_that_changes(engine):
     for start, stop in ((0, 40), (7, 29), (39, 40)):
         inside = (np.arange(40) >= start) & (np.arange(40) < stop)
         size = stop - start
-        for step, *arguments in ((engine.sigma, RULE), (engine.extreme, 1, 1)):
+        for step, *arguments in ((engine.sigma, OPTIONS), (engine.extreme, 1, 1)):
             edges = np.where(inside, [[-1e9], [1e9]], 0.5)
-            step(x, start, stop, (*edges[:, start:stop], True), *arguments)
+            step(x, start, stop, Bounds(*edges[:, start:stop], True), *arguments)
             assert (edges[:, ~inside] == 0.5).all()
             assert (np.abs(edges[:, inside]) != 1e9).all()
-        bounds = (*edges[:, start:stop].copy(), True)
+        bounds = Bounds(*edges[:, start:stop].copy(), True)
         for name in NAMES:
             image = np.full(40, 77.0)
             cut = np.ascontiguousarray(weights[:, start:stop])
@@ -194,7 +195,7 @@ rules = st.tuples(
 
 
 @many
-@given(tiles(max_frames=12), rules.map(lambda rule: np.array(rule, float)), st.data())
+@given(tiles(max_frames=12), rules.map(lambda rule: ClipOptions(*map(float, rule))), st.data())
 def test_the_order_of_frames_does_not_matter(engine, x, rule, data):
     order = np.array(data.draw(st.permutations(range(len(x)))))
     weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(x), max_size=len(x))))[:, None] / 2
@@ -215,7 +216,7 @@ def test_the_order_of_frames_does_not_matter(engine, x, rule, data):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_ranks_have_no_negative_zero(engine, dtype):
     x = np.array(list(product((-0.0, 0.0), repeat=4)), dtype).T.copy()
-    for step, *arguments in ((engine.sigma, RULE), (engine.extreme, 1, 1), (engine.extreme, 0, 0)):
+    for step, *arguments in ((engine.sigma, OPTIONS), (engine.extreme, 1, 1), (engine.extreme, 0, 0)):
         bounds = Tile(x, 0, 16).own_bounds()
         step(x, 0, 16, bounds, *arguments)
         assert not np.signbit(bounds[:2]).any()

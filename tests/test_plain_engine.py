@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import DIRECT, stacks
+from xccd.kernels.arguments import Bounds
 from xccd.kernels.compiled import engine as compiled
 from xccd.kernels.limits import float_dtype, limits
 from xccd.kernels.plain import block
 from xccd.kernels.plain import engine as plain
-from xccd.kernels.table import METHODS
+from xccd.kernels.table import METHODS, REDUCTIONS, ClipOptions
 
 DTYPES = DIRECT
-NAMES = sorted({name for row in METHODS.values() for name in (row.kernel, row.weighted) if name})
+NAMES = sorted(REDUCTIONS)
 some = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 # float64 only: squares out of its range, and what is left when it is gone
@@ -59,7 +60,7 @@ def pixels(draw, dtype):
 def no_bounds(dtype, size):
     """Bounds of all finite samples."""
     found = limits(dtype)
-    return np.full(size, found.least), np.full(size, found.most), False
+    return Bounds(np.full(size, found.least), np.full(size, found.most), False)
 
 
 def drawn_bounds(rng, x):
@@ -71,7 +72,11 @@ def drawn_bounds(rng, x):
     most = ordered[rng.integers(len(x) // 2, len(x), x.shape[1]), each]
     none = rng.random(x.shape[1]) < 0.1
     least[none], most[none] = found.behind, found.before
-    return least, most, True
+    return Bounds(least, most, True)
+
+
+def options_of(numbers):
+    return ClipOptions(*map(float, numbers))
 
 
 def rules(frames):
@@ -80,7 +85,7 @@ def rules(frames):
     flag, floor = st.integers(0, 1), st.sampled_from([0.0, 0.29, 20.0])
     nkeep = st.just(0) | st.integers(0, frames)
     rule = (flag, flag, side, side, flag, floor, nkeep, st.integers(-1, 4))
-    return st.tuples(*rule).map(lambda rule: np.array(rule, np.float64))
+    return st.tuples(*rule).map(options_of)
 
 
 def weights_for(rng, frames, size):
@@ -93,7 +98,7 @@ def weights_for(rng, frames, size):
 
 
 def copy(bounds):
-    return bounds[0].copy(), bounds[1].copy(), bounds[2]
+    return Bounds(bounds[0].copy(), bounds[1].copy(), bounds[2])
 
 
 def equal(a, b):
@@ -109,7 +114,7 @@ def masks(engine, x, start, stop, bounds, ties=None):
 
 
 def reduced(engine, name, x, start, stop, bounds, weights=None, q=0.5, ddof=0):
-    dtype = {row.kernel: row.dtype for row in METHODS.values()}.get(name) or float_dtype(x.dtype)
+    dtype = METHODS[name.removeprefix("weighted_")].dtype or float_dtype(x.dtype)
     out = np.full(stop - start, 7, dtype)
     weights = np.ones((1, 1)) if weights is None else weights
     return out, engine.reduce(name, x, start, stop, copy(bounds), weights, q, ddof, out)
@@ -148,7 +153,7 @@ def test_sigma_of_many_pixels(frames, by_mad, by_mean):
     for x in (noise, np.where(rng.random(shape) < 0.1, np.nan, noise), rng.normal(0, 1, shape) ** 7, far):
         for low, high, ddof, nkeep in ((1.5, 1.5, 0, 0), (2.5, 1, 1, 0), (np.inf, 0.5, 0, frames - 1)):
             ours, theirs = no_bounds(x.dtype, 400), no_bounds(x.dtype, 400)
-            rule = np.array([by_mean, by_mad, low, high, ddof, 0, nkeep, -1], np.float64)
+            rule = options_of((by_mean, by_mad, low, high, ddof, 0, nkeep, -1))
             equal(plain.sigma(x, 0, 400, ours, rule), compiled.sigma(x, 0, 400, theirs, rule))
             equal(ours[0], theirs[0])
             equal(ours[1], theirs[1])
@@ -195,11 +200,11 @@ def test_many_frames(dtype, frames):
     rng = np.random.default_rng(frames)
     x = rng.normal(1000, 50, (frames, 20)).astype(dtype)
     bounds = drawn_bounds(rng, x)
-    for name in ("mean", "median", "quantile", "mad_std", "number"):
+    for name in ("mean", "median", "quantile", "mad_std", "count"):
         equal(reduced(plain, name, x, 0, 20, bounds)[0], reduced(compiled, name, x, 0, 20, bounds)[0])
     ours, theirs = copy(bounds), copy(bounds)
     for rule in ([0, 0, 2, 2, 1, 0, 0, -1], [1, 1, 1, 3, 0, 0, 5, 2]):
-        rule = np.array(rule, np.float64)
+        rule = options_of(rule)
         equal(plain.sigma(x, 0, 20, ours, rule), compiled.sigma(x, 0, 20, theirs, rule))
     equal(ours[0], theirs[0])
     equal(ours[1], theirs[1])
@@ -209,7 +214,7 @@ def test_one_pixel_is_as_among_many():
     """Sums are made in one order, whatever is beside a pixel."""
     x = np.random.default_rng(0).normal(0, 1, (40, 60)) ** 5
     x[::7, ::3] = np.nan
-    rule = np.array([1, 0, 1.5, 1.5, 0, 0, 0, -1.0])
+    rule = options_of((1, 0, 1.5, 1.5, 0, 0, 0, -1.0))
     together = no_bounds(x.dtype, 60)
     plain.sigma(x, 0, 60, together, rule)
     for j in range(60):
@@ -224,7 +229,7 @@ def test_distances_that_overflow():
     """What comes back to leave ``nkeep`` is found even if all distances are infinite."""
     x = np.array([[-1.7e308]] * 5 + [[1.7e308]] * 2)
     bounds = no_bounds(x.dtype, 1)
-    rule = np.array([0, 1, 3, 3, 0, 0, 6, -1.0])
+    rule = options_of((0, 1, 3, 3, 0, 0, 6, -1.0))
     assert plain.sigma(x, 0, 1, bounds, rule).tolist() == [7]
     assert (bounds[0][0], bounds[1][0]) == (-1.7e308, 1.7e308)
 
@@ -236,11 +241,12 @@ sys.modules["numba"] = None
 import numpy as np
 import xccd
 from xccd.compute import options
+from xccd.kernels.arguments import Bounds
 from xccd.kernels.plain import engine as plain
 assert not [name for name in sys.modules if name.startswith("numba.")]
 assert options.engine() is plain
 x, out = np.arange(9.0).reshape(3, 3), np.empty(3)
-bounds = np.full(3, -9.0), np.full(3, 9.0), False
+bounds = Bounds(np.full(3, -9.0), np.full(3, 9.0), False)
 plain.reduce("median", x, 0, 3, bounds, np.ones((1, 1)), 0.5, 0, out)
 assert out.tolist() == [3, 4, 5]
 """

@@ -12,11 +12,11 @@ from xccd.compute.ends import Combine, Scatter
 from xccd.compute.flagged import Reasons
 from xccd.compute.steps import Extrema, Sigma
 from xccd.kernels.limits import DIRECT, float_dtype
-from xccd.kernels.table import METHODS
+from xccd.kernels.table import CENTERS, DEVIATIONS, METHODS, ClipOptions
 from xccd.messages import did_you_mean
 from xccd.sky.pixel_map import kernel, table
 
-CLIP = Sigma((False, False, 3.0, 3.0, 0.0, 0.0, 0.0, 1.0))
+CLIP = Sigma(ClipOptions(CENTERS["median"], DEVIATIONS["std"], 3.0, 3.0))
 
 
 def warm_up(dtypes: Sequence[Any] | None = None) -> None:

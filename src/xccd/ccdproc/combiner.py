@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import xarray as xr
 
 from xccd.ccdproc.functions import Function, named, of_nan
 from xccd.ccdproc.values import Values, check_numpy, computed_in, numbers
-from xccd.verbs.clip import CENTERS, DEVIATIONS, clip_extrema, minmax, sigma_clip
+from xccd.kernels.table import CENTERS, DEVIATIONS
+from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 
 
 class Combiner:
@@ -326,5 +327,5 @@ def labelled(samples: np.ndarray[Any, Any]) -> xr.DataArray:
     return xr.DataArray(samples, dims=("frame", *(f"axis_{i}" for i in range(1, samples.ndim))))
 
 
-def _statistic(given: Any, allowed: tuple[str, ...]) -> Any:
+def _statistic(given: Any, allowed: Container[str]) -> Any:
     return (named(given, allowed) or of_nan(given)) if callable(given) else given

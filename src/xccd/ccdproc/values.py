@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.ccdproc.functions import Function, named, of_masked, of_nan
-from xccd.verbs.clip import DEVIATIONS
+from xccd.kernels.table import DEVIATIONS
 from xccd.verbs.combine import combine, count
 
 

@@ -156,13 +156,14 @@ def check_mixed(stack: Any, allowed: bool) -> None:
 
 def check_options(options: dict[str, Any]) -> None:
     """Values that are none, and options that were given and have no effect beside the others."""
-    from xccd.verbs.clip import CENTERS, DEVIATIONS, check_name
+    from xccd.kernels.table import CENTERS, DEVIATIONS
+    from xccd.verbs.clip import check_name
     from xccd.verbs.combine import check_method
 
     with stage(USAGE, ValueError):
         check_name("center", options["center"], CENTERS)
         check_name("deviation", options["deviation"], DEVIATIONS)
-        check_method(options["method"], options["weights"], options["q"], 0)
+        check_method(options["method"], options["weights"], q=options["q"])
     clips = any(options[k] for k in ("minmax", "clip_extrema", "sigma_clip"))
     counts = options["method"] == "count"
     idle = {

@@ -3,48 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import MAD_TO_STD, float_dtype
+from xccd.kernels.table import CENTERS, DEVIATIONS, ClipOptions
 from xccd.messages import called
 
 Statistic = str | Callable[..., Any]
 
 
-def by_functions(x: Any, **rule: Any) -> Any:
-    """What `sides` leaves of a block, NaN elsewhere."""
-    missing = (sides(x, **rule) != 0) | ~np.isfinite(x)
+class FunctionOptions(NamedTuple):
+    """The options of a clip as `table.ClipOptions` has them, but centre and deviation are names or functions."""
+
+    center: Statistic
+    deviation: Statistic
+    low: float
+    high: float
+    ddof: int
+    floor: float
+    nkeep: int
+    maxiters: int
+
+
+def in_names(options: ClipOptions) -> FunctionOptions:
+    """The same options, with the names of centre and deviation."""
+    center, deviation = (
+        next(name for name, number in names.items() if number == value)
+        for names, value in ((CENTERS, options.center), (DEVIATIONS, options.deviation))
+    )
+    ddof, nkeep, maxiters = int(options.ddof), int(options.nkeep), int(options.maxiters)
+    return FunctionOptions(center, deviation, options.low, options.high, ddof, options.floor, nkeep, maxiters)
+
+
+def clipped(x: Any, options: FunctionOptions) -> Any:
+    """The block with rejected samples NaN."""
+    missing = (sides(x, options) != 0) | ~np.isfinite(x)
     return np.where(missing, np.nan, x).astype(float_dtype(x.dtype), copy=False)
 
 
-def flags_by_functions(x: Any, flags: Any, **rule: Any) -> Any:
-    """The flags of a block, and of what `sides` takes of the samples that have none."""
+def flagged(x: Any, flags: Any, options: FunctionOptions) -> Any:
+    """The flags of the block, and those of the samples that `sides` rejects of the ones without a flag."""
     flags = np.where((flags == 0) & ~np.isfinite(x), np.uint8(Flag.NOT_FINITE), flags)
     x = np.where(flags == 0, x, np.nan).astype(float_dtype(x.dtype), copy=False)
-    return flags | sides(x, **rule)
+    return flags | sides(x, options)
 
 
-def sides(
-    x: Any, *, center: Statistic, deviation: Statistic, bounds: list[float], maxiters: int,
-    ddof: int, floor: float, nkeep: int,
-) -> Any:  # fmt: skip
+def sides(x: Any, options: FunctionOptions) -> Any:
     """Which samples `sigma_clip` rejects, by the flag of their side; all pixels of the block at a time."""
+    ddof, nkeep = options.ddof, options.nkeep
     low, high = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
     found = np.zeros(x.shape, np.uint8)
     values = np.where(np.isfinite(x), x, np.nan).astype(np.float64)
     live = np.ones(x.shape[1:], bool)
     passes = 0
-    while passes != maxiters and live.any():
+    while passes != options.maxiters and live.any():
         valid = np.isfinite(values)
         shown = np.where(valid.any(0), values, 0.0)  # functions that skip NaN warn of pixels that are all NaN
         with np.errstate(all="ignore"):
-            residual = values - _statistic("center", center, shown, ddof)
-            size = np.maximum(_statistic("deviation", deviation, shown, ddof), floor)
-            below = residual < -bounds[0] * size
-            out = below | (residual > bounds[1] * size)
+            residual = values - _statistic("center", options.center, shown, ddof)
+            size = np.maximum(_statistic("deviation", options.deviation, shown, ddof), options.floor)
+            below = residual < -options.low * size
+            out = below | (residual > options.high * size)
         out &= valid & live & (valid.sum(0) > nkeep)
         out &= ~_put_back(np.abs(residual), valid, out, nkeep)
         live = out.any(0)

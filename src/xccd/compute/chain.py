@@ -9,7 +9,7 @@ import numpy as np
 
 from xccd.compute import options
 from xccd.compute.ends import End, is_scaled, scaled
-from xccd.compute.steps import Extrema, Sigma, Step, begin
+from xccd.compute.steps import Step, Summing, begin
 from xccd.compute.tile import Array, cut_pixels, in_use, tiles
 
 
@@ -48,11 +48,12 @@ class Chain:
                     end(engine, tile, cut_pixels(weights, a, b), image[a:b])
 
     def _steps(self, scale: Array) -> tuple[Step, ...]:
-        """The steps, of which the last gives the sums if ends ask for these alone.
+        """The steps; the last one gives the sums of what is left, where ends ask for them and it can.
 
-        `Extrema` gives them instead of telling which tied samples go: then no end may look at the samples.
+        A step that gives sums "alone" does so instead of finding which tied samples go: no end may look at samples.
         """
         *before, last = self.steps or (None,)
+        gives = last.row.sums if isinstance(last, Summing) else None
         by_sums = [end.sums for end in self.ends if end.method != "count"]
-        asked = any(by_sums) and (all(by_sums) or isinstance(last, Sigma)) and not is_scaled(scale)
-        return (*before, replace(last, summed=True)) if asked and isinstance(last, Sigma | Extrema) else self.steps
+        asked = any(by_sums) and (all(by_sums) or gives == "always") and not is_scaled(scale)
+        return (*before, replace(last, summed=True)) if asked and isinstance(last, Summing) else self.steps

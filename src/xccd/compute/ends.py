@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import pi
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +19,7 @@ class Combine:
 
     method: str
     weighted: bool = False
-    q: float = 0.5
+    argument: float = 0.0  # the method's own, such as the quantile
     ddof: int = 0
 
     @property
@@ -29,16 +28,15 @@ class Combine:
         return self.method in ("mean", "sum") and not self.weighted
 
     def __call__(self, engine: Any, tile: Tile, weights: Array, out: Array) -> None:
-        total, number = (tile.total, tile.number) if self.sums else (None, None)
-        if total is not None and number is not None and not np.isnan(total[0]):  # all are, or none
-            divisor = number if self.method == "mean" else number > 0
+        total, count = (tile.total, tile.count) if self.sums else (None, None)
+        if total is not None and count is not None and not np.isnan(total[0]):  # all are, or none
+            divisor = count if self.method == "mean" else count > 0
             np.divide(total, divisor, out=out, casting="same_kind")  # 0 / 0: nothing was left
             return
-        row = METHODS[self.method]
-        name = row.weighted if self.weighted and row.weighted else row.kernel
+        name = f"weighted_{self.method}" if self.weighted else self.method
         image = out if out.dtype.kind == "f" else np.empty(out.shape)
         unusable = engine.reduce(
-            name, tile.x, tile.start, tile.stop, tile.bounds, weights, self.q, self.ddof, image, tile.number
+            name, tile.x, tile.start, tile.stop, tile.bounds, weights, self.argument, self.ddof, image, tile.count
         )
         if unusable:
             raise ValueError(f"weights: {unusable} valid samples have a weight that is negative, NaN or infinite")
@@ -96,9 +94,6 @@ class Weight:
         np.sum(np.where((x >= least) & (x <= most), weights, 0.0), axis=0, out=out)
 
 
-COUNT = Combine("count")
-
-
 @dataclass(frozen=True)
 class Squares:
     """An end of a chain: the sum of the squared distances of the samples in use from their mean."""
@@ -108,55 +103,29 @@ class Squares:
 
     def __call__(self, engine: Any, tile: Tile, weights: Array, out: Array) -> None:
         Combine("var")(engine, tile, weights, out)
-        number = np.empty_like(out)
-        COUNT(engine, tile, weights, number)
-        out *= number
+        count = np.empty_like(out)
+        Combine("count")(engine, tile, weights, count)
+        out *= count
 
 
-# Standard error of the median of n = 2..10 normal samples over 1.4826 MAD / sqrt(n) times what theory gives: MAD of few
-# is low. By Monte Carlo, to 1 %.
-LOW_MAD = (0.953, 1.148, 1.182, 1.049, 1.076, 1.027, 1.042, 1.018, 1.026)
-
-
-def _mean(n: Array) -> Array:
-    return 1 / np.sqrt(n)
-
-
-def _median(n: Array) -> Array:
-    """The median's error beside the mean's, from the MAD's sigma."""
-    odd = n % 2 == 1
-    a = np.where(odd, 0.45, 1.27 + 0.14 * (1 - 4 / n))
-    theory = np.where(n > 2, np.sqrt(pi * n / (2 * (n + a))), 1.0)
-    low = 1 + np.where(odd, 0.12, 0.2) / n
-    small = (n >= 2) & (n <= len(LOW_MAD) + 1)
-    low[small] = np.array(LOW_MAD)[n[small].astype(int) - 2]
-    return np.where(n > 1, low * theory / np.sqrt(n), np.nan)
-
-
-# Method: the statistic of the samples, its divisor n - ddof, and what it is multiplied by for n samples
-_PLAIN: dict[str, tuple[str, int, Callable[[Array], Array]]] = {
-    "mean": ("std", 1, _mean),
-    "sum": ("std", 1, np.sqrt),
-    "median": ("mad_std", 0, _median),
-}
-_WEIGHTED = ("mean", "sum")
-
-
-def is_known(method: Any, weighted: bool) -> bool:
+def is_known(method: str, weighted: bool) -> bool:
     """Whether there is a formula for the error of this combination."""
-    return method in (_WEIGHTED if weighted else _PLAIN)
+    row = METHODS[method]
+    return row.weighted_error if weighted else row.error is not None
 
 
 @lru_cache(maxsize=16)
 def _factors(method: str, frames: int) -> Array:
     """What the statistic is multiplied by, for 0 to ``frames`` samples."""
+    error = METHODS[method].error
+    assert error is not None  # `is_known` was asked
     with np.errstate(all="ignore"):
-        return np.asarray(_PLAIN[method][2](np.arange(frames + 1.0)))
+        return np.asarray(error.factor(np.arange(frames + 1.0)))
 
 
 @dataclass(frozen=True)
 class Scatter:
-    """An end of a chain, as `xccd.compute.ends.Combine`."""
+    """The standard error of a combination, from the scatter of the samples."""
 
     method: str
     weighted: bool = False
@@ -171,12 +140,29 @@ class Scatter:
         out[:] = error * total if self.method == "sum" else error
 
     def _plain(self, engine: Any, tile: Tile) -> Array:
-        size, (name, ddof, _) = tile.stop - tile.start, _PLAIN[self.method]
-        value, number = np.empty(size), tile.number
-        one = np.ones((1, 1))
-        if number is None:
-            count = np.empty(size)
-            engine.reduce(METHODS["count"].kernel, tile.x, tile.start, tile.stop, tile.bounds, one, 0.5, 0, count)
-            number = count.astype(np.int32)
-        engine.reduce(METHODS[name].kernel, tile.x, tile.start, tile.stop, tile.bounds, one, 0.5, ddof, value, number)
-        return value * _factors(self.method, tile.x.shape[0])[number]
+        error, value, count = METHODS[self.method].error, np.empty(tile.stop - tile.start), tile.count
+        assert error is not None  # `is_known` was asked
+        if count is None:
+            found = np.empty(value.size)
+            _reduce(engine, "count", tile, 0, found)
+            count = found.astype(np.int32)
+        _reduce(engine, error.statistic, tile, error.ddof, value, count)
+        return value * _factors(self.method, tile.x.shape[0])[count]
+
+
+def _reduce(engine: Any, method: str, tile: Tile, ddof: int, out: Array, count: Array | None = None) -> None:
+    engine.reduce(method, tile.x, tile.start, tile.stop, tile.bounds, np.ones((1, 1)), 0.0, ddof, out, count)
+
+
+def _count(end: Any) -> End | None:
+    return None if end == Combine("count") else Combine("count")
+
+
+def _uncertainty(end: Any) -> End | None:
+    known = isinstance(end, Combine) and is_known(end.method, end.weighted)
+    return Scatter(end.method, end.weighted) if known else None
+
+
+# What makes each map of a product: from the image's end, or a user's function; None where there is no such map. Names
+# are rows of `OUTPUTS`.
+MAPS_OF_A_PRODUCT: dict[str, Callable[[Any], End | None]] = {"count": _count, "uncertainty": _uncertainty}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xccd.compute import options
-from xccd.compute.steps import _FLAG, Step, begin
+from xccd.compute.steps import Step, Unsigned, begin
 from xccd.compute.tile import Array, in_use, tiles
 from xccd.kernels.flags import Flag
 
@@ -36,5 +36,6 @@ class Reasons:
             if x.dtype.kind == "f":
                 bits[(bits == 0) & ~np.isfinite(x[:, a:b])] = Flag.NOT_FINITE
             for step in steps:
-                tile = _FLAG[type(step)](engine, step, tile, bits)
+                assert not isinstance(step, Unsigned)  # only the first step of a chain is, and `begin` has done it
+                tile = step.flag(engine, tile, bits)
             out[:, a:b] = bits

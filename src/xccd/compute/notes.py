@@ -16,7 +16,8 @@ import numpy as np
 
 Array = Any
 
-PLAN = "_xccd_plan"  # what an array was made from, and by which steps
+PLAN = "_xccd_plan"  # what a stack was made from, and by which steps
+FLAG_PLAN = "_xccd_flag_plan"  # the same of flags
 READER = "_xccd_reader"  # of an array that is nothing but files: what reads them
 READ, LEVELLED = "read", "levelled"  # origins: the samples of files; these brought to a measured level
 MOST_NAMES = 4096  # of dask arrays whose origin is kept

@@ -13,16 +13,26 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from xccd.compute.chain import Chain
-from xccd.compute.ends import COUNT, Combine, End, Scatter, Squares, Weight
+from xccd.compute.ends import Combine, End, Scatter, Squares, Weight
 from xccd.compute.flagged import Reasons
-from xccd.compute.steps import BY_SAMPLE
+from xccd.compute.steps import is_by_sample
 from xccd.compute.tile import Array
+from xccd.kernels.table import METHODS, Partials
 
 Run = Callable[..., Any]
 
 
-SUM, WEIGHTED = Combine("sum"), Combine("sum", weighted=True)
-LEAST, MOST, WEIGHT, SQUARES = Combine("min"), Combine("max"), Weight(), Squares()
+# What chunks are asked for, by the names of `kernels.table.Partials`.
+SUM, COUNT = Combine("sum"), Combine("count")
+PARTS: dict[str, End] = {
+    "sum": SUM,
+    "count": COUNT,
+    "weighted_sum": Combine("sum", weighted=True),
+    "weight": Weight(),
+    "least": Combine("min"),
+    "most": Combine("max"),
+    "squares": Squares(),
+}
 Parts = dict[End, Array]  # what chunks came to
 
 
@@ -45,60 +55,29 @@ def _extreme(ufunc: np.ufunc) -> Callable[[End, Parts], Array]:
     return lambda end, parts: ufunc.reduce(parts[end], axis=0, keepdims=True)
 
 
+# How the same part of several chunks becomes one.
 MERGE: dict[End, Callable[[End, Parts], Array]] = {
-    COUNT: _added,
-    SUM: _added,
-    WEIGHTED: _added,
-    WEIGHT: _added,
-    LEAST: _extreme(np.fmin),
-    MOST: _extreme(np.fmax),
-    SQUARES: _squares,
+    PARTS["sum"]: _added,
+    PARTS["count"]: _added,
+    PARTS["weighted_sum"]: _added,
+    PARTS["weight"]: _added,
+    PARTS["least"]: _extreme(np.fmin),
+    PARTS["most"]: _extreme(np.fmax),
+    PARTS["squares"]: _squares,
 }
 
-
-def _ratio(total: Array, size: Array) -> Array:
-    return _total(total / np.where(size > 0, size, 1.0), size)
-
-
-def _total(total: Array, size: Array) -> Array:
-    return np.where(size > 0, total, np.nan)
-
-
-def _as_it_is(value: Array) -> Array:
-    return value
-
-
-def _error_of_mean(squares: Array, size: Array, _: Array) -> Any:
-    return np.sqrt(_total(squares, size - 1) / (size - 1) / size)
-
-
-def _error_of_sum(squares: Array, size: Array, _: Array) -> Any:
-    return np.sqrt(_total(squares, size - 1) / (size - 1) * size)
-
-
-# What an end asks the chunks for, and what it is of all these together. The error of a weighted mean is none of them:
-# its terms are known when the whole weight is.
-ROWS: dict[End, tuple[tuple[End, ...], Callable[..., Array]]] = {
-    SUM: ((SUM, COUNT), _total),
-    Combine("mean"): ((SUM, COUNT), _ratio),
-    WEIGHTED: ((WEIGHTED, WEIGHT), _total),
-    Combine("mean", weighted=True): ((WEIGHTED, WEIGHT), _ratio),
-    COUNT: ((COUNT,), _as_it_is),
-    LEAST: ((LEAST,), _as_it_is),
-    MOST: ((MOST,), _as_it_is),
-    Scatter("mean"): ((SQUARES, COUNT, SUM), _error_of_mean),
-    Scatter("sum"): ((SQUARES, COUNT, SUM), _error_of_sum),
+# For each output: the partial sums it needs and how to finish them. The error of a weighted mean has no such row: its
+# terms are known when the whole weight is.
+ROWS: dict[End, Partials] = {
+    **{Combine(name): row.partials for name, row in METHODS.items() if row.partials},
+    **{Combine(name, weighted=True): row.weighted_partials for name, row in METHODS.items() if row.weighted_partials},
+    **{Scatter(name): row.error.partials for name, row in METHODS.items() if row.error and row.error.partials},
 }
-
-
-def is_by_sample(chain: Chain | Reasons) -> bool:
-    """Whether the steps of a chain judge each sample by itself, whatever the others of its pixel are."""
-    return all(isinstance(step, BY_SAMPLE) for step in chain.steps)
 
 
 def are_sums(chain: Chain | Reasons) -> TypeGuard[Chain]:
     """Whether all that a chain ends in can be put together from chunks along frames."""
-    return bool(chain.ends) and is_by_sample(chain) and all(end in ROWS for end in chain.ends)
+    return bool(chain.ends) and all(map(is_by_sample, chain.steps)) and all(end in ROWS for end in chain.ends)
 
 
 def reduced(chain: Chain, run: Run, x: Any, extras: list[Any], dtype: np.dtype[Any]) -> Any:
@@ -108,7 +87,7 @@ def reduced(chain: Chain, run: Run, x: Any, extras: list[Any], dtype: np.dtype[A
     """
     import dask.array as da
 
-    asked = tuple(dict.fromkeys(part for end in chain.ends for part in ROWS[end][0]))
+    asked = tuple(dict.fromkeys(PARTS[part] for end in chain.ends for part in ROWS[end].parts))
     meta = np.empty((0,) * (x.ndim + 1))
     parts = da.map_blocks(
         partial(_part, run=run, chain=Chain(chain.steps, asked)),
@@ -152,5 +131,5 @@ def _finished(whole: Array, ends: tuple[End, ...], asked: tuple[End, ...], dtype
     with np.errstate(all="ignore"):  # a float64 that float32 does not hold is infinite there; pixels without samples
         for end, name in zip(ends, dtype.names or (...,), strict=True):
             parts, finish = ROWS[end]
-            image[name] = finish(*(columns[part] for part in parts))
+            image[name] = finish(*(columns[PARTS[part]] for part in parts))
     return image

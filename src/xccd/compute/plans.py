@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import NamedTuple
+
 from xccd.compute import notes
 from xccd.compute.arrays import Array, is_lazy
 from xccd.compute.steps import Step
 
 
+class Plan(NamedTuple):
+    """A clipped stack is ``steps`` after ``source``."""
+
+    source: Array
+    steps: tuple[Step, ...]
+
+
+class FlagPlan(NamedTuple):
+    """Flags are ``steps`` after the flags ``first``; those of the samples ``of``, and of no others.
+
+    ``first`` is None where only non-finite samples were flagged.
+    """
+
+    of: Hashable
+    first: Array | None
+    steps: tuple[Step, ...]
+
+
 def remember(result: Array, source: Array, steps: tuple[Step, ...]) -> None:
     """Note on a lazy array that it is ``steps`` after ``source``."""
-    notes.note(result, notes.PLAN, (notes.kept(source), steps))
+    notes.note(result, notes.PLAN, Plan(notes.kept(source), steps))
 
 
 def remember_flags(flags: Array, x: Array, first: Array | None, steps: tuple[Step, ...]) -> None:
-    """Note on lazy flags of ``x`` that they are ``steps`` after ``first``; None: what is not finite had one."""
+    """Note on lazy flags of ``x`` that they are ``steps`` after ``first``, as `FlagPlan` says."""
     if is_lazy(flags):
         first = None if first is None else notes.kept(first)
-        notes.note(flags, notes.PLAN, (notes.identity(x), first, steps))
+        notes.note(flags, notes.FLAG_PLAN, FlagPlan(notes.identity(x), first, steps))
 
 
-def _plan_of_flags(x: Array, flags: Array) -> tuple[Array | None, tuple[Step, ...]]:
+def plan_of_flags(x: Array, flags: Array) -> tuple[Array | None, tuple[Step, ...]]:
     """Flags from which those of ``x`` come, and the steps from there."""
-    found = notes.noted(flags, notes.PLAN)
-    if found is None or not is_lazy(x) or notes.identity(x) != found[0]:
+    plan = notes.noted(flags, notes.FLAG_PLAN)
+    if plan is None or not is_lazy(x) or notes.identity(x) != plan.of:
         return flags, ()
-    _, first, steps = found
-    return first, steps
+    return plan.first, plan.steps

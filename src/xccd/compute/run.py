@@ -25,9 +25,9 @@ from xccd.compute.arrays import (
 from xccd.compute.chain import Chain
 from xccd.compute.deferred import MultiOutput
 from xccd.compute.flagged import Reasons
-from xccd.compute.plans import _plan_of_flags, remember, remember_flags
+from xccd.compute.plans import plan_of_flags, remember, remember_flags
 from xccd.compute.pool import run_all
-from xccd.compute.steps import Step, Unsigned
+from xccd.compute.steps import Step, Unsigned, is_by_sample
 
 BANDS_PER_THREAD = 8  # small enough that a slow thread is not waited for, large enough to cost nothing
 
@@ -57,7 +57,7 @@ def flagged(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
     one = _nothing(x, np.float64) + 1
     ((result,), _, _) = _launch(Reasons(steps), x, [flags, one, one], [np.dtype(np.uint8)])
     if is_lazy(x):
-        first, before = _plan_of_flags(x, flags)
+        first, before = plan_of_flags(x, flags)
         if is_dask(x) and result.chunks != x.chunks:
             result = result.rechunk(x.chunks)
         remember_flags(result, x, first, before + steps)
@@ -79,7 +79,7 @@ def _launch(
     if is_lazy(extras[0]) or extras[0].size > 1:
         if any(not isinstance(step, Unsigned) for step in steps):  # what they took has the flag of what is not finite
             source, steps = x, ()
-        first, before = _plan_of_flags(x, extras[0])
+        first, before = plan_of_flags(x, extras[0])
         extras[0], steps = _nothing(x, np.uint8) if first is None else first, steps + before
     chain = replace(chain, steps=steps + chain.steps)
     if not any(map(is_dask, (source, *extras))):
@@ -89,7 +89,7 @@ def _launch(
     cut = is_dask(source) and source.numblocks[0] > 1
     if cut and partials.are_sums(chain):
         result = partials.reduced(chain, _run, source, list(map(to_numpy, extras)), dtype)
-    elif cut and not chain.ends and partials.is_by_sample(chain):
+    elif cut and not chain.ends and all(map(is_by_sample, chain.steps)):
         result = map_elementwise(run, source, *extras, dtype=dtype)
     else:
         source = _frames_together(to_numpy(source), extras)

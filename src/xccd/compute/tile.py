@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xccd.kernels.arguments import Bounds, Ties
 from xccd.kernels.limits import float_dtype, limits, working_dtype
 
 Array = np.ndarray[Any, Any]
@@ -22,19 +23,19 @@ class Tile:
     x: Array
     start: int
     stop: int
-    bounds: tuple[Array, Array, bool] = field(init=False)  # shared until a step has made its own
-    number: Array | None = None  # of samples in use, where that is known
+    bounds: Bounds = field(init=False)  # shared until a step has made its own
+    count: Array | None = None  # of samples in use, where that is known
     total: Array | None = None  # and their sum, where a step gave it
 
     def __post_init__(self) -> None:
-        self.bounds = (*_everything(self.x.dtype, self.stop - self.start), False)
+        self.bounds = Bounds(*_everything(self.x.dtype, self.stop - self.start), False)
 
-    def own_bounds(self) -> tuple[Array, Array, bool]:
-        """The bounds, to be narrowed in place."""
+    def own_bounds(self) -> Bounds:
+        """A copy of the bounds, to be narrowed in place."""
         least, most, bounded = self.bounds
-        return least.copy(), most.copy(), bounded
+        return Bounds(least.copy(), most.copy(), bounded)
 
-    def masked(self, engine: Any, ties: Any = None) -> Tile:
+    def masked(self, engine: Any, ties: Ties | None = None) -> Tile:
         """The same pixels by themselves, NaN for what is not in use."""
         size = self.stop - self.start
         out = np.empty((self.x.shape[0], size), float_dtype(self.x.dtype))

@@ -1,31 +1,171 @@
-"""One row for each way to combine: what computes it, what the image holds. Tests and benchmarks read it too."""
+"""Three tables: ways to combine, rejections, and outputs of a product. A feature is a row.
+
+Verbs, both engines, the partial sums of dask's chunks, error formulas, `warm_up`, the command, the writer, docs and
+tests read them. Kernels stand here by name, so that no engine is imported until something is computed. Both engines
+have a function of that name, in `compiled/` and in `plain/`.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xccd.kernels import formulas
+
+Array = Any
 
 
-class Row(NamedTuple):
-    """A combination: its kernel, the one with weights where that is defined, and what it needs of a block.
+class Partials(NamedTuple):
+    """How an image is put together from chunks along the frames: the sums that each gives, and what is made of them."""
 
-    Kernels by name: both engines have them, and neither is imported until something is computed.
-    """
+    parts: tuple[str, ...]  # names of `compute.partials.PARTS`
+    finish: Callable[..., Array]
+
+
+class Error(NamedTuple):
+    """The standard error of a combination: a statistic of the samples times a factor that depends on their count."""
+
+    statistic: str  # a method
+    ddof: int
+    factor: Callable[[Array], Array]
+    partials: Partials | None = None
+
+
+class Method(NamedTuple):
+    """A way to combine: its kernel, and all that others have to know of it."""
 
     kernel: str
-    weighted: str | None = None
+    mode: float | None = 0.0  # a number for the kernel: which of its results; None: the method's own argument
+    weighted: str | None = None  # the kernel with weights, where that is defined; of the same mode
     dtype: str | None = None  # of the image; None: the stack's float
-    rows: str | None = None  # what must be sorted: nothing, the "middle" rows, or "all"
+    sorts: str | None = None  # what must be sorted: nothing, the "middle" rows, or "all"
+    takes: tuple[str, ...] = ()  # arguments of `combine`: rows of `ARGUMENTS`
+    error: Error | None = None
+    weighted_error: bool = False  # whether there is an error with weights
+    partials: Partials | None = None
+    weighted_partials: Partials | None = None
 
 
-METHODS: dict[str, Row] = {
-    "mean": Row("mean", "weighted_mean"),
-    "median": Row("median", "weighted_quantile", rows="middle"),
-    "sum": Row("sum_", "weighted_sum", "float64"),  # whole counts pass 2^24
-    "min": Row("min_"),
-    "max": Row("max_"),
-    "std": Row("std"),
-    "var": Row("var"),
-    "mad_std": Row("mad_std", rows="all"),
-    "quantile": Row("quantile", "weighted_quantile", rows="all"),
-    "count": Row("number", dtype="int64"),
+_SUM, _WEIGHTED = ("sum", "count"), ("weighted_sum", "weight")
+_SQUARES = ("squares", "count", "sum")
+
+METHODS: dict[str, Method] = {
+    "mean": Method(
+        "sums", 1.0, "weighted_sums",
+        error=Error("std", 1, formulas.of_mean, Partials(_SQUARES, formulas.error_of_mean)), weighted_error=True,
+        partials=Partials(_SUM, formulas.ratio), weighted_partials=Partials(_WEIGHTED, formulas.ratio),
+    ),
+    "median": Method("median", 0.5, "weighted_quantile", sorts="middle", error=Error("mad_std", 0, formulas.of_median)),
+    "lower_median": Method("median", 0.0, sorts="middle"),
+    "sum": Method(
+        "sums", 0.0, "weighted_sums", dtype="float64",  # whole counts pass 2^24
+        error=Error("std", 1, formulas.of_sum, Partials(_SQUARES, formulas.error_of_sum)), weighted_error=True,
+        partials=Partials(_SUM, formulas.total), weighted_partials=Partials(_WEIGHTED, formulas.total),
+    ),
+    "min": Method("extremum", 1.0, partials=Partials(("least",), formulas.as_it_is)),
+    "max": Method("extremum", -1.0, partials=Partials(("most",), formulas.as_it_is)),
+    "std": Method("variance", 1.0, takes=("ddof",)),
+    "var": Method("variance", 0.0, takes=("ddof",)),
+    "mad_std": Method("mad_std", sorts="all"),
+    "biweight": Method("biweight", None, sorts="all", takes=("c",)),
+    "quantile": Method("quantile", None, "weighted_quantile", sorts="all", takes=("q",)),
+    "count": Method("count", dtype="int64", partials=Partials(("count",), formulas.as_it_is)),
+}  # fmt: skip
+
+
+class Argument(NamedTuple):
+    """An argument of some methods: its default (None: it must be given), and which values are right."""
+
+    default: float | None
+    is_right: Callable[[Any], bool]
+    rule: str
+    may_be_none: bool = True  # None stands for the default
+
+
+ARGUMENTS: dict[str, Argument] = {
+    "q": Argument(None, lambda q: 0 <= q <= 1, "one number from 0 to 1"),
+    "c": Argument(6.0, lambda c: 0 < c < float("inf"), "one finite number above 0"),
+    "ddof": Argument(
+        0,
+        lambda ddof: isinstance(ddof, (int, np.integer)) and bool(ddof >= 0),
+        "a whole number of 0 or more",
+        may_be_none=False,
+    ),
 }
+
+
+class Reduction(NamedTuple):
+    """What an engine has to know of a method, with weights or without."""
+
+    kernel: str
+    mode: float | None
+    sorts: str | None
+
+
+REDUCTIONS: dict[str, Reduction] = {
+    **{name: Reduction(row.kernel, row.mode, row.sorts) for name, row in METHODS.items()},
+    **{
+        f"weighted_{name}": Reduction(row.weighted, row.mode, "all" if row.sorts else None)
+        for name, row in METHODS.items()
+        if row.weighted
+    },
+}
+
+
+# What a clip measures from, and by: numbers that kernels switch on.
+CENTERS = {"mean": 1.0, "median": 0.0}
+DEVIATIONS = {"std": 0.0, "mad_std": 1.0}
+
+
+class ClipOptions(NamedTuple):
+    """The options of `sigma_clip` as kernels take them: eight float64."""
+
+    center: float  # of `CENTERS`
+    deviation: float  # of `DEVIATIONS`
+    low: float  # deviations; infinite where a side is off
+    high: float
+    ddof: float = 0.0
+    floor: float = 0.0  # the least deviation, in data units
+    nkeep: float = 0.0
+    maxiters: float = 1.0  # below 0: until stable
+
+
+class Rejection(NamedTuple):
+    """A rejection: the public verb, the function of both engines, the oracle of its tests, and how it judges."""
+
+    verb: str
+    kernel: str | None  # None: bounds alone do it
+    oracle: str
+    by_sample: bool = False  # whether it judges a sample without the others of its pixel
+    sums: str | None = None  # its kernel gives the sums of what is left: "always", or if they are asked for "alone"
+
+
+REJECTIONS: dict[str, Rejection] = {
+    "sigma": Rejection("sigma_clip", "sigma", "sigma_clip", sums="always"),
+    "extrema": Rejection("clip_extrema", "extreme", "clip_extrema", sums="alone"),
+    "range": Rejection("minmax", None, "minmax", by_sample=True),
+}
+
+
+class Output(NamedTuple):
+    """A map of a product, the variable ``<name>_<map>``: what it is, and how a FITS file has it."""
+
+    extname: str
+    fits_dtype: str | None = None  # None: that of the variable
+    dtype: str | None = None  # of the variable; None: that of the image
+    has_unit: bool = False  # the image's
+    attrs: Mapping[str, str] = MappingProxyType({})
+
+
+# Extension names as `astropy.nddata.CCDData.read` knows them.
+OUTPUTS: dict[str, Output] = {
+    "flags": Output("MASK", dtype="uint8"),
+    "uncertainty": Output(
+        "UNCERT", has_unit=True,
+        attrs={"long_name": "standard error, from the scatter of the samples", "uncertainty_type": "std"},
+    ),
+    "count": Output("COUNT", "int32", "int64", attrs={"long_name": "number of samples in use"}),  # below 2^31
+}  # fmt: skip

@@ -13,9 +13,10 @@ import numpy as np
 import xarray as xr
 
 from xccd.kernels.flags import Flag
+from xccd.kernels.table import OUTPUTS
 from xccd.messages import did_you_mean
 
-MAPS = ("flags", "uncertainty", "count")  # what a variable may have beside it, as <name>_flags
+MAPS = tuple(OUTPUTS)  # what a variable may have beside it, as <name>_flags
 
 
 ON_A_DATASET = (

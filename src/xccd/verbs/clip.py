@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from functools import partial
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays, by_functions, notes
-from xccd.compute.by_functions import Statistic
+from xccd.compute.by_functions import FunctionOptions, Statistic
 from xccd.compute.chain import Chain
 from xccd.compute.run import chained, flagged
-from xccd.compute.steps import Extrema, Range, Sigma, Step
+from xccd.compute.steps import Extrema, Range, Rejecting, Sigma
 from xccd.kernels.limits import float_dtype
+from xccd.kernels.table import CENTERS, DEVIATIONS, ClipOptions
 from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of
 from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text
 from xccd.labels.warn import warn
 from xccd.messages import did_you_mean, not_one_alone
-
-CENTERS = ("mean", "median")
-DEVIATIONS = ("std", "mad_std")
 
 
 @not_one_alone(
@@ -115,17 +113,14 @@ def sigma_clip(
         raise ValueError(f"floor={floor!r} is not a finite number of 0 or more")
     _warn_if_idle(n, low, high, center, deviation, ddof)
     _warn_if_emptying(n, low, high, center, deviation, nkeep)
-    bounds = [math.inf if k is None else float(k) for k in (low, high)]
+    below, above = (math.inf if k is None else float(k) for k in (low, high))
     passes = -1 if maxiters is None else int(maxiters)
-    step: Sigma | _Functions
+    step: Sigma | FunctionOptions
     if callable(center) or callable(deviation):
-        step = _Functions(
-            center=center, deviation=deviation, bounds=bounds, maxiters=passes,
-            ddof=int(ddof), floor=float(floor), nkeep=int(nkeep),
-        )  # fmt: skip
+        step = FunctionOptions(center, deviation, below, above, int(ddof), float(floor), int(nkeep), passes)
     else:
-        rule = (center == "mean", deviation == "mad_std", *bounds, ddof, floor, nkeep, passes)
-        step = Sigma(tuple(map(float, rule)))
+        numbers = map(float, (below, above, ddof, floor, nkeep, passes))
+        step = Sigma(ClipOptions(CENTERS[center], DEVIATIONS[deviation], *numbers))
     text = step_text(
         "sigma_clip", low="off" if low is None else low, high="off" if high is None else high,
         center=center, deviation=deviation,
@@ -135,32 +130,21 @@ def sigma_clip(
     return _rejected(stack, dim, step, text)
 
 
-class _Functions(TypedDict):
-    """A clip that a user's centre or deviation makes: what `xccd.compute.by_functions.sides` takes."""
-
-    center: Statistic
-    deviation: Statistic
-    bounds: list[float]
-    maxiters: int
-    ddof: int
-    floor: float
-    nkeep: int
-
-
-def _rejected(stack: xr.DataArray, dim: Hashable, step: Step | _Functions, text: str) -> xr.DataArray:
-    """``stack`` without the samples that a step takes: flagged where it has flags, NaN where it has none."""
+def _rejected(stack: xr.DataArray, dim: Hashable, step: Rejecting | FunctionOptions, text: str) -> xr.DataArray:
+    """``stack`` with rejected samples flagged where it has flags, NaN where it has none."""
     x, flags = frames_first(stack, dim), flags_of(stack)
     if flags is None:
         dtype = float_dtype(stack.dtype)
-        if isinstance(step, dict):
-            data = arrays.map_over_frames(partial(by_functions.by_functions, **step), x, reduce=False, dtype=dtype)
+        if isinstance(step, FunctionOptions):
+            run = partial(by_functions.clipped, options=step)
+            data = arrays.map_over_frames(run, x, reduce=False, dtype=dtype)
             notes.mark(data, notes.origin(x))
         else:
             (data,) = chained(Chain((step,)), x, dtypes=[dtype])
         return add_history(copy_with(stack, dim, data), text)
     before = frames_first(flags, dim)
-    if isinstance(step, dict):
-        run = partial(by_functions.flags_by_functions, **step)
+    if isinstance(step, FunctionOptions):
+        run = partial(by_functions.flagged, options=step)
         after = arrays.map_over_frames(run, x, before, reduce=False, dtype=flags.dtype)
     else:
         after = flagged((step,), x, before)
@@ -285,7 +269,7 @@ def _check_thresholds(low: Any, high: Any) -> None:
             )
 
 
-def check_name(argument: str, value: Any, known: tuple[str, ...]) -> None:
+def check_name(argument: str, value: Any, known: Iterable[str]) -> None:
     """Raise for what is neither a known name nor a function."""
     if not callable(value) and not (isinstance(value, str) and value in known):
         raise ValueError(

@@ -11,10 +11,10 @@ import xarray as xr
 
 from xccd.compute import arrays
 from xccd.compute.chain import Chain
-from xccd.compute.ends import Combine, End, Scatter, check_factors, is_known
+from xccd.compute.ends import MAPS_OF_A_PRODUCT, Combine, End, check_factors
 from xccd.compute.run import chained
 from xccd.kernels.limits import float_dtype
-from xccd.kernels.table import METHODS
+from xccd.kernels.table import ARGUMENTS, METHODS, OUTPUTS
 from xccd.labels.apply import Obj, per_variable
 from xccd.labels.flags import flags_of, map_name
 from xccd.labels.frames import check_stack, frames_first, step_text, without_frames
@@ -37,6 +37,7 @@ def combine(
     weights: Any = None,
     scale: Any = None,
     q: float | None = None,
+    c: float | None = None,
     ddof: int = 0,
     dtype: Any = None,
     dim: Hashable = "frame",
@@ -50,8 +51,8 @@ def combine(
     stack : DataArray, Dataset or DataTree
         Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
     method : str or callable, default: "mean"
-        "mean", "median", "sum", "min", "max", "std", "var", "mad_std", "quantile", "count", or a function of
-        (values with NaN where missing, axis).
+        "mean", "median", "lower_median", "sum", "min", "max", "std", "var", "mad_std", "biweight", "quantile",
+        "count", or a function of (values with NaN where missing, axis).
     weights : str, callable or array-like, optional
         For "mean", "sum", "median" and "quantile". A keyword of the frames ("EXPTIME"), one number a frame,
         one a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
@@ -61,6 +62,8 @@ def combine(
         Finite factors by which samples are multiplied while they are combined, given as weights are.
     q : float, optional
         The quantile, 0 to 1, for "quantile".
+    c : float, optional
+        For "biweight": samples farther than ``c`` MAD from the median have no weight. Default: 6.
     ddof : int, default: 0
         For "std" and "var": the divisor is n - ddof.
     dtype : dtype, optional
@@ -80,9 +83,9 @@ def combine(
     ------
     ValueError
         Unknown method; weights that are negative, not finite, all 0, of a wrong shape, or with a method that takes
-        none; a scale that is not finite; ``q`` missing or outside 0 to 1, ``q`` or ``ddof`` with a method that does not
-        take it; no dimension ``dim``; an empty stack; frames that differ in ROWORDER or BAYERPAT. Weights and scales
-        per sample are judged while they are used, so on dask input when it is computed.
+        none; a scale that is not finite; ``q`` missing or outside 0 to 1, ``q``, ``c`` or ``ddof`` with a method that
+        does not take it; no dimension ``dim``; an empty stack; frames that differ in ROWORDER or BAYERPAT. Weights and
+        scales per sample are judged while they are used, so on dask input when it is computed.
     TypeError
         Samples, weights or ``dtype`` that are not real numbers.
 
@@ -95,6 +98,12 @@ def combine(
     -----
     Weighted mean: sum(w x) / sum(w). Weighted quantile: NumPy's "averaged_inverted_cdf", so that equal weights give the
     plain median; unweighted: NumPy's "linear". "mad_std" is 1.482602218505602 times the median absolute deviation.
+    "lower_median" is the lower one of the two middle samples of an even count. "biweight" is Tukey's location, one step
+    from the median M: M + sum(w (x - M)) / sum(w), w = (1 - u^2)^2 for abs(u) < 1, u = (x - M) / (c MAD); M where the
+    MAD is 0 (Beers, Flynn and Gebhardt 1990, AJ 100, 32).
+
+    A flagged Dataset also gets the per-pixel count, and the standard error where a formula is known: of "mean",
+    "median" and "sum", with weights of "mean" and "sum".
 
     Examples
     --------
@@ -109,7 +118,8 @@ def combine(
     """
     check_stack(stack, dim)
     check_rows(stack, dim)
-    check_method(method, weights, q, ddof)
+    arguments = {"q": q, "c": c, "ddof": ddof}
+    check_method(method, weights, **arguments)
     image_dtype = _image_dtype(method, stack.dtype, dtype)
     weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
     check_scale(factor, stack, dim)
@@ -117,11 +127,11 @@ def combine(
     if callable(method):
         end: Combine | Callable[..., Any] = method
     else:
-        end = Combine(method, weights is not None, 0.5 if q is None else float(q), int(ddof))
+        end = Combine(method, weights is not None, *_own_arguments(method, arguments))
     if method != "count" and (keywords := mixed(stack, dim)):
         warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
     data, maps = _images(stack, dim, end, factor.data, weight.data, image_dtype)
-    step = step_text("combine", method=method, weights=weights, scale=scale, q=q, ddof=ddof or None, dtype=dtype)
+    step = step_text("combine", method=method, weights=weights, scale=scale, q=q, c=c, ddof=ddof or None, dtype=dtype)
     ones = np.ones(stack.sizes[dim])
     how = How(str(method), ones if weights is None else known, ones if scale is None else factor.per_frame)
     return _with_maps(describe(without_frames(stack, dim, data), stack, dim, how=how, step=step), maps)
@@ -134,10 +144,9 @@ def _images(
     x, flags = frames_first(stack, dim), flags_of(stack)
     bits = None if flags is None else frames_first(flags, dim)
     ends: dict[str, tuple[End, Any]] = {"image": (end, dtype)} if isinstance(end, Combine) else {}
-    if bits is not None and getattr(end, "method", None) != "count":
-        ends["count"] = Combine("count"), METHODS["count"].dtype
-    if bits is not None and isinstance(end, Combine) and is_known(end.method, end.weighted):
-        ends["uncertainty"] = Scatter(end.method, end.weighted), dtype
+    if bits is not None:
+        made = {name: make(end) for name, make in MAPS_OF_A_PRODUCT.items()}
+        ends |= {name: (found, OUTPUTS[name].dtype or dtype) for name, found in made.items() if found is not None}
     chain, dtypes = Chain((), tuple(e for e, _ in ends.values())), [d for _, d in ends.values()]
     images = dict(zip(ends, chained(chain, x, scale, weights, bits, dtypes=dtypes), strict=True)) if ends else {}
     if isinstance(end, Combine):
@@ -149,19 +158,14 @@ def _images(
 
 
 def _with_maps(image: xr.DataArray, maps: dict[str, Any]) -> xr.DataArray:
-    """The image with its number of samples and its uncertainty beside it, as a Dataset takes them apart."""
-    units = {"units": image.attrs["units"]} if "units" in image.attrs else {}
-    attrs: dict[str, dict[str, Any]] = {
-        "count": {"long_name": "number of samples in use"},
-        "uncertainty": {
-            "long_name": "standard error, from the scatter of the samples",
-            "uncertainty_type": "std",
-            **units,
-        },
-    }
-    return image.assign_coords(
-        {map_name(image.name, k): (image.dims, as_lazy_indexed(m), attrs[k]) for k, m in maps.items()}
-    )
+    """The image with its maps beside it, as a Dataset takes them apart."""
+    unit = {"units": image.attrs["units"]} if "units" in image.attrs else {}
+    made = {}
+    for name, data in maps.items():
+        row = OUTPUTS[name]
+        attrs = dict(row.attrs) | (unit if row.has_unit else {})
+        made[map_name(image.name, name)] = image.dims, as_lazy_indexed(data), attrs
+    return image.assign_coords(made)
 
 
 def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
@@ -195,26 +199,41 @@ def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
     return combine(stack, "count", dim=dim)
 
 
-def check_method(method: Method, weights: Any, q: float | None, ddof: int) -> None:
-    """Raise for arguments that do not go with the method."""
+def check_method(method: Method, weights: Any, **arguments: Any) -> None:
+    """Raise for arguments that do not go with the method; those that are None were not given."""
     if not callable(method) and not (isinstance(method, str) and method in METHODS):
         known = ", ".join(METHODS)
         near = did_you_mean(method, METHODS)
         raise ValueError(f"method={method!r} is unknown: use one of {known}, or a function{near}")
-    takes_weights = not callable(method) and METHODS[method].weighted is not None
-    if weights is not None and not takes_weights:
+    row = None if callable(method) else METHODS[method]
+    if weights is not None and (row is None or row.weighted is None):
         able = ", ".join(k for k, row in METHODS.items() if row.weighted)
         raise ValueError(f"method={called(method)} is not defined with weights=: {able} are")
-    if (q is not None) != (isinstance(method, str) and method == "quantile"):
-        raise ValueError(
-            f"q={called(q)} with method={called(method)}: q goes with 'quantile', which needs it, as q=0.25"
-        )
-    if q is not None and not (isinstance(q, (int, float, np.number)) and 0 <= q <= 1):
-        raise ValueError(f"q={q!r} is not one number from 0 to 1")
-    if isinstance(ddof, bool) or not isinstance(ddof, (int, np.integer)) or ddof < 0:
-        raise ValueError(f"ddof={ddof!r} is not a whole number of 0 or more")
-    if ddof and method not in ("std", "var"):
-        raise ValueError(f"ddof={ddof!r} with method={called(method)}: ddof goes with 'std' and 'var'")
+    for name, value in arguments.items():
+        _check_argument(method, () if row is None else row.takes, name, value)
+
+
+def _check_argument(method: Method, takes: tuple[str, ...], name: str, value: Any) -> None:
+    row, given = ARGUMENTS[name], f"{name}={called(value)}"
+    is_default = value is None and row.may_be_none
+    if (name not in takes and not is_default and value != row.default) or (
+        is_default and name in takes and row.default is None
+    ):
+        goes_with = " and ".join(repr(k) for k, other in METHODS.items() if name in other.takes)
+        needs = f", which needs it, as {name}=0.25" if row.default is None else ""
+        raise ValueError(f"{given} with method={called(method)}: {name} goes with {goes_with}{needs}")
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not is_default and not (number and row.is_right(value)):
+        raise ValueError(f"{given} is not {row.rule}")
+
+
+def _own_arguments(method: str, arguments: dict[str, Any]) -> tuple[float, int]:
+    """The method's own argument, 0 where it takes none, and its ddof."""
+    values: dict[str, Any] = {}
+    for name in METHODS[method].takes:
+        values[name] = ARGUMENTS[name].default if arguments[name] is None else arguments[name]
+    ddof = values.pop("ddof", 0)
+    return float(next(iter(values.values()), 0.0)), int(ddof)
 
 
 def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[Any]:

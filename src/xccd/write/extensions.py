@@ -13,13 +13,13 @@ from xccd.headers import cards
 from xccd.headers.bitpix import in_file
 from xccd.headers.writing import BLOCK, FILES, as_block, structure
 from xccd.kernels.flags import Flag
+from xccd.kernels.table import OUTPUTS
 from xccd.labels.lazy import array_of
 from xccd.write.encode import Encoder
 from xccd.write.stream import HDU
 
-# Names and dtypes as `astropy.nddata.CCDData.read` knows them. No pixel has 2^31 samples.
-NAMES = {"flags": "MASK", "mask": "MASK", "uncertainty": "UNCERT"}
-DTYPES: dict[str, np.dtype[Any]] = {"count": np.dtype("i4")}
+NAMES = {name: row.extname for name, row in OUTPUTS.items()} | {"mask": "MASK"}
+DTYPES = {name: np.dtype(row.fits_dtype) for name, row in OUTPUTS.items() if row.fits_dtype}
 UTYPES = {"std": "StdDevUncertainty", "var": "VarianceUncertainty", "ivar": "InverseVariance"}
 TABLE = "FRAMES"  # the extension with the list of inputs
 

@@ -4,45 +4,54 @@ import numpy as np
 
 from xccd.kernels.compiled.block import sort_block
 from xccd.kernels.compiled.compile import inner_function, kernel
-from xccd.kernels.compiled.window import middle, window
+from xccd.kernels.compiled.window import MAD_STD, MEAN, middle, window
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
+
+# Rows of the scratch, a number for each column. The two distances of a MAD are used up when its variance and its
+# suspects are written, so they share rows.
+MEDIAN, S1, S2, VARIANCE, SUSPECT, HIGHEST, COUNT = range(7)
+INNER, OUTER = VARIANCE, SUSPECT
+ROWS = 7
 
 
 @kernel
-def sigma_bounds(x, start, stop, least, most, bounded, number, total, rule, groups, pads, buffer, numbers):
-    """Narrow ``least`` and ``most`` to the samples that survive a clip, for pixels ``start <= j < stop`` of ``x``.
+def sigma_bounds(pixels, number, total, options, scratch):
+    """Narrow the bounds of ``pixels`` to the samples that survive a clip; returns the least and the greatest sample.
 
-    The bounds are of the dtype of ``x``, one a pixel from ``start``; where nothing survives the least is above the
-    most. ``number`` gets how many survive, and ``total``, if it is not empty, their sum, added and subtracted in any
-    order: returned are the least and the greatest sample, by which the caller tells whether that is exact. ``buffer``
-    (frames + 2, columns) and ``numbers`` (7, columns) are scratch.
+    The bounds are of the dtype of the samples; where nothing survives the least is above the most. ``number`` gets how
+    many survive. ``total``, if it is not empty, gets their sum, added and subtracted in any order: from the two
+    samples returned the caller tells whether that sum is exact. ``options`` is a `table.ClipOptions`. Of the scratch
+    the buffer is (frames + 2, columns), and the sums (`ROWS`, columns).
     """
+    x, start, stop, least, most, bounded = pixels
+    groups, pads, buffer, numbers = scratch
     lowest, greatest = np.inf, -np.inf
     frames, columns = x.shape[0], buffer.shape[1]
-    by_mad = rule[1] > 0.0
-    by_moments = rule[0] > 0.0 or not by_mad
+    by_mad = options.deviation == MAD_STD
+    by_moments = options.center == MEAN or not by_mad
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
         missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
         medians(buffer, frames, n, missing, numbers)
         if by_mad:
-            both_nearest(buffer, frames, numbers[0], numbers[3], numbers[4])
+            both_nearest(buffer, frames, numbers[MEDIAN], numbers[INNER], numbers[OUTER])
         if by_moments:
             moments(buffer, frames, n, missing, numbers)
-        variances(n, rule, numbers)
-        ends(buffer[0], n, rule, numbers)
-        low, high = extent(buffer[0], n, numbers[5], pads, a, b)
+        variances(n, options, numbers)
+        suspect(buffer[0], n, options, numbers)
+        low, high = extent(buffer[0], n, numbers[HIGHEST], pads, a, b)
         lowest, greatest = low if low < lowest else lowest, high if high > greatest else greatest
         if total.size > 0 and by_moments:
             for c in range(n.size):
-                total[i + c] = numbers[1, c] + numbers[6, c] * numbers[0, c] if n[c] > 0 else 0.0
+                total[i + c] = numbers[S1, c] + numbers[COUNT, c] * numbers[MEDIAN, c] if n[c] > 0 else 0.0
         elif total.size > 0:
             add_up(buffer, frames, n, missing, total[i : i + columns])
         for c in range(n.size):
             partial = n[c] < frames and by_mad  # `nearest` took it for full
-            if numbers[4, c] > 0.0 or partial:
-                known = np.nan if partial else numbers[3, c]
-                lo, hi = window(buffer, c, n[c], rule, numbers[0, c], numbers[1, c], numbers[2, c], known)
+            if numbers[SUSPECT, c] > 0.0 or partial:
+                known = np.nan if partial else numbers[VARIANCE, c]
+                median, s1, s2 = numbers[MEDIAN, c], numbers[S1, c], numbers[S2, c]
+                lo, hi = window(buffer, c, n[c], options, median, s1, s2, known)
                 a[c] = buffer[lo, c] if hi > lo else pads[0]
                 b[c] = buffer[hi - 1, c] if hi > lo else pads[1]
                 if total.size > 0:
@@ -69,8 +78,8 @@ def extent(bottom, n, highest, pads, a, b):
 
 @inner_function
 def medians(buffer, frames, n, missing, numbers):
-    """Median, highest sample and number of each column into ``numbers[0]``, ``[5]`` and ``[6]``."""
-    med, highest, number = numbers[0], numbers[5], numbers[6]
+    """Median, highest sample and count of each column."""
+    med, highest, number = numbers[MEDIAN], numbers[HIGHEST], numbers[COUNT]
     lower, upper, top = buffer[(frames - 1) // 2], buffer[frames // 2], buffer[frames - 1]
     for c in range(n.size):
         med[c] = middle(np.float64(lower[c]), np.float64(upper[c]))
@@ -87,8 +96,8 @@ def medians(buffer, frames, n, missing, numbers):
 
 @inner_function
 def moments(buffer, frames, n, missing, numbers):
-    """Sums of residuals about ``numbers[0]`` and of their squares into ``numbers[1:3]``, two frames at a time."""
-    med, s1, s2 = numbers[0], numbers[1], numbers[2]
+    """Sums of residuals about the median and of their squares, two frames at a time."""
+    med, s1, s2 = numbers[MEDIAN], numbers[S1], numbers[S2]
     s1[:] = 0.0
     s2[:] = 0.0
     for i in range(0, frames - 1, 2):
@@ -147,7 +156,7 @@ def nearest(buffer, frames, m, med, distance):
 
 @inner_function
 def both_nearest(buffer, frames, med, inner, outer):
-    """Of full columns the distances to ``med`` of which the median is the mean: of an odd number one and the same."""
+    """The two middle distances to the median (equal for an odd count); full columns only."""
     m = frames // 2 + 1
     nearest(buffer, frames, m, med, outer)
     if frames % 2 == 0:
@@ -158,11 +167,11 @@ def both_nearest(buffer, frames, med, inner, outer):
 
 
 @inner_function
-def variances(n, rule, numbers):
-    """The variance of each column times n^2 (n - ddof), or of a MAD times n^2, into ``numbers[3]``; as `window`."""
-    s1, s2, inner, outer, number = numbers[1], numbers[2], numbers[3], numbers[4], numbers[6]
-    ddof, floor = rule[4], rule[5]
-    if rule[1] > 0.0:
+def variances(n, options, numbers):
+    """The variance of each column times n^2 (n - ddof), or of a MAD times n^2, as `window` has it."""
+    s1, s2, inner, outer, number = numbers[S1], numbers[S2], numbers[INNER], numbers[OUTER], numbers[COUNT]
+    ddof, floor = options.ddof, options.floor
+    if options.deviation == MAD_STD:
         for c in range(n.size):
             mad = MAD_TO_STD * (0.5 * (inner[c] + outer[c]))
             deviation = (mad if mad > floor else floor) * number[c]
@@ -177,12 +186,14 @@ def variances(n, rule, numbers):
 
 
 @inner_function
-def ends(bottom, n, rule, numbers):
-    """Set ``numbers[4]`` where the lowest or the highest sample of a column is outside, or may be: as `window`."""
-    by_mean, low2, high2, nkeep = rule[0], rule[2] * rule[2], rule[3] * rule[3], rule[6]
-    by_mad = 1.0 if rule[1] > 0.0 else 0.0
-    med, s1, variance, flag, highest, number = numbers[0], numbers[1], numbers[3], numbers[4], numbers[5], numbers[6]
-    free = 1.0 if by_mad > 0.0 else -rule[4]
+def suspect(bottom, n, options, numbers):
+    """Set a flag where the lowest or the highest sample of a column is outside, or may be: as `window`."""
+    low2, high2, nkeep = options.low * options.low, options.high * options.high, options.nkeep
+    by_mean = 1.0 if options.center == MEAN else 0.0  # numbers: a branch in the loop would keep it from vectors
+    by_mad = 1.0 if options.deviation == MAD_STD else 0.0
+    med, s1, variance, flag = numbers[MEDIAN], numbers[S1], numbers[VARIANCE], numbers[SUSPECT]
+    highest, number = numbers[HIGHEST], numbers[COUNT]
+    free = 1.0 if by_mad > 0.0 else -options.ddof
     for c in range(n.size):
         k = number[c]
         factor = (1.0 - by_mad) * k + free

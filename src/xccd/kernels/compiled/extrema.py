@@ -7,16 +7,17 @@ from xccd.kernels.compiled.compile import inner_function, kernel
 
 
 @kernel
-def extrema_bounds(
-    x, start, stop, least, most, bounded, number, total, nlow, nhigh, cuts, groups, pads, buffer, skip, keep
-):  # fmt: skip
+def extrema_bounds(pixels, number, total, nlow, nhigh, cuts, scratch, ties):
     """Narrow the bounds to what is left without the ``nlow`` lowest and ``nhigh`` highest; as `clip.sigma_bounds`.
 
     ``cuts`` is the network of the rows outside and next to the cuts, enough where nothing is missing and no sample is
     tied. ``total`` gets the sums of what is left, if it is not empty; then no sample has to be told from one tied to
-    it. Returns how many pixels are tied: some of the samples that equal a bound go, some stay. Of those at the least,
-    the first ``skip`` in frame order go; of those at the most, the first ``keep`` stay.
+    it. Returns how many pixels are tied: some of the samples that equal a bound go, some stay, as ``ties`` then says
+    (an `arguments.Ties`).
     """
+    x, start, stop, least, most, bounded = pixels
+    groups, pads, buffer, _ = scratch
+    skip, keep = ties
     frames, columns = x.shape[0], buffer.shape[1]
     tied = 0
     for i in range(0, stop - start, columns):
@@ -29,7 +30,7 @@ def extrema_bounds(
                 few |= nhigh > 0 and buffer[frames - nhigh, c] == buffer[frames - nhigh - 1, c]
         if few:
             exchange(buffer, groups, 0, x, start + i + columns)
-            tied += _cut(buffer, n, nlow, nhigh, pads, a, b, skip[i : i + columns], keep[i : i + columns])
+            tied += _bounds(buffer, n, nlow, nhigh, pads, a, b, skip[i : i + columns], keep[i : i + columns])
         else:
             for c in range(a.size):
                 a[c], b[c] = buffer[nlow, c], buffer[frames - nhigh - 1, c]
@@ -58,7 +59,7 @@ def _add_up(buffer, n, nlow, nhigh, total):
 
 
 @inner_function
-def _cut(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
+def _bounds(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
     """Bounds of each column with what it holds; returns how many are tied."""
     tied = 0
     for c in range(a.size):
@@ -69,12 +70,12 @@ def _cut(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
         a[c], b[c] = buffer[nlow, c], buffer[n[c] - nhigh - 1, c]
         if (nlow > 0 and buffer[nlow - 1, c] == a[c]) or (nhigh > 0 and buffer[n[c] - nhigh, c] == b[c]):
             tied += 1
-            skip[c], keep[c] = ties(buffer, c, n[c], nlow, nhigh)
+            skip[c], keep[c] = tied_samples(buffer, c, n[c], nlow, nhigh)
     return tied
 
 
 @inner_function
-def ties(buffer, c, n, nlow, nhigh):
+def tied_samples(buffer, c, n, nlow, nhigh):
     """How many of the lowest equal the lower bound, and how many up to the upper bound equal that."""
     skip, keep = 0, 0
     while skip < nlow and buffer[nlow - skip - 1, c] == buffer[nlow, c]:
@@ -85,8 +86,9 @@ def ties(buffer, c, n, nlow, nhigh):
 
 
 @kernel
-def masked(x, start, stop, least, most, out, first):
-    """Write pixels ``start <= j < stop`` of ``x`` to ``first ...`` of ``out``, NaN where outside the bounds."""
+def masked(pixels, out, first):
+    """Write the pixels to ``first ...`` of ``out``, NaN where outside the bounds."""
+    x, start, stop, least, most, _ = pixels
     size = stop - start
     for k in range(x.shape[0]):
         row, to = x[k, start:stop], out[k, first : first + size]
@@ -96,8 +98,10 @@ def masked(x, start, stop, least, most, out, first):
 
 
 @kernel
-def masked_ties(x, start, stop, least, most, skip, keep, out, first):
+def masked_ties(pixels, ties, out, first):
     """As `masked`, without the first ``skip`` samples at the least and with the first ``keep`` at the most only."""
+    x, start, stop, least, most, _ = pixels
+    skip, keep = ties
     for k in range(x.shape[0]):
         for c in range(stop - start):
             value = x[k, start + c]

@@ -4,12 +4,14 @@ from xccd.kernels.compiled.compile import kernel
 
 
 @kernel
-def flag(x, start, stop, least, most, skip, keep, low, high, flags):
-    """Set ``low`` or ``high`` in ``flags`` where a sample that has no flag is outside the bounds.
+def flag(pixels, ties, low, high, flags):
+    """Set ``low`` or ``high`` in ``flags`` where a sample that has no flag is outside the bounds, or tied and out.
 
-    ``skip`` and ``keep`` are as in `extrema.masked_ties`: of samples at the least the first ``skip`` are low ones, of
-    those at the most all but the first ``keep`` are high ones. Empty, they take none.
+    Samples at the least: the first ``skip`` are low. Samples at the most: all but the first ``keep`` are high. Empty
+    ``ties`` take none.
     """
+    x, start, stop, least, most, _ = pixels
+    skip, keep = ties
     size = stop - start
     if skip.size == 0:
         for k in range(x.shape[0]):

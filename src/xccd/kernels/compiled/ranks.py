@@ -7,7 +7,7 @@ from xccd.kernels.compiled.clip import both_nearest
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.vectors import load_turned
 from xccd.kernels.compiled.window import median_distance, middle
-from xccd.kernels.limits import MAD_TO_STD
+from xccd.kernels.limits import HUGE, MAD_TO_STD
 
 
 @inner_function
@@ -38,11 +38,11 @@ def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
 
 
 @kernel
-def median(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
-):  # fmt: skip
-    """The middle, or the mean of the two middle ones."""
-    frames, columns = x.shape[0], buffer.shape[1]
+def median(pixels, counts, request, scratch, out):
+    """The middle sample; of an even count the mean of the two middle ones, or with ``mode`` 0 the lower one."""
+    x, start, stop, least, most, bounded = pixels
+    groups, pads, buffer, _ = scratch
+    frames, columns, lower = x.shape[0], buffer.shape[1], request.mode == 0.0
     odd = frames & 1
     one, turn = buffer[frames // 2 if odd else frames // 2 - 1], buffer[frames + 1]
     other = buffer[max(0, frames // 2 - 1) if odd else frames // 2]
@@ -51,9 +51,10 @@ def median(
         if sort_balanced(x, start + i, a, b, bounded, buffer, groups, pads):
             for c in range(to.size):  # whether an odd number is missing, is hard to guess
                 both = (turn[c] != pads[0]) == odd
-                to[c] = middle(np.float64(one[c]), np.float64(other[c] if both else one[c]))
+                first, second = np.float64(one[c]), np.float64(other[c] if both else one[c])
+                to[c] = min(first, second) if lower else middle(first, second)
             _empty(x, start + i, a, b, pads, one, other, to)
-        elif odd:
+        elif odd or lower:
             for c in range(to.size):
                 to[c] = one[c]
         else:
@@ -74,10 +75,11 @@ def _empty(x, first, least, most, pads, one, other, to):
 
 
 @kernel
-def quantile(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
-):  # fmt: skip
-    """NumPy's "linear", of ``option``."""
+def quantile(pixels, counts, request, scratch, out):
+    """NumPy's "linear", of ``mode``."""
+    x, start, stop, least, most, bounded = pixels
+    number, mode = counts.count, request.mode
+    groups, pads, buffer, _ = scratch
     columns = buffer.shape[1]
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
@@ -86,7 +88,7 @@ def quantile(
             if n[c] == 0:
                 out[i + c] = np.nan
                 continue
-            rank = option * (n[c] - 1)
+            rank = mode * (n[c] - 1)
             k = np.int64(rank)
             t = rank - k
             low, high = np.float64(buffer[k, c]), np.float64(buffer[k + 1 if k + 1 < n[c] else k, c])
@@ -95,25 +97,69 @@ def quantile(
     return 0
 
 
+@inner_function
+def _medians(buffer, frames, n, missing, med, inner, outer):
+    """Median and median distance to it (MAD) of each column, into ``med`` and ``outer``; ``inner`` is scratch."""
+    for c in range(n.size):
+        low, high = buffer[(n[c] - 1) // 2 if n[c] else 0, c], buffer[n[c] // 2 if n[c] else 0, c]
+        med[c] = middle(np.float64(low), np.float64(high))
+    if missing:
+        for c in range(n.size):
+            outer[c] = median_distance(buffer, c, 0, n[c], med[c]) if n[c] else np.nan
+    else:
+        both_nearest(buffer, frames, med, inner, outer)
+        for c in range(n.size):
+            outer[c] = middle(inner[c], outer[c])
+
+
 @kernel
-def mad_std(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
-):  # fmt: skip
+def mad_std(pixels, counts, request, scratch, out):
     """Median absolute deviation from the median, as the sigma of normal noise."""
-    frames, columns = x.shape[0], buffer.shape[1]
+    x, start, stop, least, most, bounded = pixels
+    groups, pads, buffer, acc = scratch
+    columns = buffer.shape[1]
     med, inner, outer = acc[:columns], acc[columns : 2 * columns], acc[2 * columns : 3 * columns]
     for i in range(0, stop - start, columns):
-        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        a, b, n = least[i : i + columns], most[i : i + columns], counts.count[i : i + columns]
         missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
+        _medians(buffer, x.shape[0], n, missing, med, inner, outer)
         for c in range(a.size):
-            low, high = buffer[(n[c] - 1) // 2 if n[c] else 0, c], buffer[n[c] // 2 if n[c] else 0, c]
-            med[c] = middle(np.float64(low), np.float64(high))
-        if missing:
-            for c in range(a.size):
-                far = median_distance(buffer, c, 0, n[c], med[c]) if n[c] else np.nan
-                out[i + c] = MAD_TO_STD * far
-        else:
-            both_nearest(buffer, frames, med, inner, outer)
-            for c in range(a.size):
-                out[i + c] = MAD_TO_STD * middle(inner[c], outer[c])
+            out[i + c] = MAD_TO_STD * outer[c]
     return 0
+
+
+@kernel
+def biweight(pixels, counts, request, scratch, out):
+    """Tukey's biweight location, one step from the median: samples farther than ``mode`` MAD have no weight.
+
+    Where the MAD is 0 or overflows, or no sample is near enough, it is the median.
+    """
+    x, start, stop, least, most, bounded = pixels
+    groups, pads, buffer, acc = scratch
+    columns = buffer.shape[1]
+    med, inner, outer = acc[:columns], acc[columns : 2 * columns], acc[2 * columns : 3 * columns]
+    for i in range(0, stop - start, columns):
+        a, b, n = least[i : i + columns], most[i : i + columns], counts.count[i : i + columns]
+        missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
+        _medians(buffer, x.shape[0], n, missing, med, inner, outer)
+        for c in range(a.size):
+            out[i + c] = _biweight(buffer, c, n[c], med[c], outer[c], request.mode) if n[c] else np.nan
+    return 0
+
+
+@inner_function
+def _biweight(buffer, c, n, center, mad, reach):
+    """The biweight of ``buffer[:n, c]``, in a unit, a power of two, in which no difference leaves float64's range."""
+    unit = 1.0
+    if not (mad < HUGE and buffer[n - 1, c] - np.float64(buffer[0, c]) < HUGE):
+        unit = 2.0**-700
+    far = reach * (mad * unit) if mad < np.inf else 0.0
+    total, whole = 0.0, 0.0
+    for k in range(n):
+        distance = np.float64(buffer[k, c]) * unit - center * unit
+        if abs(distance) < far:
+            u = distance / far
+            weight = (1.0 - u * u) * (1.0 - u * u)
+            total += distance * weight
+            whole += weight
+    return center + total / whole / unit if whole > 0.0 else center

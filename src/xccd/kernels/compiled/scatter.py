@@ -17,12 +17,13 @@ def weight(value, least, most, given):
 
 
 @kernel
-def weighted_error(x, start, stop, least, most, weights, acc, total, out):
+def weighted_error(pixels, weights, acc, total, out):
     """Into ``out``, and the whole weights into ``total``.
 
     Of normalised weights h and residuals r: sum a r^2 / (1 + sum a), a = h^2 / (1 - 2 h), unbiased; its root.
     Where one sample has half of the weight or more: sum h^2 r^2 / (1 - h).
     """
+    x, start, stop, least, most, _ = pixels
     per_frame, per_pixel = weights.shape[0] > 1, weights.shape[1] > 1
     whole, mean, greatest, square, share, lopsided = acc[0], acc[1], acc[2], acc[3], acc[4], acc[5]
     for i in range(0, stop - start, COLUMNS):

@@ -42,10 +42,12 @@ def rescued(x, j, least, most, n, ddof):
 
 
 @kernel
-def variance(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
-):  # fmt: skip
-    """Variance about the mean by n - ddof, or with ``option`` its root: two passes, the second about the mean."""
+def variance(pixels, counts, request, scratch, out):
+    """Variance about the mean by n - ddof, or with ``mode`` its root: two passes, the second about the mean."""
+    x, start, stop, least, most, bounded = pixels
+    known, number, exact = counts
+    mode, ddof = request.mode, request.ddof
+    pads, buffer, acc = scratch.pads, scratch.buffer, scratch.sums
     for i in range(0, stop - start, COLUMNS):
         a, b, n = least[i : i + COLUMNS], most[i : i + COLUMNS], number[i : i + COLUMNS]
         size = a.size
@@ -65,7 +67,7 @@ def variance(
             elif not (1e-250 < s2 < 1e250):
                 spread, unit = rescued(x, start + i + c, a[c], b[c], n[c], ddof)
             spread = 0.0 if spread < 0.0 else spread
-            out[i + c] = math.sqrt(spread) / unit if option > 0.0 else spread / unit / unit
+            out[i + c] = math.sqrt(spread) / unit if mode > 0.0 else spread / unit / unit
     return 0
 
 
@@ -79,25 +81,25 @@ def lesser(row, least, most, sign, acc):
 
 
 @kernel
-def extreme(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
-):  # fmt: skip
-    """The least of ``option`` times the samples, times ``option``: 1 for the minimum, -1 for the maximum."""
+def extremum(pixels, counts, request, scratch, out):
+    """The least of ``mode`` times the samples, times ``mode``: 1 for the minimum, -1 for the maximum."""
+    x, start, stop, least, most, _ = pixels
+    mode, acc = request.mode, scratch.sums
     for i in range(0, stop - start, COLUMNS):
         a, b = least[i : i + COLUMNS], most[i : i + COLUMNS]
         acc[:] = np.inf
         for k in range(x.shape[0]):
-            lesser(x[k, start + i : start + i + a.size], a, b, option, acc)
+            lesser(x[k, start + i : start + i + a.size], a, b, mode, acc)
         for c in range(a.size):
-            out[i + c] = option * acc[c] + 0.0 if acc[c] < np.inf else np.nan
+            out[i + c] = mode * acc[c] + 0.0 if acc[c] < np.inf else np.nan
     return 0
 
 
 @kernel
-def count(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
-):  # fmt: skip
+def count(pixels, counts, request, scratch, out):
     """Number of samples."""
+    x, start, stop, least, most, _ = pixels
+    known, number = counts.known, counts.count
     for i in range(0, stop - start, COLUMNS):
         a, b, n = least[i : i + COLUMNS], most[i : i + COLUMNS], number[i : i + COLUMNS]
         if not known:

@@ -76,15 +76,16 @@ def sum_block(x, first, least, most, bounded, known, exact, pads, number, taken,
 
 
 @kernel
-def sums(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
-):
-    """Sum, or with ``option`` mean."""
+def sums(pixels, counts, request, scratch, out):
+    """Sum, or with ``mode`` mean."""
+    x, start, stop, least, most, bounded = pixels
+    known, number, exact = counts
+    pads, buffer, acc = scratch.pads, scratch.buffer, scratch.sums
     for i in range(0, stop - start, COLUMNS):
         a, b, n = least[i : i + COLUMNS], most[i : i + COLUMNS], number[i : i + COLUMNS]
         sum_block(x, start + i, a, b, bounded, known, exact, pads, n, buffer[0], acc)
         for c in range(a.size):
-            divisor = np.float64(n[c]) if option > 0.0 else 1.0
+            divisor = np.float64(n[c]) if request.mode > 0.0 else 1.0
             out[i + c] = acc[c] / divisor if n[c] > 0 else np.nan
     return 0
 
@@ -132,10 +133,11 @@ def weigh_samples(row, weight, acc):
 
 
 @kernel
-def weighted_sums(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
-):  # fmt: skip
-    """sum(w x), or with ``option`` sum(w x) / sum(w)."""
+def weighted_sums(pixels, counts, request, scratch, out):
+    """sum(w x), or with ``mode`` sum(w x) / sum(w)."""
+    x, start, stop, least, most, _ = pixels
+    weights, mode = request.weights, request.mode
+    acc = scratch.sums
     bad = 0
     for i in range(0, stop - start, COLUMNS):
         a, b = least[i : i + COLUMNS], most[i : i + COLUMNS]
@@ -154,5 +156,5 @@ def weighted_sums(
         for c in range(a.size):
             total, whole = acc[c], acc[c + WHOLE]
             total += acc[c + REST] if abs(acc[c + REST]) < np.inf else 0.0
-            out[i + c] = total / (whole if option > 0.0 else 1.0) if whole > 0.0 else np.nan
+            out[i + c] = total / (whole if mode > 0.0 else 1.0) if whole > 0.0 else np.nan
     return bad

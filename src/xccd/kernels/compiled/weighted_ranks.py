@@ -75,13 +75,15 @@ def search(x, first, option, n, buffer, numbers):
 
 
 @kernel
-def weighted_quantile(
-    x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof, groups, pads, buffer, acc, out
-):  # fmt: skip
-    """The smallest value whose cumulative weight reaches ``option`` of all, the mean with the next where equal.
+def weighted_quantile(pixels, counts, request, scratch, out):
+    """The smallest value whose cumulative weight reaches ``mode`` of all, the mean with the next where equal.
 
     Equal means within n eps W: 0.1 + 0.2 is not 0.3. ``acc`` is (frames + 6, columns) here.
     """
+    x, start, stop, least, most, _ = pixels
+    number = counts.count
+    weights, mode = request.weights, request.mode
+    groups, pads, buffer, acc = scratch
     columns = buffer.shape[1]
     own = np.empty(columns, number.dtype)  # how many have a weight: those in use are the number of other combinations
     bad = 0
@@ -90,11 +92,11 @@ def weighted_quantile(
         n = own[: a.size]
         bad += load_weighted(x, start + i, a, b, weights, i, buffer, pads, acc[6:], n)
         exchange(buffer, groups, 0, x, start + i + columns)
-        search(x, start + i, option, n, buffer, acc)
+        search(x, start + i, mode, n, buffer, acc)
         for c in range(n.size):
             k = np.int64(acc[1, c])
             following = k
-            if abs(acc[3, c] - option * acc[4, c]) <= n[c] * EPSILON * acc[4, c]:
+            if abs(acc[3, c] - mode * acc[4, c]) <= n[c] * EPSILON * acc[4, c]:
                 while following < n[c] - 1 and buffer[following, c] == buffer[k, c]:
                     following += 1
             result = middle(np.float64(buffer[k, c]), np.float64(buffer[following, c]))

@@ -1,7 +1,6 @@
 """One sorted column: the survivors of a clip are a window ``column[lo:hi]``, and a pass moves its ends inwards.
 
-A rule is (by_mean, by_mad, low, high, ddof, floor, nkeep, maxiters), eight float64; ``maxiters < 0`` goes on until
-stable.
+``options`` are a `table.ClipOptions`: eight float64. ``maxiters < 0`` goes on until stable.
 """
 
 import math
@@ -10,6 +9,9 @@ import numpy as np
 
 from xccd.kernels.compiled.compile import inner_function
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
+from xccd.kernels.table import CENTERS, DEVIATIONS
+
+MEAN, MAD_STD = CENTERS["mean"], DEVIATIONS["mad_std"]
 
 
 @inner_function
@@ -123,7 +125,7 @@ def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
 
 
 @inner_function
-def window(buffer, c, n, rule, origin, s1, s2, known):
+def window(buffer, c, n, options, origin, s1, s2, known):
     """The surviving window of the sorted ``buffer[:n, c]``.
 
     ``s1`` and ``s2`` are the sums about ``origin``, ``known`` the first variance times n^2 (n - ddof), or NaN.
@@ -131,8 +133,9 @@ def window(buffer, c, n, rule, origin, s1, s2, known):
     sample exactly on a bound stays whenever the numbers are whole. What leaves is taken from the sums, which are made
     anew where little of them is left.
     """
-    by_mean, by_mad, low, high = rule[0] > 0.0, rule[1] > 0.0, rule[2], rule[3]
-    ddof, floor, nkeep, maxiters = rule[4], rule[5], rule[6], rule[7]
+    by_mean, by_mad = options.center == MEAN, options.deviation == MAD_STD
+    low, high, ddof, floor = options.low, options.high, options.ddof, options.floor
+    nkeep, maxiters = options.nkeep, options.maxiters
     lo, hi = np.int64(0), np.int64(n)
     summed, unit, whole, passes = by_mean or not by_mad, 1.0, s2, 0
     stale = not _in_range(buffer[n - 1, c] - np.float64(buffer[0, c]))

@@ -10,26 +10,30 @@ from typing import Any
 
 import numpy as np
 
+from xccd.kernels.arguments import Bounds
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY, limits
 from xccd.kernels.plain.block import Block, middle, missing, sort
+from xccd.kernels.table import CENTERS, DEVIATIONS, ClipOptions
+
+MEAN, MAD_STD = CENTERS["mean"], DEVIATIONS["mad_std"]
 
 
 @np.errstate(all="ignore")
-def sigma(x: Any, start: int, stop: int, bounds: tuple[Any, Any, bool], rule: Any, total: Any = None) -> Any:
-    """Narrow the bounds by a clip, ``rule`` as `compiled.window` has it; returns how many samples survive."""
+def sigma(x: Any, start: int, stop: int, bounds: Bounds, options: ClipOptions, total: Any = None) -> Any:
+    """Narrow the bounds by a clip, returns how many samples survive."""
     if total is not None:  # which takes no less than `reduce` here
         total[:] = np.nan
     least, most, bounded = bounds
     _, _, before, behind = limits(x.dtype)
     piece = x[:, start:stop]
     block = sort(piece, missing(piece, least, most, bounded))
-    moments = first_moments(block, rule)
+    moments = first_moments(block, options)
     number = np.full(stop - start, block.count, np.int32)
     np.add(block.raw(0), 0, out=least)  # + 0: no -0.0
     np.add(block.raw(block.count - 1), 0, out=most)
-    columns = np.flatnonzero(suspect(block, *moments, rule))
+    columns = np.flatnonzero(suspect(block, *moments, options))
     if columns.size:
-        lo, hi = windows(block, columns, *moments[:3], rule)
+        lo, hi = windows(block, columns, *moments[:3], options)
         least[columns], most[columns] = block.raw(lo, columns) + 0, block.raw(hi - 1, columns) + 0
         number[columns] = hi - lo
     none = number == 0
@@ -38,13 +42,13 @@ def sigma(x: Any, start: int, stop: int, bounds: tuple[Any, Any, bool], rule: An
     return number
 
 
-def first_moments(block: Block, rule: Any) -> tuple[Any, Any, Any, Any]:
-    """Median, sum about it and sum of squares of each column, then all residuals; of each what the rule needs.
+def first_moments(block: Block, options: ClipOptions) -> tuple[Any, Any, Any, Any]:
+    """Median, sum about it and sum of squares of each column, then all residuals; of each what the options need.
 
     Sums are made two frames at a time, as in `compiled.clip.moments`.
     """
     frames, columns = block.starts.size, block.columns
-    n, keep, sums = block.count, rule[1] > 0.0, summed(rule)
+    n, keep, sums = block.count, options.deviation == MAD_STD, summed(options)
     full = n if np.ndim(n) == 0 else n.min(initial=frames)
     center = middle(block.row((n - 1) // 2), block.row(n // 2))
     rest, squares, total = np.empty((frames if keep else 2, columns)), np.empty((2, columns)), np.empty(columns)
@@ -81,9 +85,9 @@ def median_nearest(rest: Any) -> Any:
     return outer if frames % 2 else middle(nearest(rest, frames // 2), outer)
 
 
-def limit(n: Any, s1: Any, s2: Any, mad: Any, unit: Any, rule: Any) -> tuple[Any, Any]:
+def limit(n: Any, s1: Any, s2: Any, mad: Any, unit: Any, options: ClipOptions) -> tuple[Any, Any]:
     """Of `window`'s test ``r^2 factor > k^2 variance``: variance and factor, from the sums or from the MAD."""
-    by_mad, ddof, floor = rule[1] > 0.0, rule[4], rule[5]
+    by_mad, ddof, floor = options.deviation == MAD_STD, options.ddof, options.floor
     if by_mad:
         deviation = np.fmax(MAD_TO_STD * mad, floor) * unit * n
         return deviation * deviation, 1.0
@@ -92,14 +96,15 @@ def limit(n: Any, s1: Any, s2: Any, mad: Any, unit: Any, rule: Any) -> tuple[Any
     return np.fmax((n * s2 - s1 * s1) * n, deviation * deviation * factor), factor
 
 
-def suspect(block: Block, center: Any, s1: Any, s2: Any, rest: Any, rule: Any) -> Any:
+def suspect(block: Block, center: Any, s1: Any, s2: Any, rest: Any, options: ClipOptions) -> Any:
     """Where the lowest or the highest sample of a column is outside, or may be: as `window`."""
-    by_mean, by_mad, low, high, nkeep = rule[0] > 0.0, rule[1] > 0.0, rule[2], rule[3], rule[6]
+    by_mean, by_mad = options.center == MEAN, options.deviation == MAD_STD
+    low, high, nkeep = options.low, options.high, options.nkeep
     n = np.asarray(block.count, np.float64)
     shift = s1 if by_mean else 0.0
     below = (block.row(0) - center) * n - shift
     above = (block.row(block.count - 1) - center) * n - shift
-    variance, factor = limit(n, s1, s2, median_nearest(rest) if by_mad else 0.0, 1.0, rule)
+    variance, factor = limit(n, s1, s2, median_nearest(rest) if by_mad else 0.0, 1.0, options)
     far = (below * below * factor > low * low * variance) & (below < 0.0)
     far |= (above * above * factor > high * high * variance) & (above > 0.0)
     spread = above - below
@@ -134,7 +139,7 @@ def gather(block: Block, columns: Any) -> tuple[Any, Any]:
     return samples.ravel(), np.arange(columns.size) * frames
 
 
-def windows(block: Block, columns: Any, center: Any, s1: Any, s2: Any, rule: Any) -> tuple[Any, Any]:
+def windows(block: Block, columns: Any, center: Any, s1: Any, s2: Any, options: ClipOptions) -> tuple[Any, Any]:
     """The surviving windows of some sorted columns, from the sums about their medians."""
     size = columns.size
     samples, first = gather(block, columns)
@@ -145,28 +150,29 @@ def windows(block: Block, columns: Any, center: Any, s1: Any, s2: Any, rule: Any
     stale = ~((spread > TINY) & (spread < HUGE))
     c = Columns(samples, places, np.stack([center, s1, s2, s2, np.ones(size)]), stale)
     lo, hi, passes = np.zeros(size, np.int64), count, 0
-    enough = max(0.0, rule[6], 0.0 if rule[1] > 0.0 else rule[4])
-    while c.index.size and passes != rule[7]:
+    enough = max(0.0, options.nkeep, 0.0 if options.deviation == MAD_STD else options.ddof)
+    while c.index.size and passes != options.maxiters:
         c = c.only(c.hi - c.lo > enough)
-        new_lo, new_hi = once(c, rule)
+        new_lo, new_hi = once(c, options)
         moved = (new_lo != c.lo) | (new_hi != c.hi)
         c = c.only(moved)
-        leave(c, new_lo[moved], new_hi[moved], rule)
+        leave(c, new_lo[moved], new_hi[moved], options)
         lo[c.index], hi[c.index] = c.lo - first[c.index], c.hi - first[c.index]
         passes += 1
     return lo, hi
 
 
-def once(c: Columns, rule: Any) -> tuple[Any, Any]:
+def once(c: Columns, options: ClipOptions) -> tuple[Any, Any]:
     """One pass: where the windows' ends move to."""
-    by_mean, by_mad, low, high, nkeep = rule[0] > 0.0, rule[1] > 0.0, rule[2], rule[3], rule[6]
+    by_mean, by_mad = options.center == MEAN, options.deviation == MAD_STD
+    low, high, nkeep = options.low, options.high, options.nkeep
     size = c.hi - c.lo
     n = size.astype(np.float64)
     center = middle(c.samples.take(c.lo + (size - 1) // 2), c.samples.take(c.lo + size // 2))
     if c.stale.any():
-        renew(c, np.flatnonzero(c.stale), center, summed(rule))
+        renew(c, np.flatnonzero(c.stale), center, summed(options))
     mad = median_distance(c.samples, c.lo, c.hi, center) if by_mad else 0.0
-    variance, factor = limit(n, c.s1, c.s2, mad, c.unit, rule)
+    variance, factor = limit(n, c.s1, c.s2, mad, c.unit, options)
     base, shift = (c.origin, c.s1) if by_mean else (center, 0.0)
     numbers = np.empty((6, 2, n.size))  # of both ends
     for row, value in zip(numbers, (c.unit, base * c.unit, n, shift, factor), strict=False):
@@ -179,9 +185,9 @@ def once(c: Columns, rule: Any) -> tuple[Any, Any]:
     return lo, hi
 
 
-def summed(rule: Any) -> bool:
+def summed(options: ClipOptions) -> bool:
     """Whether a clip needs sums."""
-    return bool(rule[0] > 0.0 or rule[1] == 0.0)
+    return bool(options.center == MEAN or options.deviation != MAD_STD)
 
 
 def trim(c: Columns, numbers: Any) -> tuple[Any, Any]:
@@ -223,11 +229,11 @@ def put_back(c: Columns, some: Any, lo: Any, hi: Any, center: Any, nkeep: float)
         some = some[go]
 
 
-def leave(c: Columns, lo: Any, hi: Any, rule: Any) -> None:
+def leave(c: Columns, lo: Any, hi: Any, options: ClipOptions) -> None:
     """Move the windows' ends and take what is outside from the sums; stale where little of them is left."""
     below = lo - c.lo
     out = below + c.hi - hi
-    for i in range(out.max(initial=0) if summed(rule) else 0):
+    for i in range(out.max(initial=0) if summed(options) else 0):
         some = np.flatnonzero(out > i)
         under = below[some]
         unit = c.unit[some]
@@ -236,7 +242,7 @@ def leave(c: Columns, lo: Any, hi: Any, rule: Any) -> None:
         c.s2[some] -= y * y
     c.lo[:], c.hi[:] = lo, hi
     n = (hi - lo).astype(np.float64)
-    c.stale[:] = ~((64.0 * c.s2 > c.whole) & (64.0 * (n * c.s2 - c.s1 * c.s1) > n * c.s2)) | (not summed(rule))
+    c.stale[:] = ~((64.0 * c.s2 > c.whole) & (64.0 * (n * c.s2 - c.s1 * c.s1) > n * c.s2)) | (not summed(options))
 
 
 def renew(c: Columns, some: Any, center: Any, sums: bool) -> None:

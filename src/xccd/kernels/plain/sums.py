@@ -1,7 +1,7 @@
 """Combination by sums in NumPy, as in `compiled.sums` and `compiled.spread`: frame after frame, in their order.
 
-Kernels of combination take ``(x, holes, weights, q, ddof, out)``: the pixels (frames, columns), which of their samples
-are not in use (None: all are), and weights as `xccd.kernels` says. Those with weights return how many samples have an
+Kernels of combination take ``(x, holes, request, out)``: the pixels (frames, columns), which of their samples
+are not in use (None: all are), and an `arguments.Request`. Those with weights return how many samples have an
 unusable one.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from xccd.kernels.arguments import Request
 from xccd.kernels.limits import limits
 from xccd.kernels.plain.block import tally
 
@@ -48,8 +49,8 @@ def values(x: Any, holes: Any, k: int, out: Any) -> Any:
     return out
 
 
-def sums(x: Any, holes: Any) -> tuple[Any, Any]:
-    """Sum and number of the samples of each pixel."""
+def totals(x: Any, holes: Any) -> tuple[Any, Any]:
+    """Sum and count of the samples of each pixel."""
     frames, columns = x.shape
     found, value = Sum(columns, whole=x.dtype.kind != "f"), np.empty(columns)
     for k in range(frames):
@@ -57,16 +58,10 @@ def sums(x: Any, holes: Any) -> tuple[Any, Any]:
     return found.result(), np.broadcast_to(tally(holes, frames), columns).astype(np.float64)
 
 
-def mean(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
-    """Mean."""
-    total, number = sums(x, holes)
-    out[:] = total / number  # 0 / 0 is NaN
-
-
-def sum_(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
-    """Sum."""
-    total, number = sums(x, holes)
-    out[:] = np.where(number > 0.0, total, np.nan)
+def sums(x: Any, holes: Any, request: Request, out: Any) -> None:
+    """Sum, or with ``mode`` mean."""
+    total, number = totals(x, holes)
+    out[:] = total / number if request.mode else np.where(number > 0.0, total, np.nan)  # 0 / 0 is NaN
 
 
 def usable(x: Any, holes: Any, weights: Any) -> Any:
@@ -78,7 +73,7 @@ def usable(x: Any, holes: Any, weights: Any) -> Any:
         yield np.where(valid & good, w, 0.0), np.count_nonzero(valid & ~good)
 
 
-def weighted_sums(x: Any, holes: Any, weights: Any) -> tuple[Any, Any, int]:
+def weighted_totals(x: Any, holes: Any, weights: Any) -> tuple[Any, Any, int]:
     """sum(w x), NaN where no sample has a weight, sum(w), and how many samples have an unusable one."""
     columns = x.shape[1]
     total, whole, bad = Sum(columns), np.zeros(columns), 0
@@ -92,17 +87,10 @@ def weighted_sums(x: Any, holes: Any, weights: Any) -> tuple[Any, Any, int]:
     return np.where(whole > 0.0, total.result(), np.nan), whole, bad
 
 
-def weighted_mean(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> int:
-    """sum(w x) / sum(w)."""
-    total, whole, bad = weighted_sums(x, holes, weights)
-    out[:] = total / whole
-    return bad
-
-
-def weighted_sum(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> int:
-    """sum(w x)."""
-    total, _, bad = weighted_sums(x, holes, weights)
-    out[:] = total
+def weighted_sums(x: Any, holes: Any, request: Request, out: Any) -> int:
+    """sum(w x), or with ``mode`` sum(w x) / sum(w)."""
+    total, whole, bad = weighted_totals(x, holes, request.weights)
+    out[:] = total / whole if request.mode else total
     return bad
 
 
@@ -114,7 +102,7 @@ def positive(value: Any) -> Any:
 def variances(x: Any, holes: Any, ddof: int) -> tuple[Any, Any]:
     """Variance and its unit: two passes, the second about the mean."""
     frames, columns = x.shape
-    total, n = sums(x, holes)
+    total, n = totals(x, holes)
     center = np.where(n > 0.0, total / n, 0.0)
     s1, s2, y = np.zeros(columns), np.zeros(columns), np.empty(columns)
     for k in range(frames):
@@ -151,37 +139,21 @@ def rescued(x: Any, holes: Any, n: Any, ddof: int) -> tuple[Any, Any]:
     return positive((s2 - s1 * s1 / n) / (n - ddof)), unit
 
 
-def var(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
-    """Variance about the mean, divided by n - ddof."""
-    variance, unit = variances(x, holes, ddof)
-    out[:] = variance / unit / unit
+def variance(x: Any, holes: Any, request: Request, out: Any) -> None:
+    """Variance about the mean by n - ddof, or with ``mode`` its root."""
+    found, unit = variances(x, holes, request.ddof)
+    out[:] = np.sqrt(found) / unit if request.mode else found / unit / unit
 
 
-def std(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
-    """Standard deviation about the mean, by n - ddof."""
-    variance, unit = variances(x, holes, ddof)
-    out[:] = np.sqrt(variance) / unit
-
-
-def min_(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
-    """Least sample."""
-    filled = x if holes is None else np.where(holes, limits(x.dtype).behind, x)
-    out[:] = filled.min(axis=0) + 0  # + 0: no -0.0
+def extremum(x: Any, holes: Any, request: Request, out: Any) -> None:
+    """The least sample, or with ``mode`` -1 the greatest."""
+    found = limits(x.dtype)
+    pad, pick = (found.behind, np.min) if request.mode > 0 else (found.before, np.max)
+    out[:] = pick(x if holes is None else np.where(holes, pad, x), axis=0) + 0  # + 0: no -0.0
     if holes is not None:
         out[holes.all(axis=0)] = np.nan
 
 
-def max_(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
-    """Greatest sample."""
-    filled = x if holes is None else np.where(holes, limits(x.dtype).before, x)
-    out[:] = filled.max(axis=0) + 0
-    if holes is not None:
-        out[holes.all(axis=0)] = np.nan
-
-
-def number(x: Any, holes: Any, weights: Any, q: float, ddof: int, out: Any) -> None:
-    """Number of samples."""
+def count(x: Any, holes: Any, request: Request, out: Any) -> None:
+    """Count of samples."""
     out[:] = tally(holes, x.shape[0])
-
-
-KERNELS = (mean, weighted_mean, sum_, weighted_sum, var, std, min_, max_, number)

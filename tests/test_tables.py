@@ -1,0 +1,92 @@
+"""The three tables: each row has its kernels, its oracle, its line in the docs, and what others need of it."""
+
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import oracles
+import xccd
+from xccd import warm
+from xccd.compute import ends, partials, steps
+from xccd.kernels.compiled import engine as compiled_engine
+from xccd.kernels.plain import engine as plain_engine
+from xccd.kernels.table import ARGUMENTS, CENTERS, DEVIATIONS, METHODS, OUTPUTS, REDUCTIONS, REJECTIONS, ClipOptions
+
+ENGINES = (compiled_engine, plain_engine)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_has_kernels_an_oracle_and_a_line_in_the_docs(name: str) -> None:
+    row = METHODS[name]
+    for kernel in filter(None, (row.kernel, row.weighted)):
+        assert all(kernel in engine.KERNELS for engine in ENGINES)
+    options = {k: ARGUMENTS[k].default if ARGUMENTS[k].default is not None else 0.5 for k in row.takes}
+    assert float(oracles.combine([1.0, 2.0, 3.0], name, **options)) > 0
+    assert f'"{name}"' in inspect.getdoc(xccd.combine)
+    assert (name in oracles.WEIGHTED) == (row.weighted is not None)
+    assert set(row.takes) <= ARGUMENTS.keys() <= inspect.signature(xccd.combine).parameters.keys()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_names_in_a_method_are_those_of_other_tables(name: str) -> None:
+    row = METHODS[name]
+    rows = [row.partials, row.weighted_partials, row.error.partials if row.error else None]
+    assert {part for some in rows if some for part in some.parts} <= partials.PARTS.keys()
+    assert row.error is None or row.error.statistic in METHODS
+    assert {name} | {f"weighted_{name}" for _ in filter(None, [row.weighted])} <= REDUCTIONS.keys()
+
+
+def test_all_parts_of_chunks_are_used_and_can_be_merged() -> None:
+    used = {partials.PARTS[part] for row in partials.ROWS.values() for part in row.parts}
+    assert used == set(partials.PARTS.values()) == partials.MERGE.keys()
+
+
+@pytest.mark.parametrize("name", REJECTIONS)
+def test_a_rejection_has_kernels_an_oracle_a_step_and_docs(name: str) -> None:
+    row = REJECTIONS[name]
+    verb = getattr(xccd, row.verb)
+    assert callable(getattr(oracles, row.oracle))
+    assert row.kernel is None or all(callable(getattr(engine, row.kernel)) for engine in ENGINES)
+    assert steps.STEPS[name].row is row
+    assert (row.sums is not None) == hasattr(steps.STEPS[name], "summed")
+    assert inspect.getdoc(verb).startswith("Reject")
+    assert row.verb in (Path(__file__).parents[1] / "docs" / "api.md").read_text()
+
+
+def test_steps_and_rejections_are_the_same_rows() -> None:
+    assert steps.STEPS.keys() == REJECTIONS.keys()
+
+
+def test_options_of_a_clip_are_arguments_of_the_verb() -> None:
+    parameters = inspect.signature(xccd.sigma_clip).parameters
+    assert set(ClipOptions._fields) <= parameters.keys()
+    doc = inspect.getdoc(xccd.sigma_clip)
+    assert all(f'"{name}"' in doc for name in (*CENTERS, *DEVIATIONS))
+    defaults = ClipOptions(0, 0, 3, 3)
+    for name in ("low", "high", "ddof", "floor", "nkeep", "maxiters"):
+        assert getattr(defaults, name) == parameters[name].default
+
+
+def test_an_output_has_an_end_and_a_name_of_its_own() -> None:
+    assert ends.MAPS_OF_A_PRODUCT.keys() == OUTPUTS.keys() - {"flags"}  # flags are of a stack, not of a product
+    assert len({row.extname for row in OUTPUTS.values()}) == len(OUTPUTS)
+    page = (Path(__file__).parents[1] / "docs" / "lossless.md").read_text()
+    for name, row in OUTPUTS.items():
+        assert re.search(rf"data_{name}\b", page), name
+        assert row.extname in inspect.getdoc(xccd.to_fits), name
+        assert row.dtype is None or np.dtype(row.dtype)
+
+
+def test_warm_up_runs_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(warm, "_run", lambda chain, x: seen.extend((*chain.steps, *chain.ends)))
+    monkeypatch.setattr(warm, "_resample", lambda dtype: None)
+    xccd.warm_up(["float32"])
+    for method, row in METHODS.items():
+        assert ends.Combine(method) in seen
+        assert not row.weighted or ends.Combine(method, weighted=True) in seen
+    wanted = {name for name, row in REJECTIONS.items() if row.kernel}
+    assert {name for name, step in steps.STEPS.items() if any(type(s) is step for s in seen)} >= wanted
