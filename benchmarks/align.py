@@ -2,10 +2,10 @@
 
 python benchmarks/align.py [--frames 10] [--size 2048] [--repeats 3] [--install]
 
-Frames that are moved and turned by half a degree each are put on the grid of the first: seconds for all of them, least
-of the repeats (peers are run once where they take long). "differ" is the largest difference from ours, in parts of the
-range of the image, over pixels that both have. SWarp runs as a process with files; it resamples, sums, and writes.
-``--install`` gets it by apt-get. The mosaic is clipped and combined from files by a process of its own.
+Each frame is moved and turned by half a degree more, and aligned to the grid of the first. Times are seconds for all
+frames, the least of the repeats (slow peers run once). "differ" is the largest difference from ours, as a fraction of
+the range of the image, over pixels that both have. SWarp runs as a process with files; it resamples, sums, and writes.
+``--install`` installs it by apt-get. The mosaic is clipped and combined from files by a separate process.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def head(size: int, i: int, *, bent: bool) -> fits.Header:
 
 
 def best(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
-    """Least seconds, and the result; one run of what takes long."""
+    """The least seconds, and the result; slow functions run once."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -67,7 +67,7 @@ def best(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
 
 
 def peers(images: list[np.ndarray], heads: list[fits.Header], folder: Path) -> dict[str, Callable[[], Any]]:
-    """What puts the images on the first one's grid."""
+    """The functions that align the images to the grid of the first one."""
     from ccdproc import wcs_project
     from reproject import reproject_interp
 
@@ -119,7 +119,7 @@ def compare(frames: int, size: int, repeats: int, folder: Path) -> None:
 
 
 def mosaic(frames: int, size: int, folder: Path) -> None:
-    """Seconds and memory against frames, and against pixels."""
+    """Seconds and memory against frames and against pixels."""
     print("\nmosaic from files: align, clip, combine, write, within 500 MB")
     print(f"{'frames':>8}{'size':>8}{'seconds':>10}{'MB':>8}")
     for count, side in [(frames, size), (2 * frames, size), (4 * frames, size), (2 * frames, size // 2)]:

@@ -1,8 +1,8 @@
-"""Chains on arrays, and what else computes the same: each combination and each clip that there is.
+"""Chains on arrays beside other code that computes the same: every combination and every clip.
 
 python benchmarks/chains.py [--frames 25] [--size 128] [--repeats 2]
 
-checks every one and times it, with both engines.
+checks and times each of them, with both engines.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from xccd.kernels.table import METHODS
 
 Array = np.ndarray[Any, Any]
 
-FEW = 2000  # pixels on which slow, obvious code tells what is right
+FEW = 2000  # pixels on which slow, obvious code checks the result
 ONE, NO_FLAGS = np.ones((1, 1)), np.zeros((1, 1), np.uint8)
 Q = 0.25
 
@@ -36,9 +36,9 @@ Q = 0.25
 def run(
     chain: Chain, x: Array, weights: Array = ONE, *, threads: int = 1, engine: str = "numba", fresh: bool = False
 ) -> Call:
-    """A call that runs a chain on ``x`` (frames, pixels) into memory that is there already, or into fresh memory.
+    """A call that runs a chain on ``x`` (frames, pixels) into given memory, or into new memory.
 
-    More than one thread are used as the verbs use them, always into fresh memory.
+    Several threads are used as the verbs use them, always into new memory.
     """
     dtype = np.dtype((METHODS[chain.ends[0].method].dtype if chain.ends else None) or float_dtype(x.dtype))
     room = partial(np.empty, x.shape[1] if chain.ends else x.shape, dtype)
@@ -56,15 +56,15 @@ def run(
 
 
 def twin(ours: Call, x: Array, slow: Callable[[Array], Any]) -> Call:
-    """Ours and what ``slow`` makes of the same as float64, the first pixels of both."""
+    """The first pixels of our result, and of that of ``slow`` on the same samples as float64."""
     return lambda: (ours()[..., :FEW], slow(x[:, :FEW].astype(np.float64)))
 
 
 def clipped(x: Array, by_mad: bool = False) -> Array:
-    """Clip until stable, NaN for what goes: astropy's loop in Python, in which what has gone does not come back.
+    """The samples clipped until stable, rejected ones NaN: astropy's Python loop, which restores no rejected sample.
 
-    Its compiled loop, which is timed, in the end applies the last bounds to all samples: of clips by ``mad_std`` some
-    come back, in one pixel of a hundred.
+    astropy's compiled loop, which is timed, finally applies the last bounds to all samples. So with ``mad_std`` some
+    samples come back, in one pixel of a hundred.
     """
     deviation = partial(mad_std, ignore_nan=True) if by_mad else np.nanstd
     result: Array = sigma_clip(
@@ -82,7 +82,7 @@ def peer_clip(x: Array, deviation: str = "std") -> Any:
 
 
 def weighted_quantile(x: Array, w: Array, q: float) -> Any:
-    """NumPy's; ours is "averaged_inverted_cdf", the same but where weights add up to just ``q`` of all."""
+    """NumPy's quantile; ours ("averaged_inverted_cdf") differs only where weights add up to exactly ``q`` of all."""
     if np.isnan(x).any():
         return np.nanquantile(x, q, axis=0, weights=np.broadcast_to(w[:, None], x.shape), method="inverted_cdf")
     return np.quantile(x, q, axis=0, weights=w, method="inverted_cdf")
@@ -97,7 +97,7 @@ def samples(frames: int, size: int) -> Array:
 
 
 def weights(frames: int) -> Array:
-    """One number a frame."""
+    """One number for each frame."""
     return 0.5 + np.random.default_rng(2).random(frames)
 
 
@@ -106,17 +106,17 @@ def with_holes(x: Array, share: float = 0.05) -> Array:
 
 
 def of_frames(n: int, x: Array) -> Array:
-    """The samples as ``n`` frames, but for the few that are not a whole number of pixels."""
+    """The samples as ``n`` frames, without the few that do not fill a pixel."""
     return x.reshape(-1)[: x.size // n * n].reshape(n, -1)
 
 
 def sorted_mean(x: Array) -> Any:
-    """The mean without the lowest and the two highest."""
+    """The mean without the lowest and the two highest samples."""
     return np.sort(x, axis=0)[1:-2].mean(axis=0)
 
 
 class Way(NamedTuple):
-    """Another way to combine: slow and in float64, and the fast one of a peer, both of (x, weights)."""
+    """Other code for a combination: a slow one in float64 and a peer's fast one, both functions of (x, weights)."""
 
     slow: Callable[[Array, Array], Any]
     peer: str = "-"
@@ -140,7 +140,7 @@ WAYS: dict[str, Way] = {
         lambda x, w: np.average(x, 0, w.astype(x.dtype)),
     ),
     "sum, weights": Way(lambda x, w: np.nansum(w[:, None] * x, 0), "numpy matmul", lambda x, w: w.astype(x.dtype) @ x),
-    # NumPy's own take 300 ns a sample: one of them is a row of `jobs`
+    # NumPy's own functions take 300 ns a sample; one of them is a row of `jobs`
     "median, weights": Way(lambda x, w: weighted_quantile(x, w, 0.5)),
     "quantile, weights": Way(lambda x, w: weighted_quantile(x, w, Q)),
 }
@@ -150,7 +150,7 @@ COMBINATIONS = {m: Combine(m, q=Q) for m in METHODS} | {
 
 
 def combination(name: str, x: Array, w: Array, threads: int = 1, engine: str = "numba") -> Job:
-    """A combination, with weights per frame ``w`` if its name says so."""
+    """A combination, with a weight ``w`` for each frame if its name says so."""
     way, end = WAYS[name], COMBINATIONS[name]
     ours = run(Chain((), (end,)), x, w[:, None] if end.weighted else ONE, threads=threads, engine=engine)
     theirs = partial(way.fast, x, w) if way.fast else None
@@ -158,7 +158,7 @@ def combination(name: str, x: Array, w: Array, threads: int = 1, engine: str = "
 
 
 def without_extrema(x: Array) -> Array:
-    """The lowest and the two highest as NaN, equal ones in frame order."""
+    """The samples with the lowest and the two highest NaN, equal ones in frame order."""
     rank = np.argsort(np.argsort(x, 0, kind="stable"), 0)
     return np.where((rank < 1) | (rank >= np.isfinite(x).sum(0) - 2), np.nan, x)
 
@@ -182,7 +182,7 @@ ENDS = {"alone": (), "mean": (Combine("mean"),)}
 
 
 def clip(name: str, end: str, x: Array, threads: int = 1, engine: str = "numba") -> Job:
-    """A clip, alone or with a mean at its end."""
+    """A clip, alone or followed by a mean."""
     step, slow = CLIPS[name]
     ours = run(Chain((step,), ENDS[end]), x, threads=threads, engine=engine)
     right = slow if end == "alone" else lambda few: np.nanmean(slow(few), 0)

@@ -1,10 +1,10 @@
-"""Time clips and combinations beside the peers: one run, the same arrays, in turns, medians of the repeats.
+"""Time clips and combinations beside the peers: one run, the same arrays, alternating, medians of the repeats.
 
 python benchmarks/compare.py [--frames 25] [--size 1024] [--repeats 5] [--threads 1] [--json FILE] [--plots FOLDER]
 
-Every result is checked before it is timed. What has another number of frames than asked for has as many samples; the
-accessor gets frames of four times the pixels. ``--threads`` is for ours: the peers use one. Goals are judged by the
-ratio of the medians; the ratio "of min" differs from it where other work disturbed the run.
+Every result is checked before it is timed. Jobs with another count of frames have the same count of samples; the
+accessor gets frames of four times the pixels. ``--threads`` is for xccd only: the peers use one. Goals are judged by
+the ratio of the medians. The ratio "of min" differs from it if other work disturbed the run.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ COMBINATION_HEAD = ("every combination, ms", "xccd", "min", "max", "beside", "me
 
 
 def measure(job: Job, repeats: int) -> dict[str, Any]:
-    """A job's times and what they come to, or what is wrong with its result."""
+    """The times of a job and their ratio, or what is wrong with its result."""
     found: dict[str, Any] = {"name": job.name, "peer": job.peer, "bound by": job.bound, "samples": job.samples}
     try:
         job.check()
-    except Exception as error:  # one row that fails leaves the others
+    except Exception as error:  # the other rows still run
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return found | {"wrong": " ".join([type(error).__name__, *lines[:5]])}
     ours, theirs = job.time(repeats)
@@ -47,7 +47,7 @@ def measure(job: Job, repeats: int) -> dict[str, Any]:
 
 
 def cells(found: dict[str, Any]) -> list[str]:
-    """What both tables begin with."""
+    """The first lines of both tables."""
     ours, theirs = (found[key] for key in ("seconds", "peer seconds"))
     times = [median(ours), min(ours), max(ours)]
     return [

@@ -1,4 +1,4 @@
-"""The same script through ccdproc and through xccd.ccdproc, in turns: the ratio of the medians.
+"""The same script through ccdproc and through xccd.ccdproc, alternating: the ratio of the medians.
 
 python benchmarks/drop_in.py [--frames 15] [--size 1024] [--repeats 5]
 
@@ -79,7 +79,7 @@ def main() -> None:
     options.set_defaults(frames=15)
     given = options.parse_args()
     print(machine_text(machine()))
-    log.setLevel("WARNING")  # ccdproc tells of its chunks
+    log.setLevel("WARNING")  # ccdproc logs its chunks
     rng = np.random.default_rng(0)
     images = [rng.normal(1000, 20, (given.size, given.size)).astype("f4") for _ in range(given.frames)]
     images[3][::50, ::50] = 40000

@@ -1,11 +1,11 @@
-"""From files to a file, whole processes with a warm cache, beside the peers in one go.
+"""From files to a file: whole processes with a warm cache, beside the peers in one run.
 
 python benchmarks/files.py [--frames 25] [--size 2048] [--repeats 5] [--install] [--where] [--only NAME ...]
 
 The job: sigma clip 3/3 about the median until stable, and the mean; then the median. Peers that are not installed are
-left out and named; ``--install`` gets siril, iraf and gnuastro by apt-get first. "inside" is without the start and the
-imports of Python. "differ" is the share of pixels that are not ours to 1e-5: peers iterate by rules of their own
-(docs/from_ccdproc.md). ``--where`` tells what the time of ``xccd combine`` goes to.
+left out and named; ``--install`` installs siril, iraf and gnuastro by apt-get first. "inside" is without the start and
+the imports of Python. "differ" is the fraction of pixels that differ from ours by more than 1e-5: peers iterate in
+other ways (docs/from_ccdproc.md). ``--where`` shows how ``xccd combine`` spends its time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from astropy.io import fits
 from timing import machine, machine_text, parser
 
-CARDS = 120  # of a header, beside those that the image needs
+CARDS = 120  # in a header, besides those that the image needs
 ROW = "{:<34}{:>9}{:>9}{:>9}{:>9}{:>8}{:>10}"
 HEAD = ("process", "median s", "min", "inside", "CPU s", "MB", "differ")
 SECONDS = "print('inside', time.perf_counter() - start)"
@@ -41,7 +41,7 @@ class Run(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """A way to do the job: its program, how it is called in a folder of frames, and the pixels that it made."""
+    """A way to do the job: its program, its call in a folder of frames, and the pixels it made."""
 
     program: str
     command: Callable[[Path, str], list[str]]
@@ -49,7 +49,7 @@ class Peer(NamedTuple):
 
 
 def make(folder: Path, frames: int, size: int) -> None:
-    """Frames of noise with some cosmic rays, as uint16, and a header of a camera's length."""
+    """Frames of noise with some cosmic rays, as uint16, and a header as long as a camera's."""
     rng = np.random.default_rng(0)
     for i in range(frames):
         image = rng.normal(1000, 20, (size, size)).astype("f4")
@@ -60,7 +60,7 @@ def make(folder: Path, frames: int, size: int) -> None:
 
 
 def python(code: str) -> Callable[[Path, str], list[str]]:
-    """A process of Python: imports, then the job between two looks at the clock."""
+    """A Python process: imports, then the timed job."""
     imports, _, body = code.partition("---\n")
 
     def command(folder: Path, job: str) -> list[str]:
@@ -170,7 +170,7 @@ PEERS = {
 
 
 def run(command: list[str], folder: Path) -> Run:
-    """A process to its end."""
+    """Run a process to its end."""
     start = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -186,12 +186,12 @@ def run(command: list[str], folder: Path) -> Run:
 
 
 def compare(folder: Path, job: str, repeats: int, wanted: dict[str, Peer]) -> None:
-    """A table of one job: each process in turns."""
+    """A table of one job: all processes, alternating."""
     there = {k: p for k, p in wanted.items() if not p.program or p.program == "xccd" or shutil.which(p.program)}
     print(f"\n{job}\n{ROW.format(*HEAD)}")
     runs: dict[str, list[Run]] = {name: [] for name in there}
     ours, differ = np.empty(0), {}
-    for name, peer in there.items():  # warm, and checked
+    for name, peer in there.items():  # warms the cache, and checks the result
         first = run(peer.command(folder, job), folder)
         if repeats == 0:
             runs[name].append(first)

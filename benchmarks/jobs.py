@@ -1,8 +1,8 @@
-"""What is timed: one row for each figure to reach, ours beside a peer or a reference on the same arrays.
+"""The jobs to time: one row for each goal, ours beside a peer or a reference on the same arrays.
 
 python benchmarks/jobs.py [--frames 25] [--size 128]
 
-prints the rows and checks what each computes, untimed; `compare.py` times them.
+prints the rows and checks their results, untimed; `compare.py` times them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SORT, SORT_CLIP = "comparisons in L1", "comparisons, sums in L1"
 
 
 def rows(frames: int, size: int, threads: int = 1) -> Iterator[Job]:
-    """All rows; arrays are made on the way, and dropped."""
+    """All rows; arrays are made when needed, and dropped."""
     x = samples(frames, size)
     for some in (median_rows, clip_rows, weight_rows, sum_rows, integer_rows, numpy_rows):
         yield from some(x, threads)
@@ -153,7 +153,7 @@ def numpy_rows(x: Array, threads: int) -> Iterator[Job]:
 
 
 def label_rows(frames: int, size: int) -> Iterator[Job]:
-    """Through the accessor: frames of four times the pixels, then small ones with many coordinates."""
+    """Jobs through the accessor: frames of four times the pixels, then small ones with many coordinates."""
 
     def ours(stack: xr.DataArray, passes: int | None = None) -> Any:
         return stack.ccd.sigma_clip(3, 3, center="median", maxiters=passes).ccd.combine("mean").values
@@ -166,7 +166,7 @@ def label_rows(frames: int, size: int) -> Iterator[Job]:
         combiner.sigma_clipping(3, 3, func="median")
         return combiner.average_combine().data
 
-    def pair() -> tuple[Any, Any]:  # ccdproc makes one pass, where ours goes on until stable
+    def pair() -> tuple[Any, Any]:  # ccdproc makes one pass, ours continues until stable
         return ours(stack, 1), theirs()
 
     goal, bound = Goal("faster", 12), "pages of new memory"

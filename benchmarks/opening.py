@@ -1,9 +1,9 @@
-"""How long `open_stack` takes a file, and what it holds: headers of 150 cards, of more and more files.
+"""The time and memory of `open_stack` per file: headers of 150 cards, for more and more files.
 
 python benchmarks/opening.py [--frames 100000] [--repeats 3]
 
-A process of its own for each number of files, a tenth each time; the files are of 4 x 4 pixels, and differ in one card.
-Seconds are the least of the repeats, after some files were opened; memory is the greatest beyond that of then.
+Each count of files, a tenth of the one before, has a separate process. The files have 4 x 4 pixels and differ in one
+card. Seconds are the least of the repeats, after some files were opened. Memory is the peak beyond that at this point.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ print(time.perf_counter() - start, peak() - before, len(stack.__dask_graph__()))
 
 
 def make(folder: Path, count: int) -> None:
-    """Files with headers of a camera's length."""
+    """Files with headers as long as a camera's."""
     header = fits.Header([(f"KEY{k:03d}", k * 1.5, "a comment") for k in range(140)])
     header.update({"EXPTIME": 30.0, "DATE-OBS": "2026-01-01T00:00:00", "OBJECT": "M 0000000"})
     fits.PrimaryHDU(np.zeros((4, 4), "u2"), header).writeto(folder / "first.fits")

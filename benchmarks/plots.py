@@ -1,8 +1,8 @@
-"""Time against the number of frames, and pictures of it and of the speed beside the peers.
+"""Time against the count of frames, and plots of it and of the speed beside the peers.
 
 python benchmarks/plots.py [--frames 25] [--size 128] [--repeats 5] [--plots FOLDER]
 
-times the curves, all of frames x size x size samples, prints them and, with a folder, draws them;
+times the curves (frames x size x size samples each), prints them and, with a folder, draws them;
 `compare.py --plots FOLDER` draws all.
 """
 
@@ -38,7 +38,7 @@ Curves = dict[str, dict[int, list[float]]]
 
 
 def curves(x: Array, repeats: int, threads: int = 1) -> Curves:
-    """Nanoseconds per sample, median, min and max, of each number of frames; all of (nearly) the same samples."""
+    """Nanoseconds per sample (median, min, max) for each count of frames; all with nearly the same count of samples."""
     found: Curves = {name: {} for name in (*CHAINS, PEER)}
     arrays = {dtype: x.astype(dtype) for dtype in ("float32", "uint16")}
     for n in COUNTS:
@@ -54,7 +54,7 @@ def curves(x: Array, repeats: int, threads: int = 1) -> Curves:
 
 
 def draw_curves(found: Curves, title: str, path: Path) -> None:
-    """Lines through the medians, in bands from the least to the greatest."""
+    """Draw lines through the medians, and bands from the least to the greatest."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     for (name, values), color, mark in zip(found.items(), COLORS, MARKS, strict=True):
@@ -71,7 +71,7 @@ def draw_curves(found: Curves, title: str, path: Path) -> None:
 
 
 def draw_ratios(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Bars of how many times faster than each peer; a mark at the goal."""
+    """Draw a bar for how many times faster than each peer, with a mark at the goal."""
     shown = [row for row in rows if row.get("goal", {}).get("kind") == "faster" and "xccd" not in row["peer"]]
     shown.sort(key=lambda row: row["value"])
     places, values, goals = range(len(shown)), [row["value"] for row in shown], [row["goal"]["number"] for row in shown]
@@ -80,7 +80,7 @@ def draw_ratios(rows: list[dict[str, Any]], title: str, path: Path) -> None:
     axes.barh(places, np.subtract(values, 1), height=0.6, left=1, color=COLORS[1], alpha=0.85)
     axes.plot(goals, places, "|", color="black", ms=14, mew=2, label="goal")
     for place, value in zip(places, values, strict=True):
-        at, color = (1, "white") if value > 1.5 else (max(1, value), "black")  # in a bar that has the room
+        at, color = (1, "white") if value > 1.5 else (max(1, value), "black")  # inside the bar if there is room
         axes.annotate(f"{value:.1f}", (at, place), (7, 0), textcoords="offset points", va="center", color=color)
     axes.set_yticks(places, [f"{row['name']}\n{row['peer']}" for row in shown], fontsize=8)
     axes.set(xscale="log", xlabel="times faster than the peer")
@@ -95,7 +95,7 @@ def draw_ratios(rows: list[dict[str, Any]], title: str, path: Path) -> None:
 
 
 def _plain_ticks(axis: Any, numbers: tuple[float, ...]) -> None:
-    """The numbers among the limits, written out."""
+    """The numbers within the limits, as text."""
     low, high = axis.get_view_interval()
     some = [v for v in numbers if low <= v <= high]
     axis.set_ticks(some, [f"{v:g}" for v in some])

@@ -1,9 +1,9 @@
-"""Each combination and each clip with both engines, for pytest-benchmark to keep and compare.
+"""Each combination and each clip with both engines, for pytest-benchmark to store and compare.
 
 python -m pytest benchmarks/regressions.py --benchmark-json=out.json
 python benchmarks/regressions.py [--frames 25] [--size 128] [--repeats 5] [options of pytest]
 
-XCCD_BENCHMARK="FRAMES SIZE REPEATS" does for the first what options do for the second.
+XCCD_BENCHMARK="FRAMES SIZE REPEATS" sets for the first call what the options set for the second.
 """
 
 from __future__ import annotations

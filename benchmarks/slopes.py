@@ -1,11 +1,11 @@
-"""How time and memory grow: with frames, with pixels, with threads; and the tasks of a graph with files.
+"""How time and memory grow with frames, pixels and threads, and the tasks of a graph with files.
 
 python benchmarks/slopes.py [--frames 1000] [--size 2048] [--repeats 3] [--plot FILE]
 
-Each point is a process of its own that clips until stable, combines and writes a file, within a limit of 300 MB;
-seconds and peak memory are those beyond its imports, in the best of the repeats. Frames are counted up to --frames at a
-size of 256, pixels up to --size of 20 frames. A straight line is fitted; "off" is its greatest departure, as a share of
-the greatest value.
+Each point is a separate process that clips until stable, combines and writes a file, within a limit of 300 MB. Seconds
+and peak memory are those beyond its imports, in the best of the repeats. One sweep goes up to --frames frames at a size
+of 256, the other up to --size with 20 frames. A straight line is fitted; "off" is the largest distance from it, as a
+fraction of the greatest value.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def make(folder: Path, frames: int, size: int) -> Path:
 
 
 def line(x: list[float], y: list[float]) -> tuple[np.ndarray, float]:
-    """A straight line through points, and the greatest departure from it."""
+    """A straight line through points, and the largest distance from it."""
     fit = np.polyfit(x, y, min(1, len(x) - 1))
     fit = np.pad(fit, (2 - fit.size, 0))
     return fit, float(np.abs(np.polyval(fit, x) - y).max() / max(y))
@@ -83,7 +83,7 @@ def draw(path: Path, found: dict[str, dict[str, list[float]]]) -> None:
     for column, (name, points) in enumerate(found.items()):
         for axis, key in zip(axes[:, column], ("seconds", "MB"), strict=True):
             axis.plot(points["x"], points[key], "o", color="C0")
-            if key == "seconds":  # memory levels off where bands reach their size
+            if key == "seconds":  # memory stops growing once bands reach their size
                 ends = np.array([0, max(points["x"])])
                 axis.plot(ends, np.polyval(line(points["x"], points[key])[0], ends), color="C0", lw=0.8)
             axis.set_ylim(0, 1.1 * max(points[key]))

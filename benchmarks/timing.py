@@ -1,8 +1,8 @@
-"""How a job is timed, checked and judged, and what machine it runs on.
+"""How a job is timed, checked and judged, and which machine it runs on.
 
 python benchmarks/timing.py [--frames 25] [--size 1024] [--repeats 5]
 
-tells the machine and how fast it reads and writes memory, which bounds what a stack can take.
+prints the machine and how fast it reads and writes memory, which limits the speed of every job.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ PACKAGES = ("xccd", "numpy", "numba", "xarray", "astropy", "bottleneck", "ccdpro
 
 
 class Goal(NamedTuple):
-    """A number, and how it is meant."""
+    """A number, and its meaning."""
 
-    kind: str  # "faster" (at least so many times), "at most" (so many times), "ns a sample", "ms more"
+    kind: str  # "faster" (at least this many times), "at most" (this many times), "ns a sample", "ms more"
     number: float
 
     def value(self, ours: float, theirs: float, samples: int) -> float:
-        """What is to be compared with the number, of two durations in seconds."""
+        """The value to compare with the number, from two durations in seconds."""
         if self.kind in ("faster", "at most"):
             return theirs / ours if self.kind == "faster" else ours / theirs
         return 1e9 * ours / samples if self.kind == "ns a sample" else 1e3 * (ours - theirs)
@@ -49,7 +49,7 @@ class Goal(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """A row; ``pair`` gives two results that must be equal, where these are not those of ours and the peer."""
+    """A row; ``pair`` returns two results that must be equal, if these are not ours and the peer's."""
 
     name: str
     samples: int
@@ -57,17 +57,17 @@ class Job:
     peer: str = "-"
     theirs: Call | None = None
     goal: Goal | None = None
-    bound: str = ""  # what ours is bound by
+    bound: str = ""  # what limits ours
     pair: Call | None = None
 
     def check(self) -> None:
-        """Compare the results; of peers that sum in float32 some 1e-6 is rounding."""
-        with warnings.catch_warnings(action="ignore"):  # of NaN, from astropy
+        """Compare the results; peers that sum in float32 round by about 1e-6."""
+        with warnings.catch_warnings(action="ignore"):  # astropy warns of NaN
             got, expected = self.pair() if self.pair else (self.ours(), self.theirs() if self.theirs else np.nan)
         np.testing.assert_allclose(got, expected, rtol=1e-5, err_msg=f"{self.name}, {self.peer}")
 
     def time(self, repeats: int) -> tuple[list[float], list[float]]:
-        """Seconds of ours and of the peer in turns, after a run of each; of a slow peer fewer."""
+        """Seconds of ours and of the peer, alternating, after one run of each; fewer runs of a slow peer."""
         self.ours()
         turns = min(repeats, max(1, int(SLOW / max(seconds(self.theirs), 1e-9)))) if self.theirs else 0
         ours: list[float] = []
@@ -86,7 +86,7 @@ def seconds(call: Call) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, caches and versions: what numbers of another run are to be compared with."""
+    """Processor, caches and versions, needed to compare the numbers of two runs."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

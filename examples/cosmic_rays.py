@@ -1,4 +1,4 @@
-"""Cosmic rays and a satellite trail out of twelve lights, checked against the truth that the simulation keeps."""
+"""Remove cosmic rays and a satellite trail from twelve lights, and compare with the simulation's truth files."""
 
 import tempfile
 from pathlib import Path

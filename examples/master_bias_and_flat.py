@@ -1,4 +1,4 @@
-"""A master bias and a master flat: frames of a lamp that drifts are brought to one level before they are clipped."""
+"""Make a master bias and a master flat. The lamp drifts, so the flats are brought to one level before the clip."""
 
 import tempfile
 from pathlib import Path

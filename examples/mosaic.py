@@ -1,4 +1,4 @@
-"""A mosaic of dithered lights: calibrate, align, match the skies, clip, combine with feathered edges."""
+"""Make a mosaic of dithered lights: calibrate, align, match the sky levels, clip, combine with feathered edges."""
 
 import tempfile
 from pathlib import Path
@@ -13,7 +13,7 @@ bias = xccd.open_stack(night / "bias-*.fits").ccd.combine("median")
 dark = (xccd.open_stack(night / "dark-120s-*.fits") - bias).ccd.combine("median")
 flats = (xccd.open_stack(night / "flat-r-*.fits") - bias).ccd.normalize(scale="median")
 flat = flats.ccd.combine("median").compute()
-gain = (flat / flat.median()).where(flat > 0)  # a dead pixel is missing, not divided by nothing
+gain = (flat / flat.median()).where(flat > 0)  # dead pixels become missing; there is no division by 0
 lights = (xccd.open_stack(night / "light-r-*.fits") - bias - dark) / gain
 
 aligned = lights.ccd.align()

@@ -1,4 +1,4 @@
-"""Frames of unequal worth: weights by inverse variance, and the uncertainty of their mean worked out by hand."""
+"""Frames of different quality: weights by inverse variance, and the uncertainty of their mean computed by hand."""
 
 import numpy as np
 import xarray as xr
@@ -26,6 +26,6 @@ for name, image, claim in (
     print(f"{name:<18} {claim:8.3f} {measured:9.3f}")
     assert abs(measured / claim - 1) < 0.03
 
-scatter = stack.ccd.combine("std", ddof=1) / np.sqrt(stack.ccd.count())  # what the frames themselves say, equal weights
+scatter = stack.ccd.combine("std", ddof=1) / np.sqrt(stack.ccd.count())  # from the frames themselves, equal weights
 print(f"scatter says for equal weights: {float(np.sqrt((scatter**2).mean())):.3f}")
 print(f"xccd {xccd.__version__}")

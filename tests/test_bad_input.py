@@ -297,12 +297,12 @@ def bad_input_page(folder: Path) -> str:
                 message = str(error).replace(f"{place}/", "").replace(str(place), "night")
                 kind = type(error).__name__
         rows.append(f"| {name} | {kind} | `{re.sub(r'[|`]', ' ', message)}` | {bad.meaning} |")
-    return "\n".join(["# What goes wrong, and what is said", "", *TEXT, "", *HEAD, *rows, ""])
+    return "\n".join(["# Errors for bad input", "", *TEXT, "", *HEAD, *rows, ""])
 
 
 TEXT = [
-    "Each of these gives one error, and unless only the pixels can tell, before any pixel is read.",
-    "A test makes each of them; this page is made from its table by `docs/make_bad_input.py`.",
+    "Each of these cases raises one error, before any pixel is read unless only the pixels show the fault.",
+    "A test runs each case. `docs/make_bad_input.py` writes this page from the table of that test.",
 ]
 HEAD = ["| what | error | message | meaning |", "|---|---|---|---|"]
 

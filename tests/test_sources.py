@@ -133,7 +133,7 @@ def sources_page() -> str:
         [
             "# What can be opened",
             "",
-            "What `open_stack` and `open_tree` take as `files`. Lists may mix kinds. A test opens each of them.",
+            "`open_stack` and `open_tree` take these as `files`. A list may mix kinds. A test opens each of them.",
             "",
             "| `files` | what it is |",
             "|---|---|",
