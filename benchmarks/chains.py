@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import bottleneck as bn
 import numpy as np
-from astropy.stats import mad_std, sigma_clip
+from astropy.stats import biweight_location, mad_std, sigma_clip
 from timing import Call, Job, parser
 
 import xccd
@@ -24,13 +24,14 @@ from xccd.compute.ends import Combine
 from xccd.compute.run import chained
 from xccd.compute.steps import Extrema, Range, Sigma, Step
 from xccd.kernels.limits import float_dtype
-from xccd.kernels.table import METHODS
+from xccd.kernels.table import METHODS, ClipOptions
 
 Array = np.ndarray[Any, Any]
 
 FEW = 2000  # pixels on which slow, obvious code checks the result
 ONE, NO_FLAGS = np.ones((1, 1)), np.zeros((1, 1), np.uint8)
 Q = 0.25
+C = 6.0  # MAD beyond which a sample has no weight in the biweight
 
 
 def run(
@@ -126,12 +127,14 @@ class Way(NamedTuple):
 WAYS: dict[str, Way] = {
     "mean": Way(lambda x, w: np.nanmean(x, 0), "bottleneck nanmean", lambda x, w: bn.nanmean(x, 0)),
     "median": Way(lambda x, w: np.nanmedian(x, 0), "bottleneck nanmedian", lambda x, w: bn.nanmedian(x, 0)),
+    "lower_median": Way(lambda x, w: np.nanquantile(x, 0.5, 0, method="lower")),
     "sum": Way(lambda x, w: np.nansum(x, 0), "bottleneck nansum", lambda x, w: bn.nansum(x, 0)),
     "min": Way(lambda x, w: np.nanmin(x, 0), "bottleneck nanmin", lambda x, w: bn.nanmin(x, 0)),
     "max": Way(lambda x, w: np.nanmax(x, 0), "bottleneck nanmax", lambda x, w: bn.nanmax(x, 0)),
     "std": Way(lambda x, w: np.nanstd(x, 0), "bottleneck nanstd", lambda x, w: bn.nanstd(x, 0)),
     "var": Way(lambda x, w: np.nanvar(x, 0), "bottleneck nanvar", lambda x, w: bn.nanvar(x, 0)),
     "mad_std": Way(lambda x, w: mad_std(x, 0, ignore_nan=True)),
+    "biweight": Way(lambda x, w: biweight_location(x, c=C, axis=0, ignore_nan=True)),
     "quantile": Way(lambda x, w: np.nanquantile(x, Q, 0), "numpy quantile", lambda x, w: np.quantile(x, Q, 0)),
     "count": Way(lambda x, w: np.isfinite(x).sum(0), "numpy isfinite, sum", lambda x, w: np.isfinite(x).sum(0)),
     "mean, weights": Way(
@@ -144,8 +147,9 @@ WAYS: dict[str, Way] = {
     "median, weights": Way(lambda x, w: weighted_quantile(x, w, 0.5)),
     "quantile, weights": Way(lambda x, w: weighted_quantile(x, w, Q)),
 }
-COMBINATIONS = {m: Combine(m, q=Q) for m in METHODS} | {
-    f"{m}, weights": Combine(m, True, q=0.5 if m == "median" else Q) for m, row in METHODS.items() if row.weighted
+OWN = {"quantile": Q, "biweight": C}  # arguments
+COMBINATIONS = {m: Combine(m, argument=OWN.get(m, 0.0)) for m in METHODS} | {
+    f"{m}, weights": Combine(m, True, OWN.get(m, 0.0)) for m, row in METHODS.items() if row.weighted
 }
 
 
@@ -165,7 +169,7 @@ def without_extrema(x: Array) -> Array:
 
 def sigma(by_mean: bool, by_mad: bool, maxiters: int) -> Sigma:
     """A clip at 3 deviations."""
-    return Sigma((float(by_mean), float(by_mad), 3.0, 3.0, 0.0, 0.0, 0.0, float(maxiters)))
+    return Sigma(ClipOptions(float(by_mean), float(by_mad), 3.0, 3.0, maxiters=float(maxiters)))
 
 
 CLIPS: dict[str, tuple[Step, Callable[[Array], Array]]] = {

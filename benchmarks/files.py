@@ -110,7 +110,7 @@ def written(folder: Path) -> np.ndarray:
 
 
 XCCD = """import xccd, dask.array, numba
-from xccd.kernels import tiles
+from xccd.kernels.compiled import engine
 ---
 stack = xccd.open_stack(files)
 if clip:
@@ -130,6 +130,7 @@ from xccd.compute.pool import run_all
 from xccd.compute.chain import Chain
 from xccd.compute.ends import Combine
 from xccd.compute.steps import Sigma, Unsigned
+from xccd.kernels.table import ClipOptions
 from xccd.kernels.compiled import engine
 from astropy.io import fits
 first = fits.getheader(files[0])
@@ -139,7 +140,7 @@ raw = np.empty((len(files), *shape), '>i2')
 def read(i):
     raw[i] = np.fromfile(files[i], '>i2', raw[i].size, offset=offset).reshape(shape)
 run_all(read, len(files), 2)
-steps = (Unsigned(), Sigma((0., 0., 3., 3., 0., 0., 0., -1.))) if clip else (Unsigned(),)
+steps = (Unsigned(), Sigma(ClipOptions(0., 0., 3., 3., maxiters=-1.))) if clip else (Unsigned(),)
 image = run.chained(Chain(steps, (Combine('mean' if clip else 'median'),)), raw, dtypes=['f4'])[0]
 fits.writeto(out, image, overwrite=True)"""
 ASTROPY = """import numpy as np, bottleneck

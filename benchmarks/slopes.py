@@ -25,7 +25,7 @@ LIMIT = "300 MB"
 CHILD = """import resource, sys, time
 import dask, dask.array, numba, xccd
 from astropy.io import fits
-from xccd.kernels import tiles
+from xccd.kernels.compiled import engine
 files, out, threads, limit = sys.argv[4:], sys.argv[1], int(sys.argv[2]), sys.argv[3]
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 job = lambda stack: stack.ccd.sigma_clip(3, 3, center='median', maxiters=None).ccd.combine('mean')

@@ -137,22 +137,43 @@ def biweight(pixels, counts, request, scratch, out):
     x, start, stop, least, most, bounded = pixels
     groups, pads, buffer, acc = scratch
     columns = buffer.shape[1]
-    med, inner, outer = acc[:columns], acc[columns : 2 * columns], acc[2 * columns : 3 * columns]
+    med, mad, far = acc[:columns], acc[columns : 2 * columns], acc[2 * columns : 3 * columns]
+    total, whole = acc[3 * columns : 4 * columns], acc[4 * columns : 5 * columns]
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], counts.count[i : i + columns]
         missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
-        _medians(buffer, x.shape[0], n, missing, med, inner, outer)
+        _medians(buffer, x.shape[0], n, missing, med, total, mad)
         for c in range(a.size):
-            out[i + c] = _biweight(buffer, c, n[c], med[c], outer[c], request.mode) if n[c] else np.nan
+            far[c] = request.mode * mad[c]
+            total[c], whole[c] = 0.0, 0.0
+        for k in range(x.shape[0]):
+            _weigh(buffer[k], k, n, med, far, total, whole)
+        for c in range(a.size):
+            out[i + c] = med[c] + total[c] / whole[c] if whole[c] > 0.0 else med[c]
+            highest = buffer[n[c] - 1 if n[c] else 0, c]
+            if n[c] == 0:
+                out[i + c] = np.nan
+            elif not (mad[c] < HUGE and highest - np.float64(buffer[0, c]) < HUGE):
+                out[i + c] = _huge_biweight(buffer, c, n[c], med[c], mad[c], request.mode)
     return 0
 
 
 @inner_function
-def _biweight(buffer, c, n, center, mad, reach):
-    """The biweight of ``buffer[:n, c]``, in a unit, a power of two, in which no difference leaves float64's range."""
-    unit = 1.0
-    if not (mad < HUGE and buffer[n - 1, c] - np.float64(buffer[0, c]) < HUGE):
-        unit = 2.0**-700
+def _weigh(row, k, n, med, far, total, whole):
+    """Add the weights of row ``k`` of a sorted block, and its distances to the medians times these."""
+    for c in range(n.size):
+        distance = np.float64(row[c]) - med[c]
+        near = (abs(distance) < far[c]) & (k < n[c])
+        u = distance / far[c]
+        weight = (1.0 - u * u) * (1.0 - u * u)
+        total[c] += distance * weight if near else 0.0
+        whole[c] += weight if near else 0.0
+
+
+@inner_function
+def _huge_biweight(buffer, c, n, center, mad, reach):
+    """The same of ``buffer[:n, c]`` in a unit, a power of two, in which no difference leaves float64's range."""
+    unit = 2.0**-700
     far = reach * (mad * unit) if mad < np.inf else 0.0
     total, whole = 0.0, 0.0
     for k in range(n):
