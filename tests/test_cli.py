@@ -223,7 +223,7 @@ def test_a_warning_is_one_line(raw: Path, tmp_path: Path, capsys: pytest.Capture
 def test_anything_else_is_a_failed_run(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "counted", lambda *_: 1 / 0)
+    monkeypatch.setattr("xccd.cli.combine.counted", lambda *_: 1 / 0)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
     assert (code, err) == (1, "xccd: ZeroDivisionError: division by zero\n")
 
@@ -234,7 +234,7 @@ def test_interrupted(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(main, "counted", interrupt)
+    monkeypatch.setattr("xccd.cli.combine.counted", interrupt)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
     assert (code, err.strip()) == (130, "xccd: interrupted")
     assert not (tmp_path / "b.fits").exists()

@@ -76,7 +76,7 @@ def test_frames_that_did_not_change_weigh_alike():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match=r"weights='feather' is of frames \(frame, y, x\), this stack has"):
+    with pytest.raises(ValueError, match=r"weights='feather' takes frames \(frame, y, x\), this stack has"):
         xr.DataArray(np.ones((2, 3)), dims=("frame", "x")).ccd.combine("mean", weights="feather")
     with pytest.raises(ValueError, match="keep the coordinate 'header'"):
         turned(2).ccd.align().drop_vars("header").ccd.combine("mean", weights="feather")

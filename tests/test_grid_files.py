@@ -145,8 +145,8 @@ def test_a_hostile_file_is_refused_at_once(tmp_path: Path, name: str, to_align: 
     [
         ("http://127.0.0.1:1/a.fits", OSError, "http://127.0.0.1:1/a.fits "),
         ("nothing7://a.fits", OSError, "nothing7://a.fits cannot be opened: Protocol not known"),
-        ("*.fits", ValueError, r"\*\.fits stands for 2 files: a grid is of one"),
-        (".", ValueError, r"\. stands for 2 files: a grid is of one"),
+        ("*.fits", ValueError, r"\*\.fits stands for 2 files: a grid comes from one"),
+        (".", ValueError, r"\. stands for 2 files: a grid comes from one"),
         ("n*.fits", FileNotFoundError, r"no file matches 'n\*\.fits'"),
         ("a\0b.fits", OSError, r"a\\x00b\.fits is no path"),
     ],

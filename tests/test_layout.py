@@ -116,7 +116,7 @@ def test_folders_that_open_no_file(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_xarrays_internals_are_used_in_one_file(path: Path) -> None:
     internal = {root for root in roots(path) if root.startswith(("xarray.core", "xarray.namedarray"))}
-    assert not internal or name_of(path) in ("labels.lazy", "compute.deferred", "accessor")
+    assert not internal or name_of(path) == "labels.lazy"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -282,7 +282,7 @@ def test_bad_region(stack, region, message):
         ({"scale": "mean", "to": "last"}, ValueError, r"to='last' is unknown: use 'first', 'mean' or a number"),
         ({"scale": "mean", "to": NAN}, ValueError, r"to=nan is unknown"),
         ({"scale": "mean", "to": -1}, ValueError, r"to=-1: the level that frames are scaled to must be positive"),
-        ({"scale": "mean", "zero": "mode", "to": 5}, ValueError, r"to=5 with both scale and zero says not which"),
+        ({"scale": "mean", "zero": "mode", "to": 5}, ValueError, r"to=5 with both scale and zero does not say which"),
         ({"scale": "average"}, ValueError, r"scale='average' is no coordinate .*; levels are mean, median, mode, clip"),
         ({"zero": [1, 2]}, ValueError, r"zero has shape \(2,\), the stack"),
         ({"zero": 5.0}, ValueError, r"zero=5.0: give one level for each of the 3 frames"),

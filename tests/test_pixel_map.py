@@ -68,7 +68,7 @@ def test_a_map_is_as_exact_as_it_says():
         assert found.step >= 64
         x, y = rng.integers(found.box[2], found.box[3], 500), rng.integers(found.box[0], found.box[1], 500)
         true = transform.positions(frame, target, x.astype(float), y.astype(float))
-        at = np.stack([found.places(b, b + 1)[:, 0, a - found.box[2]] for a, b in zip(x, y, strict=True)], 1)
+        at = np.stack([found.positions(b, b + 1)[:, 0, a - found.box[2]] for a, b in zip(x, y, strict=True)], 1)
         assert np.hypot(*(at - true)).max() < 1e-3
         assert found.error < 1e-3
 
@@ -106,7 +106,9 @@ def test_distortions_in_tables(tmp_path: Path):
     assert stack.ccd.align(0).drop_vars(["align_error", "aligned_from"]).identical(stack)
     with pytest.raises(ValueError, match="to= is distorted by tables, which a header cannot hold"):
         stack_of(noise(1), [tan((30, 20))]).ccd.align(grid)
-    with pytest.raises(ValueError, match=r"frame 0 \(.*a.fits\): its WCS is distorted by a table, which is of all"):
+    with pytest.raises(
+        ValueError, match=r"frame 0 \(.*a.fits\): its WCS is distorted by a table, which belongs to all"
+    ):
         stack[:, 3:].ccd.align(target)
     with pytest.raises(ValueError, match="cannot be cut"):
         grid[2:, :]

@@ -10,6 +10,7 @@ import pytest
 import oracles
 import xccd
 from xccd import warm
+from xccd.cli.combine import combine
 from xccd.compute import ends, partials, steps
 from xccd.kernels.compiled import engine as compiled_engine
 from xccd.kernels.plain import engine as plain_engine
@@ -78,6 +79,11 @@ def test_an_output_has_an_end_and_a_name_of_its_own() -> None:
         assert re.search(rf"data_{name}\b", page), name
         assert row.extname in inspect.getdoc(xccd.to_fits), name
         assert row.dtype is None or np.dtype(row.dtype)
+
+
+def test_the_command_lists_all_methods() -> None:
+    option = next(p for p in combine.params if p.name == "method")
+    assert option.help == ", ".join(METHODS) + "."
 
 
 def test_warm_up_runs_every_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The ``.ccd`` accessor: each method is a public function, bound to the object. No state, no logic."""
+"""The ``.ccd`` accessor: each method is a public function with the object as first argument."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import xarray as xr
-from xarray.core.extensions import AccessorRegistrationWarning
 
 from xccd.interop import to_ccddata, to_masked_array
 from xccd.labels.header import header, wcs
+from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
 from xccd.verbs.align import align
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
@@ -49,15 +49,15 @@ def _bind(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[CC
 
 
 class CCDAccessor:
-    """Stacking for xarray objects: the functions of `xccd`, the object being the first argument."""
+    """Stacking for xarray objects: the functions of `xccd`, with the object as first argument."""
 
     def __init__(self, obj: Any) -> None:
         self._obj = obj
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # what pickle, copy and notebooks ask of any object
+        if name.startswith("_"):  # pickle, copy and notebooks look these up on any object
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if hasattr(type(self), name):  # a property that failed: its own error, not one of a name
+        if hasattr(type(self), name):  # a property raised AttributeError: raise that error
             return object.__getattribute__(self, name)
         own = type(self._obj)
         hint = f"; it is the {own.__name__}'s own, without .ccd" if hasattr(own, name) else ""
@@ -85,11 +85,11 @@ class CCDAccessor:
     to_zarr = _bind(to_zarr)
 
 
-class _Made:
-    """The accessor, made anew each time that it is asked for.
+class _Accessor:
+    """Creates a new accessor at each access.
 
-    xarray's own registration keeps it in the object, and it holds the object: a cycle, which keeps a whole stack alive
-    until the garbage collector runs.
+    xarray's own registration stores the accessor in the object, and the accessor holds the object. That cycle would
+    keep a whole stack alive until the garbage collector runs.
     """
 
     def __get__(self, obj: Any, kind: type) -> Any:
@@ -98,13 +98,13 @@ class _Made:
 
 def _register(name: str, kinds: tuple[type, ...]) -> None:
     for kind in kinds:
-        if hasattr(kind, name) and not isinstance(inspect.getattr_static(kind, name), _Made):
+        if hasattr(kind, name) and not isinstance(inspect.getattr_static(kind, name), _Accessor):
             warnings.warn(
                 f"xccd takes the place of another accessor .{name} of {kind.__name__}",
                 AccessorRegistrationWarning,
                 stacklevel=2,
             )
-        setattr(kind, name, _Made())
+        setattr(kind, name, _Accessor())
 
 
 _register("ccd", (xr.DataArray, xr.Dataset, xr.DataTree))

@@ -1,4 +1,4 @@
-"""The whole job on a made-up night: masters, calibrated lights, a clipped mean, a picture and a table."""
+"""The whole reduction of a simulated night: masters, calibrated lights, a clipped mean, a picture and a table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xccd.write.fits import to_fits
 
 @dataclass(frozen=True)
 class Row:
-    """What stacking did to one kind of frame."""
+    """The result of stacking one kind of frame: a line of the table."""
 
     stack: str
     rejected: tuple[int, ...]
@@ -48,7 +48,7 @@ HEAD = (
 
 
 def reduce_night(raw: Path, products: Path) -> Iterator[Row]:
-    """Build the masters and the image from the frames in ``raw``; a row for each as soon as it is written."""
+    """Build the masters and the image from the frames in ``raw``. Yields a row for each file when it is written."""
     bias, row = _stacked("bias", open_stack(raw / "bias-*.fits"), products / "master-bias.fits")
     yield row
     dark, row = _stacked("dark 120 s", open_stack(raw / "dark-120s-*.fits"), products / "master-dark-120s.fits")
@@ -59,7 +59,7 @@ def reduce_night(raw: Path, products: Path) -> Iterator[Row]:
         level = normalize(frames, scale="median")
         flat, row = _stacked(f"flat {band}", level, products / f"master-flat-{band}.fits")
         flat = flat / flat.median()
-        flats[band] = flat.where(flat > 0.1)  # a dead pixel is missing, not divided by nothing
+        flats[band] = flat.where(flat > 0.1)  # a dead pixel is masked: its flat is 0
         yield row
     lights = (open_stack(raw / "light-r-*.fits") - dark) / flats["r"]
     _, row = _stacked("light r", lights, products / "light-r.fits")
@@ -67,7 +67,7 @@ def reduce_night(raw: Path, products: Path) -> Iterator[Row]:
 
 
 def _stacked(name: str, frames: xr.DataArray, path: Path) -> tuple[xr.DataArray, Row]:
-    """Clip, combine, write; and measure what it did."""
+    """Clip, combine and write; returns the image and its row of the table."""
     frames = frames.compute()
     clipped = sigma_clip(frames, 4, 4, center="median", deviation="mad_std", floor=0.29 * _step(frames))
     image = combine(clipped, "mean")
@@ -77,15 +77,15 @@ def _stacked(name: str, frames: xr.DataArray, path: Path) -> tuple[xr.DataArray,
 
 
 def _step(frames: xr.DataArray) -> float:
-    """What one count of the camera became: normalised flats are in other units than raw frames."""
+    """The size of one camera count in the frames: normalisation changes it."""
     scale = frames.coords.get("scale")
     return 1.0 if scale is None else float(scale.max())
 
 
 def _noise(frames: xr.DataArray, clipped: xr.DataArray) -> tuple[float, float]:
-    """Scatter of one frame and of the mean, from differences, in which the scene drops out.
+    """The noise of one frame and of the mean, from differences, where the scene cancels.
 
-    The means of the odd and of the even frames differ by twice the noise of the mean of all.
+    The means of odd and of even frames differ by twice the noise of the mean of all.
     """
     pair = (frames[0] - frames[1]) / np.sqrt(2)
     halves = (combine(clipped[::2], "mean") - combine(clipped[1::2], "mean")) / 2
@@ -99,7 +99,7 @@ def _spread(image: xr.DataArray) -> float:
 
 
 def preview(raw: Path, products: Path, path: Path) -> Path:
-    """A picture of one raw light, the master flat, and the stacked image."""
+    """Draw one raw light, the master flat and the stacked image; returns ``path``."""
     from astropy.visualization import ZScaleInterval
     from matplotlib.figure import Figure
 
@@ -118,7 +118,7 @@ def preview(raw: Path, products: Path, path: Path) -> Path:
 
 
 def new_folder(wanted: Path) -> Path:
-    """``wanted``, or the next free name: a demo never writes over what is there."""
+    """Create ``wanted``, or the next free name; an existing folder is never overwritten."""
     folder, number = wanted, 1
     while folder.exists():
         number += 1
@@ -128,7 +128,7 @@ def new_folder(wanted: Path) -> Path:
 
 
 def run(wanted: Path, seed: int, say: Callable[[str], object] = print) -> Path:
-    """The demo from raw frames to picture; gives the folder that holds everything."""
+    """Run the demo from raw frames to picture; returns the folder with everything."""
     folder = new_folder(wanted)
     raw, products = folder / "raw", folder / "products"
     products.mkdir()

@@ -1,4 +1,4 @@
-"""To the objects of other packages, and back: CCDData, masked arrays."""
+"""Conversion to and from objects of other packages: CCDData and masked arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards, units
-from xccd.labels.flags import ancillary, check_uncertainty, flags_of, map_name, not_taken, with_maps
+from xccd.labels.flags import check_uncertainty, flags_of, map_name, not_taken, science_variable, with_maps
 from xccd.labels.header import header, wcs
 from xccd.read.dataset import open_dataset
 
@@ -18,27 +18,28 @@ if TYPE_CHECKING:
 
 
 def to_ccddata(obj: xr.DataArray | xr.Dataset) -> CCDData | list[CCDData]:
-    """An image as astropy's CCDData, a stack as a list of them; computes.
+    """Convert an image to astropy's CCDData, or a stack to a list of them. Computes lazy data.
 
     Parameters
     ----------
     obj : DataArray or Dataset
-        An image or a stack. Of a Dataset the one variable that is not another's map.
+        An image or a stack. A Dataset must have one variable that is not a map.
 
     Returns
     -------
     CCDData, or a list of them for a stack
-        With the unit (ADU and counts are adu, ELECTRONS and e- are electron; dimensionless where there is none), the
-        WCS if there is one, and the header as ``meta``. The mask is what is not finite; of a Dataset what has a flag,
-        and then the flags are ``flags`` and ``data_uncertainty`` is the uncertainty, of its type. What an NDCube is
-        made of: ``NDCube(ccd.data, ccd.wcs, ccd.uncertainty, ccd.mask, ccd.meta, ccd.unit)``.
+        The image with its unit (ADU and counts become adu, ELECTRONS and e- become electron; dimensionless without a
+        unit), its WCS if there is one, and its header as ``meta``. Samples that are not finite are masked. From a
+        flagged Dataset the flagged samples are masked, the flags become ``flags``, and ``data_uncertainty`` becomes the
+        uncertainty, of its type. An NDCube is ``NDCube(ccd.data, ccd.wcs, ccd.uncertainty, ccd.mask, ccd.meta,
+        ccd.unit)``.
 
     Raises
     ------
     TypeError
-        Something else than a DataArray or a Dataset.
+        ``obj`` is not a DataArray or a Dataset.
     ValueError
-        A Dataset with several images, a unit that astropy does not know.
+        The Dataset has no image or several, or astropy does not know the unit.
 
     Examples
     --------
@@ -57,16 +58,12 @@ def to_ccddata(obj: xr.DataArray | xr.Dataset) -> CCDData | list[CCDData]:
 
 
 def _image(obj: Any, verb: str) -> xr.DataArray:
-    """The variable with its maps as coordinates."""
+    """The image with its maps as coordinates."""
     if isinstance(obj, xr.DataArray):
         return obj
     if not isinstance(obj, xr.Dataset):
         raise not_taken(f"{verb}()", obj, f"{verb} takes a DataArray or a Dataset, not")
-    helpers = ancillary(obj)
-    names = [name for name in obj.data_vars if name not in helpers]
-    if len(names) != 1:
-        raise ValueError(f"this Dataset has {len(names)} images ({', '.join(map(str, names))}): pick one with its maps")
-    return with_maps(obj, names[0])
+    return with_maps(obj, science_variable(obj))
 
 
 def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
@@ -93,7 +90,7 @@ def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
 
 
 def _unit(text: str, name: str) -> Any:
-    """A unit as astropy reads it, in the spellings of cameras too, and the square of one."""
+    """The astropy unit of a text; spellings of cameras and squares are understood, too."""
     for spelling in (text, units.spelled(text)):
         try:
             return _parsed(spelling)
@@ -106,26 +103,26 @@ def _parsed(text: str) -> Any:
     from astropy import units as u
 
     inner = units.root(text)
-    return _parsed(inner) ** 2 if inner else u.Unit(text)  # of "" none
+    return _parsed(inner) ** 2 if inner else u.Unit(text)  # "" is no unit
 
 
 def to_masked_array(obj: xr.DataArray | xr.Dataset) -> np.ma.MaskedArray[Any, Any]:
-    """The samples as a NumPy masked array; computes.
+    """Convert samples to a NumPy masked array. Computes lazy data.
 
     Parameters
     ----------
     obj : DataArray or Dataset
-        An image or a stack; of a Dataset the one variable that is not another's map.
+        An image or a stack. A Dataset must have one variable that is not a map.
 
     Returns
     -------
     numpy.ma.MaskedArray
-        Masked where the samples are not finite; of a Dataset where they have a flag.
+        The samples, masked where they are not finite; from a flagged Dataset, where they are flagged.
 
     Raises
     ------
     TypeError, ValueError
-        As `to_ccddata`.
+        As for `to_ccddata`.
 
     Examples
     --------
@@ -141,25 +138,25 @@ def to_masked_array(obj: xr.DataArray | xr.Dataset) -> np.ma.MaskedArray[Any, An
 
 
 def from_ccddata(ccds: CCDData | Iterable[CCDData]) -> xr.Dataset:
-    """CCDData as the lossless form of a stack.
+    """Convert CCDData to a flagged Dataset.
 
     Parameters
     ----------
     ccds : CCDData, or an iterable of them
-        Of one shape, and one type of uncertainties.
+        Images of one shape and one type of uncertainties.
 
     Returns
     -------
     Dataset
-        What `open_dataset` gives of them, with data in memory: masked pixels have the flag 1, flags of 8 bits are taken
-        over. ``to_ccddata`` gives them back.
+        The Dataset as from `open_dataset`, with data in memory. Masked pixels have the flag 1; flags of 8 bits are
+        kept. `to_ccddata` is the inverse.
 
     Raises
     ------
     TypeError
-        Something else than CCDData.
+        An object is not a CCDData.
     ValueError
-        Shapes or types of uncertainties that differ.
+        Shapes or types of uncertainties differ.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""A made-up raw night, with the truth beside it, to try a reduction on.
+"""A simulated raw night, with the truth beside it, to test a reduction.
 
-A camera reads ``bias + (Poisson(light * flat + dark_rate * t) + read noise) / gain``. Every
-frame here is drawn from that one equation, so what a reduction should give back is known.
+Every frame is drawn from one equation: ``bias + (Poisson(light * flat + dark_rate * t) + read noise) / gain``.
+So the right result of a reduction is known.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ Card = tuple[str, str | float, str]
 
 @dataclass(frozen=True)
 class Camera:
-    """What the sensor and its electronics do, whatever the light."""
+    """The sensor and its electronics."""
 
     gain: float = 1.5  # e-/adu
     read_noise: float = 7.0  # e-
     offset: float = 1000.0  # adu
     dark_current: float = 0.1  # e-/s
-    warm: tuple[float, float, float] = (0.005, 1.0, 15.0)  # part of the pixels, e-/s from, to
+    warm: tuple[float, float, float] = (0.005, 1.0, 15.0)  # fraction of pixels, lowest and highest e-/s
     hot: tuple[float, float, float] = (0.001, 20.0, 300.0)
     readout: float = 2.347  # s
 
 
 @dataclass(frozen=True)
 class Field:
-    """The sky the lights look at; electrons are for one light."""
+    """The sky in the lights; electrons are per light."""
 
     glow: float = 600.0  # e-/pixel
-    stars: float = 150 / 512**2  # a pixel
-    flux: tuple[float, float] = (3e3, 4e6)  # e-, of the faintest stars and at most
+    stars: float = 150 / 512**2  # per pixel
+    flux: tuple[float, float] = (3e3, 4e6)  # e-, of the faintest and of the brightest star
     fwhm: float = 3.2  # pixels
-    cosmic_rays: float = 40 / 512**2  # a pixel
+    cosmic_rays: float = 40 / 512**2  # per pixel
     centre: tuple[float, float] = (150.0, 41.0)  # RA and Dec, deg
     scale: float = 1.2  # arcsec/pixel
 
@@ -59,10 +59,10 @@ FLAT_LEVEL = {"g": 42e3, "r": 48e3}  # e-
 SECONDS = {"flat-g": 2, "flat-r": 1.5, "light-r": 120, "dark-60s": 60, "dark-120s": 120, "bias": 0}
 FRAME_NAME = re.compile(rf"({'|'.join(SECONDS)})-\d{{3,}}\.fits")
 KINDS = {"bias": "Bias Frame", "dark": "Dark Frame", "flat": "Flat Field", "light": "Light Frame"}
-# The place of a name here decides its random numbers: new streams go at the end.
+# The position of a name decides its random numbers: add new streams at the end.
 STREAMS = ("sensor", "optics", "stars", "dither", "trail", *SECONDS)
-STAMP = np.array([-20, 21])  # pixels; holds all but 0.06 per cent of a star's light
-LEAST = 8  # stars, and mean cosmic rays: something to find in the smallest frames
+STAMP = np.array([-20, 21])  # pixels; contains all but 0.06 % of a star's light
+LEAST = 8  # smallest count of stars, and of cosmic rays on average, for small frames
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Truth:
-    """All but the noise; light and charge are in e-, and positions in pixels from 0."""
+    """Everything but the noise. Light and charge are in e-, positions in pixels from 0."""
 
     bias: Image  # adu
     dark_rate: Image  # e-/s
@@ -86,7 +86,7 @@ class Truth:
     glow: Image  # at its mean over the night
     trail: Image
     stars: Image  # rows x, y, e-
-    offsets: Image  # of each light: x, y
+    offsets: Image  # (light, 2): x, y
 
 
 def simulate_night(
@@ -101,23 +101,23 @@ def simulate_night(
     dither: float = 0.0,
     overwrite: bool = False,
 ) -> Path:
-    """Write the raw FITS files of a made-up night, and the truth behind them.
+    """Write the raw FITS files of a simulated night, and the truth behind them.
 
     Parameters
     ----------
     folder : path
-        Where the frames go, made if need be. The truth goes in ``truth`` inside it.
+        The folder for the frames, created if needed. The truth goes into its subfolder ``truth``.
     seed : int
         The same seed gives the same files, byte for byte.
     shape : tuple of int
         Rows and columns of a frame, each 32 or more.
     nbias, ndark, nflat, nlight : int
-        Number of bias frames, darks at each of 60 s and 120 s, flats in each of g and r, and
-        lights (120 s in r). 0 leaves a kind out.
+        Counts of bias frames, of darks at each of 60 s and 120 s, of flats in each of g and r, and of lights (120 s in
+        r). 0 leaves a kind out.
     dither : float
-        The furthest, in pixels along each axis, that a light points away from the first one.
+        The largest distance of a light from the first one, in pixels along each axis.
     overwrite : bool
-        Replace an earlier night in `folder`, all its frames; other files are left alone.
+        Replace all frames of an earlier night in `folder`; other files stay.
 
     Returns
     -------
@@ -127,20 +127,20 @@ def simulate_night(
     Raises
     ------
     FileExistsError, NotADirectoryError
-        If a night is there already and `overwrite` is false, or `folder` is a file.
+        A night exists already and `overwrite` is false, or `folder` is a file.
     TypeError, ValueError
-        If an argument makes no sense. In all these cases nothing has been written.
+        An argument is invalid. In all these cases nothing is written.
 
     Notes
     -----
-    Frames are uint16, in adu, saturating at 65535. In ``truth``, ``bias.fits`` is in adu,
-    ``dark-rate.fits`` in e-/s, ``flat-*.fits`` relative to a mean of 1, ``sky-and-stars.fits``
-    in electrons of a light before the flat, where the first one points and with the sky at its
-    mean. ``cosmic-rays.fits`` (light, y, x) is 1 where a cosmic ray struck or where the trail
-    of a satellite, in the middle light, outshines the noise of the sky. ``stars.csv`` has pixels
-    from 0, electrons and degrees. One column is dead: its true flat and dark rate are 0. Stars
-    do not dim with airmass, cosmic rays strike only lights, and no new stars come into a dithered
-    light. Smaller frames have fewer stars and cosmic rays, down to about 8.
+    Frames are uint16 in adu and saturate at 65535. In ``truth``, ``bias.fits`` is in adu, ``dark-rate.fits`` in e-/s,
+    and ``flat-*.fits`` relative to a mean of 1. ``sky-and-stars.fits`` is in electrons of a light before the flat, at
+    the pointing of the first light, with the mean sky. ``cosmic-rays.fits`` (light, y, x) is 1 where a cosmic ray
+    struck, or where the trail of a satellite in the middle light is brighter than the noise of the sky. ``stars.csv``
+    has pixels from 0, electrons and degrees.
+
+    One column is dead: its true flat and dark rate are 0. Stars do not dim with airmass. Cosmic rays strike only
+    lights. No new stars enter a dithered light. Smaller frames have fewer stars and cosmic rays, down to about 8.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def simulate_night(
         else:
             _write_calibration(folder / frame.name, frame, truth)
     _write_truth(folder / "truth", truth, struck)
-    # Frames of an earlier, longer night would pass for frames of this one.
+    # Frames of an earlier, longer night would look like frames of this one.
     for path in folder.iterdir():
         if FRAME_NAME.fullmatch(path.name) and path.name not in names:
             path.unlink()
@@ -205,9 +205,9 @@ def _check_folder(folder: Path, frames: Set[str], overwrite: bool) -> None:
 
 
 def _night(counts: Mapping[str, int], streams: Mapping[str, SeedSequence]) -> Iterator[Exposure]:
-    """Twilight flats, lights, then darks and bias with the cap on."""
+    """The exposures in order: twilight flats, lights, then darks and bias frames with the cap on."""
     pause = {series: timedelta(seconds=t + CAMERA.readout) for series, t in SECONDS.items()}
-    # Counted back from the first light, so that more flats do not make the lights later.
+    # Counted back from the first light, so that more flats do not delay the lights.
     clock = FIRST_LIGHT - counts["flat"] * (pause["flat-g"] + pause["flat-r"])
     for series, seconds in SECONDS.items():
         kind, _, setting = series.partition("-")
@@ -247,7 +247,7 @@ def _dark_rate(shape: Shape, rng: Generator) -> Image:
 
 
 def _dust(shape: Shape, rng: Generator) -> Image:
-    """Specks out of focus cast rings, the shadow of a mirror with a hole in the middle."""
+    """Transmission (1 without dust). Specks out of focus cast rings: the shadow of a mirror with a central hole."""
     y, x = np.ogrid[: shape[0], : shape[1]]
     light = np.ones(shape)
     for _ in range(4):
@@ -258,14 +258,14 @@ def _dust(shape: Shape, rng: Generator) -> Image:
 
 
 def _read_out(bias: Image, mean: Image, rays: Image | float, rng: Generator) -> NDArray[np.uint16]:
-    """Raw adu of light and dark current, mean e- yet to be drawn, and of a cosmic ray's e-."""
+    """Raw adu from ``mean`` (light and dark current, in e-, before Poisson noise) and from cosmic rays in e-."""
     electrons = rng.poisson(mean) + rays + CAMERA.read_noise * rng.standard_normal(mean.shape)
     adu = np.rint(bias + electrons / CAMERA.gain)
     return np.clip(adu, 0, 65535).astype(np.uint16)
 
 
 def _stars(shape: Shape, rng: Generator) -> Image:
-    """Rows x, y (pixels from 0) and flux (e-); the number above a flux goes as its -3/4 power."""
+    """Rows x, y (pixels from 0) and flux (e-). The count of stars above a flux goes as flux**(-3/4)."""
     count = max(LEAST, round(FIELD.stars * math.prod(shape)))
     y, x = (rng.uniform(0, n - 1, count) for n in shape)
     flux = FIELD.flux[0] * (count / (np.arange(count) + 0.5)) ** (4 / 3)
@@ -273,7 +273,7 @@ def _stars(shape: Shape, rng: Generator) -> Image:
 
 
 def _starlight(shape: Shape, stars: Image, offset: Image) -> Image:
-    """Moffat stars, of exponent 3, each drawn only in a stamp around it."""
+    """An image of Moffat stars with exponent 3, each drawn only in a stamp around it."""
     image = np.zeros(shape)
     width = FIELD.fwhm / (2 * math.sqrt(2 ** (1 / 3) - 1))
     for x, y, flux in (stars + np.array([*offset, 0])[:, None]).T:
@@ -286,7 +286,7 @@ def _starlight(shape: Shape, stars: Image, offset: Image) -> Image:
 
 
 def _cosmic_rays(shape: Shape, rng: Generator) -> Image:
-    """Electrons left by straight tracks of 1 to 6 pixels."""
+    """Electrons from cosmic rays: straight tracks of 1 to 6 pixels."""
     count = rng.poisson(max(LEAST, FIELD.cosmic_rays * math.prod(shape)))
     angle, length = rng.uniform(0, 2 * np.pi, (count, 1)), rng.integers(1, 7, (count, 1))
     start_y, start_x = (rng.uniform(0, n - 1, (count, 1)) for n in shape)
@@ -300,7 +300,7 @@ def _cosmic_rays(shape: Shape, rng: Generator) -> Image:
 
 
 def _trail(shape: Shape, rng: Generator) -> Image:
-    """Light of a satellite that crosses near the middle of the frame."""
+    """The light of a satellite that crosses near the middle of the frame."""
     mid_y, mid_x, angle = rng.uniform(0.3, 0.7, 3) * (*shape, np.pi)
     y, x = np.arange(shape[0])[:, None] - mid_y, np.arange(shape[1]) - mid_x
     light: Image = 1500 * np.exp(-0.5 * ((x * math.sin(angle) - y * math.cos(angle)) / 1.5) ** 2)
@@ -317,12 +317,12 @@ def _write_calibration(path: Path, frame: Exposure, truth: Truth) -> None:
 
 
 def _write_light(path: Path, frame: Exposure, truth: Truth) -> NDArray[np.bool_]:
-    """A light; gives back where its cosmic rays and trail are."""
+    """Write a light; returns where its cosmic rays and trail are."""
     flat, count, offset = truth.flat["r"], len(truth.offsets), truth.offsets[frame.index]
     shape, rng = flat.shape, np.random.default_rng(frame.seed)
     rays = _cosmic_rays(shape, rng) * (flat > 0)
     trail = flat * truth.trail * (frame.index == count // 2)
-    # About 1 and even, so that the mean of the lights is the truth.
+    # Symmetric about 1, so that the mean of the lights is the truth.
     rising = 0.9 + 0.2 * (frame.index + 0.5) / count
     light = flat * (rising * truth.glow + _starlight(shape, truth.stars, offset)) + trail
     raw = _read_out(truth.bias, light + truth.dark_rate * frame.seconds, rays, rng)
@@ -366,14 +366,14 @@ def _frame_cards(frame: Exposure, rng: Generator) -> Iterator[Card]:
     if frame.filter:
         yield "FILTER", frame.filter, "filter"
     if frame.kind == "light":
-        # Of a field that passed the meridian an hour before the first light, seen from 52 N.
+        # The field passed the meridian an hour before the first light, seen from 52 N.
         hour_angle = math.radians(15 * (1 + (frame.start - FIRST_LIGHT) / timedelta(hours=1)))
         airmass = 1 / (0.517 + 0.465 * math.cos(hour_angle))
         yield "AIRMASS", round(airmass, 4), "at the start of exposure"
 
 
 def _wcs_cards(shape: Shape, offset: Image) -> Iterator[Card]:
-    """North up. Dither goes in CRPIX, so that every star shifts by it exactly."""
+    """WCS cards, north up. The dither goes into CRPIX, so that every star shifts by exactly the dither."""
     yield "RADESYS", "ICRS", ""
     for axis, (name, step) in enumerate([("RA---TAN", -FIELD.scale), ("DEC--TAN", FIELD.scale)]):
         yield f"CTYPE{axis + 1}", name, ""
@@ -391,7 +391,7 @@ def _write_fits(path: Path, data: NDArray[np.generic], unit: str, cards: Iterabl
 
 
 def _write_safely(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside `path` and move into place: no reader ever sees half a file."""
+    """Write beside `path`, then rename: no reader ever sees half a file."""
     part = path.with_name(f".{path.name}.part")
     try:
         write(part)

@@ -1,4 +1,4 @@
-"""`warm_up`: every kernel compiled before it is needed."""
+"""`warm_up`: compile every kernel before it is needed."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ CLIP = Sigma(ClipOptions(CENTERS["median"], DEVIATIONS["std"], 3.0, 3.0))
 
 
 def warm_up(dtypes: Sequence[Any] | None = None) -> None:
-    """Compile all that clips, combines and aligns, once for all processes of this machine.
+    """Compile all kernels that clip, combine and align, once for all processes of this machine.
 
-    A kernel is compiled when it is first needed for samples of its dtype, in some seconds, and kept on disk (beside the
-    package, or in the user's cache folder where that is read-only). This does it now: when an image for a cluster is
-    built, before a night begins. With the engine "numpy" there is nothing to do.
+    A kernel is compiled when a dtype first needs it. That takes some seconds. The kernel is cached on disk: beside the
+    package, or in the user's cache folder if the package is read-only. Call this when an image for a cluster is built,
+    or before a night begins. With the engine "numpy" it does nothing.
 
     Parameters
     ----------
     dtypes : sequence of dtype, optional
-        Of the samples. Default: all that kernels know (float32, float64, int16, uint16). Others are converted to one
-        of them.
+        Dtypes of samples. Default: all that have kernels (float32, float64, int16, uint16). Other dtypes are converted
+        to one of these.
 
     Raises
     ------
     ValueError
-        A dtype that kernels do not know, or something that is none.
+        A dtype has no kernels, or ``dtypes`` is not a sequence of dtypes.
 
     Examples
     --------

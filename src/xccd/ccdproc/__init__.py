@@ -1,4 +1,4 @@
-"""The drop-in for ccdproc: its `Combiner`, `combine` and `wcs_project` with the speed of xccd, one import line away."""
+"""The drop-in for ccdproc: its `Combiner`, `combine` and `wcs_project` with the speed of xccd."""
 
 from xccd.ccdproc.combine import combine
 from xccd.ccdproc.combiner import Combiner

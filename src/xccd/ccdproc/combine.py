@@ -1,4 +1,4 @@
-"""`combine`: ccdproc's function, in bands of rows that stay within a limit of memory."""
+"""`combine`: ccdproc's function, computed in bands of rows within a memory limit."""
 
 from __future__ import annotations
 
@@ -39,57 +39,57 @@ def combine(
     array_package: Any = None,
     **ccdkwargs: Any,
 ) -> Any:
-    """Clip and combine images in one call, as ccdproc's function of this name.
+    """Clip and combine images in one call, like ccdproc's function of this name.
 
     Parameters
     ----------
     img_list : list, array, ImageFileCollection or str
-        CCDData or names of FITS files; in a text with commas between them.
+        CCDData or names of FITS files. A text holds names with commas between them.
     output_file : path, optional
-        A FITS file to write the image to.
+        The FITS file to write.
     method : {"average", "median", "sum"}, default: "average"
         How to combine.
     weights : array-like, optional
-        As `Combiner.weights`.
+        See `Combiner.weights`.
     scale : array-like or callable, optional
-        As `Combiner.scaling`; a function gets the plain array of each image.
+        See `Combiner.scaling`. A function gets the plain array of each image.
     mem_limit : float, default: 16e9
-        Bytes to stay within: images are read and combined in bands of rows. The first image and the product are in
-        memory in any case, and a band of half of their size or 2 MB.
+        Memory limit in bytes: images are read and combined in bands of rows. The first image, the product, and a band
+        of half of their size or 2 MB are in memory in any case.
     clip_extrema : bool, default: False
-        First of all take ``nlow`` and ``nhigh`` samples off: `Combiner.clip_extrema`.
+        First reject the ``nlow`` lowest and ``nhigh`` highest samples: `Combiner.clip_extrema`.
     nlow, nhigh : int or None, default: 1
         For ``clip_extrema``.
     minmax_clip : bool, default: False
-        Then clip at levels: `Combiner.minmax_clipping`.
+        Then clip at two levels: `Combiner.minmax_clipping`.
     minmax_clip_min, minmax_clip_max : float, optional
         For ``minmax_clip``.
     sigma_clip : bool, default: False
-        Then clip at deviations: `Combiner.sigma_clipping`.
+        Then clip by deviations: `Combiner.sigma_clipping`.
     sigma_clip_low_thresh, sigma_clip_high_thresh : float or None, default: 3
         For ``sigma_clip``.
     sigma_clip_func, sigma_clip_dev_func : str, callable or None, default: numpy.ma.mean, numpy.ma.std
         For ``sigma_clip``. None: the default.
     dtype : dtype, optional
-        Of the samples and of the image. Default: float64.
+        Dtype of the samples and of the image. Default: float64.
     combine_uncertainty_function : callable, optional
-        Instead of the method's own.
+        Replaces the method's own.
     overwrite_output : bool, default: False
-        Whether ``output_file`` may be there already.
+        Replace an existing ``output_file``.
     array_package : array namespace, optional
-        NumPy, an array of it, or None.
+        NumPy, a NumPy array, or None.
     **ccdkwargs
-        For ``CCDData.read``: ``unit``, ``hdu``, ``hdu_mask``.
+        Arguments of ``CCDData.read``: ``unit``, ``hdu``, ``hdu_mask``.
 
     Returns
     -------
     CCDData
-        The image, with the header and the WCS of the first one.
+        The image, with the header and the WCS of the first image.
 
     Raises
     ------
     ValueError, TypeError, OSError
-        An unusable argument, images that do not go together, a file that cannot be read.
+        An argument is unusable, images do not match each other, or a file cannot be read.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def _of_stack(stack: xr.DataArray, unit: Any, dtype: Any) -> Combiner:
 
 
 def _band(whole: Combiner, part: Part) -> Combiner:
-    """Some rows of a lazy combiner, in memory; without labels, of which each step would make those of a product."""
+    """Some rows of a lazy combiner, in memory. Without labels, as each step would build labels of a product."""
     part = (slice(None), *part)
     band = _of_stack(labelled(whole._stack[part].values), whole.unit, whole.dtype)
     every = whole.weights is not None and whole.weights.ndim > 1

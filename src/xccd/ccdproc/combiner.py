@@ -1,4 +1,4 @@
-"""`Combiner`: ccdproc's names and CCDData, computed by the verbs of xccd."""
+"""`Combiner`: ccdproc's class for CCDData, computed by the verbs of xccd."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 
 
 class Combiner:
-    """Frames to be clipped and combined, as ccdproc's class of this name.
+    """Clips and combines frames, like ccdproc's class of this name.
 
     Parameters
     ----------
     ccd_iter : iterable of CCDData
         Images of one shape and one unit.
     dtype : dtype, optional
-        Of the samples and of the images that are made. Default: float64.
+        Dtype of the samples and of the combined images. Default: float64.
     xp : array namespace, optional
         NumPy, or None.
 
     Attributes
     ----------
     ccd_list : list of CCDData
-        What was given.
+        The images that were given.
     unit : Unit
-        That of the images.
+        The unit of the images.
 
     Raises
     ------
     TypeError
-        Something else than CCDData, images whose shapes or units differ, an array package other than NumPy.
+        An image is not a CCDData, shapes or units differ, or ``xp`` is not NumPy.
 
     Examples
     --------
@@ -71,31 +71,31 @@ class Combiner:
 
     @property
     def dtype(self) -> Any:
-        """Of the samples and of the images."""
+        """The dtype of the samples and of the combined images."""
         return self._dtype
 
     @property
     def mask(self) -> np.ndarray[Any, Any]:
-        """Which samples are out, frames first: masked in the input, not finite, or rejected."""
+        """Which samples are masked, frames first: masked in the input, not finite, or rejected."""
         return np.asarray(~np.isfinite(self._stack.values))
 
     @property
     def data(self) -> np.ndarray[Any, Any]:
-        """The samples, frames first, as they were given, those that are out too; made anew, and read-only."""
+        """A read-only copy of the samples as they were given, frames first; masked samples keep their values."""
         data = np.array([ccd.data for ccd in self.ccd_list], dtype=self._dtype)
         data.flags.writeable = False
         return data
 
     @property
     def data_arr(self) -> np.ma.MaskedArray[Any, Any]:
-        """The samples and their mask, made anew: writing to it changes no result, and so raises."""
+        """A read-only copy of the samples with their mask. Writing raises, as it would change no result."""
         mask = self.mask
         mask.flags.writeable = False
         return np.ma.MaskedArray(self.data, mask, copy=False)
 
     @property
     def weights(self) -> Any:
-        """One weight for each frame, or one for each sample; None: all are equal."""
+        """One weight for each frame, or one for each sample. None: equal weights."""
         return self._weights
 
     @weights.setter
@@ -115,7 +115,7 @@ class Combiner:
 
     @property
     def scaling(self) -> Any:
-        """Factors that samples are multiplied by while they are combined, or a function of a frame that gives one."""
+        """Factors for the samples when they are combined. May be set to a function that returns a frame's factor."""
         return self._scaling
 
     @scaling.setter
@@ -139,17 +139,17 @@ class Combiner:
         Parameters
         ----------
         nlow, nhigh : int or None, default: 0
-            How many go at each end.
+            Counts of samples to mask at the low and the high end.
         """
         self._stack = clip_extrema(self._stack, nlow or 0, nhigh or 0)
 
     def minmax_clipping(self, min_clip: float | None = None, max_clip: float | None = None) -> None:
-        """Mask samples outside of two levels.
+        """Mask samples outside of two limits.
 
         Parameters
         ----------
         min_clip, max_clip : float or None
-            Samples below the one and above the other are masked. None: no limit.
+            Samples below ``min_clip`` or above ``max_clip`` are masked. None: no limit.
         """
         self._stack = minmax(self._stack, min_clip, max_clip)
 
@@ -161,25 +161,25 @@ class Combiner:
         dev_func: str | Function = "std",
         **kwd: Any,
     ) -> None:
-        """Mask samples far from the centre of their pixel; those that are masked already enter no statistic.
+        """Mask samples far from the centre of their pixel. Masked samples enter no statistic.
 
         Parameters
         ----------
         low_thresh, high_thresh : float or None, default: 3
-            Thresholds in deviations below and above the centre; the sign of ``low_thresh`` does not matter. None:
-            nothing is rejected on that side.
+            Thresholds below and above the centre, in deviations. The sign of ``low_thresh`` does not matter. None
+            rejects nothing on that side.
         func : {"mean", "median"} or callable, default: "mean"
-            The centre. A function of (values with NaN where missing, axis=).
+            The centre. A function is called with (values with NaN where masked, axis=).
         dev_func : {"std", "mad_std"} or callable, default: "std"
-            The deviation, likewise.
+            The deviation. A function is called likewise.
         **kwd
-            ``maxiters`` (default 1; None: until nothing changes). ``axis`` may be 0, which it is; ``copy`` has no
-            effect. ``sigma`` is the threshold of a side that is None.
+            ``maxiters``: passes (default 1; None: until nothing changes). ``sigma``: the threshold of a side that is
+            None. ``axis`` must be 0. ``copy`` has no effect.
 
         Raises
         ------
         TypeError
-            Another argument of astropy's ``sigma_clip``.
+            ``kwd`` has another argument of astropy's ``sigma_clip``.
         """
         if "use_astropy" in kwd:
             from astropy.utils.exceptions import AstropyDeprecationWarning
@@ -211,23 +211,23 @@ class Combiner:
         uncertainty_func: Function | None = np.nanstd,
         sum_func: Function | None = np.nansum,
     ) -> Any:
-        """Give the mean; with weights sum(w x) / sum(w) over valid samples.
+        """Return the mean; with weights sum(w x) / sum(w) over valid samples.
 
         Parameters
         ----------
         scale_func : callable, optional
-            Computes the mean where there are no weights: a function of (masked array, axis=).
+            Computes the mean if there are no weights: a function of (masked array, axis=).
         scale_to : float, optional
             A factor instead of `scaling`.
         uncertainty_func : callable, default: numpy.nanstd
-            The deviation of the samples, which is divided by the root of their number.
+            The deviation of the samples; it is divided by the root of their count.
         sum_func : callable, default: numpy.nansum
-            Computes the sums where there are weights.
+            Computes the sums if there are weights.
 
         Returns
         -------
         CCDData
-            With a mask, a StdDevUncertainty and NCOMBINE.
+            The image with a mask, a StdDevUncertainty and NCOMBINE.
         """
         values = Values(self._stack, self._factors(scale_to), self._weights, masked=scale_func is not None)
         own = self._weights is None
@@ -237,22 +237,22 @@ class Combiner:
     def median_combine(
         self, median_func: Function | None = None, scale_to: Any = None, uncertainty_func: Function | None = None
     ) -> Any:
-        """Give the median; the weighted one where there are weights.
+        """Return the median; with weights the weighted median.
 
         Parameters
         ----------
         median_func : callable, optional
-            Computes it, without weights: a function of (masked array, axis=).
+            Computes the median if there are no weights: a function of (masked array, axis=).
         scale_to : float, optional
             A factor instead of `scaling`.
         uncertainty_func : callable, optional
-            The deviation of the samples, which is divided by the root of their number. Default: 1.4826 times the
+            The deviation of the samples; it is divided by the root of their count. Default: 1.4826 times the
             median absolute deviation.
 
         Returns
         -------
         CCDData
-            With a mask, a StdDevUncertainty and NCOMBINE.
+            The image with a mask, a StdDevUncertainty and NCOMBINE.
         """
         values = Values(self._stack, self._factors(scale_to), self._weights, masked=median_func is not None)
         return self._product(values.image("median", median_func), *values.deviation(uncertainty_func, "mad_std"))
@@ -260,28 +260,28 @@ class Combiner:
     def sum_combine(
         self, sum_func: Function | None = None, scale_to: Any = None, uncertainty_func: Function | None = np.nanstd
     ) -> Any:
-        """Give the sum of the valid samples; with weights sum(w x).
+        """Return the sum of the valid samples; with weights sum(w x).
 
         Parameters
         ----------
         sum_func : callable, optional
-            Computes it: a function of (masked array, axis=).
+            Computes the sum: a function of (masked array, axis=).
         scale_to : float, optional
             A factor instead of `scaling`.
         uncertainty_func : callable, default: numpy.nanstd
-            The deviation of the samples, which is multiplied by the root of their number.
+            The deviation of the samples; it is multiplied by the root of their count.
 
         Returns
         -------
         CCDData
-            With a mask, a StdDevUncertainty and NCOMBINE.
+            The image with a mask, a StdDevUncertainty and NCOMBINE.
         """
         values = Values(self._stack, self._factors(scale_to), self._weights, masked=sum_func is not None)
         error, number = values.deviation(uncertainty_func)
         return self._product(values.sum(sum_func), error * number, number)
 
     def _factors(self, scale_to: Any) -> Any:
-        """One number, one a frame or one a sample: what broadcasts as NumPy's product does."""
+        """The factors as a float, one a frame, or one a sample; they broadcast as in NumPy's product."""
         factors = self._scaling if scale_to is None else np.asarray(scale_to)
         if factors is None or factors.size == 1:
             return None if factors is None else float(factors.reshape(()))
@@ -323,7 +323,7 @@ def _checked(ccd_iter: Any) -> list[Any]:
 
 
 def labelled(samples: np.ndarray[Any, Any]) -> xr.DataArray:
-    """Samples as a stack that says nothing but which axis has the frames."""
+    """Samples as a stack without labels, frames on axis 0."""
     return xr.DataArray(samples, dims=("frame", *(f"axis_{i}" for i in range(1, samples.ndim))))
 
 

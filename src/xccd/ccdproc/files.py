@@ -1,4 +1,4 @@
-"""What ccdproc's `combine` takes as images, read in bands of rows that stay within a limit of memory."""
+"""The images of ccdproc's `combine`, read in bands of rows within a memory limit."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from xccd.headers import cards
 from xccd.messages import shown
 from xccd.read.stack import open_stack
 
-BAND_BYTES = 256 << 20  # no faster beyond, whatever the limit
-COPIES = 8  # of the samples of a band at once, where functions are given; of those of the kernels 2 to 3
-LEAST = 1 / 2  # of the bytes of the image, or so many: what a band may take however small the limit is,
-LEAST_BYTES = 2 << 20  # as each costs some milliseconds
+BAND_BYTES = 256 << 20  # largest band: larger ones are no faster
+COPIES = 8  # copies of a band at once with a user's functions; kernels need 2 to 3
+LEAST = 1 / 2  # smallest band as a fraction of the image's bytes, however small the limit is:
+LEAST_BYTES = 2 << 20  # or this if more, as each band costs some milliseconds
 Part = tuple[slice, ...]
 READER = ("hdu", "unit", "hdu_mask", "hdu_uncertainty", "hdu_flags", "hdu_psf", "key_uncertainty_type", "format")
 
 
 def list_of(images: Any) -> list[Any]:
-    """The images one by one."""
+    """The images as a list."""
     if hasattr(images, "files_filtered"):
         images = images.files_filtered(include_path=True)
     elif isinstance(images, (str, Path)):
@@ -42,7 +42,7 @@ def list_of(images: Any) -> list[Any]:
 
 
 def check_output(path: Any, overwrite: bool) -> None:
-    """Raise before any work for a file that may not be overwritten."""
+    """Raise before any work if the file exists and may not be overwritten."""
     if path is not None and Path(path).exists() and not overwrite:
         raise OSError(f"output_file={str(path)!r} is there already: overwrite_output=True replaces it")
 
@@ -54,7 +54,7 @@ def _read(item: Any, options: dict[str, Any]) -> Any:
 
 
 def read_first(items: list[Any], options: dict[str, Any]) -> Any:
-    """The first image, whose header, WCS and unit the product has; the caller's own stays as it is."""
+    """The first image, as a copy if it is the caller's: the product takes its header, WCS and unit."""
     unknown = set(options) - set(READER)
     if unknown:
         raise TypeError(f"combine does not take {', '.join(sorted(unknown))}: of CCDData.read it has {READER}")
@@ -63,18 +63,18 @@ def read_first(items: list[Any], options: dict[str, Any]) -> Any:
 
 
 def factors_of(scale: Any, items: list[Any], options: dict[str, Any]) -> Any:
-    """Factors as they are given, or a function's of each whole image, one at a time in memory."""
+    """The factors as given, or a function's result for each whole image, with one image in memory at a time."""
     return [scale(_read(item, options).data) for item in items] if callable(scale) else scale
 
 
 class Bands:
-    """All images as one lazy stack, and the part of them that each band is."""
+    """All images as one lazy stack, and the slices of each band."""
 
     def __init__(
         self, items: list[Any], first: Any, dtype: np.dtype[Any], limit: float, options: dict[str, Any]
     ) -> None:  # fmt: skip
         shape = _squeezed(first.shape)
-        axis = max(range(max(1, len(shape) - 1)), key=shape.__getitem__)  # whole rows of an image, some of a cube's
+        axis = max(range(max(1, len(shape) - 1)), key=shape.__getitem__)  # rows of an image; of a cube its longest axis
         row = len(items) * math.prod(shape) // shape[axis] * dtype.itemsize
         rows = int(min(shape[axis], max(1, _room(first, dtype, limit) / COPIES // max(row, 1))))
         before = (slice(None),) * axis
@@ -84,8 +84,8 @@ class Bands:
         hdu, mask = options.get("hdu", 0), options.get("hdu_mask", "MASK")
         self.stack = open_stack(
             [_frame(item) for item in items],
-            hdu=None if hdu == 0 else hdu,  # as CCDData.read: an empty primary gives way to the first image
-            mask_hdu=[mask] if isinstance(mask, str) else mask,  # of that name alone, as CCDData.read
+            hdu=None if hdu == 0 else hdu,  # like CCDData.read: an empty primary HDU is skipped
+            mask_hdu=[mask] if isinstance(mask, str) else mask,  # only that name, like CCDData.read
             chunks=tuple(pieces),
             dtype=dtype,
             units=first.unit.to_string() or None,
@@ -94,12 +94,12 @@ class Bands:
             _check_units(items, self.stack.coords["header"].values, first.unit)
 
     def weights(self, given: Any, first: Any) -> Any:
-        """Weights for each sample in the shape of the stack, which has no leading axes of length 1; others as given."""
+        """Weights for each sample, without leading axes of length 1 as in the stack; other weights as given."""
         every = (self.stack.shape[0], *first.shape)
         return given.reshape(self.stack.shape) if getattr(given, "shape", None) == every else given
 
     def fill(self, product: Any, combined: Callable[[Part], Any], dtype: np.dtype[Any]) -> None:
-        """Put the pixels that ``combined`` gives for each band into ``product``."""
+        """Fill ``product`` with the pixels that ``combined`` returns for each band."""
         from astropy.nddata import StdDevUncertainty
 
         shape = self.stack.shape[1:]
@@ -117,13 +117,13 @@ def _of_error(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of an image as `open_stack` has it."""
+    """The shape of an image in `open_stack`: without leading axes of length 1."""
     spare = max(0, len(shape) - 2)
     return shape[next((i for i in range(spare) if shape[i] != 1), spare) :]
 
 
 def _room(first: Any, dtype: np.dtype[Any], limit: float) -> float:
-    """Bytes for a band beside the first image and the product; some of them whatever the limit is."""
+    """Bytes for a band: the limit less the first image and the product, but not below the smallest band."""
     number = isinstance(limit, (int, float, np.number)) and not isinstance(limit, bool)
     if not (number and limit > 0):
         raise ValueError(f"mem_limit={limit!r} is not a number of bytes above 0")
@@ -134,7 +134,7 @@ def _room(first: Any, dtype: np.dtype[Any], limit: float) -> float:
 
 
 def _frame(item: Any) -> Any:
-    """A name, or pixels without the header, of which no product's is made here."""
+    """A file name, or pixels without their header, which no product needs here."""
     if not hasattr(item, "uncertainty"):
         return str(item)
     mask = np.ma.nomask if item.mask is None else np.broadcast_to(item.mask, item.shape)

@@ -1,4 +1,4 @@
-"""Functions as ccdproc's users give them: those that a kernel computes by name, the others as ccdproc calls them."""
+"""Functions from ccdproc's users: kernels replace the known ones, the others are called as ccdproc calls them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 Function = Callable[..., Any]
 
-# The kernel, and every spelling of it. A missing sample enters none of them, whichever spelling is given.
+# Each kernel and its spellings. Masked samples are skipped with every spelling.
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "mean": (
         "numpy.mean", "numpy.nanmean", "numpy.average", "numpy.ma.mean", "numpy.ma.average", "bottleneck.nanmean",
@@ -29,9 +29,9 @@ _ABSENT = object()
 
 
 def named(function: Any, allowed: Container[str]) -> str | None:
-    """The kernel among ``allowed`` that computes what ``function`` does, None if it is none that we know.
+    """The kernel among ``allowed`` that computes the same as ``function``; None if there is none.
 
-    A module that is not loaded cannot have given the function, so none is imported.
+    Modules are not imported: a function cannot come from a module that is not loaded.
     """
     for name, spellings in SPELLINGS.items():
         for module, _, attribute in (s.rpartition(".") for s in spellings):
@@ -41,7 +41,7 @@ def named(function: Any, allowed: Container[str]) -> str | None:
 
 
 def of_nan(function: Function) -> Function:
-    """``function`` called with an array that has NaN where samples are missing, and ``axis`` by name."""
+    """Wrap ``function``: it is called with an array with NaN where masked, and ``axis=``."""
 
     @wraps(function)
     def call(values: Any, axis: int) -> Any:
@@ -51,7 +51,7 @@ def of_nan(function: Function) -> Function:
 
 
 def of_masked(function: Function) -> Function:
-    """``function`` called with a masked array, and ``axis`` by name; what it masks is NaN."""
+    """Wrap ``function``: it is called with a masked array and ``axis=``. What it masks becomes NaN."""
 
     @wraps(function)
     def call(values: Any, axis: int) -> Any:

@@ -1,4 +1,4 @@
-"""The cards by which ccdproc's functions say in a header that they were called."""
+"""The header cards in which ccdproc's functions log their call."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SHORT = "Shortened name for ccdproc command"  # the comment of its card
 
 
 def logged(short: str) -> Callable[[Function], Function]:
-    """Let a function that makes a CCDData log its call there, unless ``add_keyword`` says otherwise.
+    """Let a function log its call in the header of its CCDData, unless ``add_keyword`` says otherwise.
 
-    The name of a function is too long for a keyword, so that it has a card that gives the ``short`` one.
+    A function's name is too long for a keyword. Its card holds the ``short`` name, whose card holds the arguments.
     """
 
     def decorate(function: Function) -> Function:
@@ -41,12 +41,12 @@ def logged(short: str) -> Callable[[Function], Function]:
 
 
 def check_keyword(asked: Any) -> None:
-    """Raise for what is no ``add_keyword``."""
+    """Raise if ``asked`` is not a valid ``add_keyword``."""
     _cards(asked if asked and asked is not True else {})
 
 
 def _cards(asked: Any) -> dict[str, Any]:
-    """A name, a Keyword of ccdproc, or what is like a dict, as a dict."""
+    """A name, a ccdproc Keyword or a mapping, as a dict."""
     if isinstance(asked, str):
         return {asked: None}
     if hasattr(asked, "name") and hasattr(asked, "value"):
@@ -57,7 +57,7 @@ def _cards(asked: Any) -> dict[str, Any]:
 
 
 def _is_on() -> bool:
-    """What ``ccdproc.conf.auto_logging`` says, if ccdproc is loaded."""
+    """The value of ``ccdproc.conf.auto_logging``; True if ccdproc is not loaded."""
     conf = getattr(sys.modules.get("ccdproc"), "conf", None)
     return bool(getattr(conf, "auto_logging", True))
 
@@ -69,6 +69,6 @@ def _add_call(meta: Any, name: str, short: str, given: dict[str, Any]) -> None:
 
 
 def _shown(value: Any) -> Any:
-    """A value, or the name of its class where it is an array."""
+    """The value; for an array the name of its class."""
     array = value if isinstance(value, np.ndarray) else getattr(value, "data", None)
     return f"<{type(value).__name__}>" if isinstance(array, np.ndarray) and array.size > 1 else value

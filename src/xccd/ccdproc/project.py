@@ -1,4 +1,4 @@
-"""ccdproc's `wcs_project`: the positions of `xccd.align`, the numbers of ccdproc."""
+"""ccdproc's `wcs_project`: positions from `xccd.align`, values as ccdproc computes them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 DEGREES = {"nearest-neighbor": 0, "bilinear": 1, "biquadratic": 2, "bicubic": 3}
-TOUCHED = 1e-8  # the part of a pixel from which on a masked one counts
+TOUCHED = 1e-8  # a larger share of a masked pixel masks the result
 ROWS = ("rows", "columns")
-OF_WCS = ("MJDREF", "MJDREFI", "MJDREFF", "DATEREF")  # what a WCS writes besides its own cards
+OF_WCS = ("MJDREF", "MJDREFI", "MJDREFF", "DATEREF")  # other cards that a WCS writes
 
 
 @logged("wcsproj")
@@ -32,41 +32,41 @@ def wcs_project(
     ccd: CCDData, target_wcs: Any, target_shape: Any = None, order: str = "bilinear", add_keyword: Any = True,
     xp: Any = None,
 ) -> CCDData:  # fmt: skip
-    """Put an image on another WCS, as ccdproc's function does.
+    """Resample an image to another WCS, as ccdproc's function does.
 
     Parameters
     ----------
     ccd : CCDData
-        With a celestial WCS.
+        An image with a celestial WCS.
     target_wcs : astropy.wcs.WCS
-        Celestial, too.
+        The WCS of the result, celestial too.
     target_shape : (int, int), optional
-        Rows and columns; of a cube all axes. Default: those of the image.
+        Rows and columns; for a cube all axes. Default: the shape of the image.
     order : {"nearest-neighbor", "bilinear", "biquadratic", "bicubic"}, default: "bilinear"
         The spline of degree 0 to 3 that goes through the pixels.
     add_keyword : bool, str, Keyword or dict, default: True
-        What to add to the header: a card that gives the arguments of this call, nothing, or these cards.
+        True adds a card with the arguments of this call, False nothing; else the cards to add.
     xp : array namespace, optional
         NumPy, or None.
 
     Returns
     -------
     CCDData
-        float64. Counts are multiplied by the ratio of the areas of pixels at the reference points. What a masked
-        pixel touches is masked, and so are pixels that are not seen; there is no mask if there are none. Uncertainties
-        are propagated. The header is without the old WCS.
+        The image as float64. Values are multiplied by the ratio of the pixel areas at the reference points, except
+        values per area. Pixels that a masked pixel touches are masked, and so are pixels outside of the image; without
+        any the mask is None. Uncertainties are propagated. The header has no cards of the old WCS.
 
     Raises
     ------
     ValueError
-        A WCS that is not celestial, an unknown order, an unusable shape.
+        A WCS is not celestial, the order is unknown, or the shape is unusable.
     TypeError
-        Something else than CCDData, an array package other than NumPy.
+        ``ccd`` is not a CCDData, or ``xp`` is not NumPy.
 
     Notes
     -----
-    Masked pixels have their part in the spline: those that they touch are masked as in ccdproc, where the spline of the
-    mask is more than 1e-8. That of degree 2 and 3 is negative in places, which stay.
+    Masked pixels contribute to the spline. As in ccdproc, a result is masked where the spline of the mask is more than
+    1e-8. Splines of degree 2 and 3 are negative in places; those places are not masked.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def _checked(ccd: Any, target_wcs: Any, target_shape: Any, order: str) -> tuple[
 
 
 def _projected(image: Array, at: PixelMap, shape: tuple[int, ...], degree: int, *, variance: bool = False) -> Array:
-    """An image, or each of a cube, at the positions of a map; NaN where it is not seen."""
+    """The values of an image, or of each plane of a cube, at the positions of a map; NaN outside of the image."""
     made = np.full(shape, np.nan)
     call = splines.variances if variance else splines.values
     left, right = at.box[2:]
@@ -143,23 +143,23 @@ def _projected(image: Array, at: PixelMap, shape: tuple[int, ...], degree: int, 
 
         def piece(n: int, whole: Array = whole, out: Array = out) -> None:
             start, stop = rows[n], min(rows[n] + step, at.box[1])
-            out[start:stop, left:right] = call(whole, *_places(at, start, stop), degree)
+            out[start:stop, left:right] = call(whole, *_positions(at, start, stop), degree)
 
         run_all(piece, len(rows), options.threads())
     return made
 
 
-def _places(at: PixelMap, start: int, stop: int) -> tuple[Array, Array]:
-    """Rows and columns of the frame at some rows of the target."""
+def _positions(at: PixelMap, start: int, stop: int) -> tuple[Array, Array]:
+    """Row and column positions in the image, for some rows of the target."""
     if at.shift is not None:
         y, x = np.mgrid[start:stop, at.box[2] : at.box[3]] + np.reshape(at.shift, (2, 1, 1))
         return y.astype(float), x.astype(float)
-    x, y = at.places(start, stop)
+    x, y = at.positions(start, stop)
     return y, x
 
 
 def _ratio(ccd: Any, target_wcs: Any) -> float:
-    """By which values change with the areas of pixels: one number, those at the reference points."""
+    """The factor for values: the ratio of the pixel areas at the reference points, 1 for values per area."""
     from astropy.wcs.utils import proj_plane_pixel_area
 
     if is_per_area(ccd.unit):
@@ -168,7 +168,7 @@ def _ratio(ccd: Any, target_wcs: Any) -> float:
 
 
 def _uncertainty(ccd: Any, at: PixelMap, shape: tuple[int, ...], degree: int, ratio: float) -> Any:
-    """That of the image, of its kind; None of a kind that has no variance."""
+    """The uncertainty of the result, of the image's type; None for a type that has no variance."""
     given = ccd.uncertainty
     kind = getattr(given, "uncertainty_type", None)
     if kind not in VARIANCE or given.array is None:
@@ -180,7 +180,7 @@ def _uncertainty(ccd: Any, at: PixelMap, shape: tuple[int, ...], degree: int, ra
 
 
 def _header(ccd: Any) -> Any:
-    """The header without a WCS, which the result has of its own."""
+    """The header without WCS cards: the result has its own WCS."""
     meta = ccd.header.copy()
     for keyword in dict.fromkeys(map(str, meta)):
         if keyword in OF_WCS or cards.WCS.fullmatch(keyword.upper()):

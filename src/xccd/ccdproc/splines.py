@@ -1,4 +1,4 @@
-"""Interpolation by B-splines of degree 0 to 3, with SciPy's rules at the edges, from which ccdproc's numbers come."""
+"""Interpolation by B-splines of degree 0 to 3, with SciPy's rules at the edges, as in ccdproc."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Taps = tuple[list[Array], list[Array]]  # pixels along an axis, and their weights
-POLES = {2: 8**0.5 - 3, 3: 3**0.5 - 2}  # of the filter that makes coefficients of samples
-HALF = 0.5 + 1e-6  # of a pixel: on its edge, whatever the rounding of positions
-FAR = 4  # pixels beyond those of a basis function that count for a variance: right to 1e-6, to 1e-3 at an edge
+POLES = {2: 8**0.5 - 3, 3: 3**0.5 - 2}  # of the filter from samples to coefficients
+HALF = 0.5 + 1e-6  # half a pixel, with room for rounding of positions
+FAR = 4  # more pixels than a basis function has, for a variance: exact to 1e-6, to 1e-3 at an edge
 
 
 def coefficients(image: Array, degree: int) -> Array:
-    """What basis functions are multiplied by so that their sum goes through the pixels of an image."""
+    """The coefficients of basis functions whose sum goes through the pixels of an image."""
     made = np.array(image, np.float64)
     if degree in POLES:
         for _ in range(2):
@@ -27,7 +27,7 @@ def coefficients(image: Array, degree: int) -> Array:
 
 
 def _filter(c: Array, pole: float) -> None:
-    """The recursive filter along axis 0, in place, of samples that are mirrored about the first and the last one."""
+    """Apply the recursive filter along axis 0, in place. Samples are mirrored about the first and the last one."""
     n = len(c)
     if n == 1:
         return
@@ -43,12 +43,12 @@ def _filter(c: Array, pole: float) -> None:
 
 
 def values(coefficient: Array, y: Array, x: Array, degree: int) -> Array:
-    """The spline at some positions; NaN where these are outside of the pixels of the image."""
+    """The spline at some positions; NaN outside of the image."""
     return _sum(coefficient, y, x, partial(_basis, degree=degree))
 
 
 def variances(variance: Array, y: Array, x: Array, degree: int) -> Array:
-    """The variance of `values` whose pixels have these, independent of each other."""
+    """The variance of `values`, from the variances of independent pixels."""
     return _sum(variance, y, x, partial(_squares, degree=degree))
 
 
@@ -95,14 +95,14 @@ def _folded(index: Array, n: int) -> Array:
 
 
 def _squares(x: Array, n: int, degree: int) -> Taps:
-    """Pixels near positions, and the squares of what each of them adds to the value there."""
+    """Pixels near positions, and the squares of their weights in the value there."""
     pixels, weights = _basis(x, n, degree)
     if degree in POLES:
         first = _first(x, degree) - FAR
         each = range(len(weights) + 2 * FAR)
         pixels = [_folded(first + k, n) for k in each]
         weights = [np.sum([_response(a + FAR - k, degree) * b for a, b in enumerate(weights)], axis=0) for k in each]
-    for a, b in combinations(range(len(pixels)), 2):  # a pixel that is met twice counts once
+    for a, b in combinations(range(len(pixels)), 2):  # add up the weights of a pixel that appears twice
         twice = pixels[a] == pixels[b]
         if twice.any():
             weights[a] = weights[a] + np.where(twice, weights[b], 0)
@@ -111,6 +111,6 @@ def _squares(x: Array, n: int, degree: int) -> Taps:
 
 
 def _response(distance: int, degree: int) -> float:
-    """The coefficient so many pixels away from a pixel of 1 among zeros."""
+    """The coefficient at a distance in pixels from a pixel of 1 among zeros."""
     pole = POLES[degree]
     return float((1 - pole) * (1 - 1 / pole) * pole ** abs(distance) * pole / (pole * pole - 1))

@@ -7,7 +7,8 @@ from typing import Any
 
 KEEP = "go on using ccdproc's, whose CCDData Combiner and combine take"
 
-# `stack` is of xccd.open_stack, `bias`, `dark`, `flat` of xccd.open_image or combine; a test runs what is in backticks.
+# `stack` is from xccd.open_stack; `bias`, `dark`, `flat` from xccd.open_image or combine. A test runs the code in
+# backticks.
 TWINS: dict[str, str] = {
     "subtract_bias": "it is arithmetic on a stack, `stack - bias`",
     "subtract_dark": "it is arithmetic on a stack, `stack - dark`, or "
@@ -46,6 +47,6 @@ def __getattr__(name: str) -> Any:
     if name not in TWINS:
         raise AttributeError(f"module 'xccd.ccdproc' has no attribute {name!r}")
     message = f"xccd.ccdproc has no {name}: {TWINS[name]}"
-    # Of an AttributeError `from xccd.ccdproc import name` shows nothing, and hasattr() takes no other.
+    # `from xccd.ccdproc import name` hides the text of an AttributeError, but hasattr() needs one.
     importing = sys._getframe(1).f_code.co_name == "_handle_fromlist"
     raise (ImportError if importing else AttributeError)(message)

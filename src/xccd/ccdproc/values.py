@@ -1,4 +1,4 @@
-"""The samples of a `Combiner`, reduced by kernels or by a user's functions."""
+"""Reduces the samples of a `Combiner`, by kernels or by a user's functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xccd.verbs.combine import combine, count
 
 
 class Values:
-    """Samples with their factors and weights, reduced by a user's functions or by kernels."""
+    """Samples with their factors and weights, and their reductions."""
 
     def __init__(self, stack: xr.DataArray, scale: Any, weights: Any, *, masked: bool) -> None:
         self.stack, self.scale, self.weights = stack, scale, weights
@@ -38,7 +38,7 @@ class Values:
             return self.reduce("mean", weights=self.weights)
         call = self.call(sum_func)
         shares = xr.where(np.isfinite(self.stack), self._spread(), np.nan)
-        with np.errstate(invalid="ignore"):  # 0 / 0 where no weight is left
+        with np.errstate(invalid="ignore"):  # 0 / 0 where all weights are 0 or masked
             total: np.ndarray[Any, Any] = combine(shares, call, dtype="float64").values
             mean: np.ndarray[Any, Any] = self._of_products(call) / total
         return mean
@@ -52,7 +52,7 @@ class Values:
         return np.asarray(self.weights.reshape(shape + (1,) * (self.stack.ndim - len(shape))), np.float64)
 
     def deviation(self, function: Function | None, default: str = "std") -> tuple[Any, Any]:
-        """The deviation over the root of the number of valid samples, and that number."""
+        """The deviation over the root of the count of valid samples, and that count."""
         method = default if function is None else named(function, DEVIATIONS) or self.call(function)
         number = count(self.stack).values
         with np.errstate(divide="ignore", invalid="ignore"):  # a pixel without samples
@@ -60,7 +60,7 @@ class Values:
 
 
 def computed_in(dtype: Any) -> np.dtype[Any]:
-    """The float type of samples for results of ``dtype``."""
+    """The float dtype in which results of ``dtype`` are computed."""
     wanted = np.dtype(np.float64 if dtype is None else dtype)
     if wanted.kind not in "fiu":
         raise TypeError(f"dtype={dtype!r} is not one of real numbers")
@@ -68,7 +68,7 @@ def computed_in(dtype: Any) -> np.dtype[Any]:
 
 
 def numbers(name: str, given: Any) -> np.ndarray[Any, Any]:
-    """An argument as an array of real numbers, none of them masked."""
+    """An argument as an array of real numbers; raises if any is masked."""
     try:
         array = np.asarray(given)
     except ValueError:  # rows of several lengths
@@ -81,7 +81,7 @@ def numbers(name: str, given: Any) -> np.ndarray[Any, Any]:
 
 
 def check_numpy(name: str, given: Any) -> None:
-    """Raise for an array package, or an array of one, that is not NumPy."""
+    """Raise for an array package other than NumPy, or an array of one."""
     if given is None:
         return
     space = given if isinstance(given, ModuleType) else getattr(given, "__array_namespace__", lambda: given)()

@@ -1,4 +1,4 @@
-"""What the command says at a shell: options for Python's arguments, one line, and nothing that moves a cursor."""
+"""What the command prints: one line, with options in place of Python's arguments and without control characters."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ ENDS = {
 }
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in ENDS.items())
 
-# Arguments of Python that are called another way than the option of their name.
+# Python arguments whose option has another name.
 ARGUMENTS = {"files": "FILES", "path": "--output"}
-# Ways out that are Python's, as they are at a shell. What has no option there is left to Python.
+# Advice for Python, and the same for a shell. Where the command has no option, the text names Python's function.
 PHRASES = (
     (r"--q=None with (--method='quantile'): .*", r"\1 needs --q, from 0 to 1, as --q 0.25"),
     (r"clip_extrema\(nlow=(\d+), nhigh=(\d+)\)", r"--clip-extrema \1 \2"),
@@ -51,7 +51,7 @@ PHRASES = (
 
 
 def in_options(message: str) -> str:
-    """A message of the functions as one of the command: ``overwrite=True`` is ``--overwrite``."""
+    """A function's message in the command's words: ``overwrite=True`` becomes ``--overwrite``."""
     context = click.get_current_context(silent=True)
     known = {p.name: p for p in context.command.params if isinstance(p, click.Option)} if context else {}
 
@@ -60,7 +60,7 @@ def in_options(message: str) -> str:
         called = ARGUMENTS.get(name) or (max(known[name].opts, key=len) if name in known else name)
         if name in known and known[name].is_flag and value in ("True", "False"):
             return called
-        if value.startswith("(") and name in known:  # several values in one, as 'SCI,2'
+        if value.startswith("(") and name in known:  # several values in one, such as 'SCI,2'
             value = repr(re.sub("[()' ]", "", value))
         return f"{called}={value}" if value or called == name else called
 
@@ -71,19 +71,19 @@ def in_options(message: str) -> str:
 
 
 def visible(text: object) -> str:
-    """Text with all that a terminal would not print shown as Python escapes it, a file's name among it."""
+    """The text with everything unprintable escaped as in Python, also in file names."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def say(text: object) -> None:
-    """Lines of what was done; of what the terminal's encoding lacks an escape."""
+    """Print lines on stdout. What the terminal's encoding lacks is escaped."""
     encoding = sys.stdout.encoding or "utf-8"
     for line in str(text).split("\n"):
         click.echo(visible(line).encode(encoding, "backslashreplace").decode(encoding))
 
 
 class Stop(Exception):
-    """An end with an exit code and one line for stderr."""
+    """Ends the command with an exit code and one line on stderr."""
 
     def __init__(self, code: int, message: object) -> None:
         super().__init__(in_options("; ".join([str(message), *getattr(message, "__notes__", ())])))
@@ -92,7 +92,7 @@ class Stop(Exception):
 
 @contextmanager
 def stage(code: int, *kinds: type[Exception], of: str = "") -> Iterator[None]:
-    """Errors of ``kinds`` in this stage of the work end the command with ``code``, and say ``of`` which option."""
+    """Turn errors of ``kinds`` into `Stop` with ``code``; ``of`` names the option in the message."""
     try:
         yield
     except kinds as error:
@@ -101,13 +101,13 @@ def stage(code: int, *kinds: type[Exception], of: str = "") -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM ends the block by an exception, so that nothing is left half written; where nobody hears it already."""
+    """Let SIGTERM raise in the block, so that no file is left half written. Does nothing if it has a handler."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
 
     def end(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would end what clears away
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would end the cleanup
         os.write(2, b"xccd: terminated\n")
         raise SystemExit(TERMINATED)
 
@@ -119,12 +119,12 @@ def terminable() -> Iterator[None]:
 
 
 def one_line(message: Any, category: Any, *_: Any, **__: Any) -> None:
-    """Warnings for a person at a shell."""
+    """Print a warning as one line on stderr."""
     click.echo(f"xccd: warning: {visible(in_options(str(message)))}", err=True)
 
 
 class Log(logging.Handler):
-    """Lines of the log as the command says things."""
+    """Prints log records as lines of the command."""
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(f"xccd: {record.levelname.lower()}: {visible(in_options(record.getMessage()))}", err=True)
@@ -132,7 +132,7 @@ class Log(logging.Handler):
 
 @contextmanager
 def logged() -> Iterator[None]:
-    """What the package logs of weight, on stderr."""
+    """Print the package's log from WARNING up on stderr."""
     handler, log = Log(logging.WARNING), logging.getLogger("xccd")
     log.addHandler(handler)
     try:
@@ -142,10 +142,10 @@ def logged() -> Iterator[None]:
 
 
 def of_click(error: click.ClickException, commands: Mapping[str, click.Command]) -> str:
-    """What click says of a wrong option or command, with the names that are near and where to read more."""
+    """The message of click for a wrong option or command, with similar names and where to read more."""
     context, text = getattr(error, "ctx", None), error.format_message()
     near = re.match(r"No such (?:option|command)\D*?'?(-*[\w-]+)'?", text)
-    if context and near and "did you mean" not in text.lower():  # click 8.4 says it by itself
+    if context and near and "did you mean" not in text.lower():  # click 8.4 adds it itself
         names = [name for p in context.command.params for name in p.opts]
         text += did_you_mean(near[1], [*names, *getattr(context.command, "commands", ())])
     option = getattr(error, "option_name", "")

@@ -1,7 +1,6 @@
 """Arrays that are made when they are asked for, some rows at a time in the pool of threads; dask is not needed.
 
-A deferred array is a function of the same rows of its inputs. xarray takes it as what its backends give: a lazily
-indexed array, which is loaded when its values are used, and then kept.
+A deferred array is a function of the same rows of its inputs. `labels.lazy` wraps it for xarray.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from xarray.backends.common import BackendArray
-from xarray.core import indexing
 
 from xccd.compute import notes, options
 from xccd.compute.pool import run_all
@@ -25,7 +22,7 @@ SCRATCH = 16 << 20  # a thread's tile as samples and as floats, its bounds, and 
 Box = tuple[slice, ...]
 
 
-class Deferred(BackendArray):
+class Deferred:
     """``function(*inputs)``, where inputs broadcast against its pixels, which are its last axes.
 
     An input is another deferred array or NumPy's, with the frames on axis 0; an array of pixels alone has no such axis.
@@ -70,13 +67,11 @@ class Deferred(BackendArray):
             made[id(self)] = self.function(*(_cut(value, box, made) for value in self.inputs))
         return made[id(self)]
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        if not isinstance(key, indexing.VectorizedIndexer):
-            return self._outer(key.tuple)
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._outer)
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.asarray(self.load(), dtype)
 
-    def _outer(self, key: tuple[Any, ...]) -> Any:
-        """The values at whole numbers, slices and lists of numbers: of the box that holds them."""
+    def select(self, key: tuple[Any, ...]) -> Any:
+        """The values at an integer, a slice or a list of integers along each axis, computed in the box around them."""
         pairs = [box_of(k, n) for k, n in zip(key[self.ndim - len(self.pixels) :], self.pixels, strict=True)]
         (values,) = evaluate([self], tuple(box for box, _ in pairs))
         rest = [*key[:1]] if self.frames else []
@@ -146,10 +141,10 @@ class Output(Deferred):
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         return self.several.block(box, made)[self.number]
 
-    def _outer(self, key: tuple[Any, ...]) -> Any:
+    def select(self, key: tuple[Any, ...]) -> Any:
         if all(isinstance(k, slice) and k.indices(n) == (0, n, 1) for k, n in zip(key, self.shape, strict=True)):
             return self._known(self.several.whole(self.number))
-        return super()._outer(key)
+        return super().select(key)
 
 
 WANTED = "wanted"  # among what is made for a band: of `MultiOutput` which arrays

@@ -1,1 +1,1 @@
-"""What xarray carries: names, flags, keywords, history. The only folder that touches xarray's internals."""
+"""What xarray objects carry: names, flags, keywords, history. The only folder that uses xarray's internals."""

@@ -1,4 +1,4 @@
-"""Verbs written for one DataArray, applied to a Dataset and to the nodes of a DataTree."""
+"""Apply a verb for one DataArray to a Dataset, and to the nodes of a DataTree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import xarray as xr
 
 from xccd.compute import arrays
 from xccd.headers.common import COMBINED, scalar
-from xccd.labels.flags import apart, science_variables, with_maps
+from xccd.labels.flags import ancillary_names, apart, science_variables, with_maps
 from xccd.labels.nodes import map_nodes
 from xccd.labels.warn import _WarningsOnce
 
@@ -21,11 +21,11 @@ Obj = TypeVar("Obj", xr.DataArray, xr.Dataset, xr.DataTree)
 def per_variable(
     verb: Callable[Concatenate[xr.DataArray, P], xr.DataArray],
 ) -> Callable[Concatenate[Obj, P], Obj]:
-    """Let a verb on a DataArray work on each science variable of a Dataset too, and of the nodes of a DataTree.
+    """Let a verb for a DataArray also take a Dataset and a DataTree; it works on each science variable.
 
     A science variable has the dimension that the verb works along, and no other variable names it in its
-    ``ancillary_variables``. The rest of the Dataset stays, except what still has a dimension that was combined; of
-    a tree, nodes without the dimension.
+    ``ancillary_variables``. Other variables stay, unless they have a dimension that was combined. Nodes without the
+    dimension stay.
     """
 
     @wraps(verb)
@@ -58,34 +58,34 @@ def per_variable(
 
 
 def _in_place_of(ds: xr.Dataset, done: dict[Hashable, xr.DataArray], dim: Hashable) -> xr.Dataset:
-    """``ds`` with its science variables replaced, and the labels that the verb changed."""
+    """``ds`` with new science variables, and with the labels that the verb changed."""
     lost = {dim} - {d for new in done.values() for d in new.dims}
     gone = {str(n) for n, v in ds.variables.items() if lost & set(v.dims)} - set(map(str, done))
     labels = _common_labels(done)
     kept = ds.drop_vars([n for n, v in ds.variables.items() if lost & set(v.dims)])
     bare = {name: new.drop_vars([k for k in labels if k in new.coords]) for name, new in done.items()}
     for new in bare.values():
-        names = str(new.attrs.get("ancillary_variables", "")).split()
+        names = ancillary_names(new)
         if gone & set(names):
             rest = {"ancillary_variables": " ".join(n for n in names if n not in gone)}
             new.attrs = {k: v for k, v in (new.attrs | rest).items() if v or k not in rest}
-    made = kept.assign_coords(labels | _indexes_anew(kept, done)).assign(
+    made = kept.assign_coords(labels | _changed_indexes(kept, done)).assign(
         {name: new.variable for name, new in bare.items()}
     )
-    made.encoding = {}  # of the file, as its unlimited dimension, which may be gone
+    made.encoding = {}  # the file's, such as an unlimited dimension, which may be gone
     return made
 
 
-def _indexes_anew(kept: xr.Dataset, done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Variable]:
-    """Pixel numbers of which the verb said something else, as `combine` does of a grid."""
+def _changed_indexes(kept: xr.Dataset, done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Variable]:
+    """Pixel numbers whose attributes the verb changed, as `combine` does for a grid."""
     own = {d: new.coords[d] for new in done.values() for d in new.dims if d in new.coords}
     return {d: c.variable for d, c in own.items() if d in kept.coords and c.attrs != kept.coords[d].attrs}
 
 
 def _common_labels(done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Variable]:
-    """The coordinates of all the variables; a Dataset holds one of each name.
+    """The coordinates of all variables; a Dataset holds one of each name.
 
-    Numbers must agree. Of header texts the lines stay that all have: BUNIT is written from each variable's own unit.
+    Numbers must agree. Header texts keep the lines that all have; BUNIT is written from each variable's own unit.
     """
     labels: dict[Hashable, xr.Variable] = {}
     for name, new in done.items():
@@ -102,7 +102,7 @@ def _common_labels(done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Vari
 
 
 def _common_text(one: xr.Variable, other: xr.Variable) -> xr.Variable:
-    """What two header texts of products both say."""
+    """The lines that two header texts of products share."""
     if one.shape or other.shape or one.values.item() == other.values.item():
         return other
     both = set(str(one.values.item()).split("\n"))
@@ -111,7 +111,7 @@ def _common_text(one: xr.Variable, other: xr.Variable) -> xr.Variable:
 
 
 def _same(a: xr.Variable, b: xr.Variable) -> bool:
-    """Whether two labels are equal; lazy ones by name, as nothing is computed now."""
+    """Whether two labels are equal. Lazy ones are compared by name, so that nothing is computed."""
     if arrays.is_dask(a.data) or arrays.is_dask(b.data):
         return bool(getattr(a.data, "name", a) == getattr(b.data, "name", b))
     return bool(a.equals(b))

@@ -1,4 +1,4 @@
-"""From labelled objects to arrays with frames on axis 0 and back: what all verbs share."""
+"""Shared by all verbs: from labelled objects to arrays with frames on axis 0, and back."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from xccd.compute import arrays, run
 from xccd.compute.chain import Chain
 from xccd.headers.common import HISTORY, history
 from xccd.kernels.limits import float_dtype
-from xccd.labels.flags import MAPS, apart, flags_of, map_name
+from xccd.labels.flags import MAPS, ancillary_names, apart, flags_of, map_name
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.messages import did_you_mean, shown
 
 
 def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
-    """The number of frames; raises if ``stack`` is not a stack of real numbers along ``dim``."""
+    """The count of frames. Raises if ``stack`` is not a stack of real numbers along ``dim``."""
     if dim not in stack.dims:
         sizes = dict(stack.sizes)
         hint = f"dim={stack.dims[0]!r}" if stack.dims else "a stack of more than one frame"
@@ -36,7 +36,7 @@ def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
 
 
 def check_array(argument: str, array: Any) -> None:
-    """Raise for arrays that are neither NumPy's nor dask's of plain numbers: units and masks would be lost."""
+    """Raise unless an array is NumPy's, or dask's of NumPy arrays: units and masks would be lost."""
     if arrays.is_deferred(array):
         return
     held = array._meta if arrays.is_dask(array) else array
@@ -50,13 +50,13 @@ def check_array(argument: str, array: Any) -> None:
 
 
 def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
-    """How messages call the frames: by number, and file where that is known."""
+    """The names of the frames in messages: the index, and the file if known."""
     names = file_names(stack, dim)
     return [f"frame {i} ({shown(names[i])})" if names else f"frame {i}" for i in range(stack.sizes[dim])]
 
 
 def file_names(stack: xr.DataArray, dim: Hashable, *, chips: bool = True) -> list[str]:
-    """Where each frame is from, with the chip where that is known, as "a.fits[SCI,1]"; none without files."""
+    """The file of each frame, with the chip if known, such as "a.fits[SCI,1]"; [] without files."""
     file, chip = (stack.coords.get(name) for name in ("file", "chip"))
     if file is None or file.dims != (dim,):
         return []
@@ -79,7 +79,7 @@ def _moveaxis(data: Any, source: Any, target: int) -> Any:
 
 
 def copy_with(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
-    """A stack with new samples (frames on axis 0) and everything else as it was."""
+    """A stack with new samples (frames on axis 0) and the same labels."""
     inverse = [0] * data.ndim
     axis = stack.get_axis_num(dim)
     order = [axis, *(i for i in range(data.ndim) if i != axis)]
@@ -89,27 +89,28 @@ def copy_with(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
 
 
 def with_samples(stack: xr.DataArray, data: Any) -> xr.DataArray:
-    """Other samples under the same labels. How the old ones were packed in a file says nothing of these."""
+    """New samples with the same labels, without the old ones' encoding in a file."""
     made = stack.copy(deep=False, data=data)
     made.encoding = {}
     return made
 
 
 def unflagged(stack: xr.DataArray) -> xr.DataArray:
-    """A stack by itself: what has a flag is NaN. One without flags is as it was."""
+    """A stack without its maps, flagged samples NaN. A stack without flags is returned as it is."""
     flags = flags_of(stack)
     if flags is None:
         return stack
     dtype = float_dtype(stack.dtype)
     (data,) = run.chained(Chain(()), array_of(stack), flags=array_of(flags), dtypes=[dtype])
     (alone, *_) = apart(with_samples(stack, as_lazy_indexed(data)), stack.name).values()
-    names = str(alone.attrs.pop("ancillary_variables", "")).split()
+    names = ancillary_names(alone)
+    alone.attrs.pop("ancillary_variables", None)
     rest = [k for k in names if k not in (map_name(stack.name, kind) for kind in MAPS)]
     return alone.assign_attrs({"ancillary_variables": " ".join(rest)}) if rest else alone
 
 
 def without_frames(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
-    """An image in place of the stack: no coordinate that lay along ``dim`` is left."""
+    """An image in place of the stack, without the coordinates along ``dim``."""
     along = [name for name, c in stack.coords.items() if dim in c.dims]
     image = stack.isel({dim: 0}).drop_vars(along)
     image = with_samples(image, as_lazy_indexed(data))
@@ -118,15 +119,15 @@ def without_frames(stack: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArra
 
 
 def add_history(stack: xr.DataArray, step: str) -> xr.DataArray:
-    """Append ``step`` to the lines of ``attrs["history"]``, which headers get as HISTORY.
+    """Append ``step`` to the lines of ``attrs["history"]``, which become HISTORY cards.
 
-    An attribute, as a label that differs between a stack and its clip would be dropped by arithmetic of the two.
+    History is an attribute: arithmetic of a stack and its clip would drop a label that differs between the two.
     """
     return stack.assign_attrs({HISTORY: "\n".join([*history(stack), step])})
 
 
 def step_text(verb: str, **arguments: Any) -> str:
-    """A call as text for HISTORY: functions by name, arrays by shape."""
+    """The text of a call for HISTORY, with functions by name and arrays by shape."""
     shown = (f"{k}={_shown(v)}" for k, v in arguments.items() if v is not None)
     return f"xccd.{verb}({', '.join(shown)})"
 

@@ -1,4 +1,4 @@
-"""The header of a frame or an image as astropy's object, its WCS moved to the pixels that are left."""
+"""`header` and `wcs` of a frame or an image, for the pixels that are left after crops."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ if TYPE_CHECKING:
 
 
 def header(obj: xr.DataArray, i: int | None = None) -> Header:
-    """The FITS header of one frame, or of an image.
+    """Return the FITS header of a frame, or of an image.
 
     Parameters
     ----------
     obj : DataArray
         A stack from `open_stack`, one frame of it, or a combined image.
     i : int, optional
-        The number of the frame, for a stack. Without it a stack gives the cards that all its frames share.
+        The index of the frame, for a stack. Default: the cards that all frames share.
 
     Returns
     -------
     astropy.io.fits.Header
-        All cards of the file, and one HISTORY for each line of ``attrs["history"]``, to which verbs add; what describes
-        the array (BITPIX, NAXISn) as it is now, CRPIXn and LTVn after crops and strides. It is what `to_fits` writes.
+        All cards of the file, and a HISTORY card for each line of ``attrs["history"]``, where verbs add their steps.
+        BITPIX and NAXISn describe the array as it is now; CRPIXn and LTVn follow crops and strides. `to_fits` writes
+        the same header.
 
     Raises
     ------
     IndexError
-        If the stack has no frame ``i``.
+        The stack has no frame ``i``.
     TypeError
-        No DataArray, or an ``i`` that is no number.
+        ``obj`` is not a DataArray, or ``i`` is not an integer.
     ValueError
-        If no WCS describes the pixels that are left (a flip, an irregular pick, a stride through a distorted WCS).
+        No WCS describes the pixels that are left (a flip, an irregular pick, a stride through a distorted WCS).
 
     Examples
     --------
@@ -63,21 +64,21 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
 
 
 def _lines(frame: xr.DataArray, text: str) -> list[str]:
-    """The cards of a header text that hold for an image, after those that describe its array."""
+    """The cards that describe the array of an image, then those of the header text that still hold."""
     kept = [c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword)]
-    by = [made_by()] if any(c.keyword == "NCOMBINE" for c in kept) else []  # a frame keeps what its camera wrote
+    by = [made_by()] if any(c.keyword == "NCOMBINE" for c in kept) else []  # a frame keeps the card of its camera
     lines = (line for c in kept if not (by and c.keyword == MADE_BY) for line in cards.mended(c.lines))
     return [*structure(frame.dtype, frame.shape).split("\n"), *lines, *by]
 
 
 def _has_its_unit(frame: xr.DataArray, text: str) -> bool:
-    """Whether the header text has the unit that the image has."""
+    """Whether the header text has the unit of the image."""
     units = frame.attrs.get("units")
     return units is None or str(units) == str(cards.lookup(text, "BUNIT") or "")
 
 
 def as_written(image: xr.DataArray) -> list[str] | None:
-    """The lines of `header`, where they are those of its text: then astropy is not needed."""
+    """The lines of `header` without astropy, if they follow from the text alone; else None."""
     text = _own_text(image)
     if not _has_its_unit(image, text) or moves(image, text):
         return None
@@ -85,29 +86,29 @@ def as_written(image: xr.DataArray) -> list[str] | None:
 
 
 def in_order(image: xr.DataArray) -> xr.DataArray:
-    """The axes as FITS has them, x the last: arithmetic of an image with a stack puts ``frame`` there."""
+    """An image with x as the last axis, as in FITS: arithmetic of an image with a stack puts ``frame`` last."""
     return image.transpose("frame", ..., *AXES[::-1], missing_dims="ignore")
 
 
 def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
-    """The world coordinates of one frame, or of an image, for the pixels that it has now.
+    """Return the WCS of a frame, or of an image, for its current pixels.
 
     Parameters
     ----------
     obj : DataArray
         A stack from `open_stack`, one frame of it, or a combined image.
     i : int, optional
-        The number of the frame, for a stack. Without it a stack must have the same WCS in all frames.
+        The index of the frame, for a stack. Default: the WCS that all frames must share.
 
     Returns
     -------
     astropy.wcs.WCS
-        Follows crops and strides of ``y`` and ``x``.
+        The WCS for the current pixels: it follows crops and strides of ``y`` and ``x``.
 
     Raises
     ------
     IndexError, ValueError
-        As `header`, and ValueError if there is no WCS, or an absurd one.
+        As for `header`; also ValueError if there is no WCS, or an absurd one.
 
     Examples
     --------
@@ -130,7 +131,7 @@ def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
 
 
 def _one_frame(obj: xr.DataArray, i: int | None, verb: str = "header") -> xr.DataArray:
-    """Frame ``i`` of a stack; an image, or a stack without ``i``, as it is."""
+    """Frame ``i`` of a stack; the object itself for an image, or without ``i``."""
     if not isinstance(obj, xr.DataArray):
         raise not_taken(f"{verb}(i)", obj, "a header belongs to a DataArray, not to")
     if i is not None and not is_whole(i):
@@ -156,7 +157,7 @@ def _name(frame: xr.DataArray) -> str:
 
 
 def _own_text(frame: xr.DataArray) -> str:
-    """The header text of an image, what all frames of a stack share, or else cards made from attributes."""
+    """The header text of an image, the lines that all frames of a stack share, or else cards made from attributes."""
     texts = common.texts(frame, "frame")
     if texts:
         return "\n".join([*common.lines(texts), *common.steps(texts), *common.remarks(frame)])

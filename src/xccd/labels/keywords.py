@@ -1,4 +1,4 @@
-"""Labels and keywords by name: a coordinate, a card of the header texts, an attribute."""
+"""Keywords of frames by name: from a coordinate, a card of the header texts, or an attribute."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from xccd.messages import did_you_mean
 
 
 def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable, **others: Iterable[str]) -> Any:
-    """A keyword of each frame: from a coordinate, then the header texts, then an attribute.
+    """The value of a keyword for each frame, as N float64: from a coordinate, else the header texts, else an attribute.
 
-    A coordinate that is made from lazy samples stays lazy. ``others``: names of what else the argument takes.
+    A coordinate that is computed from lazy samples stays lazy. ``others`` has other names that the argument takes, for
+    the message.
     """
     n = stack.sizes[dim]
     values: list[Any]
@@ -49,7 +50,7 @@ def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable, **others
 
 
 def keywords_of(stack: xr.DataArray, dim: Hashable) -> list[str]:
-    """What the header of the first frame has."""
+    """The keywords in the header of the first frame."""
     header = stack.coords.get("header")
     if header is None or header.dims != (dim,):
         return []

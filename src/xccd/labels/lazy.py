@@ -1,38 +1,119 @@
-"""The array within an xarray object, not computed; and an array that is not computed within xarray."""
+"""The joint with xarray: deferred arrays inside xarray objects. The only file that uses xarray's internals.
+
+xarray may change its internals without notice. So the first use tries them on a small array (`_internals`). If the
+trial fails, deferred arrays are computed at once and one line is logged.
+"""
 
 from __future__ import annotations
 
+import logging
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import xarray as xr
-from xarray.core import indexing
+from xarray.backends import BackendArray
 
 from xccd.compute.arrays import is_dask
 from xccd.compute.deferred import Deferred, view
 
+indexing: Any
+AccessorRegistrationWarning: type[Warning]
+try:
+    from xarray.core import indexing
+except ImportError:
+    indexing = None
+try:
+    from xarray.core.extensions import AccessorRegistrationWarning
+except ImportError:
+    AccessorRegistrationWarning = UserWarning
+
+held = attrgetter("_data")  # the data of a Variable, not loaded
+
+
+class DeferredBackend(BackendArray):
+    """A deferred array in the form that xarray's backends give."""
+
+    def __init__(self, array: Deferred) -> None:
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, indexing.VectorizedIndexer):
+            return self.array.select(key.tuple)
+        support = indexing.IndexingSupport.OUTER
+        return indexing.explicit_indexing_adapter(key, self.shape, support, self.array.select)
+
 
 def as_lazy_indexed(array: Any) -> Any:
-    """An array as xarray may hold it: a deferred one lazily indexed, and kept once its values were used."""
+    """An array in the form that an xarray object may hold.
+
+    A deferred array is wrapped: xarray indexes it lazily, and keeps its values once they were used. Other arrays are
+    returned as they are.
+    """
     if not isinstance(array, Deferred):
         return array
-    lazily: Any = indexing.LazilyIndexedArray(array)
-    return indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazily))
+    return _wrapped(array) if _internals() else array.select((slice(None),) * array.ndim)
 
 
 def array_of(stack: xr.DataArray | xr.Variable) -> Any:
-    """The array that a labelled one holds: NumPy's, dask's, or a deferred one that nobody has used the values of."""
+    """The array in an xarray object: NumPy's, dask's, or a deferred one whose values were not used yet."""
     variable = stack.variable if isinstance(stack, xr.DataArray) else stack
-    held: Any = variable._data
-    while isinstance(held, indexing.MemoryCachedArray | indexing.CopyOnWriteArray):
-        held = held.array
-    if isinstance(held, indexing.LazilyIndexedArray) and isinstance(held.array, Deferred):
-        found = view(held.array, held.key.tuple)
-        if found is not None:
-            return found
-    return variable.data
+    found = _unwrapped(held(variable)) if _internals() else None
+    return variable.data if found is None else found
+
+
+def stored(variable: xr.Variable) -> Any:
+    """The data of a variable, to be passed to another variable: a lazy array stays lazy."""
+    return held(variable) if _internals() else variable.data
 
 
 def made_from(label: xr.DataArray, stack: xr.DataArray) -> bool:
-    """Whether computing ``label`` would compute the stack's samples; one that is lazy by itself is cheap to read."""
+    """Whether computing a lazy ``label`` would compute the stack's samples. False if it is cheap to read."""
     one, other = array_of(label), array_of(stack)
     return is_dask(one) and is_dask(other) and not one.dask.layers.keys().isdisjoint(other.dask.layers)
+
+
+def _wrapped(array: Deferred) -> Any:
+    lazily = indexing.LazilyIndexedArray(DeferredBackend(array))
+    return indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazily))
+
+
+def _unwrapped(data: Any) -> Deferred | None:
+    """The deferred array in a variable's data; None if there is none, or if its selection is no view."""
+    while isinstance(data, indexing.MemoryCachedArray | indexing.CopyOnWriteArray):
+        data = data.array
+    if isinstance(data, indexing.LazilyIndexedArray) and isinstance(data.array, DeferredBackend):
+        return view(data.array.array, data.key.tuple)
+    return None
+
+
+@cache
+def _internals() -> bool:
+    """Whether xarray's internals are those that this file knows; logged if not."""
+    try:
+        _try_internals()
+    except Exception as error:
+        logging.getLogger("xccd").warning(
+            "xarray %s has other internals than xccd knows (%s: %s): what is opened with chunks=None is read and "
+            "computed at once; chunks='auto' stays lazy",
+            xr.__version__, type(error).__name__, error,
+        )  # fmt: skip
+        return False
+    return True
+
+
+def _try_internals() -> None:
+    """Wrap a small array, select, read, write. Raises if anything is not as it should be."""
+    values = np.arange(12.0).reshape(3, 2, 2)
+    variable = xr.Variable(("frame", "y", "x"), _wrapped(Deferred(np.copy, [values], values.shape, values.dtype)))
+    part = variable[1:, :, 1:]
+    found = _unwrapped(held(part))
+    one, other = xr.Variable("point", [0, 2]), xr.Variable("point", [1, 0])
+    points = variable[{"frame": one, "x": other}].transpose("y", "point").values
+    same = [found is not None and found.shape == (2, 2, 1), np.array_equal(part.values, values[1:, :, 1:])]
+    same += [np.array_equal(points, values[[0, 2], :, [1, 0]].T)]
+    variable[0] = 7.0  # into the values that are kept
+    same += [_unwrapped(held(variable)) is None, variable.values.max(axis=(1, 2)).tolist() == [7.0, 7.0, 11.0]]
+    if not all(same):
+        raise RuntimeError("a trial gave other values")

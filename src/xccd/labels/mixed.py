@@ -1,4 +1,4 @@
-"""Frames that seldom belong in one image: of several kinds, or of several filters."""
+"""Checks for frames that seldom belong in one image: several kinds, several filters, or flipped rows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SHOWN = 5  # values in a message
 
 
 def mixed(stack: xr.DataArray, dim: Hashable = "frame") -> str:
-    """In which keywords the frames differ that should not, with the values; "" for frames that belong together.
+    """The keywords that differ between frames and should not, with their values; "" if the frames belong together.
 
-    Frames that do not say are of any kind; a filter counts for those that have one of their own.
+    Frames without a kind match any kind. FILTER counts only for kinds of frames that have a filter.
     """
     found: dict[str, str] = {}
     filters: dict[str, None] = {}
@@ -43,7 +43,7 @@ def _shown(values: Sequence[str]) -> str:
 
 
 def _labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
-    """IMAGETYP, OBSTYPE, FILTER, NCOMBINE of the frames: their labels, or of combined images what their headers say."""
+    """IMAGETYP, OBSTYPE, FILTER, NCOMBINE of the frames: from labels, or for combined images from their headers."""
     names = ("IMAGETYP", "OBSTYPE", "FILTER", "NCOMBINE")
     found = {name: stack.coords[name].values for name in names if _lies_along(stack, name, dim)}
     if not found and _lies_along(stack, common.COMBINED, dim):
@@ -53,13 +53,13 @@ def _labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
 
 
 def _lies_along(stack: xr.DataArray, name: str, dim: Hashable) -> bool:
-    """Whether there is such a label for each frame; one that waits for samples is none: nothing is computed for it."""
+    """Whether there is a label for each frame. A lazy label made from samples does not count: it would be computed."""
     found = stack.coords.get(name)
     return found is not None and found.dims == (dim,) and not lazy.made_from(found, stack)
 
 
 def check_rows(stack: xr.DataArray, dim: Hashable) -> None:
-    """Raise for a stack of frames some of which are upside down, as stacks that were put together may be."""
+    """Raise if some frames are upside down relative to others, as after concat of stacks."""
     texts = common.texts(stack, dim)
     if any(rows.says_rows(text) for text in texts):
         names = frame_names(stack, dim)
@@ -68,7 +68,7 @@ def check_rows(stack: xr.DataArray, dim: Hashable) -> None:
 
 
 def without_order(stack: xr.DataArray) -> xr.DataArray:
-    """A stack whose labels and attributes do not say which way its rows run; of its headers the new grid takes it."""
+    """A stack without ROWORDER in labels and attributes; its new grid replaces the headers' one."""
     if "ROWORDER" in stack.attrs:
         stack = stack.copy(deep=False)  # attributes are one dict for all views of an array
         stack.attrs = {k: v for k, v in stack.attrs.items() if k != "ROWORDER"}
@@ -76,7 +76,7 @@ def without_order(stack: xr.DataArray) -> xr.DataArray:
 
 
 def row_order(obj: xr.DataArray) -> str:
-    """Which way the rows of a stack or an image run, "" where nothing tells."""
+    """The ROWORDER of a stack or an image, "" if unknown."""
     words = [obj.attrs.get("ROWORDER")]
     if "ROWORDER" in obj.coords:
         words = np.ravel(obj.coords["ROWORDER"].values).tolist()
@@ -87,7 +87,7 @@ def row_order(obj: xr.DataArray) -> str:
 
 
 def check_alike(argument: str, value: xr.DataArray, stack: xr.DataArray) -> None:
-    """Raise where the rows of one object run the other way than those of the stack."""
+    """Raise if the rows of ``value`` run the other way than those of the stack."""
     mine, other = row_order(stack), row_order(value)
     if mine and other and mine != other:
         raise ValueError(

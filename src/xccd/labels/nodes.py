@@ -1,4 +1,4 @@
-"""Trees: what is done to a Dataset, done at every node that it concerns; errors and warnings name the node."""
+"""Apply a function of a Dataset to the nodes of a DataTree; errors and warnings name the node."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextvars import ContextVar
 
 import xarray as xr
 
-NODE: ContextVar[str] = ContextVar("the node of a tree that is worked on", default="")
+NODE: ContextVar[str] = ContextVar("the current node of a tree", default="")
 
 
 @contextmanager
 def at_node(path: str) -> Iterator[None]:
-    """Errors of this block carry a note that names the node, and warnings are told of it."""
+    """Add the node to errors of this block as a note, and to warnings."""
     token = NODE.set(path)
     try:
         yield
@@ -30,9 +30,9 @@ def map_nodes(
     concerned: Callable[[xr.Dataset], bool],
     what: str,
 ) -> xr.DataTree:
-    """A tree with ``function`` done where ``concerned`` says so, and all other nodes as they are.
+    """A tree with ``function`` applied to the nodes where ``concerned`` is true; other nodes stay as they are.
 
-    xarray's own `map_over_datasets` does not let a node pass, nor say where a warning comes from.
+    xarray's `map_over_datasets` cannot skip a node, and does not say which node a warning comes from.
     """
     found = {path: node.to_dataset() for path, node in tree.subtree_with_keys}
     if not any(map(concerned, found.values())):

@@ -10,16 +10,16 @@ from xccd.kernels.limits import HALF
 from xccd.sky.grid import Grid
 
 Array = np.ndarray[Any, Any]
-UNIT = 256  # rows of the target that are made together: reproject rounds by what else it is given
+UNIT = 256  # target rows made together: how reproject rounds depends on the rows it is given
 
 
-def reprojected(frame: Array, here: Grid, there: Grid, *, total: bool) -> Array:
-    """A frame (NaN where missing) of the grid ``here`` on the grid ``there``."""
+def reprojected(frame: Array, source: Grid, target: Grid, *, total: bool) -> Array:
+    """A frame of the grid ``source``, NaN where masked, resampled to the grid ``target``."""
     from reproject import reproject_adaptive
 
     def by(values: Array, flux: bool) -> Any:
         return reproject_adaptive(
-            (values, here.wcs), there.wcs, shape_out=there.shape, return_footprint=False, roundtrip_coords=False,
+            (values, source.wcs), target.wcs, shape_out=target.shape, return_footprint=False, roundtrip_coords=False,
             conserve_flux=flux, boundary_mode="ignore", boundary_ignore_threshold=HALF, bad_value_mode="ignore",
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a user may give as offsets of frames, and the canvas that they lie on."""
+"""The offsets that a user may give, and the canvas on which the frames lie."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from xccd.sky.grid import Grid, grids_of
 from xccd.sky.transform import positions
 
 Array = np.ndarray[Any, Any]
-GRID = re.compile(r"grid\s+(\d+)\s+(-?\d+)\s+(\d+)\s+(-?\d+)")  # columns, their distance, rows, theirs
-OFF = 0.5  # pixels by which frames may be off a plain shift
+GRID = re.compile(r"grid\s+(\d+)\s+(-?\d+)\s+(\d+)\s+(-?\d+)")  # columns, column spacing, rows, row spacing
+OFF = 0.5  # pixels: the largest deviation from a plain shift
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """A shape, of each frame the pixel (row, column) that lies on its first one, and its WCS where there is any."""
+    """The shape of the canvas, the position (row, column) of its first pixel in each frame, and its WCS if any."""
 
     shape: tuple[int, int]
-    starts: Array
+    origins: Array  # (frames, 2)
     grid: Grid | None
 
 
 def canvas_of(stacks: list[xr.DataArray], offsets: Any, to: Any) -> Canvas:
-    """The canvas of frames at ``offsets``."""
+    """The canvas for frames at ``offsets``."""
     by = _offsets(stacks, offsets)
     sizes = np.concatenate([np.tile([s.sizes["y"], s.sizes["x"]], (s.sizes["frame"], 1)) for s in stacks])
     whole = np.round(by)
@@ -62,7 +62,7 @@ def _grid(stack: xr.DataArray, by: Array, low: Array, shape: tuple[int, int]) ->
 
 
 def _offsets(stacks: list[xr.DataArray], offsets: Any) -> Any:
-    """Rows and columns of each frame's first pixel, the first frame's 0."""
+    """The position (row, column) of each frame's first pixel; (0, 0) for the first frame."""
     n = sum(s.sizes["frame"] for s in stacks)
     if isinstance(offsets, str):
         found = _by_name(stacks, offsets, n)
@@ -105,7 +105,7 @@ def _by_name(stacks: list[xr.DataArray], offsets: str, n: int) -> Array:
 
 
 def _by_wcs(stacks: list[xr.DataArray]) -> Array:
-    """Whole pixels between frames that are not turned or stretched against each other."""
+    """Offsets from the WCS, in whole pixels; ValueError if frames are rotated or scaled relative to the first."""
     grids = [g for s in stacks for g in grids_of(s)]
     names = [name for s in stacks for name in frame_names(s, "frame")]
     found = []

@@ -1,4 +1,4 @@
-"""The header of one file that a grid is of, and its tables of distortion, both by the walk that checks every number."""
+"""The header of a grid's file, and its distortion tables; both are read by the strict reader."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from xccd.read.images.hdus import HDU, Walk
 from xccd.read.images.sources import items
 
 TABLES = ("WCSDVARR", "D2IMARR")  # EXTNAMEs of the convention
-MOST_PIXELS = 1 << 24  # of a table: those that are made have a few thousand
+MOST_PIXELS = 1 << 24  # of a table; real ones have a few thousand
 
 
 def one_file(source: str | os.PathLike[str]) -> Path | Remote:
     """The one file that a path or URL stands for."""
     found = [item for item, _ in items(source)]
     if len(found) != 1 or not isinstance(found[0], Path | Remote):
-        raise ValueError(f"{shown(source)} stands for {len(found)} files: a grid is of one")
+        raise ValueError(f"{shown(source)} stands for {len(found)} files: a grid comes from one")
     return found[0]
 
 
 def header_of(source: str | os.PathLike[str]) -> str:
-    """The header text of the first image of a file; without pixels that of the first HDU with a WCS, or the primary."""
+    """The header text of a file's first image. Without an image: of the first HDU with a WCS, else of the primary."""
     with Walk(one_file(source)) as walk:
         seen: list[HDU] = []
         for unit in walk:
@@ -39,7 +39,7 @@ def header_of(source: str | os.PathLike[str]) -> str:
 
 
 def tables_of(source: str | os.PathLike[str]) -> Any:
-    """The tables of distortion of a file, as an astropy HDUList: an image that was read for each."""
+    """The distortion tables of a file, as images in an astropy HDUList."""
     from astropy.io import fits
 
     found = [fits.PrimaryHDU()]

@@ -1,4 +1,4 @@
-"""How much of a pixel of an aligned frame lies in the frame, and how far from its edge: weights by name."""
+"""Weights by name for aligned frames: the share of a pixel inside its frame, and its distance from the edge."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Array = np.ndarray[Any, Any]
 
 
 def _share(x: Array, y: Array, shape: tuple[int, int]) -> Array:
-    """The part of a pixel's bilinear weights that lies in the frame."""
+    """The share of a pixel's bilinear weights that lies inside the frame."""
     along = (np.clip(np.minimum(p + 1, n - p), 0, 1) for p, n in ((x, shape[1]), (y, shape[0])))
     one, other = along
     return np.asarray(one * other)
 
 
 def _feather(x: Array, y: Array, shape: tuple[int, int]) -> Array:
-    """From 0 at the edge of the frame to 1 where its shorter side is halved."""
+    """0 at the edge of the frame, 1 at half of its shorter side."""
     nearest = np.minimum(np.minimum(x + 1, shape[1] - x), np.minimum(y + 1, shape[0] - y))
     return np.asarray(np.clip(nearest / ((min(shape) + 1) / 2), 0, 1))
 
@@ -38,14 +38,14 @@ KINDS: dict[str, Callable[[Array, Array, tuple[int, int]], Array]] = {"footprint
 
 @dataclass(frozen=True)
 class Weights:
-    """One of the kinds of weights, for frames with these maps."""
+    """Weights of one kind, for frames with these maps."""
 
     kind: str
     maps: tuple[PixelMap, ...]
     columns: int
 
     def __call__(self, start: int, stop: int) -> Array:
-        """Of rows of the grid: (frames, rows, columns)."""
+        """The weights (frames, rows, columns) of rows ``start`` to ``stop`` of the grid."""
         out = np.zeros((len(self.maps), stop - start, self.columns), np.float32)
         for one, target in zip(self.maps, out, strict=True):
             top, bottom = one.part(start, stop)
@@ -53,7 +53,7 @@ class Weights:
             if top == bottom:
                 continue
             if one.shift is None:
-                x, y = one.places(top, bottom)
+                x, y = one.positions(top, bottom)
             else:
                 x, y = (a.astype(float) for a in np.meshgrid(np.arange(left, right), np.arange(top, bottom)))
                 x, y = x + one.shift[1], y + one.shift[0]
@@ -63,9 +63,9 @@ class Weights:
 
 
 def weights(kind: str, stack: xr.DataArray) -> Any:
-    """Weights of a kind for all samples of aligned frames, as an array (frame, y, x); lazy if these are."""
+    """Weights of one kind for all samples of aligned frames (frame, y, x); lazy if the frames are."""
     if set(stack.dims) != {"frame", "y", "x"}:
-        raise ValueError(f"weights={kind!r} is of frames (frame, y, x), this stack has {dict(stack.sizes)}")
+        raise ValueError(f"weights={kind!r} takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
     shape = (stack.sizes["y"], stack.sizes["x"])
     plan = Weights(kind, tuple(_maps(stack, shape)), shape[1])
     data = array_of(stack)
@@ -78,7 +78,7 @@ def weights(kind: str, stack: xr.DataArray) -> Any:
 
 
 def _maps(stack: xr.DataArray, shape: tuple[int, int]) -> list[PixelMap]:
-    """Of each frame; one that `align` did not touch lies on its own pixels."""
+    """The map of each frame; for frames that `align` did not touch, a shift of 0."""
     label = stack.coords.get("aligned_from")
     if label is None or label.dims != ("frame",):
         return [shifted(shape, shape, (0, 0))] * stack.sizes["frame"]
@@ -95,7 +95,7 @@ def _maps(stack: xr.DataArray, shape: tuple[int, int]) -> list[PixelMap]:
 
 
 def _moved(stack: xr.DataArray, text: str, shape: tuple[int, int]) -> PixelMap:
-    """The map of a frame that was aligned by offsets, to the pixels that are left."""
+    """The map of a frame that was aligned by offsets, for the pixels that are left after crops."""
     rows, columns, dy, dx = (cards.as_number(cards.lookup(text, k)) for k in ("NAXIS2", "NAXIS1", "OFFSET2", "OFFSET1"))
     first = [float(stack.coords[d].values[0]) if d in stack.coords else 0.0 for d in ("y", "x")]
     return moved((int(rows), int(columns)), shape, (dy + first[0], dx + first[1]))
@@ -115,7 +115,7 @@ def _by_dask(plan: Weights, rows: tuple[int, ...]) -> Any:
 
 
 class DeferredWeights(Deferred):
-    """Without dask: made for a band when that is."""
+    """Weights without dask, made band by band."""
 
     def __init__(self, plan: Weights, shape: tuple[int, ...]) -> None:
         super().__init__(plan, (), shape, np.float32)

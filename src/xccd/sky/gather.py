@@ -1,4 +1,4 @@
-"""Bands of aligned frames, each made of the rows of the frames that reach it: now, by dask, or when asked for."""
+"""Aligned frames in bands of rows. A band needs only some rows of the frames. At once, by dask, or deferred."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,18 +21,26 @@ from xccd.sky.adaptive import UNIT, reprojected
 from xccd.sky.pixel_map import PixelMap, kernel
 
 Array = Any
-ORDERS = {"nearest": 1, "bilinear": 2, "bicubic": 4, "lanczos3": 6}  # pixels along an axis that make up one
-LEAST = 4 << 20  # bytes of a band, however small the chunks of a stack are
-PIXELS = 1 << 15  # of which positions are held at a time: with their values in an L2 cache
-ALIKE = 1.5  # frames are read together whose rows are no more than so many times those of one
-REACH = 3.0  # of the kernel of "adaptive": pixels of the target, four times as many as interpolation takes
+ORDERS = {"nearest": 1, "bilinear": 2, "bicubic": 4, "lanczos3": 6}  # pixels along an axis that one pixel is made from
+LEAST = 4 << 20  # smallest size of a band in bytes, however small the chunks of a stack are
+PIXELS = 1 << 15  # pixels whose positions are held at a time: they fit into an L2 cache with their values
+ALIKE = 1.5  # frames are read together if their joint rows are at most this many times those of one frame
+REACH = 3.0  # of the kernel of "adaptive", in target pixels; it needs `MARGIN` times as many rows more
 VARIANCE: dict[str, Callable[[Array], Array]] = {"std": np.square, "var": np.asarray, "ivar": lambda x: 1 / x}
 FROM_STD: dict[str, Callable[[Array], Array]] = {"std": np.asarray, "var": np.square, "ivar": lambda x: 1 / x**2}
 
 
+class Resampling(NamedTuple):
+    """How values are resampled: the arguments of `align` of these names."""
+
+    method: str
+    order: str
+    flux: str
+
+
 @dataclass(frozen=True)
 class Source:
-    """The frames of one stack (frames, y, x): samples, and of the lossless form what goes with them."""
+    """The frames (frame, y, x) of one stack: samples, and for a flagged Dataset flags and uncertainties."""
 
     x: Array
     flags: Array = None
@@ -49,14 +57,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Plan:
-    """How frames, a map for each in the order of the result, become rows of the target."""
+    """How the frames become rows of the target, with a map for each frame in the order of the result."""
 
-    maps: tuple[tuple[PixelMap, ...], ...]  # of each source
+    maps: tuple[tuple[PixelMap, ...], ...]  # for each source
     shape: tuple[int, int]
     taps: int
-    total: bool  # whether pixels hold a whole flux, not one per area
-    dtypes: tuple[np.dtype[Any], ...]  # of samples, flags, uncertainties, or the first alone
-    kind: str = "std"  # of the uncertainties
+    total: bool  # whether pixels hold a total flux, not a flux per area
+    dtypes: tuple[np.dtype[Any], ...]  # of samples, flags, uncertainties; the first one, two or three
+    kind: str = "std"  # type of the uncertainties
     method: str = "interp"
 
     @property
@@ -65,15 +73,15 @@ class Plan:
 
     @property
     def unit(self) -> int:
-        """How many rows of the target are made together, so that pixels do not depend on bands."""
+        """The count of target rows that are made together, so that pixels do not depend on bands."""
         return UNIT if self.method == "adaptive" else 1
 
     def rows(self, one: PixelMap, start: int, stop: int) -> tuple[int, int]:
-        """The rows of a frame that rows of the target are made of."""
+        """The rows of a frame that rows ``start`` to ``stop`` of the target need."""
         return one.rows(start, stop, 1.0 if self.method == "interp" else REACH)
 
     def groups(self, source: int, start: int, stop: int) -> Iterator[tuple[slice, slice]]:
-        """Frames of a source, and the rows of them, that rows of the target are made of."""
+        """The (frames, rows) of a source that rows ``start`` to ``stop`` of the target need."""
         group: list[int] = []
         low = high = least = 0
         for i, one in enumerate(self.maps[source]):
@@ -92,12 +100,12 @@ class Plan:
             yield slice(group[0], group[-1] + 1), slice(low, high)
 
     def empty(self, rows: int) -> list[Array]:
-        """Rows of the target that no frame reaches."""
+        """Arrays for rows of the target, filled as where no frame reaches."""
         values = (np.nan, int(Flag.OUTSIDE_FOOTPRINT), np.nan)
         return [np.full((self.frames, rows, self.shape[1]), v, d) for v, d in zip(values, self.dtypes, strict=False)]
 
     def fill(self, one: PixelMap, arrays: Sequence[Array], first: int, start: int, stop: int, out: list[Array]) -> None:
-        """Rows ``start`` to ``stop`` of the target from rows of one frame, of which ``first`` is the first here."""
+        """Fill rows ``start`` to ``stop`` of the target from one frame. ``arrays`` begin at its row ``first``."""
         top, bottom = one.part(start, stop)
         left, right = one.box[2:]
         if one.shift is not None:
@@ -120,7 +128,7 @@ class Plan:
                 target[a - start : b - start, left:right] = values
 
     def _good(self, arrays: Sequence[Array]) -> list[Array]:
-        """Samples as floats, NaN where they have a flag; the flags, a bit for each that is missing; variances."""
+        """Samples as floats, NaN where flagged; the flags, set for each masked sample; the variances."""
         x = np.asarray(arrays[0])
         dtype = float_dtype(x.dtype)
         if len(arrays) == 1:
@@ -139,31 +147,31 @@ class Plan:
     def _reproject(
         self, one: PixelMap, frame: Array, more: list[Array], first: int, rows: tuple[int, int, int], out: list[Array]
     ) -> None:  # fmt: skip
-        """Rows of the target by reproject, from those of a frame."""
+        """Fill rows of the target by reproject, from rows of one frame."""
         (start, top, bottom), (left, right) = rows, one.box[2:]
         assert one.grids is not None
-        here, there = one.grids
-        here = here.moved(first, 0, frame.shape)
-        there = there.moved(top, left, (bottom - top, right - left))
-        value = reprojected(frame, here, there, total=self.total)
+        source, target = one.grids
+        source = source.moved(first, 0, frame.shape)
+        target = target.moved(top, left, (bottom - top, right - left))
+        value = reprojected(frame, source, target, total=self.total)
         at = slice(top - start, bottom - start), slice(left, right)
         out[0][at] = value
         if more:
             near, error = np.empty((2, *value.shape), frame.dtype)
-            reasons, places = np.empty(value.shape, np.uint8), one.places(top, bottom)
-            kernel(
-                "resample", "resampled", frame, more[1], more[0], first, one.shape[0], places, 2, near, error, reasons
-            )
+            reasons, positions = np.empty(value.shape, np.uint8), one.positions(top, bottom)
+            arguments = (frame, more[1], more[0], first, one.shape[0], positions, 2)
+            kernel("resample", "resampled", *arguments, near, error, reasons)
             reasons[np.isfinite(value)] = 0
-            reasons[~np.isfinite(value) & (reasons == 0)] = Flag.NOT_FINITE  # of what lies farther than two pixels
+            # masked samples farther away than two pixels
+            reasons[~np.isfinite(value) & (reasons == 0)] = Flag.NOT_FINITE
             out[1][at] = reasons
 
     def _made(
         self, frame: Array, more: list[Array], first: int, one: PixelMap, rows: tuple[int, int]
     ) -> list[Array]:  # fmt: skip
-        """Rows of the target in the columns that a frame reaches, by a kernel."""
+        """Rows of the target by a kernel, in the columns that the frame reaches."""
         exact = self.method == "exact"
-        at = one.edges(*rows) if exact else one.places(*rows, area=self.total)
+        at = one.edges(*rows) if exact else one.positions(*rows, area=self.total)
         shape = (at.shape[1] - exact, at.shape[2] - exact)
         value, reasons, error = (np.empty(shape, d) for d in (frame.dtype, np.uint8, frame.dtype))
         flags, variance = more or (np.empty((0, 0), np.uint8), np.empty((0, 0), frame.dtype))
@@ -174,7 +182,7 @@ class Plan:
             beyond = kernel("resample", "resampled", *arguments, self.taps, value, error, reasons)
         if beyond:
             raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond): please report it")
-        made = [value, reasons, error][: len(self.dtypes)]  # no more is filled
+        made = [value, reasons, error][: len(self.dtypes)]  # the others are not filled
         for array in made[::2] if self.total and not exact else ():
             array *= at[2]
         if len(made) == 3:
@@ -184,7 +192,7 @@ class Plan:
 
 
 def aligned(sources: Sequence[Source], plan: Plan) -> list[Array]:
-    """Samples, and flags and uncertainties, of all frames on the target."""
+    """Samples, flags and uncertainties of all frames on the target, as far as the sources have them."""
     every = [array for source in sources for array in source.arrays]
     if any(map(is_dask, every)):
         return _by_dask([Source(*(None if a is None else to_numpy(a) for a in source.all)) for source in sources], plan)
@@ -194,7 +202,7 @@ def aligned(sources: Sequence[Source], plan: Plan) -> list[Array]:
 
 
 def _now(sources: Sequence[Source], plan: Plan) -> list[Array]:
-    """In the pool of threads, a band of a frame at a time."""
+    """Compute at once in the pool of threads, a band of one frame at a time."""
     out = plan.empty(plan.shape[0])
     threads = options.threads()
     work = [(s, i) for s, maps in enumerate(plan.maps) for i in range(len(maps))]
@@ -217,7 +225,7 @@ def _now(sources: Sequence[Source], plan: Plan) -> list[Array]:
 
 
 def _band(plan: Plan, start: int, stop: int, groups: Sequence[Any], *pieces: Any) -> list[Array]:
-    """Rows of the target. A group is (source, frames, rows), and for each of its arrays the piece, or what reads it."""
+    """Rows of the target. A group is (source, frames, rows); ``pieces`` has its arrays, or readers of them."""
     parts, number = iter(pieces), len(plan.dtypes)
     out = plan.empty(stop - start)
     first = np.concatenate([[0], np.cumsum([len(maps) for maps in plan.maps])])
@@ -257,19 +265,21 @@ def _by_dask(sources: Sequence[Source], plan: Plan) -> list[Array]:
 
 
 def _readers(sources: Sequence[Source]) -> dict[int, Any]:
-    """Of arrays that are nothing but files what reads them: rows of some frames, without the rest of a band."""
+    """The readers of arrays that come straight from files, by id: they read single rows of frames, not whole chunks."""
     from dask.delayed import delayed
 
     found = {}
     for array in (a for source in sources for a in source.arrays):
         reader = notes.noted(array, notes.READER)
         if reader is not None:
-            found[id(array)] = delayed(reader, name=f"reader-of-{array.name}", traverse=False)  # a name that tells it
+            found[id(array)] = delayed(
+                reader, name=f"reader-of-{array.name}", traverse=False
+            )  # the array's name identifies it
     return found
 
 
 def _bands(sources: Sequence[Source], plan: Plan) -> list[tuple[int, int]]:
-    """Rows of the target that are made at a time: as many bytes as bands of a stack that is opened, or as these had."""
+    """Bands of target rows, as large in bytes as the bands of an opened stack, or as the chunks of the input."""
     size = sum(d.itemsize for d in plan.dtypes)
     (_, rows, _) = bands.plan((plan.frames, *plan.shape), size, "auto", None)
     held = [np.prod([max(c) for c in s.x.chunks]) * size for s in sources if is_dask(s.x)]
@@ -285,7 +295,7 @@ def _edges(starts: Iterable[int], end: int) -> list[int]:
 
 
 class _Aligned(MultiOutput):
-    """Aligned frames without dask: a band is made of other rows of its inputs."""
+    """Aligned frames without dask. A band needs other rows of the inputs than its own."""
 
     def __init__(self, sources: Sequence[Source], plan: Plan) -> None:
         shape = (plan.frames, *plan.shape)
@@ -306,7 +316,7 @@ class _Aligned(MultiOutput):
         return made[id(self)]
 
     def _rows(self, array: Any, frames: slice, rows: slice, made: dict[Any, Any]) -> Any:
-        """Some rows of some frames."""
+        """Some rows of some frames of an input."""
         key = (frames, rows, slice(None))
         reader = getattr(array, "reader", None)
         if reader is not None:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from xccd.headers import cards, common, pixel_grid
 from xccd.headers.cards import parsed
-from xccd.labels.flags import science_variables
+from xccd.labels.flags import science_variable, science_variables
 from xccd.labels.frames import frame_names
 from xccd.messages import public, shown
 from xccd.sky import distortion
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from astropy.io.fits import Header
     from astropy.wcs import WCS
 
-LARGEST = 10**6  # pixels along one side: 4 TB a frame, a slip of the keyboard
+LARGEST = 10**6  # pixels along one side: 4 TB a frame, surely a typing error
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Pixels on the sky: a shape and a celestial WCS, as a value that can be compared, hashed and pickled.
+    """The pixels of an image on the sky: a shape and a celestial WCS. Grids can be compared, hashed and pickled.
 
     Parameters
     ----------
     shape : (int, int)
         Rows and columns.
     text : str
-        The WCS as the lines of FITS cards.
+        The WCS as lines of FITS cards.
     tables : bytes, optional
-        The HDUs of distortions that are tables, as a FITS file.
+        The HDUs of tables of distortion, as a FITS file.
 
     See Also
     --------
-    Grid.of : a grid from a WCS, Header, file, image or stack.
+    Grid.of : the grid of a WCS, Header, file, image or stack.
     Grid.union : the grid that holds all frames of a stack.
 
     Examples
@@ -77,15 +77,16 @@ class Grid:
     @classmethod
     @public
     def of(cls, source: Any, *, shape: tuple[int, int] | None = None) -> Grid:
-        """The grid of anything that has one.
+        """The grid of an object that has one.
 
         Parameters
         ----------
         source : Grid, WCS, Header, dict of cards, path or URL, DataArray or Dataset
-            A stack must have one WCS for all of its frames; ``stack[0]`` picks one. Of a file: of its first image, or
-            of its first header with a WCS if no image has pixels. Its name may be what `open_stack` takes for one file.
+            All frames of a stack must have the same WCS; ``stack[0]`` picks one frame. A file gives the grid of its
+            first image, or of its first header with a WCS if no image has pixels. Its name may be anything that
+            `open_stack` takes for one file.
         shape : (int, int), optional
-            Rows and columns, where the source does not say them (a WCS without ``pixel_shape``), or others.
+            Rows and columns, if the source has no shape (a WCS without ``pixel_shape``) or another one is wanted.
 
         Returns
         -------
@@ -94,16 +95,24 @@ class Grid:
         Raises
         ------
         ValueError
-            No celestial WCS in it, one that is singular or absurd, or no shape.
+            There is no celestial WCS, it is singular or absurd, or there is no shape.
         TypeError
-            Nothing that could have a WCS.
+            ``source`` is of a type that has no WCS.
         OSError
-            A file that cannot be read.
+            The file cannot be read.
+
+        Examples
+        --------
+        >>> from astropy.wcs import WCS
+        >>> import xccd
+        >>> wcs = WCS({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -1e-4, "CDELT2": 1e-4})
+        >>> xccd.Grid.of(wcs, shape=(100, 200)).shape
+        (100, 200)
         """
         if isinstance(source, Grid):
             return source if shape is None else cls((int(shape[0]), int(shape[1])), source.text, source.tables)
         if hasattr(source, "ccd"):
-            source = _image(source)
+            source = source[science_variable(source)] if hasattr(source, "data_vars") else source
             _check_one(source)
             source = source.ccd.header()
         elif isinstance(source, str | os.PathLike):
@@ -118,7 +127,7 @@ class Grid:
 
     @classmethod
     def from_text(cls, text: str, shape: tuple[int, int] | None = None) -> Grid:
-        """The grid of a header text, lines of FITS cards; ValueError as `of`."""
+        """The grid of a header text (lines of FITS cards). Raises ValueError like `of`."""
         found = {card.keyword: card for card in reversed(list(cards.split(text)))}
         if "CTYPE1" not in found:
             raise ValueError("there is no WCS: the header has no CTYPE1")
@@ -134,7 +143,7 @@ class Grid:
 
     @classmethod
     def _of_file(cls, source: str | os.PathLike[str], shape: tuple[int, int] | None) -> Grid:
-        """The grid of a file, errors with its name."""
+        """The grid of a file. Errors name the file."""
         text = distortion.header_of(source)
         try:
             if any(DISTORTED.fullmatch(card.keyword) for card in cards.split(text)):
@@ -145,7 +154,7 @@ class Grid:
 
     @classmethod
     def with_tables(cls, text: str, source: str | os.PathLike[str], shape: tuple[int, int] | None) -> Grid:
-        """The grid of a header text whose distortion is in tables of a file; ValueError, OSError as `of`."""
+        """The grid of a header text whose distortion is in tables of its file. Raises ValueError, OSError like `of`."""
         own = (line for c in cards.split(text) if cards.WCS.fullmatch(c.keyword) for line in c.lines)
         wcs = common.read_wcs(cards.parsed(own), 2, distortion.tables_of(source))
         return cls._of_wcs(wcs, _sizes(text, shape))
@@ -167,7 +176,7 @@ class Grid:
 
     @cached_property
     def wcs(self) -> WCS:
-        """The astropy WCS, its ``pixel_shape`` set."""
+        """The astropy WCS, with ``pixel_shape``."""
         made = (
             common.read_wcs(cards.parsed(self.text.split("\n")), 2) if not self.tables else wcs_with_tables(self.tables)
         )
@@ -176,14 +185,14 @@ class Grid:
 
     @cached_property
     def frame(self) -> Any:
-        """The celestial system of its coordinates, as astropy has it."""
+        """The celestial system of the coordinates, as an astropy frame."""
         from astropy.wcs.utils import wcs_to_celestial_frame
 
         return wcs_to_celestial_frame(self.wcs)
 
     @property
     def header(self) -> Header:
-        """NAXISn and the cards of the WCS, as an astropy Header."""
+        """An astropy Header with NAXISn and the cards of the WCS."""
         return cards.parsed(self.lines)
 
     @property
@@ -194,12 +203,12 @@ class Grid:
 
     @property
     def pixel_size(self) -> float:
-        """The side of a pixel in degrees, the root of its area at the reference pixel."""
+        """The side of a pixel in degrees: the root of the pixel area at the reference pixel."""
         return float(np.sqrt(abs(np.linalg.det(self.wcs.pixel_scale_matrix))))
 
     @property
     def center(self) -> tuple[float, float]:
-        """World coordinates of the centre in degrees, in the WCS's own frame."""
+        """World coordinates of the centre in degrees, in the celestial system of the WCS."""
         rows, columns = self.shape
         world = self.wcs.all_pix2world([[(columns - 1) / 2, (rows - 1) / 2]], 0)[0]
         return float(world[0]), float(world[1])
@@ -211,19 +220,20 @@ class Grid:
     ) -> Grid:  # fmt: skip
         """The grid that holds all frames.
 
-        Frames that differ by whole pixels keep their grid. Of others it is that of reproject's
-        ``find_optimal_celestial_wcs``, north up, with the smallest of their pixels.
+        If the frames differ by whole pixels, it is their own grid, enlarged. Otherwise it comes from reproject's
+        ``find_optimal_celestial_wcs``: north up, with the smallest pixels among the frames.
 
         Parameters
         ----------
         stack : DataArray, Dataset, or a list of these or of Grids
         resolution : float or Quantity, optional
-            The side of a pixel, in arcseconds.
+            The side of a pixel; a float is in arcseconds.
         frame : str or astropy frame, optional
-            "icrs", "galactic", ... Default: that of the first frame.
+            The celestial system: "icrs", "galactic", ... Default: that of the first frame.
         north_up : bool, default: True
-            False turns the grid so that it is smallest.
+            False rotates the grid so that it is smallest.
         projection : str, default: "TAN"
+            The three letters of the projection in CTYPE.
 
         Returns
         -------
@@ -232,9 +242,9 @@ class Grid:
         Raises
         ------
         ValueError
-            A frame without a usable WCS, or an unusable resolution.
+            A frame has no usable WCS, or ``resolution`` is unusable.
         ImportError
-            Without reproject.
+            reproject is needed and not installed.
 
         Examples
         --------
@@ -252,9 +262,9 @@ class Grid:
         return union(every(stack), resolution=resolution, frame=frame, north_up=north_up, projection=projection)
 
     def moved(self, rows: float, columns: float, shape: tuple[int, int]) -> Grid:
-        """A grid of ``shape`` whose first pixel is this one's (rows, columns), which may lie outside."""
+        """A grid of ``shape`` whose first pixel is this grid's pixel (rows, columns), which may lie outside."""
         if self.tables and (rows, columns) != (0, 0):
-            raise ValueError("a grid that is distorted by tables cannot be cut: these are of its pixels")
+            raise ValueError("a grid that is distorted by tables cannot be cut: the tables belong to its pixels")
         shift = {"CRPIX1": columns, "CRPIX2": rows}
         found = {c.keyword: c for c in cards.split(self.text)}
         lines = {k: written(c) for k, c in found.items()}
@@ -264,7 +274,7 @@ class Grid:
         return Grid(shape, "\n".join(lines[k] for k in sorted(lines)), self.tables)
 
     def __getitem__(self, key: tuple[slice, slice]) -> Grid:
-        """Some rows and columns, as an array is sliced; steps are 1."""
+        """The grid of some rows and columns, sliced like an array; the step is 1."""
         if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(k, slice) for k in key)):
             raise TypeError(f"a grid is cut by two slices, as grid[10:50, :20], not by {key!r}")
         parts = [k.indices(n) for k, n in zip(key, self.shape, strict=True)]
@@ -288,19 +298,8 @@ class Grid:
         )
 
 
-def _image(obj: Any) -> Any:
-    """The variable of a Dataset that has the headers of the others."""
-    if not hasattr(obj, "data_vars"):
-        return obj
-    names = {n for v in obj.data_vars.values() for n in str(v.attrs.get("ancillary_variables", "")).split()}
-    science = [v for n, v in obj.data_vars.items() if n not in names]
-    if len(science) != 1:
-        raise ValueError(f"this Dataset has {len(science)} images ({', '.join(map(str, obj.data_vars))}): pick one")
-    return science[0]
-
-
 def _sizes(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
-    """Rows and columns as given, or as the header says."""
+    """Rows and columns as given, else from the header."""
     if shape is not None:
         return int(shape[0]), int(shape[1])
     rows, columns = (cards.as_number(cards.lookup(text, k)) for k in ("NAXIS2", "NAXIS1"))
@@ -310,7 +309,7 @@ def _sizes(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
 
 
 def _check_one(stack: Any) -> None:
-    """Raise for frames whose WCS differ: the header that they share has none."""
+    """Raise if frames have different WCS: the header that they share has none."""
     texts = list(dict.fromkeys(common.texts(stack, "frame")))
     own = {tuple(c.lines for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)) for text in texts}
     if len(own) > 1 and any("CTYPE1" in text for text in texts) and not common.same_grid(texts):
@@ -323,7 +322,7 @@ WITHOUT = "without a WCS frames go by align(offsets=...), and stack.ccd.find_off
 
 
 def grids_of(stack: xr.DataArray) -> list[Grid]:
-    """The grid of each frame, for the pixels that it has now."""
+    """The grid of each frame, for the pixels that it has now, after crops."""
     texts = common.texts(stack, "frame")
     names = frame_names(stack, "frame")
     if not texts:
@@ -343,7 +342,7 @@ def grids_of(stack: xr.DataArray) -> list[Grid]:
 
 
 def every(frames: Any) -> list[Grid]:
-    """The grids of all frames of a stack, of stacks, or grids."""
+    """The grids of all frames. Takes a stack, a list of stacks, or Grids."""
     items = list(frames) if isinstance(frames, list | tuple) else [frames]
     found: list[Grid] = []
     for item in items:
@@ -360,7 +359,7 @@ def _grid(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
     moved = pixel_grid.moves(frame, text)
     if any(DISTORTED.fullmatch(card.keyword) for card in cards.split(text)):
         if moved:
-            raise ValueError("its WCS is distorted by a table, which is of all its pixels: align whole frames")
+            raise ValueError("its WCS is distorted by a table, which belongs to all its pixels: align whole frames")
         return _of_file(str(frame.coords["file"].item()), text, shape)
     if moved:
         made = parsed(text.split("\n"))
@@ -370,7 +369,7 @@ def _grid(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
 
 
 def _of_file(file: str, text: str, shape: tuple[int, int]) -> Grid:
-    """A grid whose distortion is in tables of the frame's file."""
+    """The grid of a frame whose distortion is in tables of its file."""
     try:
         return Grid.with_tables(text, file, shape)
     except OSError as error:

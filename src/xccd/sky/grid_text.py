@@ -1,4 +1,4 @@
-"""The cards of a header that make a grid, and its tables of distortion."""
+"""The header cards that define a grid, and its distortion tables."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 
-# What a grid keeps of a header: the primary WCS. Other versions of it (letters at the end) do not move pixels.
+# The cards that a grid keeps: the primary WCS. Alternate ones (a letter at the end) do not move pixels.
 KEPT = re.compile(
     r"CTYPE[12]|CRVAL[12]|CRPIX[12]|CDELT[12]|CUNIT[12]|CROTA[12]|(PC|CD)[12]_[12]|PV[12]_\d{1,2}|"
     r"LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|[AB]P?_(ORDER|\d_\d)|WAT[12]_\d{1,3}"
 )
 TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS|CPERR|CQERR|D2IMERR|DP|DQ|AXISCORR)\d?")
-TEXTS = re.compile(r"CTYPE|CUNIT|RADE|WAT")  # all others are numbers
-DISTORTED = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d")  # by a table
+TEXTS = re.compile(r"CTYPE|CUNIT|RADE|WAT")  # text values; all others are numbers
+DISTORTED = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d")  # the WCS is distorted by a table
 
 
 def wcs_with_tables(content: bytes) -> WCS:
@@ -39,7 +39,7 @@ def header_text(header: Any) -> str:
 
 
 def written(card: cards.Card) -> str:
-    """A card in one spelling, so that equal ones are equal as texts."""
+    """A card in a fixed spelling, so that equal cards are equal texts."""
     value = card.value
     if value is None:
         return "\n".join(card.lines)
@@ -49,4 +49,4 @@ def written(card: cards.Card) -> str:
     if isinstance(value, int | float) and re.fullmatch(r"[AB]P?_ORDER", card.keyword) is None:
         value = float(value)
     line = cards.make(card.keyword, value)
-    return line if cards.value_of((line,)) == value else "\n".join(card.lines)  # of 20 columns, too few for some
+    return line if cards.value_of((line,)) == value else "\n".join(card.lines)  # 20 columns are too few for some values

@@ -1,35 +1,34 @@
-"""Where pixels of a grid lie in a frame: a shift, cubics through few nodes that were checked, or the WCS itself."""
+"""Maps from a target grid to a source grid: a whole shift, cubics through checked nodes, or the WCS itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from importlib import import_module
+from functools import cache, cached_property, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xccd.compute import options
-from xccd.sky.transform import Array, edge_points, positions, to_frame, whole_shift
+from xccd.sky.transform import Array, edge_points, positions, to_pixels, whole_shift
 
 if TYPE_CHECKING:
     from xccd.sky.grid import Grid
 
-STEPS = (256, 128, 64, 32, 16, 8)  # pixels from node to node: the widest that is exact enough
-LIMIT = 1e-3  # pixels of the frame that a map may be off
+STEPS = (256, 128, 64, 32, 16, 8)  # pixels between nodes; the first that is exact enough is taken
+LIMIT = 1e-3  # largest error of a map, in pixels of the source
 CHECKS = 400  # pixels at which a map is compared with the WCS
-MARGIN = 4  # rows that taps need more
+MARGIN = 4  # more rows, for the taps of interpolation
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class PixelMap:
-    """For each pixel of a target grid the position in a frame of ``shape``: planes x, y and the ratio of areas.
+    """The position of each target pixel in a source of ``shape``: planes x, y and the ratio of areas.
 
-    ``box`` is the part of the target (rows from and to, columns from and to) that the frame reaches. There is a
-    ``shift`` (the target's first pixel in the frame), or there are ``nodes``, or positions come from the ``grids``
-    (frame and target) themselves. ``error`` is how far the map was off where it was checked, in pixels of the frame.
+    ``box`` is the part of the target that the source reaches: first and end row, first and end column. Positions come
+    from ``shift`` (the target's first pixel in the source), else from ``nodes``, else from the WCS of ``grids`` (source
+    and target). ``error`` is the largest error at the checked pixels, in pixels of the source.
     """
 
     shape: tuple[int, int]
@@ -39,17 +38,17 @@ class PixelMap:
     nodes: Array | None = None
     step: int = 1
     grids: tuple[Grid, Grid] | None = None
-    corners: Array | None = None  # nodes of the first corner of each pixel, half a pixel before its centre
+    corners: Array | None = None  # nodes for the first corner of each pixel, half a pixel before its centre
 
     def part(self, start: int, stop: int) -> tuple[int, int]:
-        """Which of the rows ``start`` to ``stop`` of the target the frame reaches."""
+        """The rows among ``start`` to ``stop`` of the target that the source reaches."""
         top, bottom = max(start, self.box[0]), min(stop, self.box[1])
         return (top, bottom) if top < bottom and self.box[2] < self.box[3] else (start, start)
 
     def rows(self, start: int, stop: int, reach: float = 1.0) -> tuple[int, int]:
-        """The rows of the frame that rows ``start`` to ``stop`` of the target are made of.
+        """The rows of the source that rows ``start`` to ``stop`` of the target need.
 
-        ``reach`` is how much farther than interpolation does others look, in pixels of the target.
+        ``reach`` says how many times farther than interpolation the method looks, in pixels of the target.
         """
         top, bottom = self.part(start, stop)
         if top == bottom:
@@ -70,19 +69,19 @@ class PixelMap:
 
     @cached_property
     def _heights(self) -> tuple[Array, Array]:
-        """Of each row of the box the least and the greatest y, from the columns of nodes."""
+        """The least and the greatest y in each row of the box, from the columns of nodes."""
         assert self.nodes is not None
         j, t = np.divmod(np.arange(self.box[1] - self.box[0]), self.step)
         weights = table(self.step)[:, t, None]
         y = sum(weights[k] * self.nodes[1, j + k, 1:-1] for k in range(4))
-        bend = np.abs(np.diff(self.nodes[1], n=2, axis=1)).max(initial=0) / 8  # of y between two columns, at most
+        bend = np.abs(np.diff(self.nodes[1], n=2, axis=1)).max(initial=0) / 8  # largest bend of y between two columns
         return np.min(y, axis=1) - bend, np.max(y, axis=1) + bend
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_heights"}
 
-    def places(self, start: int, stop: int, *, area: bool = False) -> Array:
-        """Planes x and y, and area, at rows ``start`` to ``stop`` of the target, in the columns of the box."""
+    def positions(self, start: int, stop: int, *, area: bool = False) -> Array:
+        """Planes x and y, with ``area`` a third, for rows ``start`` to ``stop`` of the target and the box's columns."""
         if self.nodes is None:
             assert self.grids is not None
             return positions(*self.grids, *_mesh(start, stop, *self.box[2:]), area=area)
@@ -91,7 +90,7 @@ class PixelMap:
         return at
 
     def edges(self, start: int, stop: int) -> Array:
-        """Planes x and y at the corners of the pixels of these rows: one row and column more."""
+        """Planes x and y at the corners of the pixels of these rows: one more row and column than pixels."""
         left, right = self.box[2:]
         if self.corners is None:
             assert self.grids is not None
@@ -103,18 +102,26 @@ class PixelMap:
 
 
 def kernel(module: str, name: str, *arguments: Any) -> Any:
-    """A kernel of "resample" or "overlap", by the engine."""
+    """Call a kernel of the module "resample" or "overlap", in the engine that is in use."""
+    return options.with_engine(lambda engine: getattr(_modules(engine.NAME == "numba")[module], name)(*arguments))
 
-    def call(engine: ModuleType) -> Any:
-        found = import_module(f"xccd.kernels.{'compiled' if engine.NAME == 'numba' else 'plain'}.{module}")
-        return getattr(found, name)(*arguments)
 
-    return options.with_engine(call)
+@cache
+def _modules(compiled: bool) -> dict[str, ModuleType]:
+    """The two modules of an engine, imported when they are first used."""
+    if compiled:
+        from xccd.kernels.compiled import overlap, resample
+
+        return {"overlap": overlap, "resample": resample}
+    from xccd.kernels.plain import overlap as plain_overlap
+    from xccd.kernels.plain import resample as plain_resample
+
+    return {"overlap": plain_overlap, "resample": plain_resample}
 
 
 @lru_cache(maxsize=32)
 def table(step: int) -> Array:
-    """Weights of the cubic through nodes at -1, 0, 1 and 2 (Lagrange), at 0, 1/step, ... between the middle two."""
+    """Weights (4, step) of Lagrange's cubic through nodes at -1, 0, 1 and 2, for the points 0, 1/step, 2/step, ..."""
     t = np.arange(step) / step
     return np.stack(
         [
@@ -126,33 +133,33 @@ def table(step: int) -> Array:
     )
 
 
-@np.errstate(all="ignore")  # of what is not on the sky
-def pixel_map(frame: Grid, target: Grid, *, corners: bool = False) -> PixelMap:
-    """The map from a target to a frame, the cheapest that is right; with what `PixelMap.edges` takes."""
-    shift = whole_shift(frame, target)
+@np.errstate(all="ignore")  # positions that are not on the sky
+def pixel_map(source: Grid, target: Grid, *, corners: bool = False) -> PixelMap:
+    """The cheapest map from a target to a source that is exact enough; with ``corners`` also for `PixelMap.edges`."""
+    shift = whole_shift(source, target)
     if shift is not None:
-        return shifted(frame.shape, target.shape, shift)
-    grids = (frame, target)
-    box = _reach(frame, target)
+        return shifted(source.shape, target.shape, shift)
+    grids = (source, target)
+    box = _reach(source, target)
     if box[0] == box[1]:
-        return PixelMap(frame.shape, box, grids=grids)
+        return PixelMap(source.shape, box, grids=grids)
     rng = np.random.default_rng(0)
     x = rng.integers(box[2], box[3], CHECKS).astype(float)
     y = rng.integers(box[0], box[1], CHECKS).astype(float)
-    true = positions(frame, target, x, y)
+    true = positions(source, target, x, y)
     for step in STEPS:
         if step > STEPS[-1] and step > max(box[1] - box[0], box[3] - box[2]):
             continue
-        nodes = _nodes(frame, target, box, step)
-        error = _error(frame.shape, _at(nodes, step, box, x, y), true)
+        nodes = _nodes(source, target, box, step)
+        error = _error(source.shape, _at(nodes, step, box, x, y), true)
         if error <= LIMIT:
-            first = _nodes(frame, target, box, step, corners=True) if corners else None
-            return PixelMap(frame.shape, box, error, nodes=nodes, step=step, grids=grids, corners=first)
-    return PixelMap(frame.shape, box, grids=grids)
+            first = _nodes(source, target, box, step, corners=True) if corners else None
+            return PixelMap(source.shape, box, error, nodes=nodes, step=step, grids=grids, corners=first)
+    return PixelMap(source.shape, box, grids=grids)
 
 
 def shifted(shape: tuple[int, int], target: tuple[int, int], shift: tuple[int, int]) -> PixelMap:
-    """The map of a frame that lies on the pixels of a target: its pixel (0, 0) is the frame's ``shift``."""
+    """The map for a whole shift: the target's pixel (0, 0) is the source's pixel ``shift``."""
     box = [
         edge
         for n, size, by in zip(shape, target, shift, strict=True)
@@ -164,7 +171,7 @@ def shifted(shape: tuple[int, int], target: tuple[int, int], shift: tuple[int, i
 
 
 def moved(shape: tuple[int, int], target: tuple[int, int], by: tuple[float, float]) -> PixelMap:
-    """As `shifted`, by any fraction of a pixel."""
+    """Like `shifted`, also for fractions of a pixel."""
     rows, columns = (round(b) for b in by)
     if (rows, columns) == by:
         return shifted(shape, target, (rows, columns))
@@ -183,15 +190,18 @@ def _mesh(top: int, bottom: int, left: int, right: int) -> tuple[Array, Array]:
     return x, y
 
 
-def _reach(frame: Grid, target: Grid) -> Box:
-    """The part of the target that a frame may reach, from points in and on it; all where one of them is not seen."""
-    rows, columns = frame.shape
-    x, y = edge_points(frame.shape)
-    there = positions(target, frame, x, y)
-    same = frame.frame.is_equivalent_frame(target.frame)
-    poles = np.stack(to_frame(frame, np.zeros(2), np.array([-90.0, 90.0]), same, target))
+def _reach(source: Grid, target: Grid) -> Box:
+    """The part of the target that the source may reach, from points all over the source.
+
+    It is the whole target if one of the points has no position in it.
+    """
+    rows, columns = source.shape
+    x, y = edge_points(source.shape)
+    there = positions(target, source, x, y)
+    same = source.frame.is_equivalent_frame(target.frame)
+    poles = np.stack(to_pixels(source, np.zeros(2), np.array([-90.0, 90.0]), same, target))
     with np.errstate(invalid="ignore"):
-        holds_pole = ((poles > -1) & (poles < [[columns], [rows]])).all(0).any()  # lines of the target meet there
+        holds_pole = ((poles > -1) & (poles < [[columns], [rows]])).all(0).any()  # the target's meridians meet there
     if holds_pole or not np.isfinite(there).all():
         return 0, target.shape[0], 0, target.shape[1]
     box = []
@@ -201,17 +211,17 @@ def _reach(frame: Grid, target: Grid) -> Box:
     return (box[0], box[1], box[2], box[3]) if box[0] < box[1] and box[2] < box[3] else (0, 0, 0, 0)
 
 
-def _nodes(frame: Grid, target: Grid, box: Box, step: int, *, corners: bool = False) -> Array:
-    more, back = (1, 0.5) if corners else (0, 0.0)  # of corners there is one more
+def _nodes(source: Grid, target: Grid, box: Box, step: int, *, corners: bool = False) -> Array:
+    more, back = (1, 0.5) if corners else (0, 0.0)  # one more corner than pixels
     y, x = (
         first - back + step * (np.arange(-(-(last + more - first) // step) + 3) - 1.0)
         for first, last in (box[:2], box[2:])
     )
-    return positions(frame, target, *np.meshgrid(x, y), area=not corners)
+    return positions(source, target, *np.meshgrid(x, y), area=not corners)
 
 
 def _at(nodes: Array, step: int, box: Box, x: Array, y: Array) -> Array:
-    """What cubics through nodes give at pixels of the target."""
+    """Positions of target pixels from the cubics through nodes."""
     (j, t), (i, s) = (np.divmod((v - first).astype(int), step) for v, first in ((y, box[0]), (x, box[2])))
     w, u = table(step)[:, t], table(step)[:, s]
     found: Array = sum(w[k] * u[m] * nodes[:2, j + k, i + m] for k in range(4) for m in range(4))
@@ -219,7 +229,7 @@ def _at(nodes: Array, step: int, box: Box, x: Array, y: Array) -> Array:
 
 
 def _error(shape: tuple[int, int], found: Array, true: Array) -> float:
-    """The greatest distance of positions that lie in a frame; infinite where just one of both does."""
+    """The largest distance between two sets of positions that lie in the source; infinite if one is not finite."""
     with np.errstate(invalid="ignore"):
         inside = [(p[0] > -1) & (p[0] < shape[1]) & (p[1] > -1) & (p[1] < shape[0]) for p in (found, true)]
         off = np.hypot(*(found - true))

@@ -1,4 +1,4 @@
-"""From pixels of one grid to those of another, through the WCS of both."""
+"""From the pixels of one grid to those of another, through both WCS."""
 
 from __future__ import annotations
 
@@ -14,35 +14,39 @@ if TYPE_CHECKING:
     from xccd.sky.grid import Grid
 
 Array = np.ndarray[Any, Any]
-SAME = 1e-4  # pixels by which a shift may miss whole numbers, as one WCS that is written in two ways does
-EDGE = 17  # points along each side of a frame that tell where it lies
+SAME = 1e-4  # pixels: a shift this near to whole numbers counts as whole, as one WCS may be written in two ways
+EDGE = 17  # points along each side of a grid at which it is sampled
 
 
 @lru_cache(maxsize=1 << 14)
 @np.errstate(all="ignore")
-def whole_shift(frame: Grid, target: Grid) -> tuple[int, int] | None:
-    """Rows and columns by which two grids differ, if that is all, and whole."""
-    ours, theirs = ({c.keyword: c.value for c in cards.split(g.text)} for g in (frame, target))
-    if not (frame.tables or target.tables) and all(
+def whole_shift(source: Grid, target: Grid) -> tuple[int, int] | None:
+    """The shift (rows, columns) between two grids; None if they differ by anything else than whole pixels."""
+    ours, theirs = ({c.keyword: c.value for c in cards.split(g.text)} for g in (source, target))
+    if not (source.tables or target.tables) and all(
         ours.get(k) == theirs.get(k) for k in (ours.keys() | theirs.keys()) - {"CRPIX1", "CRPIX2"}
     ):
         by = [cards.as_number(ours.get(k, 0.0)) - cards.as_number(theirs.get(k, 0.0)) for k in ("CRPIX2", "CRPIX1")]
         off = np.array(by)[:, None]
     else:
-        x, y = edge_points(frame.shape)
-        off = (np.stack([x, y]) - positions(target, frame, x, y)).reshape(2, -1)[::-1]
+        x, y = edge_points(source.shape)
+        off = (np.stack([x, y]) - positions(target, source, x, y)).reshape(2, -1)[::-1]
     whole = np.round(off[:, :1])
-    if not (np.abs(off - whole) < SAME).all():  # nor where one is NaN
+    if not (np.abs(off - whole) < SAME).all():  # also if one is NaN
         return None
     return int(whole[0, 0]), int(whole[1, 0])
 
 
-def positions(frame: Grid, target: Grid, x: Array, y: Array, *, area: bool = False) -> Array:
-    """Planes x and y of the frame at pixels of the target, by both WCS; and the area of these pixels in the frame's."""
+def positions(source: Grid, target: Grid, x: Array, y: Array, *, area: bool = False) -> Array:
+    """Planes x and y: the positions in the source of pixels of the target, by both WCS.
+
+    With ``area`` a third plane: the area of each target pixel, in pixels of the source.
+    """
     if not area:
-        return np.stack(to_frame(frame, *_to_sky(target, x, y), frame.frame.is_equivalent_frame(target.frame), target))
+        same = source.frame.is_equivalent_frame(target.frame)
+        return np.stack(to_pixels(source, *_to_sky(target, x, y), same, target))
     moves = np.array([(0, 0), (0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)]).T.reshape(2, 5, *(1,) * x.ndim)
-    at = positions(frame, target, x + moves[0], y + moves[1])
+    at = positions(source, target, x + moves[0], y + moves[1])
     (dx, dy), (ex, ey) = at[:, 1] - at[:, 2], at[:, 3] - at[:, 4]
     return np.stack([*at[:, 0], np.abs(dx * ey - dy * ex)])
 
@@ -53,17 +57,17 @@ def _to_sky(grid: Grid, x: Array, y: Array) -> tuple[Array, Array]:
     return world[grid.wcs.wcs.lng].reshape(x.shape), world[grid.wcs.wcs.lat].reshape(x.shape)
 
 
-def to_frame(frame: Grid, longitude: Array, latitude: Array, same: bool, other: Grid) -> tuple[Array, Array]:
-    """Pixels of a frame at positions on the sky of another."""
+def to_pixels(source: Grid, longitude: Array, latitude: Array, same: bool, other: Grid) -> tuple[Array, Array]:
+    """Pixels of the source at positions in the celestial system of another grid; ``same``: it is the source's too."""
     if not same:
-        flat = _changed(other, frame, longitude.ravel(), latitude.ravel())
+        flat = _changed(other, source, longitude.ravel(), latitude.ravel())
         longitude, latitude = (v.reshape(longitude.shape) for v in flat)
-    return pixels_at(frame, longitude, latitude)
+    return pixels_at(source, longitude, latitude)
 
 
-def pixels_at(frame: Grid, longitude: Array, latitude: Array) -> tuple[Array, Array]:
-    """Pixels of a frame at positions in its own celestial system, in degrees; NaN where it does not see them."""
-    wcs, shape = frame.wcs, longitude.shape
+def pixels_at(grid: Grid, longitude: Array, latitude: Array) -> tuple[Array, Array]:
+    """Pixels of a grid at positions in its own celestial system, in degrees; NaN where the WCS has no pixel."""
+    wcs, shape = grid.wcs, longitude.shape
     longitude, latitude = longitude.ravel(), latitude.ravel()
     world = [longitude, latitude] if wcs.wcs.lng == 0 else [latitude, longitude]
     with np.errstate(all="ignore"):
@@ -72,17 +76,17 @@ def pixels_at(frame: Grid, longitude: Array, latitude: Array) -> tuple[Array, Ar
         else:
             x, y = wcs.all_world2pix(*world, 0, tolerance=1e-7, maxiter=50, adaptive=True, quiet=True)
             core = _each(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
-            # Far outside the frame the polynomials fold back into it.
-            ghost = np.hypot(x - core[0], y - core[1]) > max(frame.shape) / 4
+            # Far outside the grid the polynomials fold back into it.
+            ghost = np.hypot(x - core[0], y - core[1]) > max(grid.shape) / 4
             x, y = np.where(ghost, np.nan, x), np.where(ghost, np.nan, y)
     return np.asarray(x).reshape(shape), np.asarray(y).reshape(shape)
 
 
 def _each(call: Callable[..., Any], one: Array, other: Array) -> Any:
-    """A call of wcslib, NaN for what it refuses: of some distortions it refuses all for one of them."""
+    """A call of wcslib, NaN for positions it refuses. With some distortions it refuses all because of one."""
     try:
         return np.array(call(one, other))
-    except Exception:  # astropy's own kinds differ between versions
+    except Exception:  # its type differs between versions of astropy
         if one.size <= 1:
             return np.full((2, one.size), np.nan)
         half = one.size // 2
@@ -90,7 +94,7 @@ def _each(call: Callable[..., Any], one: Array, other: Array) -> Any:
 
 
 def _changed(old: Grid, new: Grid, longitude: Array, latitude: Array) -> tuple[Array, Array]:
-    """Positions of one celestial system in another (galactic, FK5, ...)."""
+    """Positions converted from one celestial system to another (galactic, FK5, ...)."""
     from astropy import units as u
     from astropy.coordinates import SkyCoord, UnitSphericalRepresentation
 
@@ -101,6 +105,6 @@ def _changed(old: Grid, new: Grid, longitude: Array, latitude: Array) -> tuple[A
 
 
 def edge_points(shape: tuple[int, int]) -> tuple[Array, Array]:
-    """Points of a frame, and on its edges."""
+    """Points all over a grid, up to one pixel outside of its first and last."""
     x, y = np.meshgrid(np.linspace(-1, shape[1], EDGE), np.linspace(-1, shape[0], EDGE))
     return x, y

@@ -31,12 +31,12 @@ def union(
 
 
 def _extended(grids: list[Grid]) -> Grid | None:
-    """The first one's grid made larger, where all others lie on its pixels."""
+    """The first grid, enlarged; None if another grid does not lie on its pixels."""
     shifts = [whole_shift(grid, grids[0]) for grid in grids]
     if any(shift is None for shift in shifts):
         return None
-    starts = np.array([shift for shift in shifts if shift is not None], float)
-    low, high = (-starts).min(0), (np.array([grid.shape for grid in grids]) - starts).max(0)
+    origins = np.array([shift for shift in shifts if shift is not None], float)
+    low, high = (-origins).min(0), (np.array([grid.shape for grid in grids]) - origins).max(0)
     if not low.any() and tuple(high) == grids[0].shape:
         return grids[0]
     return grids[0].moved(low[0], low[1], (int(high[0] - low[0]), int(high[1] - low[1])))
@@ -54,7 +54,7 @@ def _optimal(grids: list[Grid], **options: Any) -> Grid:
 
 
 def _holding(grid: Grid, frames: list[Grid]) -> Grid:
-    """The grid, larger where frames reach beyond it: reproject rounds to the nearest pixel."""
+    """The grid, enlarged to hold all frames: reproject rounds its size to the nearest pixel."""
     edges = []
     for frame in frames:
         rows, columns = frame.shape
@@ -73,7 +73,7 @@ def _holding(grid: Grid, frames: list[Grid]) -> Grid:
 
 
 def _angle(resolution: Any) -> Any:
-    """The side of a pixel as an angle; a number is in arcseconds."""
+    """The side of a pixel as an angle. A plain number is in arcseconds."""
     from astropy import units as u
 
     if resolution is None:

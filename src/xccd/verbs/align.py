@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,6 +23,7 @@ from xccd.labels.warn import warn
 from xccd.messages import did_you_mean
 from xccd.sky import gather
 from xccd.sky.canvas import Canvas, canvas_of
+from xccd.sky.gather import Resampling
 from xccd.sky.grid import Grid, grids_of
 from xccd.sky.pixel_map import PixelMap, moved, pixel_map
 from xccd.sky.transform import whole_shift
@@ -29,7 +31,7 @@ from xccd.sky.union import union
 
 METHODS = ("interp", "adaptive", "exact")
 FLUX = ("surface brightness", "total")
-APART = 10  # by which the scales of pixels may differ without a warning
+APART = 10  # ratio of pixel sizes up to which there is no warning
 
 
 def align(
@@ -41,60 +43,61 @@ def align(
     flux: str = "surface brightness",
     offsets: Any = None,
 ) -> Any:
-    """Put all frames on one grid, so that a pixel is the same place of the sky in each.
+    """Resample all frames to one grid, so that a pixel is the same position on the sky in each.
 
-    A missing sample is never averaged into others: weights are those of the good pixels, and a pixel is missing where
-    these have less than half of the whole. Frames that lie on the grid by whole pixels are copied, and where all are on
-    it already, samples stay as they are.
+    A masked sample is never averaged into others: only good pixels have weight, and a pixel is masked if they have less
+    than half of the total weight. Frames that differ from the grid by whole pixels are copied. If all frames are on the
+    grid already, the samples stay as they are.
 
     Parameters
     ----------
     stack : DataArray, Dataset, DataTree, or a list of DataArrays or Datasets
-        Frames (frame, y, x) with a WCS each, as `open_stack` gives them; several stacks, as `open_frames` does, where
-        shapes differ. They become one.
+        Frames (frame, y, x), each with a WCS, as `open_stack` returns them. If shapes differ, a list of stacks as
+        `open_frames` returns it; they become one stack.
     to : Grid, WCS, Header, path, DataArray, Dataset, int or None, optional
-        The grid, anything that has one, or the number of a frame. Default: the grid that holds all frames
-        (`Grid.union`). With ``offsets``: "union" (the default), "intersection", or the number of a frame.
+        The grid, an object that has one, or the index of a frame. Default: the grid that holds all frames
+        (`Grid.union`). With ``offsets``: "union" (the default), "intersection", or the index of a frame.
     method : {"interp", "adaptive", "exact"}, default: "interp"
-        Interpolation between pixels; by reproject, some hundred times slower and without uncertainties, adaptively,
-        with a kernel as wide as the larger of the two pixels; or the mean over the exact overlaps of pixels, as
-        quadrilaterals in the frame's: with ``flux="total"`` no flux is lost.
+        "interp" interpolates between pixels. "adaptive" uses reproject, with a kernel as wide as the larger of the two
+        pixels; it is some hundred times slower and carries no uncertainties. "exact" is the mean over the exact
+        overlaps of pixels, as quadrilaterals in the frame; with ``flux="total"`` no flux is lost.
     order : {"nearest", "bilinear", "bicubic", "lanczos3"}, default: "bilinear"
-        The 1, 2, 4 or 6 pixels along each axis that make up one. Where not all of more than 2 are there, 2 are taken.
+        Interpolation from 1, 2, 4 or 6 pixels along each axis. If one of 4 or 6 is missing, 2 are used.
     flux : {"surface brightness", "total"}, default: "surface brightness"
-        What a pixel holds: something per area, which stays as it is where the size of pixels changes, or a whole
-        flux, which is multiplied by the local ratio of areas.
+        What a pixel holds: a value per area, which does not change with the size of pixels, or a total flux, which is
+        multiplied by the local ratio of areas.
     offsets : array-like, (str, str) or str, optional
-        Without WCS: rows and columns by which the first pixel of each frame is moved, as pairs (frames, 2), or two
-        coordinates on ``frame``. "wcs": by the WCS, rounded to whole pixels; "physical": by LTV; "grid 2 100 3 100":
-        side by side, 2 columns 100 pixels apart, 3 rows 100 apart. By whole pixels nothing is interpolated.
+        Align by offsets instead of the WCS: the rows and columns by which the first pixel of each frame is moved, as
+        pairs (frames, 2) or the names of two coordinates on ``frame``. "wcs": from the WCS, rounded to whole pixels.
+        "physical": from LTV. "grid 2 100 3 100": side by side in 2 columns 100 pixels apart and 3 rows 100 pixels
+        apart. Whole-pixel offsets copy samples and interpolate nothing.
 
     Returns
     -------
     DataArray, Dataset or DataTree
-        (frame, y, x) on the grid, lazy if a stack is; floats. What frames do not reach is NaN, and has the flag 128 in
-        a Dataset. On ``frame``: ``aligned_to``, the grid, whose WCS headers have from now on, while the coordinate
-        ``header`` stays what the file says; ``align_error``, by how many pixels positions were off where they were
-        compared with the WCS; and ``aligned_from``, the grid that a frame had (of which ``weights="footprint"`` and
-        ``"feather"`` of `combine` are made).
+        Frames (frame, y, x) on the grid, float32 or float64; lazy if a stack is lazy. Pixels that a frame does not
+        reach are NaN, and have the flag 128 in a flagged Dataset. New coordinates on ``frame``: ``aligned_to``, the
+        grid, whose WCS headers now have (the coordinate ``header`` keeps the file's text); ``align_error``, the largest
+        error of positions compared with the WCS, in pixels; ``aligned_from``, the grid of the frame before, from which
+        ``weights="footprint"`` and ``"feather"`` of `combine` are computed.
 
     Raises
     ------
     ValueError
-        A frame without WCS, or with one that is not celestial, singular or absurd; no frame on the grid; a grid that
-        is larger than memory; ``flux="total"`` of data per area; stacks of several units, or, at offsets, of several
-        ROWORDER; an unknown argument.
+        A frame has no WCS, or one that is not celestial, singular or absurd; no frame lies on the grid; the grid is
+        larger than memory; ``flux="total"`` with data per area; the stacks have several units or, with offsets,
+        several ROWORDER; an argument is unknown.
     TypeError
-        Something that is no stack, or has no grid.
+        ``stack`` is not a stack, or ``to`` has no grid.
     OSError
         ``to`` is a file that cannot be read.
 
     Notes
     -----
-    Positions are cubics through nodes up to 256 pixels apart, compared with both WCS at 400 random pixels; nodes come
-    closer until these agree to 0.001 pixel, and where no distance does it, the WCS is evaluated for each pixel.
-    Errors are propagated with the squared weights. Neighbouring pixels of an aligned frame have errors in common.
-    Overlaps are integrals along the edges of quadrilaterals, by Green's theorem, in the pixels of the frame.
+    Positions are cubics through nodes up to 256 pixels apart, compared with both WCS at 400 random pixels. Nodes move
+    closer until both agree to 0.001 pixel. If no spacing is close enough, the WCS is evaluated for each pixel.
+    Errors are propagated with the squared weights. Neighbouring pixels of an aligned frame have correlated errors.
+    Overlaps are integrals along the edges of quadrilaterals, by Green's theorem, in pixels of the frame.
     Bicubic is Keys (1981, IEEE Trans. ASSP 29, 1153) with a = -1/2.
 
     Examples
@@ -110,10 +113,11 @@ def align(
     >>> stack.ccd.align().sizes["x"]
     4
     """
-    how = {"to": to, "method": method, "order": order, "flux": flux, "offsets": offsets}
-    _check(method, order, flux)
+    how = Resampling(method, order, flux)
+    _check_arguments(how)
     if isinstance(stack, xr.DataTree):
-        return map_nodes(lambda ds: align(ds, **how), stack, _is_stack, "a variable with the dimension 'frame'")
+        on_node = partial(align, to=to, offsets=offsets, **how._asdict())
+        return map_nodes(on_node, stack, _is_stack, "a variable with the dimension 'frame'")
     stacks = list(stack) if isinstance(stack, list | tuple) else [stack]
     kinds = {type(s) for s in stacks}
     if not stacks or not (kinds <= {xr.DataArray} or kinds <= {xr.Dataset}):
@@ -122,11 +126,11 @@ def align(
             f"{', '.join(sorted(k.__name__ for k in kinds)) or 'an empty list'}"
         )
     if kinds == {xr.DataArray}:
-        return _align(stacks, **how)
+        return _align(stacks, to, how, offsets)
     names = science_variables(stacks[0], "frame")
     done: dict[Any, xr.DataArray] = {}
     for name in names:
-        done |= apart(_align([with_maps(ds, name) for ds in stacks], **how), name)
+        done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, offsets), name)
     rest = {k: v for k, v in stacks[0].data_vars.items() if not {"frame", "y", "x"} & set(v.dims)}
     return xr.Dataset({**done, **rest}, attrs=stacks[0].attrs)
 
@@ -135,7 +139,8 @@ def _is_stack(ds: xr.Dataset) -> bool:
     return any("frame" in v.dims for v in ds.data_vars.values())
 
 
-def _check(method: str, order: str, flux: str) -> None:
+def _check_arguments(how: Resampling) -> None:
+    method, order, flux = how
     if method not in METHODS:
         near = did_you_mean(method, METHODS)
         raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}{near}")
@@ -151,39 +156,39 @@ def _check(method: str, order: str, flux: str) -> None:
         raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'{near}")
 
 
-def _align(stacks: list[xr.DataArray], *, to: Any, method: str, order: str, flux: str, offsets: Any) -> xr.DataArray:
+def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -> xr.DataArray:
     for stack in stacks:
         check_stack(stack, "frame")
         if set(stack.dims) != {"frame", "y", "x"}:
             raise ValueError(f"align takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
     stacks = [stack.transpose("frame", "y", "x") for stack in stacks]
     _check_alike(stacks)
-    if flux == "total":
+    if how.flux == "total":
         _check_units(stacks)
-    step = step_text("align", to=_shown(to), method=method, order=order, flux=flux, offsets=offsets)
+    step = step_text("align", to=_shown(to), **how._asdict(), offsets=offsets)
     if offsets is not None:
-        if method != "interp":
-            raise ValueError(f"method={method!r} with offsets=: frames at offsets are copied, or interpolated")
+        if how.method != "interp":
+            raise ValueError(f"method={how.method!r} with offsets=: frames at offsets are copied, or interpolated")
         for other in stacks:
             check_alike("a stack", other, stacks[0])
-        return _on_canvas(stacks, canvas_of(stacks, offsets, to), (method, order, flux), step)
+        return _on_canvas(stacks, canvas_of(stacks, offsets, to), how, step)
     grids = [grids_of(stack) for stack in stacks]
     grid = _target(to, stacks, grids)
     if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
         return _in_place(stacks[0], [_lines(g) for g in grids[0]])
-    maps = _maps(grids, grid, corners=method == "exact")
+    maps = _maps(grids, grid, corners=how.method == "exact")
     if all(m.box[0] == m.box[1] for some in maps for m in some):
         raise ValueError(_apart([g for some in grids for g in some], grid))
     _check_scales(grids, stacks, grid)
     sources = [[_lines(g) for g in some] for some in grids]
     if grid.tables:
         raise ValueError("to= is distorted by tables, which a header cannot hold: give a grid without them")
-    upright = [without_order(stack) for stack in stacks]  # its rows are those of the grid
-    return _result(upright, maps, grid.shape, sources, grid, (method, order, flux), step)
+    upright = [without_order(stack) for stack in stacks]  # rows now run as in the grid
+    return _result(upright, maps, grid.shape, sources, grid, how, step)
 
 
 def _check_alike(stacks: list[xr.DataArray]) -> None:
-    """Raise for stacks whose units differ."""
+    """Raise if the stacks have different units."""
     units = {str(s.attrs["units"]) for s in stacks if s.attrs.get("units")}
     first, *others = [*units, ""]
     if odd := [unit for unit in others if unit and not same_unit(unit, first)]:
@@ -197,7 +202,7 @@ def _target(to: Any, stacks: list[xr.DataArray], grids: list[list[Grid]]) -> Gri
     if to is None or (isinstance(to, str) and to == "union"):
         return union(every)
     if isinstance(to, str) and to == "intersection":
-        raise ValueError("to='intersection' goes with offsets=: by the WCS, give the Grid that you want")
+        raise ValueError("to='intersection' goes with offsets=: to align by the WCS, give a Grid")
     if isinstance(to, int | np.integer) and not isinstance(to, bool):
         if not -len(every) <= to < len(every):
             raise ValueError(f"to={to}: the frames are 0 to {len(every) - 1}")
@@ -209,7 +214,7 @@ def _target(to: Any, stacks: list[xr.DataArray], grids: list[list[Grid]]) -> Gri
 
 
 def _maps(grids: list[list[Grid]], grid: Grid, *, corners: bool) -> list[list[PixelMap]]:
-    """A map for each frame; frames on one grid share it."""
+    """A map for each frame. Frames with the same grid share one."""
     known: dict[Grid, PixelMap] = {}
     for g in (g for some in grids for g in some):
         if g not in known:
@@ -251,19 +256,19 @@ def _check_units(stacks: list[xr.DataArray]) -> None:
 
 
 def is_per_area(unit: Any) -> bool:
-    """Whether an astropy unit is of something per solid angle."""
+    """Whether an astropy unit is per solid angle."""
     from astropy import units as u
 
     plain = unit.decompose()
     return bool(dict(zip(plain.bases, plain.powers, strict=True)).get(u.rad, 0) <= -2)
 
 
-def _on_canvas(stacks: list[xr.DataArray], canvas: Canvas, how: tuple[str, str, str], step: str) -> xr.DataArray:
-    """Frames at offsets on a canvas, the WCS of the first one moved to it if it has any."""
+def _on_canvas(stacks: list[xr.DataArray], canvas: Canvas, how: Resampling, step: str) -> xr.DataArray:
+    """The frames at offsets on a canvas, with the WCS of the first frame if it has one."""
     maps, sources, n = [], [], 0
     for stack in stacks:
         shape = (stack.sizes["y"], stack.sizes["x"])
-        some = [tuple(float(v) for v in by) for by in canvas.starts[n : n + stack.sizes["frame"]]]
+        some = [tuple(float(v) for v in by) for by in canvas.origins[n : n + stack.sizes["frame"]]]
         maps.append([moved(shape, canvas.shape, (by[0], by[1])) for by in some])
         sources.append([_moved_lines(shape, by) for by in some])
         n += stack.sizes["frame"]
@@ -271,7 +276,7 @@ def _on_canvas(stacks: list[xr.DataArray], canvas: Canvas, how: tuple[str, str, 
 
 
 def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:
-    """Frames that are on the grid already, with the labels of aligned ones."""
+    """Frames that are on the grid already, with the coordinates of aligned frames."""
     labels = {"align_error": np.zeros(len(sources)), "aligned_from": np.array(sources, object)}
     return stack.assign_coords({name: ("frame", values) for name, values in labels.items()})
 
@@ -281,7 +286,7 @@ def _lines(grid: Grid) -> str:
 
 
 def _moved_lines(shape: tuple[int, int], by: Sequence[float]) -> str:
-    """As `_lines`, of a frame without WCS."""
+    """Like `_lines`, for a frame that is aligned by an offset."""
     return "\n".join([*_sizes(shape), cards.make("OFFSET1", float(by[1])), cards.make("OFFSET2", float(by[0]))])
 
 
@@ -291,25 +296,24 @@ def _sizes(shape: tuple[int, int]) -> list[str]:
 
 def _result(
     stacks: list[xr.DataArray], maps: list[list[PixelMap]], shape: tuple[int, int], sources: list[list[str]],
-    grid: Grid | None, how: tuple[str, str, str], step: str,
+    grid: Grid | None, how: Resampling, step: str,
 ) -> xr.DataArray:  # fmt: skip
-    """The frames through their maps, with new labels."""
+    """The frames resampled by their maps, with new coordinates."""
     frames = [_source(stack) for stack in stacks]
     parts = {len(f.arrays) for f in frames}
     if len(parts) > 1:
         raise ValueError(
-            "some of these stacks have flags or uncertainties and others have not: give all, or to_stack()"
+            "some of these stacks have flags or uncertainties and others do not: give them to all, or use to_stack()"
         )
-    method, order, flux = how
-    if method == "adaptive" and 3 in parts:
+    if how.method == "adaptive" and 3 in parts:
         raise ValueError(
-            f"method={method!r} carries no uncertainties: use 'interp' or 'exact', or leave them out with "
+            f"method={how.method!r} carries no uncertainties: use 'interp' or 'exact', or leave them out with "
             f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
         )
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
     plan = gather.Plan(
-        tuple(tuple(some) for some in maps), shape, gather.ORDERS[order], flux == "total",
-        (dtype, np.dtype(np.uint8), dtype)[: parts.pop()], _kind(stacks), method,
+        tuple(tuple(some) for some in maps), shape, gather.ORDERS[how.order], how.flux == "total",
+        (dtype, np.dtype(np.uint8), dtype)[: parts.pop()], _kind(stacks), how.method,
     )  # fmt: skip
     _check_size(frames, plan)
     data, *more = gather.aligned(frames, plan)
@@ -339,7 +343,7 @@ def _source(stack: xr.DataArray) -> gather.Source:
     flags = flags_of(stack)
     error = stack.coords.get(map_name(stack.name, "uncertainty"))
     if error is not None and flags is None:
-        raise ValueError("this stack has uncertainties and no flags: use to_dataset(uncertainty=)")
+        raise ValueError("this stack has uncertainties but no flags: use to_dataset(uncertainty=)")
     rest = [None if c is None else array_of(c.transpose(*stack.dims)) for c in (flags, error)]
     return gather.Source(array_of(stack), *rest)
 
@@ -354,7 +358,7 @@ def _kind(stacks: list[xr.DataArray]) -> str:
 
 
 def _check_size(frames: list[gather.Source], plan: gather.Plan) -> None:
-    """Raise before anything is allocated that cannot be held."""
+    """Raise if the result does not fit into memory, before it is allocated."""
     rows, columns = plan.shape
     one = rows * columns * sum(d.itemsize for d in plan.dtypes)
     now = not any(arrays.is_lazy(f.x) for f in frames)
@@ -368,7 +372,7 @@ def _check_size(frames: list[gather.Source], plan: gather.Plan) -> None:
 
 
 def _labels(stacks: list[xr.DataArray]) -> dict[Any, Any]:
-    """Coordinates on ``frame`` of all stacks, and those without dimension that all share."""
+    """Coordinates on ``frame`` of all stacks, and scalar coordinates that all stacks share."""
     found: dict[Any, Any] = {}
     names = dict.fromkeys(k for s in stacks for k, c in s.coords.items() if c.dims == ("frame",))
     for name in names:
@@ -380,7 +384,7 @@ def _labels(stacks: list[xr.DataArray]) -> dict[Any, Any]:
 
 
 def _column(parts: list[tuple[Any, int]]) -> Any:
-    """One label of all frames, missing where a stack has it not."""
+    """One coordinate for all frames, with a missing value where a stack does not have it."""
     here = [c.values for c, _ in parts if c is not None]
     kinds = {v.dtype.kind for v in here}
     if kinds <= set("iufb") and len(here) < len(parts):

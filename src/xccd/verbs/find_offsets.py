@@ -1,4 +1,4 @@
-"""`find_offsets`: by how much frames are apart, from their pixels."""
+"""`find_offsets`: the offsets between frames, measured from their pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xccd.messages import called, did_you_mean, is_whole
 
 Array = np.ndarray[Any, Any]
 GROUP_BYTES = 256 << 20  # of frames that are read together
-TURNED, STRETCHED = 2e-3, 2e-3  # rad, and parts of 1, by which stars may be off a plain shift
+TURNED, STRETCHED = 2e-3, 2e-3  # largest rotation in rad, and largest change of scale, of a plain shift
 ALIKE = 0.2  # correlation with the reference below which an offset is doubtful
 
 
@@ -27,43 +27,43 @@ def find_offsets(
     precision: int = 20,
     plot: Any = None,
 ) -> xr.DataArray:
-    """By how much frames without WCS are apart, for ``align(offsets=...)``. Reads the frames now.
+    """Measure the offsets between frames without WCS, for ``align(offsets=...)``. Reads the frames at once.
 
     Parameters
     ----------
     stack : DataArray or Dataset
-        Calibrated frames (frame, y, x): hot pixels, which stay where they are, look like no shift. Of a Dataset the one
-        variable that has ``frame`` and is not another's map.
+        Calibrated frames (frame, y, x). Hot pixels do not move with the scene and would look like no shift. A Dataset
+        must have one variable with ``frame`` that is not a map.
     method : {"phase", "stars"}, default: "phase"
-        The peak of the correlation, by scikit-image: any scene. Triangles of stars, by astroalign: large shifts, and
-        frames that differ much.
+        "phase" finds the peak of the correlation with scikit-image, for any scene. "stars" matches triangles of stars
+        with astroalign, for large shifts and frames that differ much.
     reference : int, default: 0
-        The frame that the others are compared with.
+        The index of the frame that the others are compared with.
     precision : int, default: 20
-        With "phase": offsets are multiples of 1 / ``precision`` pixel. 1 gives whole pixels, which `align` copies.
+        For "phase": offsets are multiples of 1 / ``precision`` pixel. 1 gives whole pixels, which `align` copies.
     plot : matplotlib Axes, optional
-        Draw the offsets, each with its correlation after the shift.
+        Draw the offsets here, coloured by the correlation after the shift.
 
     Returns
     -------
     DataArray
-        (frame, axis): rows and columns. On ``frame`` the coordinate ``correlation`` of each frame with the reference
-        where they overlap after the shift.
+        Offsets (frame, axis) as float64: rows and columns, in pixels. The coordinate ``correlation`` on ``frame`` is
+        the correlation with the reference where both overlap after the shift.
 
     Raises
     ------
     ValueError
-        An unknown method, no such reference, a Dataset of several stacks, a frame without pixels; with "stars" too few
-        of them in common, or frames that are turned or stretched.
+        The method is unknown, the reference does not exist, the Dataset has several stacks, or a frame has no valid
+        pixels. With "stars": frames have too few stars in common, or are rotated or scaled.
     TypeError
-        No DataArray or Dataset.
+        ``stack`` is not a DataArray or a Dataset.
     ImportError
-        Without scikit-image or astroalign.
+        scikit-image or astroalign is not installed.
 
     Warns
     -----
     UserWarning
-        Of frames that look unlike the reference after the shift.
+        A frame correlates with the reference by less than 0.2 after the shift.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def find_offsets(
 
 
 def _one(stack: Any) -> xr.DataArray:
-    """The stack itself, or the one of a Dataset with its maps."""
+    """The stack itself, or the only stack of a Dataset with its maps."""
     if isinstance(stack, xr.Dataset):
         names = science_variables(stack, "frame")
         if len(names) > 1:
@@ -125,7 +125,7 @@ def _one(stack: Any) -> xr.DataArray:
 
 
 def _filled(frame: Array, name: str) -> Array:
-    """A frame about its median, 0 where missing."""
+    """The frame minus its median, 0 where masked."""
     good = np.isfinite(frame)
     if not good.any():
         raise ValueError(f"{name} has no pixels: there is nothing to compare")
@@ -140,15 +140,15 @@ def _phase(reference: Array, frame: Array, precision: int, name: str) -> Array:
 
     def shift_of(one: Array, other: Array, upsample: int) -> Array:
         rows, columns = (np.hanning(n + 2)[1:-1] for n in one.shape)
-        window = rows[:, None] * columns  # edges, which do not match, fade out
-        # Not divided by its modulus: that would weigh noise, and pixels that are missing in both, as much as stars.
+        window = rows[:, None] * columns  # the edges do not match, so they fade out
+        # Not normalised: that would weight noise, and pixels masked in both, as much as stars.
         found, _, _ = phase_cross_correlation(
             one * window, other * window, upsample_factor=upsample, normalization=None
         )
         return np.asarray(found)
 
     whole = shift_of(reference, frame, 1)
-    one, other = _overlap(reference, frame, whole)  # now the window lies on the same scene
+    one, other = _overlap(reference, frame, whole)  # now both windows show the same scene
     return whole + shift_of(one, other, precision) if min(one.shape) > 1 else whole
 
 
@@ -174,7 +174,7 @@ METHODS: dict[str, Callable[[Array, Array, int, str], Array]] = {"phase": _phase
 
 
 def _overlap(reference: Array, frame: Array, offset: Array) -> tuple[Array, Array]:
-    """The parts that lie on each other after a shift by whole pixels."""
+    """The parts of both frames that overlap after a shift by whole pixels."""
     dy, dx = (round(float(v)) for v in offset)
     rows, columns = frame.shape
     one = reference[max(0, dy) : rows + min(0, dy), max(0, dx) : columns + min(0, dx)]
@@ -182,7 +182,7 @@ def _overlap(reference: Array, frame: Array, offset: Array) -> tuple[Array, Arra
 
 
 def _correlation(reference: Array, frame: Array, offset: Array) -> float:
-    """Of what lies on each other after the shift."""
+    """The correlation of both frames where they overlap after the shift."""
     one, other = (part.ravel() for part in _overlap(reference, frame, offset))
     if one.size < 2 or not (np.ptp(one) and np.ptp(other)):
         return 0.0
@@ -200,7 +200,7 @@ def _doubt(alike: Array, names: list[str]) -> None:
 
 
 def _draw(axes: Any, offsets: xr.DataArray) -> None:
-    """Offsets in the plane, coloured by how alike the frames are."""
+    """Draw the offsets in a plane, coloured by the correlation."""
     drawn = axes.scatter(offsets[:, 1], offsets[:, 0], c=offsets.correlation, vmin=0, vmax=1)
     for i, (y, x) in enumerate(offsets.values):
         axes.annotate(str(i), (x, y), xytext=(4, 4), textcoords="offset points")

@@ -1,4 +1,4 @@
-"""Levels of frames: measured in each, or solved from what pairs of aligned frames have in common."""
+"""Levels of frames: measured in each frame, or solved from the overlaps of aligned frames."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from xccd.labels.frames import frame_names, frames_first
 from xccd.labels.lazy import as_lazy_indexed
 
 Array = np.ndarray[Any, Any]
-SAMPLES = 1 << 22  # of all frames, on a lattice: more change a median of an overlap by less than its noise
-FEWEST = 10  # common pixels without which a pair says nothing
+SAMPLES = 1 << 22  # of all frames, on a lattice: more samples change an overlap's median by less than its noise
+FEWEST = 10  # a pair with fewer common pixels is ignored
 
 
 def levels(argument: str, stack: xr.DataArray, dim: Hashable) -> Any:
-    """One level a frame, lazy on dask input: offsets for "zero", factors for "scale", the first frame's 0 or 1."""
+    """One level a frame from overlaps; lazy on dask input.
+
+    For "zero" they are offsets and the first is 0; for "scale" they are factors and the first is 1.
+    """
     names = frame_names(stack, dim)
     some = _lattice(frames_first(stack, dim))
     solve = partial(_solved, argument=argument, names=names)
@@ -33,20 +36,20 @@ def levels(argument: str, stack: xr.DataArray, dim: Hashable) -> Any:
 
 
 def _lattice(x: Any) -> Any:
-    """Pixels at equal distances, as many as are enough."""
+    """Every n-th pixel along each axis, at most about `SAMPLES` samples."""
     frames, *shape = x.shape
     step = max(1, int(np.ceil((frames * np.prod(shape) / SAMPLES) ** (1 / max(1, len(shape))))))
     lattice = (slice(None), *(slice(None, None, step) for _ in shape))
     if not isinstance(x, Deferred):
         return x[lattice]
-    height = step * max(1, 256 // step)  # some rows at a time: what is between them is not kept
-    waiting = xr.Variable([f"d{i}" for i in range(x.ndim)], as_lazy_indexed(x))
-    parts = [waiting[:, a : a + height].values[lattice] for a in range(0, shape[0], height)]
+    height = step * max(1, 256 // step)  # some rows at a time: the pixels between are not kept
+    deferred = xr.Variable([f"d{i}" for i in range(x.ndim)], as_lazy_indexed(x))
+    parts = [deferred[:, a : a + height].values[lattice] for a in range(0, shape[0], height)]
     return np.concatenate(parts, axis=1)
 
 
 def _solved(x: Array, argument: str, names: list[str]) -> Array:
-    """Levels that fit those of all pairs best, each weighted by its number of pixels."""
+    """The levels that fit all pairs best, each pair weighted by its count of common pixels."""
     frames = len(x)
     flat = x.reshape(frames, -1).astype(np.float64)
     good = np.isfinite(flat) & ((flat > 0) if argument == "scale" else True)
@@ -54,9 +57,9 @@ def _solved(x: Array, argument: str, names: list[str]) -> Array:
     for i in range(frames):
         for j in range(i):
             both = good[i] & good[j]
-            number = np.count_nonzero(both)
-            if number >= FEWEST:
-                weight[i, j] = weight[j, i] = number
+            count = np.count_nonzero(both)
+            if count >= FEWEST:
+                weight[i, j] = weight[j, i] = count
                 apart[i, j] = _difference(flat[i][both], flat[j][both], argument)
                 apart[j, i] = -apart[i, j]
     _check_joined(weight, argument, names)
@@ -74,7 +77,7 @@ def _difference(one: Array, other: Array, argument: str) -> float:
 
 
 def _check_joined(weight: Array, argument: str, names: list[str]) -> None:
-    """Raise for a frame that no chain of overlaps joins to the first."""
+    """Raise if no chain of overlaps connects a frame to the first one."""
     reached = np.zeros(len(weight), bool)
     reached[0] = True
     while (more := reached | (weight[reached] > 0).any(0)).sum() > reached.sum():
@@ -83,7 +86,7 @@ def _check_joined(weight: Array, argument: str, names: list[str]) -> None:
         what = "good pixels" if argument == "zero" else "pixels above 0"
         raise ValueError(
             f"{argument}='overlap': {names[i]} has fewer than {FEWEST} {what} in common with {names[0]} and the frames "
-            "that overlap that one: align() the frames first, or normalise groups of them"
+            "that overlap it: align() the frames first, or normalise groups of them"
         )
 
 
@@ -94,7 +97,7 @@ def measure(frame: xr.DataArray, name: str) -> float:
 
 
 def _mode(values: np.ndarray[Any, Any]) -> float:
-    """IRAF imcombine's mode; positions are counted from 1, as there."""
+    """The mode as in IRAF's imcombine; positions count from 1, as there."""
     v = np.sort(values)
     n = v.size
     if n < 10:
@@ -126,7 +129,7 @@ def _clipped_median(values: np.ndarray[Any, Any]) -> float:
 
 
 def level_of(name: str) -> Callable[[xr.DataArray], float] | None:
-    """The function that measures a level, None if ``name`` is none."""
+    """The function that measures the level ``name``; None if it is not the name of a level."""
     return partial(measure, name=name) if name in LEVELS else None
 
 

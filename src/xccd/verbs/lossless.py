@@ -1,4 +1,4 @@
-"""Between the two forms of a stack: NaN for what is out, or flags beside samples that stay as they are."""
+"""`to_dataset` and `to_stack`: between a stack with NaN and a flagged Dataset, which keeps every sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import xarray as xr
 from xccd.compute import arrays, plans
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
-from xccd.labels.flags import ancillary, attributes, map_name, not_taken, with_maps
+from xccd.labels.flags import ancillary, attributes, image_names, map_name, not_taken, with_maps
 from xccd.labels.frames import unflagged
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.messages import did_you_mean
@@ -19,30 +19,31 @@ TYPES = ("std", "var", "ivar")
 
 
 def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None) -> xr.Dataset:
-    """The lossless form of a stack: flags beside the samples say what is out, and why.
+    """Turn a stack into a flagged Dataset: the samples stay, and flags say which are masked, and why.
 
     Parameters
     ----------
     stack : DataArray
-        A stack, or an image. What is not finite gets the flag 2.
+        A stack, or an image. Samples that are not finite get the flag 2.
     mask : DataArray or array, optional
-        True, or not 0, for samples that are masked: flag 1. A DataArray has some of the stack's dimensions; an array
-        has its shape, or that of one frame.
+        True, or not 0, for masked samples: they get the flag 1. A DataArray has some of the stack's dimensions; an
+        array has the stack's shape, or that of one frame.
     uncertainty : DataArray, array, number or astropy NDUncertainty, optional
-        Uncertainties of the samples, given as a mask is. Of which kind they are an attribute ``uncertainty_type`` says,
-        or the object: "std" (as without one), "var" or "ivar".
+        Uncertainties of the samples, in a shape as for ``mask``. Their type is the attribute ``uncertainty_type``, or
+        that of the NDUncertainty: "std" (the default), "var" or "ivar".
 
     Returns
     -------
     Dataset
-        ``data``, or the name of the stack; ``data_flags`` and ``data_uncertainty`` as `open_dataset` has them.
+        The variable ``data``, or the name of the stack, with its maps ``data_flags`` (uint8) and ``data_uncertainty``
+        as in `open_dataset`.
 
     Raises
     ------
     TypeError
-        ``stack`` is not a DataArray, a mask is not of booleans or integers.
+        ``stack`` is not a DataArray, or the mask has no booleans or integers.
     ValueError
-        A shape or a dimension that the stack does not have, an unknown type of uncertainties.
+        A shape or a dimension differs from the stack's, or the type of uncertainties is unknown.
 
     Examples
     --------
@@ -86,7 +87,7 @@ def _first(x: Any, mask: Any = None) -> Any:
 
 
 def _spread(argument: str, given: Any, stack: xr.DataArray) -> xr.Variable:
-    """What is given for a stack or a frame, with the stack's dimensions, those that it lacks of size 1."""
+    """A mask or uncertainties with all dimensions of the stack, of size 1 where ``given`` has none."""
     if isinstance(given, xr.DataArray):
         unknown = [d for d in given.dims if d not in stack.dims]
         wrong = [d for d in given.dims if d in stack.dims and given.sizes[d] != stack.sizes[d]]
@@ -107,7 +108,9 @@ def _spread(argument: str, given: Any, stack: xr.DataArray) -> xr.Variable:
 def _uncertainty(given: Any, stack: xr.DataArray) -> xr.Variable:
     kind = getattr(given, "uncertainty_type", None) or getattr(given, "attrs", {}).get("uncertainty_type", "std")
     if kind not in TYPES:
-        raise ValueError(f"uncertainty= is of type {kind!r}: {', '.join(TYPES)} are known{did_you_mean(kind, TYPES)}")
+        raise ValueError(
+            f"uncertainty= has the unknown type {kind!r}: use one of {', '.join(TYPES)}{did_you_mean(kind, TYPES)}"
+        )
     spread = _spread("uncertainty", given if isinstance(given, xr.DataArray) else getattr(given, "array", given), stack)
     if spread.dtype.kind not in "fiu":
         raise TypeError(f"uncertainty= has dtype {spread.dtype}: give real numbers")
@@ -121,25 +124,25 @@ def _filled(x: Any, values: Any) -> Any:
 
 
 def to_stack(ds: xr.Dataset) -> xr.DataArray:
-    """A stack by itself, from its lossless form: what has a flag is NaN.
+    """Turn a flagged Dataset into a stack: flagged samples become NaN.
 
     Parameters
     ----------
     ds : Dataset
-        Of `open_dataset` or `to_dataset`, before or after clips; or an image with its maps.
+        From `open_dataset` or `to_dataset`, before or after clips; or an image with its maps.
 
     Returns
     -------
     DataArray
-        The samples in the float dtype that holds them (float32 for integers of up to 16 bits, else float64), as
-        `open_stack` gives them, labels and headers included.
+        The samples with labels and headers, as `open_stack` returns them, in the float dtype that holds them: float32
+        for integers of up to 16 bits, float64 for wider ones.
 
     Raises
     ------
     TypeError
         ``ds`` is not a Dataset.
     ValueError
-        It has no variable with flags, or several.
+        ``ds`` has no variable with flags, or several.
 
     Examples
     --------
@@ -154,13 +157,12 @@ def to_stack(ds: xr.Dataset) -> xr.DataArray:
             f"to_stack takes a Dataset, not a {type(ds).__name__}"
             + (": tree[node].to_dataset().ccd.to_stack()" if isinstance(ds, xr.DataTree) else "")
         )
-    helpers = ancillary(ds)
-    names = [n for n in ds.data_vars if n not in helpers]
+    names, helpers = image_names(ds), ancillary(ds)
     flagged = [n for n in names if map_name(n, "flags") in helpers and map_name(n, "flags") in ds]
     if len(flagged) != 1:
         raise ValueError(
-            f"to_stack gives one variable with its flags as a DataArray, and of {', '.join(map(str, names)) or 'none'} "
-            f"{len(flagged)} have flags: ds[['data', 'data_flags']].ccd.to_stack() picks one"
+            f"to_stack takes a Dataset with one flagged variable, this one has {len(flagged)} (of "
+            f"{', '.join(map(str, names)) or 'none'}): ds[['data', 'data_flags']].ccd.to_stack() picks one"
         )
     (name,) = flagged
     return unflagged(with_maps(ds, name))

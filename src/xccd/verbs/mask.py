@@ -1,4 +1,4 @@
-"""What is missing in a stack, and what is masked by an image or a stack of masks."""
+"""`mask` and `mask_where`: the masked samples of a stack, and masking by an image or a stack of masks."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from xccd.labels.nodes import map_nodes
 from xccd.read.images.quality import bad_values, bits_of
 from xccd.verbs.weights import matched
 
-KINDS = "fiub"  # of dtypes that a mask may have
+KINDS = "fiub"  # kinds of dtype that a mask may have
 
 
 def mask(stack: Obj) -> Obj:
-    """Which samples are missing: NaN or infinite, or with a flag.
+    """Return which samples are masked: NaN, infinite or flagged.
 
     As ``.ccd.mask`` it is a property, written without parentheses.
 
     Parameters
     ----------
     stack : DataArray, Dataset or DataTree
-        Any shape.
+        Samples of any shape.
 
     Returns
     -------
     DataArray, Dataset or DataTree
-        Booleans of the same shape, True where missing; lazy if the stack is.
+        Booleans of the same shape, True where masked; lazy if the stack is lazy.
 
     Examples
     --------
@@ -69,33 +69,34 @@ def _missing(x: Any, flags: Any = None) -> Any:
 def mask_where(stack: xr.DataArray, bad: Any, *, bits: Any = None, dim: Hashable = "frame") -> xr.DataArray:
     """Mask samples by an image, a stack of masks, or planes of data quality.
 
-    Header, WCS and file names of the stack stay, which ``stack.where(masks == 0)`` drops where the masks have others.
+    The stack keeps its headers, WCS and file names. ``stack.where(masks == 0)`` would drop them if the masks have
+    others.
 
     Parameters
     ----------
     stack : DataArray, Dataset or DataTree
         Frames along ``dim``, or one image.
     bad : DataArray or array
-        What is not 0 is masked, and so is NaN. Of the stack's shape, or that of one frame for all frames. Masks that
-        were opened from files go frame by frame, in the order of the stack; where they name the stack's own files,
-        by these.
+        Samples where ``bad`` is not 0, or NaN, are masked. It has the stack's shape, or one frame's for all frames.
+        Masks that were opened from files match the frames by their order, or by file name if they name the stack's own
+        files.
     bits : int or iterable of int, optional
-        The bits of ``bad`` that are bad, as the powers of two that they stand for: ``[1, 4]``, or their sum, 5. Other
-        bits mask nothing. Default: all.
+        The bits of ``bad`` that mask, as powers of two, such as ``[1, 4]``, or their sum, 5. Other bits mask nothing.
+        Default: all bits.
     dim : hashable, default: "frame"
         The dimension that holds the frames.
 
     Returns
     -------
     DataArray, Dataset or DataTree
-        Masked samples are NaN; in a Dataset with flags they have the flag 1, and what flags they had.
+        The stack with masked samples NaN. In a flagged Dataset they get the flag 1 and keep their other flags.
 
     Raises
     ------
     ValueError
-        A shape, files or coordinates that do not go with the stack; ``bits`` that are none.
+        The mask does not match the stack in shape, files or coordinates, or ``bits`` has no valid bits.
     TypeError
-        A mask that holds no numbers, or fractions where ``bits`` are given.
+        The mask holds no numbers, or fractions although ``bits`` is given.
 
     Examples
     --------
@@ -127,7 +128,7 @@ def mask_where(stack: xr.DataArray, bad: Any, *, bits: Any = None, dim: Hashable
 
 
 def _marks(bad: Any, stack: xr.DataArray, dim: Hashable) -> Any:
-    """``bad`` as an array with the frames first, of size 1 along what it has not."""
+    """``bad`` as an array with the frames first, of size 1 along dimensions that it does not have."""
     order = list(dict.fromkeys(d for d in (dim, *stack.dims) if d in stack.dims))
     if isinstance(bad, xr.DataArray):
         value = matched("bad", bad, stack, dim)

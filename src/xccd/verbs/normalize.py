@@ -1,4 +1,4 @@
-"""Normalisation: frames brought to a common level by a factor, a shift, or both."""
+"""`normalize`: bring frames to a common level by a factor, a shift, or both."""
 
 from __future__ import annotations
 
@@ -42,39 +42,41 @@ def normalize(
     Parameters
     ----------
     stack : DataArray, Dataset or DataTree
-        Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
+        Frames along ``dim``. In a Dataset, and in each node of a DataTree, every variable with ``dim``.
     scale, zero : str, callable or array-like, optional
-        The level S that is scaled, the level Z that is shifted: "mean", "median", "mode" or "clipped_median" of a frame
-        (its valid pixels), "overlap" (what fits best where pairs of aligned frames overlap), a keyword of the frames
-        ("EXPTIME"), one number a frame, or a function of a frame (a DataArray, NaN where missing) that gives a number.
+        The level S to scale by, the level Z to shift by: "mean", "median", "mode" or "clipped_median" of a frame's
+        valid pixels; "overlap" (the best fit where pairs of aligned frames overlap); a keyword of the frames
+        ("EXPTIME"); one number a frame; or a function that takes a frame (a DataArray, NaN where masked) and returns a
+        number.
     to : {"first", "mean"} or float, default: "first"
-        The common level: that of the first frame, the mean of all, or a value.
+        The common level: the level of the first frame, the mean of all levels, or a value.
     region : tuple of slices, dict, str or boolean image, optional
-        Where levels are measured: slices by position (y, x), a dict of labels as for ``sel``, a FITS section
-        ("[1:2048,1:350]") or the keyword that holds one ("DATASEC"), or a boolean image, True where to measure.
+        Where levels are measured: slices by position (y, x); a dict of labels as for ``sel``; a FITS section
+        ("[1:2048,1:350]") or a keyword that holds one ("DATASEC"); or a boolean image, True where to measure.
     dim : hashable, default: "frame"
         The dimension that holds the frames.
 
     Returns
     -------
     DataArray, Dataset or DataTree
-        Same shape and labels. The coordinates ``scale`` and ``zero`` on ``dim`` hold what was done since the
-        stack was opened: ``y = scale * x - zero``. After a ``scale`` frames of known EXPTIME have
-        ``scaled_exposure``, too: the exposure time whose light they show, NaN for ``to`` a value.
+        Frames of the same shape and labels, as floats. The coordinates ``scale`` and ``zero`` on ``dim`` hold all
+        normalisation since the stack was opened: ``y = scale * x - zero``. After a ``scale``, frames of known EXPTIME
+        also have ``scaled_exposure`` in seconds: the exposure time that matches their level, NaN if ``to`` is a value.
 
     Raises
     ------
     ValueError
-        A level that is NaN, or for ``scale`` not positive (the message names the frame; on dask input when it is
-        computed); an unknown name; nothing to normalise; no dimension ``dim``; an empty stack.
+        A level is NaN, or for ``scale`` not positive (the message names the frame; on dask input the error comes when
+        the level is computed); a name is unknown; neither ``scale`` nor ``zero`` is given; the stack has no dimension
+        ``dim`` or is empty.
 
     Notes
     -----
-    "mode" is IRAF imcombine's: of the sorted pixels the central 70 %, bins of 10 % of their range stepped by 1 %, the
-    middle pixel of the fullest. "clipped_median": the median after clipping at 3 standard deviations about the median
-    until stable. "overlap": of each pair the median of differences (zero), or the logarithm of the ratio of medians
-    (scale), of common pixels, on a lattice of 4 million samples at most; levels by least squares, weighted with the
-    number of these.
+    "mode" is that of IRAF's imcombine. It takes the central 70 % of the sorted pixels, steps a bin of 10 % of their
+    range by 1 %, and returns the middle pixel of the fullest bin. "clipped_median" is the median after clipping at 3
+    standard deviations about the median until stable. "overlap" compares the common pixels of each pair: the median of
+    differences (zero), or the logarithm of the ratio of medians (scale), on a lattice of at most 4 million samples. The
+    levels are the least-squares solution, weighted with the counts of common pixels.
 
     Examples
     --------
@@ -88,7 +90,7 @@ def normalize(
     check_stack(stack, dim)
     if flags_of(stack) is not None:
         raise ValueError(
-            "normalize changes the samples, and a Dataset with flags keeps them as they were read: "
+            "normalize changes the samples, but a flagged Dataset keeps them as they were read: "
             "ds.ccd.to_stack().ccd.normalize(...)"
         )
     if scale is None and zero is None:
@@ -127,13 +129,13 @@ def _check_to(to: Any, scale: Any, zero: Any) -> None:
     if "overlap" in (given for given in (scale, zero) if isinstance(given, str)):
         raise ValueError(f"to={to!r} with 'overlap': levels of overlaps are relative, use 'first' or 'mean'")
     if scale is not None and zero is not None:
-        raise ValueError(f"to={to!r} with both scale and zero says not which: normalise one after the other")
+        raise ValueError(f"to={to!r} with both scale and zero does not say which level: normalise one after the other")
     if scale is not None and to <= 0:
         raise ValueError(f"to={to!r}: the level that frames are scaled to must be positive")
 
 
 def _levels(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> Any:
-    """N levels, now or lazily."""
+    """One level a frame, as an array of N float64; lazy on dask input."""
     if isinstance(level, str) and level == "overlap":
         return solved(argument, stack, dim)
     if isinstance(level, str):
@@ -150,7 +152,7 @@ def _levels(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> An
 
 
 def _terms(levels: list[Any], factors: Callable[..., Any]) -> Any:
-    """``scale`` and ``zero`` of ``y = scale x - zero`` as an array (2, N); lazy if a level is."""
+    """``scale`` and ``zero`` of ``y = scale x - zero``, as an array (2, N); lazy if a level is lazy."""
     present = [v for v in levels if v is not None]
     if not any(map(arrays.is_dask, present)):
         return factors(np.stack(present))
@@ -183,7 +185,7 @@ def _apply(x: Any, scale: Any, zero: Any, *, dtype: np.dtype[Any]) -> Any:
 
 
 def _kept(stack: xr.DataArray, dim: Hashable, terms: Any) -> dict[str, Any]:
-    """What was done since the file, this step included."""
+    """The coordinates ``scale`` and ``zero``: all normalisation since the file was read, with this step."""
     scale, zero = terms
     before = [stack.coords[k].data for k in ("scale", "zero") if k in stack.coords and stack.coords[k].dims == (dim,)]
     if len(before) == 2:
@@ -192,7 +194,7 @@ def _kept(stack: xr.DataArray, dim: Hashable, terms: Any) -> dict[str, Any]:
 
 
 def _light(stack: xr.DataArray, dim: Hashable, scale: Any, to: str | float) -> dict[str, Any]:
-    """The label that says what exposure times frames of one level show."""
+    """The coordinate with the exposure time that matches each frame's new level."""
     found = None if scale is None else scaled_exposure(stack, dim, to)
     notes = {"long_name": "exposure time whose light a frame shows", "units": "s"}
     return {} if found is None else {SCALED: (dim, found, notes)}
@@ -203,7 +205,7 @@ def _is_level(scale: Any) -> bool:
 
 
 def _region(stack: xr.DataArray, region: Any, dim: Hashable) -> xr.DataArray:
-    """The part of each frame in which levels are measured."""
+    """The part of each frame where levels are measured."""
     if region is None:
         return stack
     image_dims = [d for d in stack.dims if d != dim]
@@ -228,7 +230,7 @@ def _slices(region: Any, dims: list[Hashable]) -> dict[Hashable, slice]:
 
 
 def _section(text: str, stack: xr.DataArray) -> dict[str, Any]:
-    """The positions in a FITS section, which is 1-based and inclusive, by the 0-based labels of x and y."""
+    """The positions of a FITS section (1-based, inclusive) along x and y, whose labels are 0-based."""
     section = text
     if not text.startswith("["):
         found = stack.attrs.get(text)
@@ -250,14 +252,14 @@ def _section(text: str, stack: xr.DataArray) -> dict[str, Any]:
 
 
 def _between(labels: Any, first: int, last: int) -> Any:
-    """Where labels (or positions, of an axis without) lie from first to last, both included."""
+    """The positions whose labels lie from first to last, both included. An axis without labels has its positions."""
     inside = np.flatnonzero((labels >= first) & (labels <= last))
     run = inside.size and inside[-1] - inside[0] + 1 == inside.size
     return slice(int(inside[0]), int(inside[-1]) + 1) if run else inside
 
 
 def _image(region: Any, stack: xr.DataArray, dims: list[Hashable]) -> xr.DataArray:
-    """A boolean image, of all the dimensions of a frame or, where it is labelled, of some."""
+    """``region`` as a boolean image with all dimensions of a frame, or some of them if it is a DataArray."""
     if isinstance(region, xr.DataArray):
         check_labels("region", region, stack)
         image = region.variable

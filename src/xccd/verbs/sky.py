@@ -1,4 +1,4 @@
-"""Positions on the sky as coordinates, and parts of images by them."""
+"""`assign_sky_coords` and `cutout`: sky positions as coordinates, and parts of images by position."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ DIMS = ("y", "x")
 
 
 class SkyTransform(CoordinateTransform):
-    """Between the pixels of a grid and ICRS degrees."""
+    """Transforms between the pixels of a grid and ICRS degrees."""
 
     def __init__(self, grid: Grid) -> None:
         super().__init__(("ra", "dec"), dict(zip(DIMS, grid.shape, strict=True)))
         self.grid = grid
 
     def forward(self, dim_positions: dict[str, Any]) -> dict[Any, Any]:
-        """Positions of pixels."""
+        """ICRS degrees of pixels."""
         x, y = np.broadcast_arrays(*(np.asarray(dim_positions[d], float) for d in ("x", "y")))
         ra, dec = to_icrs(self.grid, x, y)
         return {"ra": ra, "dec": dec}
 
     def reverse(self, coord_labels: dict[Any, Any]) -> dict[str, Any]:
-        """Pixels at positions."""
+        """Pixels at ICRS degrees."""
         ra, dec = np.broadcast_arrays(*(np.asarray(coord_labels[k], float) for k in ("ra", "dec")))
         x, y = from_icrs(self.grid, ra, dec)
         return {"y": y, "x": x}
 
     def equals(self, other: CoordinateTransform, **_: Any) -> bool:
-        """Whether the other one is of the same grid."""
+        """Whether the other transform has the same grid."""
         return isinstance(other, SkyTransform) and self.grid == other.grid
 
 
@@ -43,7 +43,7 @@ class SkyIndex(CoordinateTransformIndex):
     """An index that follows crops."""
 
     def isel(self, indexers: Any) -> SkyIndex | None:
-        """The index of what is left; none where that is no rectangle of neighbours."""
+        """The index of the selected pixels; None if they are not a contiguous rectangle."""
         grid: Grid = self.transform.grid  # type: ignore[attr-defined]
         key = tuple(indexers.get(d, slice(None)) for d in DIMS)
         try:
@@ -72,7 +72,7 @@ def from_icrs(grid: Grid, ra: Any, dec: Any) -> tuple[Any, Any]:
 
 
 def pixels_of(grid: Grid, sky: Any) -> tuple[Any, Any]:
-    """Pixels at SkyCoords, NaN where the grid does not see them."""
+    """Pixels at SkyCoords; NaN where the WCS has no pixel."""
     from astropy.coordinates import UnitSphericalRepresentation
 
     there = sky.transform_to(grid.frame).represent_as(UnitSphericalRepresentation)
@@ -82,7 +82,7 @@ def pixels_of(grid: Grid, sky: Any) -> tuple[Any, Any]:
 def assign_sky_coords(obj: xr.DataArray | xr.Dataset) -> Any:
     """Add right ascension and declination of each pixel as coordinates ``ra`` and ``dec``.
 
-    They are made when they are used, and follow crops.
+    The coordinates are lazy and follow crops.
 
     Parameters
     ----------
@@ -92,13 +92,13 @@ def assign_sky_coords(obj: xr.DataArray | xr.Dataset) -> Any:
     Returns
     -------
     DataArray or Dataset
-        With ``ra`` and ``dec`` (y, x) in ICRS degrees, and an index of xarray's coordinate transforms, so that
-        ``.sel(ra=..., dec=..., method="nearest")`` finds pixels at positions given as DataArrays.
+        ``obj`` with ``ra`` and ``dec`` (y, x) in ICRS degrees. Their index lets
+        ``.sel(ra=..., dec=..., method="nearest")`` find pixels at positions given as DataArrays.
 
     Raises
     ------
     ValueError, TypeError
-        As `Grid.of`: no WCS, or several.
+        There is no WCS, or several; see `Grid.of`.
 
     Examples
     --------
@@ -122,28 +122,28 @@ def assign_sky_coords(obj: xr.DataArray | xr.Dataset) -> Any:
 
 
 def cutout(obj: xr.DataArray | xr.Dataset, position: Any, size: Any) -> Any:
-    """The part of an image, or of aligned frames, about a position on the sky.
+    """Cut out the part of an image, or of aligned frames, around a position on the sky.
 
     Parameters
     ----------
     obj : DataArray or Dataset
         An image, or a stack whose frames share one WCS.
     position : SkyCoord, (float, float) or str
-        A pair is right ascension and declination in ICRS degrees, a text anything that SkyCoord reads.
+        A pair is right ascension and declination in ICRS degrees; a text is anything that SkyCoord reads.
     size : int, Quantity, or a pair of these
-        Sides in pixels, or as angles; of a pair the first is that of the rows.
+        Sides in pixels or as angles. In a pair the rows come first.
 
     Returns
     -------
     DataArray or Dataset
-        The pixels of ``obj`` within, so fewer at its edge; WCS and coordinates follow.
+        The pixels of ``obj`` inside; fewer at its edge. WCS and coordinates follow.
 
     Raises
     ------
     TypeError
-        No DataArray or Dataset.
+        ``obj`` is not a DataArray or a Dataset.
     ValueError
-        No position, or one outside the image, a size that is none, no WCS, or several.
+        The position is unreadable or outside of the image, the size is unusable, or there is no WCS, or several.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def _sky(position: Any) -> Any:
 
 
 def _sides(size: Any, grid: Grid) -> list[int]:
-    """Rows and columns."""
+    """The sides in pixels: rows and columns."""
     pair = isinstance(size, tuple | list) or (hasattr(size, "unit") and np.ndim(size) == 1)
     values = list(size) if pair else [size, size]
     found = []
