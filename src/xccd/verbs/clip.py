@@ -1,4 +1,4 @@
-"""Rejection: the samples that do not belong become NaN, the others stay as they are."""
+"""Rejection: outliers become NaN, or get a flag in a flagged Dataset; other samples stay as they are."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def _check_thresholds(low: Any, high: Any) -> None:
 
 
 def check_name(argument: str, value: Any, known: Iterable[str]) -> None:
-    """Raise for what is neither a known name nor a function."""
+    """Raise unless the value is a known name or a function."""
     if not callable(value) and not (isinstance(value, str) and value in known):
         raise ValueError(
             f"{argument}={value!r} is unknown: use one of {', '.join(known)}, or a function of (values, axis)"
@@ -285,10 +285,10 @@ def _check_whole(argument: str, value: Any, least: int) -> None:
 
 
 def reach(n: int, center: Any, ddof: int = 0) -> float:
-    """How many standard deviations a sample among ``n`` can be from the centre.
+    """The greatest distance of a sample among ``n`` from the centre, in standard deviations.
 
-    About the median it is farthest where half of the samples are equal and the rest, but for itself, at their mean:
-    a little more than the n / sqrt(n - 1) of an outlier among equal ones.
+    From the median the distance is greatest if half of the samples are equal, and the others but the outlier lie at
+    their mean: a little more than n / sqrt(n - 1), the distance of an outlier among equal samples.
     """
     if n < 2 or n <= ddof:
         return 0.0
@@ -297,7 +297,7 @@ def reach(n: int, center: Any, ddof: int = 0) -> float:
 
 
 def _needed(threshold: float, center: Any, ddof: int) -> int:
-    """The least number of frames of which one sample can pass ``threshold``."""
+    """The least count of frames with which a sample can pass ``threshold``."""
     n = max(2, int(threshold**2) + ddof - 2)  # at n frames the reach is under sqrt(n - ddof + 2)
     while reach(n, center, ddof) <= threshold:
         n += 1

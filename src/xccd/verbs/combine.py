@@ -54,10 +54,10 @@ def combine(
         "mean", "median", "lower_median", "sum", "min", "max", "std", "var", "mad_std", "biweight", "quantile",
         "count", or a function of (values with NaN where missing, axis).
     weights : str, callable or array-like, optional
-        For "mean", "sum", "median" and "quantile". A keyword of the frames ("EXPTIME"), one number a frame,
-        one a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
-        of a frame (DataArray without ``dim``) that gives a number. 0 or more, and finite. Of aligned frames also
-        "footprint", the part of a pixel that lies in the frame, and "feather", which falls to 0 at its edge.
+        For "mean", "sum", "median" and "quantile": a keyword of the frames ("EXPTIME"), one number a frame, one number
+        a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
+        that takes a frame (a DataArray without ``dim``) and returns a number. Finite, 0 or more. Aligned frames also
+        have "footprint", the part of a pixel that lies in the frame, and "feather", which falls to 0 at its edge.
     scale : str, callable or array-like, optional
         Finite factors by which samples are multiplied while they are combined, given as weights are.
     q : float, optional
@@ -85,7 +85,7 @@ def combine(
         Unknown method; weights that are negative, not finite, all 0, of a wrong shape, or with a method that takes
         none; a scale that is not finite; ``q`` missing or outside 0 to 1, ``q``, ``c`` or ``ddof`` with a method that
         does not take it; no dimension ``dim``; an empty stack; frames that differ in ROWORDER or BAYERPAT. Weights and
-        scales per sample are judged while they are used, so on dask input when it is computed.
+        scales per sample are checked when they are used: on dask input when it is computed.
     TypeError
         Samples, weights or ``dtype`` that are not real numbers.
 
@@ -140,7 +140,7 @@ def combine(
 def _images(
     stack: xr.DataArray, dim: Hashable, end: Combine | Callable[..., Any], scale: Any, weights: Any, dtype: Any
 ) -> tuple[Any, dict[str, Any]]:  # fmt: skip
-    """The image, and of a stack with flags the number of samples and, where there is a formula, the uncertainty."""
+    """The image; for a stack with flags also its maps, by name (`MAPS_OF_A_PRODUCT`)."""
     x, flags = frames_first(stack, dim), flags_of(stack)
     bits = None if flags is None else frames_first(flags, dim)
     ends: dict[str, tuple[End, Any]] = {"image": (end, dtype)} if isinstance(end, Combine) else {}
@@ -200,7 +200,7 @@ def count(stack: Obj, *, dim: Hashable = "frame") -> Obj:
 
 
 def check_method(method: Method, weights: Any, **arguments: Any) -> None:
-    """Raise for arguments that do not go with the method; those that are None were not given."""
+    """Raise for arguments that do not go with the method. None: the argument was not given."""
     if not callable(method) and not (isinstance(method, str) and method in METHODS):
         known = ", ".join(METHODS)
         near = did_you_mean(method, METHODS)

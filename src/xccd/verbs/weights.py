@@ -1,8 +1,9 @@
-"""What a user may give as weights, scales or levels, resolved against a stack."""
+"""Weights, scales and levels that a user gives, as numbers for the samples of a stack."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -18,6 +19,10 @@ from xccd.labels.lazy import array_of
 from xccd.labels.mixed import check_alike
 from xccd.messages import called
 from xccd.sky import footprint
+
+
+# Weights by name: what makes those of all samples (frame, y, x) of a stack. A label of that name comes first.
+NAMED: dict[str, Callable[[xr.DataArray], Any]] = {name: partial(footprint.weights, name) for name in footprint.KINDS}
 
 
 class PerSample(NamedTuple):
@@ -38,16 +43,16 @@ class PerSample(NamedTuple):
 
 
 def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
-    """``value`` of the argument ``weights`` or ``scale`` as numbers for the samples of ``stack``."""
+    """The value of ``weights=`` or ``scale=`` as numbers for the samples of ``stack``."""
     ndim = stack.ndim
     if value is None:
         return PerSample.one(ndim)
-    if isinstance(value, str) and argument == "weights" and value in footprint.KINDS and value not in stack.coords:
-        data = footprint.weights(value, stack)
+    if isinstance(value, str) and argument == "weights" and value in NAMED and value not in stack.coords:
+        data = NAMED[value](stack)
         order = [("frame", "y", "x").index(str(d)) for d in (dim, *(d for d in stack.dims if d != dim))]
         return PerSample(data if order == [0, 1, 2] else data.transpose(order), None)
     if isinstance(value, str):
-        others = {"weights by geometry": footprint.KINDS} if argument == "weights" else {}
+        others = {"weights by geometry": NAMED} if argument == "weights" else {}
         return PerSample.of_frames(named(argument, value, stack, dim, **others), ndim)
     if callable(value) and not isinstance(value, xr.DataArray):
         return PerSample.of_frames(of_frames(argument, value, stack, dim), ndim)
@@ -81,7 +86,7 @@ def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.
 
 
 def _may_matter(label: xr.DataArray, stack: xr.DataArray) -> bool:
-    """Whether it is a number of each frame that a function may want to know (EXPTIME, GAIN, ...)."""
+    """Whether a label is a number for each frame that a function may use (EXPTIME, GAIN, ...)."""
     return label.ndim == 1 and label.dtype.kind in "iuf" and not lazy.made_from(label, stack)
 
 
@@ -98,7 +103,7 @@ def _labelled(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hash
 
 
 def matched(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
-    """By names of dimensions; frames by ``file`` where both name the same files, else in their order."""
+    """The value with the stack's frames: matched by ``file`` where both name the same files, else by order."""
     extra = set(value.dims) - set(stack.dims)
     if extra or any(value.sizes[d] != stack.sizes[d] for d in value.dims):
         raise ValueError(
@@ -114,7 +119,7 @@ def matched(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashab
 
 
 def check_labels(argument: str, value: xr.DataArray, stack: xr.DataArray) -> None:
-    """Raise where both have a coordinate of a dimension that differs: one was cut, the other not."""
+    """Raise if a coordinate of a dimension differs between both: one was cut, the other was not."""
     for d in value.dims:
         if d in value.indexes and d in stack.indexes and not value.indexes[d].equals(stack.indexes[d]):
             raise ValueError(
@@ -124,11 +129,11 @@ def check_labels(argument: str, value: xr.DataArray, stack: xr.DataArray) -> Non
 
 
 def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim: Hashable) -> xr.DataArray:
-    chips = all("chip" in a.coords for a in (value, stack))  # of one file they tell frames apart
+    chips = all("chip" in a.coords for a in (value, stack))  # they tell frames of one file apart
     ours, theirs = (file_names(a, dim, chips=chips) for a in (stack, value))
     if not ours or not theirs or ours == theirs:
         return value
-    if not set(ours) & set(theirs):  # of other files: weight maps, masks. In another folder they may have equal names
+    if not set(ours) & set(theirs):  # weight maps, masks: other files, whose names may be equal in another folder
         ours, theirs = ([PurePath(name).name for name in names] for names in (ours, theirs))
     if ours == theirs or not set(ours) & set(theirs):
         return value
@@ -169,7 +174,7 @@ def _check_dtype(argument: str, dtype: np.dtype[Any]) -> None:
 
 
 def check_weights(weights: PerSample, stack: xr.DataArray, dim: Hashable) -> np.ndarray[Any, Any] | None:
-    """The weights per frame, which are judged at once; those per sample are judged while they are used."""
+    """The weights per frame, checked at once; weights per sample (None here) are checked when they are used."""
     values = weights.per_frame
     if values is None:
         return None
