@@ -20,7 +20,6 @@ from xccd.labels.mixed import check_alike
 from xccd.messages import called
 from xccd.sky import footprint
 
-
 # Weights by name: what makes those of all samples (frame, y, x) of a stack. A label of that name comes first.
 NAMED: dict[str, Callable[[xr.DataArray], Any]] = {name: partial(footprint.weights, name) for name in footprint.KINDS}
 
