@@ -112,7 +112,7 @@ def test_the_word_names_them_and_is_one(tmp_path: Path, caplog: pytest.LogCaptur
             (record,) = caplog.records
             assert record.getMessage() == (
                 f"{files[0]}: one image was opened, 8 left (CHIP2, CHIP3, CHIP4, CHIP5, CHIP6, CHIP7, ...), "
-                "and the like of 2 more file(s): hdu='all' opens all, hdu= names others"
+                "and likewise in 2 more file(s): hdu='all' opens all, hdu= names others"
             )
         caplog.clear()
         for options in ({"hdu": 2}, {"hdu": "CHIP2"}, {"hdu": [1]}, {"hdu": "all"}):
@@ -208,7 +208,7 @@ def test_a_chip_has_the_same_map_alone_and_among_all(layout: tuple[list[tuple[st
     try:
         frames = xccd.open_stack(source, hdu="all").values
     except OSError as error:
-        assert "EXTVER does not tell which is whose" in str(error)  # noqa: PT017
+        assert "EXTVER does not tell which belongs to which image" in str(error)  # noqa: PT017
         assert not (of_chips and of_maps)
         return
     numbers = [i for i, (name, *_) in enumerate(parts, 1) if name == "A"]
@@ -307,7 +307,7 @@ WRONG = [
     ([[1]], TypeError, r"\[1\] is neither the number"),
     ([-1], ValueError, r"hdu=\[-1\]: -1: HDUs are numbered from 0"),
     ((1, 2), TypeError, r"hdu=\(1, 2\) is not \(EXTNAME, EXTVER\), as \('SCI', 2\), and several are a list"),
-    ([1, "A"], ValueError, r"hdu=\[1, 'A'\]: 'A' is an image of .*a\.fits that is in the list already"),
+    ([1, "A"], ValueError, r"hdu=\[1, 'A'\]: 'A' is an image of .*a\.fits that is already in the list"),
     ([1, 7], OSError, r"a\.fits has no hdu=7: its HDUs are 0 PRIMARY: no data; 1 A: image 2 x 3; 2 B: image 2 x 3"),
     ([0, 1], OSError, r"a\.fits: hdu=0 is not an image, but 0 PRIMARY: no data"),
 ]
@@ -344,7 +344,7 @@ def test_a_folder_may_hold_tables(tmp_path: Path, caplog: pytest.LogCaptureFixtu
                 opened(files)
                 (record,) = caplog.records
                 assert "a-table.fits has no image" in record.getMessage()
-                assert record.getMessage().startswith("passed over: ")
+                assert record.getMessage().startswith("skipped: ")
     assert [node.path for node in xccd.open_tree(tmp_path).leaves] == ["/b", "/c"]
     for files in (tmp_path / "a-table.fits", [tmp_path / "b.fits", tmp_path / "a-table.fits"], tmp_path / "a*.fits"):
         with pytest.raises(OSError, match=r"a-table\.fits has no image: its HDUs are .* 1 CATALOG: table"):

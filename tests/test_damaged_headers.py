@@ -46,8 +46,8 @@ ENDS = {
     "END     = 15": r"HDU 1: its END card is b'END     = 15', the file is damaged",
     "END" + " " * 20 + "\xee": r"HDU 1: its END card is b'END.*\\xee'",
     "END x": "HDU 1: its END card is b'END x'",
-    "ENC": "HDU 1: its header goes on in what are no cards, it has no END",
-    "\x00ND": "HDU 1: its header goes on in what are no cards",
+    "ENC": "HDU 1: its header has no END before bytes that are no cards",
+    "\x00ND": "HDU 1: its header has no END before bytes",
 }
 
 
@@ -161,7 +161,7 @@ def test_cards_that_contradict_each_other(tmp_path: Path, keyword: str) -> None:
     own = [] if keyword in ("NAXIS1", "NAXIS", "BITPIX") else [line(keyword, first)]
     is_refused(
         one(tmp_path, *own, line(keyword, second)),
-        f"HDU 0: it has {keyword} = {first} and {keyword} = {second}: which of them holds is not known",
+        f"HDU 0: it has {keyword} = {first} and {keyword} = {second}: it is not known which one is true",
     )
     same = one(tmp_path, *own, line(keyword, first), line(keyword, f"{first}"))
     assert xccd.open_stack(same).shape == (1, 4, 5)
@@ -179,7 +179,7 @@ ABSURD = [
     (line("BSCALE", "1E400"), "HDU 0: BSCALE = inf is not a number"),
     (line("BSCALE", "0"), "HDU 0: BSCALE = 0 makes all pixels equal"),
     (line("BSCALE", "1E-400"), "HDU 0: BSCALE = 0.0 makes all pixels equal"),
-    (line("GCOUNT", "0"), "HDU 0: GCOUNT = 0, its data are no image"),
+    (line("GCOUNT", "0"), "HDU 0: GCOUNT = 0, its data are not an image"),
 ]
 
 

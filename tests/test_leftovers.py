@@ -306,6 +306,6 @@ def test_a_tree_that_fails_half_way_says_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError) as raised:
         tree.ccd.to_fits(tmp_path)
     (note,) = raised.value.__notes__
-    assert note == f"written, and whole: {tmp_path}/a.fits; not written: {tmp_path}/b.fits, {tmp_path}/c.fits"
+    assert note == f"completely written: {tmp_path}/a.fits; not written: {tmp_path}/b.fits, {tmp_path}/c.fits"
     assert fits.getdata(tmp_path / "a.fits").sum() == 6
     assert os.listdir(tmp_path) == ["a.fits"]

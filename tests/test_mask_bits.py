@@ -187,8 +187,8 @@ ARGUMENTS = [
     ([], ValueError, r"bits=\[\] names no bit"),
     ([1, 3], ValueError, r"bits=\[1, 3\]: 3 is not a power of two: a list holds the value of each bit"),
     ([0], ValueError, r"bits=\[0\]: 0 is not a power of two"),
-    (-1, ValueError, "bits=-1: -1 is no sum of bits"),
-    (1 << 64, ValueError, "is no sum of bits, which are 1 to"),
+    (-1, ValueError, "bits=-1: -1 is not a sum of bits"),
+    (1 << 64, ValueError, "is not a sum of bits, which are 1 to"),
     (True, TypeError, "bits=True are no bits: give their values"),
     ([True], TypeError, "are no bits"),
     ("4", TypeError, "bits='4' are no bits"),
@@ -218,15 +218,19 @@ def test_bits_without_a_plane(tmp_path: Path) -> None:
 def test_planes_that_have_no_such_bits(tmp_path: Path, form: str) -> None:
     with opened_as(form, file_of(tmp_path / "a.fits", PLANE.astype("f4"))) as source:
         assert bad(xccd.open_stack(source)) == (PLANE != 0).tolist()
-        with pytest.raises(ValueError, match=r"a\.fits: the extension 1 DQ: image 2 x 4 holds float32, and bits=4 are"):
+        with pytest.raises(
+            ValueError, match=r"a\.fits: the extension 1 DQ: image 2 x 4 holds float32, but bits=4 needs"
+        ):
             xccd.open_stack(source, bits=[4])
     scaled = file_of(tmp_path / "b.fits", PLANE.astype("i2"))
     with fits.open(scaled, mode="update", do_not_scale_image_data=True) as hdus:
         hdus[1].header["BSCALE"] = 2.0
-    with pytest.raises(ValueError, match=r"b\.fits: .*holds float32, and bits=4 are bits of whole numbers"):
+    with pytest.raises(ValueError, match=r"b\.fits: .*holds float32, but bits=4 needs whole numbers"):
         xccd.open_dataset(scaled, bits=4)
     small = file_of(tmp_path / "c.fits", PLANE.astype("u1"))
-    with pytest.raises(ValueError, match=r"c\.fits: .* holds uint8, which has none of bits=256: they begin at 2\*\*8"):
+    with pytest.raises(
+        ValueError, match=r"c\.fits: .* holds uint8, which has none of bits=256: its bits are below 2\*\*8"
+    ):
         xccd.open_stack(small, bits=256)
     assert np.any(bad(xccd.open_stack(small, bits=[256, 4])))
 

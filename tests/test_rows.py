@@ -148,7 +148,7 @@ def test_a_header_without_a_wcs_gets_none() -> None:
 
 
 STUCK: dict[str, tuple[dict[str, Any], str]] = {
-    "a table": ({"CPDIS1": "LOOKUP"}, "frame-2: flip= cannot turn what its CPDIS1 says of rows"),
+    "a table": ({"CPDIS1": "LOOKUP"}, "frame-2: flip= cannot convert its card CPDIS1"),
     "IRAF": ({"WAT1_001": "wtype=tnx"}, "WAT1_001"),
     "a section": ({"TRIMSEC": "[1:5,1:4]"}, "TRIMSEC"),
     "an amplifier's": ({"BIASSECA": "[1:2,1:6]"}, "BIASSECA"),

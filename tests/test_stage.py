@@ -131,7 +131,7 @@ def test_what_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ValueError, match=r"chunks of several sizes along 'y' \(5, 9, 6\), .*: stack\.chunk\(y=9\)"):
         uneven.ccd.to_zarr(tmp_path / "a.zarr")
     (tmp_path / "photos").mkdir()
-    with pytest.raises(FileExistsError, match="photos' is there and no Zarr store: it is not replaced"):
+    with pytest.raises(FileExistsError, match="photos' is there and is not a Zarr store: it is not replaced"):
         stack.ccd.to_zarr(tmp_path / "photos", overwrite=True)
     stack.ccd.to_zarr(tmp_path / "a.zarr")
     with pytest.raises(FileExistsError, match=r"a\.zarr' is there already: overwrite=True replaces it"):

@@ -194,7 +194,7 @@ def test_a_unit_that_contradicts_the_type(tmp_path: Path, name: str, data: str, 
 def test_a_unit_of_another_scale(tmp_path: Path) -> None:
     path = written(tmp_path / "a.fits", "ERR", unit="Jy", BUNIT="mJy")
     for told in (None, "std"):
-        with pytest.raises(ValueError, match=r"it is in 'mJy', the image in 'Jy', where 'std' would be in 'Jy': bring"):
+        with pytest.raises(ValueError, match=r"it is in 'mJy', the image in 'Jy', and 'std' would be in 'Jy': bring"):
             xccd.open_dataset(path, uncertainty_type=told)
 
 

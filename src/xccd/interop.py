@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards, units
+from xccd.headers.uncertainties import KINDS
 from xccd.labels.flags import check_uncertainty, flags_of, map_name, not_taken, science_variable, with_maps
 from xccd.labels.header import header, wcs
 from xccd.read.dataset import open_dataset
@@ -69,12 +70,12 @@ def _image(obj: Any, verb: str) -> xr.DataArray:
 def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
     from astropy import nddata
 
-    kinds = {"std": nddata.StdDevUncertainty, "var": nddata.VarianceUncertainty, "ivar": nddata.InverseVariance}
     unit = _unit(str(image.attrs.get("units", "")), "this image" if number is None else f"frame {number}")
     flags, error = flags_of(image), image.coords.get(map_name(image.name, "uncertainty"))
     mask = ~np.isfinite(image.values) if flags is None else flags.values != 0
     if error is not None:
         check_uncertainty(error.values, ~mask)
+        kind = getattr(nddata, KINDS[error.attrs.get("uncertainty_type", "std")].astropy)
     meta = header(image)
     for keyword in [k for k in meta if cards.STRUCTURAL.fullmatch(k)]:
         meta.remove(keyword, ignore_missing=True, remove_all=True)
@@ -82,7 +83,7 @@ def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
         image.values,
         unit=unit,
         mask=mask if mask.any() else None,
-        uncertainty=None if error is None else kinds[error.attrs.get("uncertainty_type", "std")](error.values),
+        uncertainty=None if error is None else kind(error.values),
         flags=None if flags is None else flags.values,
         wcs=wcs(image) if "CTYPE1" in meta else None,
         meta=meta,

@@ -1,4 +1,4 @@
-"""What messages say of what was given: how a function is called, and what was perhaps meant."""
+"""Parts of error messages: how a function is called, which name was perhaps meant, a path or text made printable."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-NEAR = 0.65  # difflib's ratio from which a name is taken for a slip of another
-LONGEST = 60  # characters: no name of ours is longer, and difflib takes its time
-# What arguments and values are called elsewhere (astropy, ccdproc, IRAF, NumPy), and here.
+NEAR = 0.65  # difflib's ratio; names at least this similar are suggested
+LONGEST = 60  # characters: no name of ours is longer, and difflib is slow on long texts
+# Names of arguments and values in astropy, ccdproc, IRAF and NumPy, and their names here.
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("sigma", "nsigma", "kappa", "thresh", "threshold"), ("low", "high")),
     **dict.fromkeys(("sigma_lower", "sigma_low", "low_thresh", "lsigma", "lower"), ("low", "min")),
@@ -43,7 +43,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
 
 
 def meant(given: object, known: Iterable[object]) -> list[str]:
-    """Which of the known names was perhaps meant: by what it is called elsewhere, else by its letters."""
+    """The known names that were perhaps meant: by the table `ELSEWHERE`, else the one with the most similar letters."""
     if not isinstance(given, str) or not 0 < len(given) <= LONGEST:
         return []
     names = {_letters(name): name for name in map(str, known)}
@@ -60,18 +60,18 @@ def _letters(name: str) -> str:
 
 
 def did_you_mean(given: object, known: Iterable[object]) -> str:
-    """The end of a message: "; did you mean 'median'?", or nothing where no name is near."""
+    """The end of a message, as "; did you mean 'median'?"; "" if no name is similar."""
     names = meant(given, known)
     return f"; did you mean {' and '.join(map(repr, names))}?" if names else ""
 
 
 def is_whole(given: object) -> bool:
-    """Whether it is a whole number, Python's or NumPy's; True and False are none."""
+    """Whether it is an integer of Python or NumPy; True and False are not."""
     return isinstance(given, Integral) and not isinstance(given, bool)
 
 
 def called(given: object) -> str:
-    """A function by its full name, which no text can be taken for; anything else as Python shows it."""
+    """The full name of a function, which differs from any text; the ``repr`` of anything else."""
     if not callable(given):
         return repr(given)
     if isinstance(given, functools.partial):
@@ -84,30 +84,30 @@ def called(given: object) -> str:
 
 
 def public(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, with a message of ours where a call does not fit it. Else it costs one more call of Python."""
+    """The function, with our message for a call that does not fit its arguments. It costs one Python call."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except TypeError:
-            said = misfit(function, args, kwargs)
-            if said is None:
+            message = misfit(function, args, kwargs)
+            if message is None:
                 raise
-        raise TypeError(said)
+        raise TypeError(message)
 
     return call
 
 
-def not_one_alone(second: str, said: str, unclear: Callable[[Any], bool]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Refuse one number by position where two are meant, as it may be either; ``unclear`` says which numbers."""
+def not_one_alone(second: str, text: str, unclear: Callable[[Any], bool]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Refuse a single number by position if two are expected and ``unclear(number)``: it could be either."""
 
     def wrap(verb: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(verb)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             alone = len(args) == 2 and second not in kwargs
             if alone and isinstance(args[1], Real) and unclear(args[1]):
-                raise TypeError(said.format(args[1]))
+                raise TypeError(text.format(args[1]))
             return verb(*args, **kwargs)
 
         return checked
@@ -116,7 +116,7 @@ def not_one_alone(second: str, said: str, unclear: Callable[[Any], bool]) -> Cal
 
 
 def misfit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
-    """Why a call does not fit the function, and how it would; None where it fits, and the error is another."""
+    """The message for a call that does not fit the function; None if it fits and the error has another cause."""
     signature, name = inspect.signature(function), f"{function.__name__}()"
     parameters = signature.parameters
     subject, *others = parameters
@@ -124,7 +124,7 @@ def misfit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[
         signature.bind(*args, **kwargs)
     except TypeError:
         pass
-    else:  # a verb that works on each variable knows its subject by place only
+    else:  # such a verb takes its first argument by position only
         named = subject in kwargs and hasattr(function, "__wrapped__")
         return f"{name} takes {subject} first, without its name" if named else None
     placed = [k for k, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -152,7 +152,7 @@ def _short(value: object) -> str:
 
 
 def no_attribute(owner: str, name: str, known: Iterable[str], hint: str = "") -> AttributeError:
-    """The error for an attribute that is not there. Python, which has its own guess for a traceback, makes none."""
+    """The error for a missing attribute. ``obj=None`` keeps Python from adding its own suggestion to the traceback."""
     names = sorted(k for k in known if not k.startswith("_"))
     guess = hint or did_you_mean(name, names)
     rest = f"{' There are' if guess.endswith('?') else ': there are'} {', '.join(names)}"
@@ -160,10 +160,10 @@ def no_attribute(owner: str, name: str, known: Iterable[str], hint: str = "") ->
 
 
 def explained(module: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The functions of a package as `public` ones of it, and a ``__getattr__`` that knows what there is."""
+    """The functions of a package wrapped by `public`, and a ``__getattr__`` whose error lists the package's names."""
     found: dict[str, Any] = {name: public(module[name]) for name in names if inspect.isfunction(module[name])}
     for function in found.values():
-        function.__module__ = module["__name__"]  # where pickle looks for it
+        function.__module__ = module["__name__"]  # pickle looks it up there
 
     def __getattr__(name: str) -> Any:  # noqa: N807  (Python's own name for it)
         if name.startswith("_"):
@@ -174,9 +174,10 @@ def explained(module: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def shown(text: object) -> str:
-    """A path, or a text of a file, as it can be shown: what a terminal would obey is spelled out.
+    """A path, or a text from a file, with unprintable characters spelled out.
 
-    Escape codes, line ends of any kind, marks that turn the direction of writing, and bytes that are no text.
+    A terminal would obey them: escape codes, line ends of any kind, marks that change the direction of writing. Bytes
+    that are not text are spelled out too.
     """
     plain = str(text)
     if plain.isprintable():

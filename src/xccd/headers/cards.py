@@ -1,7 +1,7 @@
-"""Header cards as text: a header is its cards' lines, joined by newlines, blanks at the end cut off.
+"""Header cards as text: a header is the lines of its cards, joined by newlines, without blanks at the end.
 
-The text is what a stack carries for each frame. It keeps every card as it was written (HIERARCH, CONTINUE, COMMENT,
-duplicates); the value of a card is parsed when one is asked for, and is what astropy would read.
+A stack carries this text for each frame. It keeps every card as written (HIERARCH, CONTINUE, COMMENT, duplicates). A
+card is parsed when its value is needed, and gives the value that astropy would read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-COMMENTARY = frozenset({"COMMENT", "HISTORY", "CONTINUE", ""})  # a CONTINUE that continues nothing says nothing
+BLOCK = 2880  # bytes: headers and data fill whole blocks of a file
+COMMENTARY = frozenset({"COMMENT", "HISTORY", "CONTINUE", ""})  # a CONTINUE by itself has no value
 STRUCTURAL = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|END|NEXTEND|"
     r"BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|INHERIT|EXTNAME|EXTVER|EXTLEVEL|"
@@ -33,7 +34,7 @@ WCS = re.compile(
 
 
 class Card(NamedTuple):
-    """A keyword and the lines it takes (several with CONTINUE)."""
+    """A keyword and its lines (several with CONTINUE)."""
 
     keyword: str
     lines: tuple[str, ...]
@@ -44,7 +45,7 @@ class Card(NamedTuple):
 
 
 def from_bytes(block: bytes) -> str:
-    """The text of a header's 80-byte cards up to END; bytes that FITS forbids become blanks."""
+    """Header text from 80-byte cards without END; bytes that FITS forbids become blanks."""
     text = block.decode("latin-1").translate(_PRINTABLE)
     return "\n".join([_upper(text[i : i + 80]) for i in range(0, len(text), 80)])
 
@@ -52,9 +53,9 @@ def from_bytes(block: bytes) -> str:
 _PRINTABLE = dict.fromkeys((*range(32), *range(127, 256)), " ")
 
 
-@lru_cache(maxsize=1 << 16)  # frames of one night share most of their cards, here and below
+@lru_cache(maxsize=1 << 16)  # cached here and below, as frames of one night share most cards
 def _upper(line: str) -> str:
-    """A card without blanks at its end, its keyword in upper case, as the standard wants it."""
+    """A card without blanks at its end, its keyword in upper case as the standard requires."""
     line = line.rstrip()
     first = line[:8].upper()
     return first + line[8:] if line[8:9] == "=" or first.rstrip() in _NO_VALUE else line
@@ -65,15 +66,15 @@ _GOES_ON = re.compile(r".*&'\s*(/.*)?")
 
 
 def ascii_only(text: str) -> str:
-    """What a card can hold of any text: printable ASCII, the rest as Python's escapes."""
+    """A text as a card can hold it: printable ASCII, other characters as Python's escapes."""
     return text.translate(_SPELLED).encode("ascii", "backslashreplace").decode()
 
 
-_SPELLED = dict.fromkeys((*range(32), 127), " ") | {0xB5: "u", 0x3BC: "u"}  # micro, as FITS spells units
+_SPELLED = dict.fromkeys((*range(32), 127), " ") | {0xB5: "u", 0x3BC: "u"}  # both micro signs, as FITS units spell it
 
 
 def split(text: str) -> Iterator[Card]:
-    """The cards of a header text in order, CONTINUE lines with the card they continue."""
+    """The cards of a header text in order; CONTINUE lines belong to the card they continue."""
     return _split_long(text) if "\nCONTINUE" in text else map(_card, text.split("\n"))
 
 
@@ -83,6 +84,7 @@ def _card(line: str) -> Card:
 
 
 def _split_long(text: str) -> Iterator[Card]:
+    """`split` for a text with CONTINUE lines."""
     lines: list[str] = []
     for line in text.split("\n"):
         if lines and line.startswith("CONTINUE  '") and _GOES_ON.fullmatch(lines[-1]):
@@ -102,11 +104,11 @@ def _keyword(line: str) -> str:
 
 
 def join(cards: Iterable[Card]) -> str:
-    """The text of some cards."""
+    """The header text of some cards."""
     return "\n".join(line for card in cards for line in card.lines)
 
 
-# A card as most are written: astropy takes 90 us to parse one, and frames of a night have ten of their own each.
+# The form of most cards. astropy takes 90 us to parse one, and each frame of a night has about ten of its own.
 _PLAIN = re.compile(
     r"(?!COMMENT|HISTORY|CONTINUE|END *=)[A-Z0-9_-]{1,8} *= +"
     r"(?:'(?P<text>[^'&]*)'|(?P<truth>[TF])|(?P<whole>[+-]?\d{1,18})|"
@@ -122,33 +124,33 @@ _READ: dict[str, Callable[[str], str | int | float]] = {
 
 @lru_cache(maxsize=1 << 16)
 def value_of(lines: tuple[str, ...]) -> str | int | float | None:
-    """A card's value: text, a whole number (booleans as 0 or 1), a float, or None if it has none."""
+    """A card's value: text, int (booleans as 0 or 1), float, or None if it has none."""
     plain = _PLAIN.fullmatch(lines[0]) if len(lines) == 1 and lines[0][8:10] == "= " else None
     if plain and plain.lastgroup:
         return _READ[plain.lastgroup](plain[plain.lastgroup])
     return _odd_value(lines)
 
 
-# What else astropy reads, other than the standard says: numbers with blanks in them, a quote that is not doubled.
+# Forms that astropy reads against the standard: numbers with blanks in them, a quote that is not doubled.
 _NUMBER = r"[+-]? *(?:\.\d+|\d+(?:\.\d*)?) *(?:[DEde] *[+-]? *\d+)?"
 _REST = r" *(?:/.*)?"
 _NUMBER_FIELD = re.compile(rf" *({_NUMBER}){_REST}")
 _PAIR_FIELD = re.compile(rf" *\( *({_NUMBER}) *, *({_NUMBER}) *\){_REST}")
 _TRUTH_FIELD = re.compile(rf" *([FT]){_REST}")
 _TEXT_FIELD = re.compile(rf" *'(?:(.+?)')?(?(1)|'){_REST}")
-MOST_LINES = 1000  # of a text that goes on: astropy takes 20 s to read 100 000
+MOST_LINES = 1000  # lines of a card with CONTINUE: astropy takes 20 s to read 100 000
 _REMARK = re.compile(r"(COMMENT|HISTORY) [ -~]{0,72}")
 
 
 def _is_plain(line: str) -> bool:
-    """Whether a card is written as the standard asks, so that astropy leaves it as it is."""
+    """Whether a card has the standard's form, so that astropy leaves it unchanged."""
     return line[8:10] == "= " and bool(_PLAIN.fullmatch(line)) and len(line) <= 80 and line.isascii()
 
 
 def _odd_value(lines: tuple[str, ...]) -> str | int | float | None:
-    """As `value_of`, of any card."""
+    """`value_of` for cards of any form."""
     field = _field(lines[0])
-    if field is None:  # no value indicator: a remark, whatever its keyword is
+    if field is None:  # no "= ": a remark, whatever its keyword
         return lines[0][8:].rstrip()
     if len(lines) > 1:
         field = _continued([field, *(line[8:] for line in lines[1:])])
@@ -168,7 +170,7 @@ _REMARKS = COMMENTARY | {"END"}
 
 
 def _field(line: str) -> str | None:
-    """What follows the keyword and its equals sign; None for a remark, or a card that has no such sign."""
+    """The text after the keyword and "="; None for a remark, or a card without "="."""
     if line[:8].strip().upper() in _REMARKS:
         return None
     if line[:9].upper() == "HIERARCH " and "=" in line:
@@ -178,19 +180,19 @@ def _field(line: str) -> str | None:
 
 
 def _equals(line: str) -> int:
-    """The column of the value indicator, which the standard has at 8; astropy takes it before, too."""
+    """The column of "= ", at most 8; -1 if it is not there. The standard demands 8, astropy accepts less."""
     place = f"{line} ".find("= ")
     return place if place <= 8 else -1
 
 
 def _is_remark(line: str) -> bool:
-    """Whether a card is one of those that have a text and no value."""
+    """Whether a card is COMMENT, HISTORY or another that has text instead of a value."""
     place = _equals(line)
     return line[:8].strip().upper() in _REMARKS or (place >= 0 and line[:place].strip().upper() in _REMARKS)
 
 
 def _continued(fields: list[str]) -> str:
-    """The field of a text that goes on in CONTINUE cards."""
+    """The fields of a text and its CONTINUE cards, joined into one field."""
     parts = []
     for field in fields:
         match = _TEXT_FIELD.fullmatch(field)
@@ -206,10 +208,10 @@ def _number(digits: str) -> int | float:
 
 
 def quiet() -> AbstractContextManager[object]:
-    """A context that ignores warnings of astropy, but in the main thread only.
+    """A context that ignores astropy's warnings in the main thread, and does nothing in others.
 
-    Filters belong to the process. Two threads that change them and put them back get in each other's way, so only one
-    does; what is called in others must not warn.
+    Warning filters belong to the process: two threads that change and restore them can leave them changed. So only the
+    main thread changes them, and code that runs in other threads must not warn.
     """
     if threading.current_thread() is not threading.main_thread():
         return nullcontext()
@@ -217,7 +219,7 @@ def quiet() -> AbstractContextManager[object]:
 
 
 def parsed(lines: Iterable[str]) -> Header:
-    """An astropy Header of some lines; given unpadded ones with a separator, it would run CONTINUEs together."""
+    """An astropy Header of some lines, padded to 80 columns: with unpadded lines astropy misreads CONTINUE cards."""
     from astropy.io import fits
 
     return fits.Header.fromstring(_image(lines))
@@ -229,7 +231,7 @@ def _image(lines: Iterable[str]) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def mended(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """A card that astropy can read and write: as it is, mended, or else kept as a COMMENT."""
+    """The lines of a card that astropy can read and write: unchanged, mended, or else as COMMENT."""
     if len(lines) == 1 and (_is_plain(lines[0]) or _REMARK.fullmatch(lines[0])):
         return lines
     from astropy.io import fits
@@ -243,7 +245,7 @@ def mended(lines: tuple[str, ...]) -> tuple[str, ...]:
     try:
         card = fits.Card.fromstring(_image(lines))
         card.verify("silentfix")
-        with quiet():  # of a comment that is cut, as the value takes more room
+        with quiet():  # warns if the comment is cut because the value takes more room
             again = _lines(card.image)
     except (fits.VerifyError, ValueError):
         return _as_comment(lines)
@@ -251,7 +253,7 @@ def mended(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_sound(lines: tuple[str, ...]) -> bool:
-    """Whether astropy reads a card and writes it as it is, without a word."""
+    """Whether astropy reads a card and writes it unchanged, without a warning."""
     from astropy.io import fits
 
     if re.match(r" *END *(=|$)", lines[0][:8]) or (_field(lines[0]) is None and not _is_remark(lines[0])):
@@ -276,7 +278,7 @@ def _lines(image: str) -> tuple[str, ...]:
 
 
 def values(text: str) -> dict[str, str | int | float]:
-    """Every keyword that has a value; of duplicates the first, as astropy reads them."""
+    """The value of each keyword that has one; the first of duplicates, as in astropy."""
     found: dict[str, str | int | float] = {}
     for card in split(text):
         if card.keyword not in COMMENTARY and card.keyword not in found:
@@ -287,9 +289,9 @@ def values(text: str) -> dict[str, str | int | float]:
 
 
 def lookup(text: str, keyword: str) -> str | int | float | None:
-    """The value of one keyword in a header text, None where it is missing or undefined."""
+    """The value of one keyword in a header text; None if it is missing or undefined."""
     keyword = keyword.upper()
-    if keyword not in text and "HIERARCH" not in text:  # where blanks and small letters may differ
+    if keyword not in text and "HIERARCH" not in text:  # HIERARCH keywords may differ in blanks and case
         return None
     return next((card.value for card in split(text) if card.keyword == keyword), None)
 
@@ -299,7 +301,7 @@ _TEXT = re.compile(r"([ -~]*[!-~])?")
 
 
 def _plain_value(value: Any) -> str:
-    """A value as it stands in a card, 20 columns or more; "" for what is not plain."""
+    """A simple value as text for a card, at least 20 columns wide; "" for any other value."""
     if isinstance(value, str):
         return f"'{value:8}'" if value and "'" not in value and _TEXT.fullmatch(value) else ""
     if isinstance(value, bool):
@@ -311,7 +313,7 @@ def _plain_value(value: Any) -> str:
 
 
 def as_number(value: Any) -> float:
-    """A number from a card's value, written as text or not; NaN where it is none."""
+    """A card's value as a float, also from a text; NaN if it is not a number."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -319,12 +321,12 @@ def as_number(value: Any) -> float:
 
 
 def describes_data(keyword: str) -> bool:
-    """Whether the card describes the file or its pixel grid, not the exposure."""
+    """Whether a keyword describes the file or its pixel grid, not the exposure."""
     return bool(STRUCTURAL.fullmatch(keyword) or WCS.fullmatch(keyword))
 
 
 def inherit(extension: str, primary: str) -> str:
-    """The extension's cards, then those of the primary that it lacks (unless INHERIT says no)."""
+    """The extension's cards, then those cards of the primary header that it lacks (unless INHERIT = F)."""
     own = list(split(extension))
     keywords = {c.keyword for c in own} - COMMENTARY
     inherits = next((c.value for c in own if c.keyword == "INHERIT"), 1)
@@ -340,14 +342,14 @@ def inherit(extension: str, primary: str) -> str:
 
 
 def history(step: str) -> str:
-    """HISTORY cards for a step, broken at blanks to 72 columns."""
+    """HISTORY cards for a step, wrapped at 72 columns."""
     import textwrap
 
     return "\n".join(f"HISTORY {line}" for line in textwrap.wrap(ascii_only(step), 72))
 
 
 def make(keyword: str, value: Any, comment: str = "") -> str:
-    """The line(s) of a new card, as astropy writes it; a plain one needs no astropy, whose import takes 0.3 s."""
+    """The line(s) of a new card, as astropy writes it. A simple card needs no astropy, whose import takes 0.3 s."""
     plain = _plain_value(value)
     line = f"{keyword:8}= {plain:20}{' / ' if comment else ''}{comment}"
     if plain and _NAME.fullmatch(keyword) and len(line) <= 80 and comment.isascii():

@@ -1,4 +1,4 @@
-"""What the header texts of many frames have in common, and what was done to any of them."""
+"""Header texts of many frames: their common cards, one WCS or several, and the steps in their HISTORY."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from astropy.io.fits import Header
     from astropy.wcs import WCS
 
-MAX_SIP_ORDER = 9  # the convention's own limit; astropy allocates its square unasked
-MAX_AXES = 99  # of a WCS; WCSAXES = 65536 kills the process within wcslib
-HISTORY = "history"  # attribute: the steps so far, by CF's name
-ALIGNED_TO = "aligned_to"  # coordinate of aligned frames: the grid that they lie on, as header cards
+MAX_SIP_ORDER = 9  # the convention's limit; astropy allocates its square unchecked
+MAX_AXES = 99  # axes of a WCS; WCSAXES = 65536 ends the process within wcslib
+HISTORY = "history"  # attribute with the steps so far; CF's name
+ALIGNED_TO = "aligned_to"  # coordinate of aligned frames: their grid, as header cards
 ON_GRID = "by the grid of aligned_to"  # attribute "numbered" of their pixel coordinates
-COMBINED = "image_header"  # coordinate of an image that was combined: its header text
+COMBINED = "image_header"  # coordinate of a combined image: its header text
 
 
 def scalar(text: str) -> np.ndarray[Any, Any]:
-    """A text for a coordinate: as an object, for Zarr 3 has no word for NumPy's fixed-width ones, and warns."""
+    """A text as a scalar array of dtype object: Zarr 3 has no type for NumPy's fixed-width texts, and warns."""
     return np.array(text, object)
 
 
 def texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
-    """The header text of each frame, on the grid that it lies on now; none if the stack carries none."""
+    """The header text of each frame with the WCS of its present grid; [] if the stack carries no headers."""
     for name in ("header", COMBINED):
         if name in stack.coords and stack.coords[name].dims == (dim,):
             own = [str(t) for t in stack.coords[name].values.tolist()]
@@ -41,7 +41,7 @@ def texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
 
 
 def text_of(image: xr.DataArray) -> str | None:
-    """As `texts`, of one frame or an image."""
+    """The same for one frame or an image; None without a header."""
     for name in ("header", COMBINED):
         if name in image.coords and image.coords[name].ndim == 0:
             (grid,) = _grids(image, None, 1)
@@ -51,7 +51,7 @@ def text_of(image: xr.DataArray) -> str | None:
 
 
 def _grids(stack: xr.DataArray, dim: Hashable, n: int) -> list[str | None]:
-    """The grid that each frame was put on; None for its own, "" where arithmetic dropped the label that tells."""
+    """The grid to which each frame was aligned; None if it was not, "" if arithmetic dropped the label `ALIGNED_TO`."""
     if ALIGNED_TO in stack.coords:
         label = stack.coords[ALIGNED_TO]
         if label.dims in ((dim,), ()):
@@ -62,7 +62,7 @@ def _grids(stack: xr.DataArray, dim: Hashable, n: int) -> list[str | None]:
 
 @lru_cache(maxsize=1 << 10)
 def _on_grid(text: str, grid: str) -> str:
-    """A header text with the WCS of another grid, whose rows run its way."""
+    """A header text with the WCS of another grid; without ROWORDER, as rows follow that grid."""
     turned = "CTYPE1" in grid
     kept = (
         line
@@ -75,7 +75,7 @@ def _on_grid(text: str, grid: str) -> str:
 
 
 def why_no_wcs(obj: xr.DataArray) -> str:
-    """Whether the file has none, or a label was lost on the way."""
+    """Why an object has no WCS: its file has none, or a label was dropped on the way."""
     lost = "arithmetic with other frames, or other software, dropped the coordinate {!r}"
     if "header" not in obj.coords and COMBINED not in obj.coords:
         return f"it has no header. If its file has one, {lost.format('header')}: keep it from the stack, or use .values"
@@ -86,7 +86,7 @@ def why_no_wcs(obj: xr.DataArray) -> str:
 
 
 def history(obj: xr.DataArray) -> list[str]:
-    """What was done to the samples since they were opened or combined, a line for each step."""
+    """The steps since the samples were opened or combined, one text each."""
     return str(obj.attrs.get(HISTORY) or "").split("\n") if obj.attrs.get(HISTORY) else []
 
 
@@ -96,9 +96,9 @@ def remarks(obj: xr.DataArray) -> list[str]:
 
 
 def lines(headers: list[str]) -> list[str]:
-    """The cards that all have, letter by letter, in the first one's order; those of the WCS only together.
+    """The lines of cards that are identical in all headers, in the order of the first.
 
-    Steps are left out, as `steps` collects them.
+    WCS cards are included if all headers have the same WCS. Steps are left out: `steps` collects them.
     """
     every = [list(cards.split(text)) for text in dict.fromkeys(headers)]
     common = set.intersection(*({card.lines for card in some} for some in every))
@@ -115,9 +115,9 @@ def lines(headers: list[str]) -> list[str]:
 
 
 def same_grid(headers: list[str]) -> bool:
-    """Whether all have the same WCS: in the same cards, or to 1e-4 pixel in what they say at 25 points.
+    """Whether all headers have the same WCS: equal cards, or positions equal to 1e-4 pixel at 25 points.
 
-    Programs write one WCS in many ways (1E-3 or 0.001, defaults left out), so the cards alone do not tell.
+    Equal cards are not required: programs write one WCS in many ways (1E-3 or 0.001, defaults left out).
     """
     written = {tuple(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)): text for text in headers}
     if len({tuple(card.lines for card in some) for some in written}) == 1:
@@ -131,7 +131,7 @@ def same_grid(headers: list[str]) -> bool:
 
 
 def _positions(text: str) -> np.ndarray[Any, Any] | None:
-    """World coordinates of a pixel, of its neighbour, and of 25 points over the image; None without a WCS."""
+    """World coordinates (27, 2) of two neighbouring pixels and of 25 points over the image; None without a WCS."""
     kept = (c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
     nx, ny = (_size(text, axis) for axis in (1, 2))
     x, y = np.meshgrid(np.linspace(0, nx - 1, 5), np.linspace(0, ny - 1, 5))
@@ -139,7 +139,7 @@ def _positions(text: str) -> np.ndarray[Any, Any] | None:
     try:
         wcs = read_wcs(cards.parsed(line for c in kept for line in c.lines), 2)
         return np.asarray(wcs.all_pix2world(points, 0)) if wcs.has_celestial else None
-    except Exception:  # whatever a damaged WCS raises: it is not the same as another
+    except Exception:  # a damaged WCS may raise anything; it equals no other
         return None
 
 
@@ -149,7 +149,7 @@ def _size(text: str, axis: int) -> int:
 
 
 def read_wcs(made: Header, naxis: int, hdus: Any = None) -> WCS:
-    """The WCS of a header, with tables in the HDUs of its file; ValueError where there is none that can be used."""
+    """The WCS of a header, with distortion tables from ``hdus``; ValueError if it cannot be used."""
     from astropy.wcs import WCS
 
     for keyword in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
@@ -158,7 +158,8 @@ def read_wcs(made: Header, naxis: int, hdus: Any = None) -> WCS:
     for keyword in [k for k in made if k.startswith("WCSAXES")]:
         if not 0 <= cards.as_number(made[keyword]) <= MAX_AXES:
             raise ValueError(f"{keyword} = {made[keyword]} is not a number of axes")
-    with cards.quiet():  # of old spellings that it mends; those of a `Grid` are mended here, as threads make its WCS
+    # astropy warns of old spellings. `_settled` mends those of a `Grid`, whose WCS other threads make.
+    with cards.quiet():
         try:
             return WCS(_settled(made), hdus, naxis=naxis)
         except Exception as error:
@@ -166,13 +167,13 @@ def read_wcs(made: Header, naxis: int, hdus: Any = None) -> WCS:
 
 
 def _settled(made: Header) -> Header:
-    """A header whose WCS is spelled as it is today: as astropy does it, but without a word."""
+    """A copy of a header with its WCS in today's spelling: astropy's own mending, without its warnings."""
     header = made.copy()
     if "RADECSYS" in header:
         header.setdefault("RADESYS", header["RADECSYS"])
         del header["RADECSYS"]
     kinds = {f"CTYPE{i}": str(header.get(f"CTYPE{i}", "")).strip() for i in (1, 2)}
-    scamp = any(int(k[4:]) > 4 for k in header if re.fullmatch(r"PV[12]_\d+", k))  # TAN itself has no more of them
+    scamp = any(int(k[4:]) > 4 for k in header if re.fullmatch(r"PV[12]_\d+", k))  # a pure TAN has none above 4
     if scamp and all(kind.endswith("-TAN") for kind in kinds.values()):
         header.update({keyword: f"{kind[:-3]}TPV" for keyword, kind in kinds.items()})
         for keyword in [k for k in header if re.fullmatch(r"[AB]P?_(ORDER|\d+_\d+|DMAX)", k)]:
@@ -181,7 +182,7 @@ def _settled(made: Header) -> Header:
 
 
 def steps(headers: list[str]) -> list[str]:
-    """The HISTORY cards of every step that any frame went through, in order; what all did twice, twice."""
+    """HISTORY cards of every step of any frame, in order; a step that all frames have twice is there twice."""
     found: dict[tuple[tuple[str, ...], int], None] = {}
     for text in dict.fromkeys(headers):
         times: Counter[tuple[str, ...]] = Counter()
@@ -192,7 +193,7 @@ def steps(headers: list[str]) -> list[str]:
 
 
 def _steps(text: str) -> list[tuple[str, ...]]:
-    """Each step of ours with the HISTORY cards that it takes."""
+    """The steps of xccd in a header text, each as its HISTORY cards."""
     steps: list[tuple[str, ...]] = []
     for card in cards.split(text):
         if card.lines[0].startswith("HISTORY xccd."):

@@ -1,4 +1,4 @@
-"""Header texts into labels: coordinates on ``frame`` for what differs, attributes for what is equal."""
+"""Header texts to labels: coordinates on ``frame`` for keywords that differ, attributes for equal ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from xccd.headers import cards, kinds, times
 from xccd.messages import did_you_mean
 
-# Other spellings that feed a keyword of the core, in order of preference.
+# Keywords of the core, each with its spellings in order of preference.
 CORE_NUMBERS = {
     "EXPTIME": ("EXPTIME", "EXPOSURE", "EXP_TIME", "ITIME", "TEXPTIME", "EXPOS"),
-    "GAIN": ("EGAIN", "GAIN", "CCDGAIN", "E_GAIN"),  # beside EGAIN in electrons per count GAIN is a setting
+    "GAIN": ("EGAIN", "GAIN", "CCDGAIN", "E_GAIN"),  # EGAIN is in electrons per count; GAIN beside it is a setting
     "RDNOISE": ("RDNOISE", "READNOIS", "READNOISE", "RON", "ENOISE", "RDNOIS"),
     "AIRMASS": ("AIRMASS", "SECZ", "AMSTART"),
 }
@@ -23,19 +23,19 @@ CORE_TEXTS = {
     "OBSTYPE": kinds.OBSTYPE,
     "OBJECT": ("OBJECT", "OBJNAME", "TARGNAME", "TARGET"),
 }
-HDF5_OWN = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})  # netCDF refuses attributes so named
+HDF5_OWN = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})  # netCDF refuses these names
 
 Values = times.Values
 
 
 def coordinate_name(keyword: str) -> str:
-    """A name that netCDF and Zarr take: no blank or slash, a letter or digit first, none of HDF5's own."""
+    """A keyword as a name that netCDF and Zarr accept: no blank or slash, a letter or digit first, none of HDF5's."""
     name = re.sub(r"^[^A-Z0-9]+|[\s/]+", "_", keyword)
     return f"{name}_" if name in HDF5_OWN else name
 
 
 def core(headers: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
-    """The fixed core, where any frame has it."""
+    """The keywords of the core that any frame has: an array (frames,) for each."""
     found: dict[str, np.ndarray[Any, Any]] = {}
     for name in CORE_NUMBERS:
         values = [number(name, h) for h in headers]
@@ -51,14 +51,14 @@ def core(headers: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def number(name: str, values: Mapping[str, Any]) -> float:
-    """A keyword as a number, one of the core from the first of its spellings that has one; NaN without."""
+    """A keyword as a float, NaN without a number; a keyword of the core by its first spelling with a number."""
     read = READ.get(name, cards.as_number)
     found = (READ.get(k, read)(values[k]) for k in CORE_NUMBERS.get(name, (name,)) if k in values)
     return next((value for value in found if value == value), float("nan"))
 
 
 def lookup(text: str, name: str) -> str | int | float | None:
-    """A keyword in a header text, one of the core by the first of its spellings that is a number."""
+    """The value of a keyword in a header text; a keyword of the core by its first spelling with a number."""
     found = {k: cards.lookup(text, k) for k in CORE_NUMBERS.get(name, (name,))}
     return next((v for k, v in found.items() if number(name, {k: v}) == number(name, {k: v})), found.get(name))
 
@@ -68,11 +68,11 @@ def _positive(value: Any) -> float:
     return number if number > 0 else float("nan")
 
 
-READ: dict[str, Callable[[Any], float]] = {"EXPTIME": times.seconds, "EGAIN": _positive}  # EGAIN = 0: not known
+READ: dict[str, Callable[[Any], float]] = {"EXPTIME": times.seconds, "EGAIN": _positive}  # EGAIN = 0 means unknown
 
 
 def _text(name: str, values: Values) -> str:
-    """A text of the core; of a keyword that says other things too, a kind of frame alone."""
+    """A text keyword of the core; from keywords that also hold other things only a known kind of frame."""
     if text := _as_text(_first(values, CORE_TEXTS[name])):
         return text
     perhaps = (_as_text(values.get(keyword)) for keyword in kinds.PERHAPS.get(name, ()))
@@ -88,7 +88,7 @@ def _as_text(value: Any) -> str:
 
 
 def shared(texts: Sequence[str]) -> tuple[Values, list[str]]:
-    """Keywords with equal cards in all headers, with their values; and those that differ, in order."""
+    """The values of keywords whose cards are equal in all headers; and the keywords that differ, in order."""
     first = {c.keyword: c.lines for c in reversed(list(cards.split(texts[0])))}
     lines = dict(first)
     seen = dict.fromkeys(reversed(first))
@@ -106,7 +106,7 @@ def shared(texts: Sequence[str]) -> tuple[Values, list[str]]:
 
 
 def column(headers: Sequence[Values], keyword: str) -> np.ndarray[Any, Any]:
-    """One keyword of all frames: whole numbers, floats with NaN, or texts with "" where it is missing."""
+    """One keyword of all frames as an array: int64, float64 (missing NaN), or object for texts (missing "")."""
     values = [h.get(keyword) for h in headers]
     if any(isinstance(v, str) for v in values):
         return np.array([_as_text(v) for v in values], object)
@@ -118,10 +118,10 @@ def column(headers: Sequence[Values], keyword: str) -> np.ndarray[Any, Any]:
 def frame_coords(
     texts: Sequence[str], keywords: Iterable[str] | None
 ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str | int | float]]:
-    """Coordinates along ``frame`` and attributes for all of them."""
+    """Coordinates along ``frame``, an array for each name, and attributes for keywords equal in all frames."""
     headers = [cards.values(t) for t in texts]
     equal, differing = shared(texts)
-    for keyword in list(differing):  # cards that differ in their comments alone
+    for keyword in list(differing):  # cards that differ only in their comments
         if len(found := {h.get(keyword) for h in headers}) == 1 and None not in found:
             differing.remove(keyword)
             equal[keyword] = headers[0][keyword]
@@ -135,7 +135,7 @@ def frame_coords(
 
 
 def asked(keywords: Any, headers: Sequence[Values]) -> list[str]:
-    """What the user gave as ``keywords``, checked; each is in some header."""
+    """The argument ``keywords``, checked, in upper case; raises if no header has one of them."""
     names = [] if keywords is None else list(keywords) if isinstance(keywords, Iterable) else [keywords]
     if isinstance(keywords, str) or not all(isinstance(k, str) for k in names):
         raise TypeError(f"keywords={keywords!r} is not a list of header keywords, as ['AIRMASS', 'SEEING']")

@@ -1,7 +1,7 @@
-"""What a frame is, from the words that programs write for it: its kind, and its filter.
+"""The kind of a frame (flat, bias, ...) and its filter, from the words that programs write.
 
-Kinds are compared, not words: "Flat Field", "skyflat" and "LAMP-FLAT" are all flats. The table lists every word that is
-understood; a text that holds another one is a kind by itself.
+Kinds are compared, not words: "Flat Field", "skyflat" and "LAMP-FLAT" are all flats. The table lists every known word.
+A text with any other word is a kind of its own.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from xccd.headers import cards
 
 
 class Kind(NamedTuple):
-    """The words that make a kind, and those that may stand beside them and make none."""
+    """The words that name a kind, and the words that may accompany them but name none alone."""
 
     words: tuple[str, ...]
     beside: tuple[str, ...] = ()
 
 
-KINDS = {  # in the order in which they are tried: a dark flat is a dark
+KINDS = {  # tried in this order: a dark flat is a dark
     "bias": Kind(("bias", "zero", "offset")),
     "dark": Kind(("dark",), ("flat",)),
     "flat": Kind(
@@ -33,17 +33,17 @@ KINDS = {  # in the order in which they are tried: a dark flat is a dark
     ),
     "arc": Kind(("arc", "comp", "comparison"), ("lamp",)),
 }
-MASTERS = ("master", "super", "combined")  # a master is of another kind than the frames it was made from
-NOTHING = ("frame", "field", "image", "img", "exposure", "raw", "none", "unknown", "undefined")  # they tell no kind
-NO_FILTER_COUNTS = frozenset({"bias", "dark", "master-bias", "master-dark"})  # they carry what was in the wheel
+MASTERS = ("master", "super", "combined")  # a master has another kind than its frames
+NOTHING = ("frame", "field", "image", "img", "exposure", "raw", "none", "unknown", "undefined")  # these name no kind
+NO_FILTER_COUNTS = frozenset({"bias", "dark", "master-bias", "master-dark"})  # FILTER is what was in the wheel
 
 IMAGETYP = ("IMAGETYP", "IMAGETYPE", "IMGTYPE", "FRAMETYP")
 OBSTYPE = ("OBSTYPE", "OBS-TYPE", "OBS_TYPE")
-# Keywords that say other things too (a date, the number of a field, an equinox): a known kind is taken, nothing else.
+# Keywords that also hold other things (a date, a field number, an equinox): only a known kind is taken.
 PERHAPS = {"IMAGETYP": ("FRAME",), "OBSTYPE": ("DATATYPE",)}
 
 FILTER = ("FILTER", "FILTERS", "FILTNAM", "FILTNAME", "INSFILTE")
-WHEELS = (  # of one instrument a row: what its wheels hold is one filter
+WHEELS = (  # one row for each instrument: its wheels together make one filter
     ("FILTER1", "FILTER2", "FILTER3", "FILTER4"),
     ("FILTNAM1", "FILTNAM2", "FILTNAM3"),
     ("FWNAME1", "FWNAME2", "FWNAME3"),
@@ -51,7 +51,7 @@ WHEELS = (  # of one instrument a row: what its wheels hold is one filter
 )
 CLEAR = ("clear", "open", "empty", "none", "air", "blank", "hole", "free", "null", "nofilter", "nofilt", "n/a")
 
-LONGEST = 80  # letters of a text that may name a kind: a card's value has no more
+LONGEST = 80  # letters; longer texts are not searched: a card's value has no more
 
 _EVERY = sorted({w for kind in KINDS.values() for w in kind.words + kind.beside} | {*MASTERS, *NOTHING})
 _SHORT = re.compile(r"[\s_-]+(frame|field|image)s?$")
@@ -59,12 +59,13 @@ _CLEAR = re.compile(rf"(?:{'|'.join(CLEAR)})(?:slot|position|pos)?(?:\d+[a-z]?)?
 
 
 def _words(text: str) -> frozenset[str] | None:
-    """The words of the table that a text is made of, with or without blanks between; None if there are others."""
+    """The known words that make up a text, with or without blanks between them; None if other words are in it."""
     letters = re.sub(r"[\W_]+", "", text.casefold())
     return _split(letters) if len(letters) <= LONGEST else None
 
 
 def _split(letters: str) -> frozenset[str] | None:
+    """The known words, also in plural, that make up ``letters``; None if there are others."""
     if not letters:
         return frozenset()
     for word in _EVERY:
@@ -76,7 +77,7 @@ def _split(letters: str) -> frozenset[str] | None:
 
 @lru_cache(maxsize=1 << 12)
 def known(text: str) -> str | None:
-    """The kind that a text names: "flat", or "master-flat" of one that was combined; None where it names none."""
+    """The kind that a text names, as "flat", or "master-flat" for a combined frame; None if it names none."""
     words = _words(text)
     if words is None:
         return None
@@ -89,36 +90,36 @@ def known(text: str) -> str | None:
 
 
 def kind_of(*texts: str) -> str | None:
-    """The kind of a frame by the first of some texts that says one, an unknown word by itself; None without any.
+    """The kind named by the first text that names one; unknown words are a kind. None if all are empty.
 
-    What says nothing ("image") gives way to the next, and counts where there is no other.
+    A text that names no kind ("image") is used only if no other text does better.
     """
-    said = [text.strip() for text in texts if text.strip()]
-    for text in said:
+    given = [text.strip() for text in texts if text.strip()]
+    for text in given:
         if name := known(text):
             return name
         if (words := _words(text)) is None or not words <= set(NOTHING):
             return short(text)
-    return short(said[0]) if said else None
+    return short(given[0]) if given else None
 
 
 def made_of(kind: str | None, number: Any) -> str | None:
-    """The kind of a frame that says of how many it is (NCOMBINE): a master, where the word is that of its frames."""
+    """The kind, as "master-flat" if ``number`` (NCOMBINE) is above 1 and the kind is that of single frames."""
     return f"master-{kind}" if kind in KINDS and cards.as_number(number) > 1 else kind
 
 
 def short(text: str) -> str:
-    """A word for a kind as it is written, in lower case: a "Focus Frame" is a focus."""
+    """The text in lower case without "frame", "field" or "image" at its end: "Focus Frame" gives "focus"."""
     return _SHORT.sub("", text.lower())
 
 
 def filter_counts(kind: str | None) -> bool:
-    """Whether frames of this kind have a filter of their own."""
+    """Whether FILTER means something for frames of this kind: not for bias frames and darks."""
     return kind not in NO_FILTER_COUNTS
 
 
 def filter_of(values: Mapping[str, Any]) -> str:
-    """The filter of a header: by its name, or as the wheels give it together; "" where nothing is said."""
+    """The filter of a header: FILTER or a like keyword, else the contents of the wheels joined by "+"; else ""."""
     names = _texts(values, FILTER)
     if name := next((name for name in names if not is_clear(name)), ""):
         return name
@@ -136,6 +137,6 @@ def _texts(values: Mapping[str, Any], keywords: Iterable[str]) -> list[str]:
 
 @lru_cache(maxsize=1 << 12)
 def is_clear(name: str) -> bool:
-    """Whether a place in a wheel holds no filter."""
+    """Whether this name stands for no filter in the wheel."""
     letters = re.sub(r"[^\w/]+|_", "", name.casefold())
     return not letters or bool(_CLEAR.fullmatch(letters))

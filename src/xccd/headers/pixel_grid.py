@@ -1,4 +1,4 @@
-"""Pixel coordinates and the WCS cards that belong to them: what crops, strides and dropped axes do to a header."""
+"""Pixel coordinates, and the WCS cards that must change after crops, strides and dropped axes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from astropy.io.fits import Header
 
 AXES = ("x", "y", "z")  # FITS axes 1, 2 and 3
-IN_FILE = "in each file, as their origins differ"  # attribute "numbered" of a coordinate that LTV does not shift
+IN_FILE = "in each file, as their origins differ"  # attribute "numbered": pixels count from 0, without LTV
 DISTORTED = re.compile(r"[AB]_ORDER|(CPDIS|CQDIS|D2IMDIS)\d.*")
 
 
 def origin(text: str, axis: int) -> int:
-    """The detector pixel of a file's first one, by IRAF's LTV where it is a plain shift."""
+    """The detector pixel number of a file's first pixel, from IRAF's LTV; 0 if LTV is not a whole shift."""
     shift = cards.as_number(cards.lookup(text, f"LTV{axis}") or 0)
     step = cards.as_number(cards.lookup(text, f"LTM{axis}_{axis}") or 1)
     plain = step == 1 and abs(shift) < 1e9 and shift.is_integer()
@@ -27,7 +27,7 @@ def origin(text: str, axis: int) -> int:
 
 
 def coordinates(texts: list[str], names: tuple[str, ...], shape: tuple[int, ...]) -> dict[str, xr.Variable]:
-    """Detector pixel numbers for x, y and z: files that are crops say so by LTV."""
+    """Detector pixel numbers for x, y and z; for a file that is a crop they start at its LTV."""
     coords = {}
     for name, size in zip(names, shape, strict=True):
         if name in AXES:
@@ -41,7 +41,7 @@ def coordinates(texts: list[str], names: tuple[str, ...], shape: tuple[int, ...]
 
 
 def moves(frame: xr.DataArray, text: str) -> dict[int, tuple[float, float]]:
-    """Of each axis the first pixel that is left, and the step; nothing if they are where the header has them."""
+    """First remaining pixel and step of each FITS axis; {} if nothing moved. Raises for a flip or a lost axis."""
     found = {}
     for axis, name in enumerate(AXES, 1):
         if name not in frame.coords or (name == "z" and not is_ours(frame.coords[name])):
@@ -55,7 +55,7 @@ def moves(frame: xr.DataArray, text: str) -> dict[int, tuple[float, float]]:
 
 
 def move(made: Header, moved: dict[int, tuple[float, float]]) -> None:
-    """Adjust the WCS cards of a header to what `moves` found."""
+    """Adjust the WCS cards of a header in place, by the result of `moves`."""
     steps = {axis: step for axis, (_, step) in moved.items()}
     if any(step != 1 for step in steps.values()):
         _check_stride(made, steps)
@@ -69,17 +69,18 @@ def move(made: Header, moved: dict[int, tuple[float, float]]) -> None:
 
 
 def is_ours(coord: xr.DataArray) -> bool:
-    """Whether a coordinate numbers the pixels of a detector, as the openers write it."""
+    """Whether a coordinate holds detector pixel numbers, as the openers write them."""
     return str(coord.attrs.get("long_name", "")).startswith("detector pixel")
 
 
 def _number(made: Header, keyword: str, default: float) -> float:
-    """A card as a number, the default of the standard where it is missing or none."""
+    """A card as a number; the standard's default if it is missing or not a number."""
     value = cards.as_number(made.get(keyword, default))
     return value if np.isfinite(value) else default
 
 
 def _start_and_step(coord: xr.DataArray, name: str, first: int) -> tuple[float, float]:
+    """Offset of a coordinate's first value from the file's first pixel, and its step; raises if it is not regular."""
     values = np.atleast_1d(coord.values)
     if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
         raise ValueError(f"the coordinate {name!r} holds no pixel numbers ({values.dtype}): drop_vars({name!r})")
@@ -97,19 +98,19 @@ def _start_and_step(coord: xr.DataArray, name: str, first: int) -> tuple[float, 
 def _check_stride(made: Header, steps: dict[int, float]) -> None:
     distorted = [k for k in made if DISTORTED.fullmatch(k)]
     if distorted:
-        raise ValueError(f"the WCS is distorted ({distorted[0]}): it holds for every pixel, not for each {steps}")
+        raise ValueError(f"the WCS is distorted ({distorted[0]}): it cannot be kept with a stride {steps}")
     rotated = [k for k in made if re.fullmatch(r"CROTA\d", k) and _number(made, k, 0)]
     if rotated and len({steps.get(1), steps.get(2)}) > 1:
         raise ValueError(f"the WCS is rotated by {rotated[0]}: x and y must have the same stride")
 
 
 def _stretch(made: Header, axis: int, step: float) -> None:
-    """Pixels of ``step`` times the size along ``axis``, in each version of the WCS."""
+    """Multiply the pixel size along ``axis`` by ``step``, in each version of the WCS."""
     versions = {m[1] for k in made if (m := re.fullmatch(r"(?:CTYPE|CRPIX|CDELT|CD|PC)[\d_]+([A-Z]?)", k))}
     for version in versions:
         pattern = re.compile(rf"(CD|PC)\d+_\d+{version}")
         kind = next((m[1] for k in made if (m := pattern.fullmatch(k))), None)
-        if kind == "PC":  # its diagonal is 1 unless it is written
+        if kind == "PC":  # a missing diagonal element is 1
             diagonal = f"PC{axis}_{axis}{version}"
             made.setdefault(diagonal, 1.0)
         column = [k for k in made if re.fullmatch(rf"{kind}\d+_{axis}{version}", k)] if kind else []

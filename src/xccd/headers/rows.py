@@ -1,19 +1,15 @@
-"""Which way the rows of a frame run, where its header says so (ROWORDER)."""
+"""The order of a frame's rows (ROWORDER) and its Bayer pattern, from the header."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xccd.headers import cards
 from xccd.headers.settings import listed
-
-if TYPE_CHECKING:
-    pass
-
 
 ORDERS = {"TOPDOWN": "TOP-DOWN", "BOTTOMUP": "BOTTOM-UP"}
 WAY_OUT = "flip=True turns them to the order of the first"
@@ -22,23 +18,23 @@ PATTERN = re.compile(r"[RGB]{4}")
 
 
 def order_of(text: str) -> str:
-    """ROWORDER of a header text: "TOP-DOWN", "BOTTOM-UP", another word as it is; "" where it is missing."""
+    """ROWORDER of a header text: "TOP-DOWN", "BOTTOM-UP", or another word as written; "" if it is missing."""
     return as_order(cards.lookup(text, "ROWORDER")) if "ROWORDER" in text else ""
 
 
 def as_order(word: Any) -> str:
-    """The word for an order of rows in one spelling."""
+    """A ROWORDER in one spelling: "TOP-DOWN" for "Top down"; unknown words in upper case."""
     text = str(word or "").strip().upper()
     return ORDERS.get(re.sub(r"[\W_]+", "", text), text)
 
 
 def says_rows(text: str) -> bool:
-    """Whether a header text may say how rows or colours lie."""
+    """Whether ROWORDER or BAYERPAT occurs in a header text."""
     return "ROWORDER" in text or "BAYERPAT" in text
 
 
 def pattern_of(text: str) -> str:
-    """The colours of the first two rows of two pixels, by BAYERPAT and its offsets; "" where it is missing."""
+    """The colours of the first 2 x 2 pixels, row by row, from BAYERPAT and its offsets; "" if it is missing."""
     if "BAYERPAT" not in text:
         return ""
     word = str(cards.lookup(text, "BAYERPAT") or "").strip().upper()
@@ -52,7 +48,7 @@ def pattern_of(text: str) -> str:
 
 
 def check_orders(names: Sequence[str], texts: Sequence[str]) -> None:
-    """Raise where the rows of some frames run the other way; those that do not say may run either way."""
+    """Raise if frames differ in ROWORDER; frames without it are not compared."""
     orders = [order_of(text) for text in texts]
     if len(set(orders) - {""}) > 1:
         raise ValueError(
@@ -61,7 +57,7 @@ def check_orders(names: Sequence[str], texts: Sequence[str]) -> None:
 
 
 def check_patterns(names: Sequence[str], texts: Sequence[str]) -> None:
-    """Raise where a pixel has another colour in some frames than in others."""
+    """Raise if frames differ in the colour of a pixel; frames without BAYERPAT are not compared."""
     patterns = [pattern_of(text) for text in texts]
     if len(set(patterns) - {""}) > 1:
         raise ValueError(

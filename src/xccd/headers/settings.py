@@ -1,4 +1,4 @@
-"""What the frames of one stack must have in common, and what is said where they differ."""
+"""What the frames of one stack must share, as their unit; and log lines for settings that differ."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from xccd.headers import cards
 
-NAMED = 3  # files of each kind in an error
+NAMED = 3  # files for each value in an error
 SHOWN = 4  # values in a line of the log
 
-# Spellings of one unit; all others are compared as they are written, but for small and capital letters.
+# Spellings of one unit. Other words are compared as written, without regard to case.
 UNITS = {
     "adu": ("adu", "adus", "dn", "dns", "count", "counts", "ct", "cts"),
     "electron": ("electron", "electrons", "photoelectron", "photoelectrons", "e", "e-"),
@@ -26,12 +26,12 @@ UNITS = {
     "Angstrom": ("angstrom", "angstroms", "ang", "a"),
     "mag": ("mag", "mags", "magnitude"),
 }
-NO_UNIT = frozenset({"", "none", "unknown", "undefined", "n/a", "null", "-"})  # a BUNIT that says nothing
-TWO_PREFIXES = "mpyz"  # milli and mega, pico and peta, ...: only the case of the letter tells
+NO_UNIT = frozenset({"", "none", "unknown", "undefined", "n/a", "null", "-"})  # a BUNIT with one of these is ignored
+TWO_PREFIXES = "mpyz"  # milli and mega, pico and peta, ...: only the case differs
 _SPELLED = {word: unit for unit, words in UNITS.items() for word in words}
 _WORD = re.compile(r"(?<![\d.])(?<![^\W\d_])(?:[eE]-|[^\W\d_]+)")  # not the e of a number
 
-# What a camera was set to: frames that differ in it are told of, as they seldom belong together.
+# Camera settings. Frames that differ in one seldom belong together, so the log reports it.
 SETTINGS = (
     "GAIN", "READOUTM", "READMODE", "SET-TEMP", "SET_TEMP", "SETTEMP", "XBINNING", "YBINNING", "CCDXBIN", "CCDYBIN",
     "BINX", "BINY", "CCDBIN1", "CCDBIN2", "CCDSUM", "BINNING",
@@ -41,7 +41,7 @@ log = logging.getLogger("xccd")
 
 
 def listed(names: Iterable[str], values: Iterable[str]) -> str:
-    """Which frames have which value, as errors say it; frames without one are left out."""
+    """Text for an error: each value with its frames, as "adu: a.fits, b.fits; electron: c.fits"."""
     by_value: dict[str, list[str]] = defaultdict(list)
     for name, value in zip(names, values, strict=True):
         if value:
@@ -53,7 +53,7 @@ def listed(names: Iterable[str], values: Iterable[str]) -> str:
 
 
 def given_unit(units: Any) -> str | None:
-    """What the user gave as ``units``, as a text."""
+    """The argument ``units`` as a text; None if it was not given."""
     if units is None:
         return None
     text = units.to_string() if hasattr(units, "to_string") else units
@@ -64,11 +64,11 @@ def given_unit(units: Any) -> str | None:
     return text.strip()
 
 
-def one_unit(names: Sequence[str], said: Iterable[Any], units: Any = None) -> str:
-    """The unit of frames whose BUNIT is ``said``, as the first has it; "" where none does; raises if they differ."""
+def one_unit(names: Sequence[str], bunits: Iterable[Any], units: Any = None) -> str:
+    """The unit of frames with these BUNITs, in the spelling of the first; "" without any. Raises if they differ."""
     if (given := given_unit(units)) is not None:
         return given
-    written = [_written(value) for value in said]
+    written = [_written(value) for value in bunits]
     if len(set(units_of(written)) - {None}) > 1:
         raise ValueError(
             f"the frames have differing units ({listed(names, written)}): convert them, open each unit apart "
@@ -77,9 +77,9 @@ def one_unit(names: Sequence[str], said: Iterable[Any], units: Any = None) -> st
     return next(filter(None, written), "")
 
 
-def units_of(said: Iterable[Any]) -> list[str | None]:
-    """The unit of each frame in one spelling, by its BUNIT; None for a frame that has none."""
-    written = [_written(value) for value in said]
+def units_of(bunits: Iterable[Any]) -> list[str | None]:
+    """The unit of each frame from its BUNIT, equal units in one spelling; None for a frame without one."""
+    written = [_written(value) for value in bunits]
     same: dict[str, str] = {}
     for text in filter(None, dict.fromkeys(written)):
         same[text] = next((other for other in same.values() if same_unit(text, other)), plain(text))
@@ -93,7 +93,7 @@ def _written(value: Any) -> str:
 
 @lru_cache(maxsize=1 << 10)
 def plain(unit: str) -> str:
-    """A unit with each of its words in one spelling."""
+    """A unit with one spelling for each of its words."""
     return _WORD.sub(lambda match: _spelled(match[0]), re.sub(r"\s+", " ", unit.strip()))
 
 
@@ -104,7 +104,7 @@ def _spelled(word: str) -> str:
 
 
 def same_unit(a: str, b: str) -> bool:
-    """Whether two texts are of one unit: the same words, or what astropy takes for equal ("adu/s", "adu s-1")."""
+    """Whether two texts mean one unit: the same words, or equal for astropy ("adu/s", "adu s-1")."""
     if plain(a) == plain(b):
         return True
     read = [_read(text) for text in (a, b)]
@@ -113,11 +113,11 @@ def same_unit(a: str, b: str) -> bool:
 
 @lru_cache(maxsize=1 << 10)
 def _read(text: str) -> Any:
-    """An astropy unit, None where astropy does not know it."""
+    """The astropy unit; None if astropy does not know it."""
     from astropy import units as u
 
     spelled = _WORD.sub(lambda match: _SPELLED.get(match[0].lower(), match[0]), text)
-    with cards.quiet():  # of spellings that the standard discourages
+    with cards.quiet():  # astropy warns of spellings that the standard discourages
         try:
             return u.Unit(spelled)
         except ValueError:
@@ -125,14 +125,14 @@ def _read(text: str) -> Any:
 
 
 def tell_settings(labels: Mapping[str, Iterable[Any]], node: str = "") -> None:
-    """A line in the log where frames were taken with other settings than others; ``labels`` are their keywords."""
+    """Log the camera settings in which frames differ; ``labels`` maps keywords to the values of all frames."""
     found = (values_of(name, labels[name]) for name in SETTINGS if name in labels)
     if differ := ", ".join(filter(None, found)):
         log.warning("the frames%s differ in %s", f" of the node {node!r}" if node else "", differ)
 
 
 def values_of(name: str, values: Iterable[Any]) -> str:
-    """A keyword with its values, where frames that have it differ in it; else nothing."""
+    """A keyword with its values, as "GAIN (1, 2)"; "" if the frames that have it agree."""
     texts = {_shown(value) for value in values if value is not None} - {"nan", ""}
     found = sorted(texts, key=_order)
     if len(found) < 2:

@@ -1,4 +1,4 @@
-"""Cards that say where pixels are and how they are stored: each is understood in full, or the file is refused."""
+"""Cards that locate the pixels and describe their storage: a file in which one of them is unclear is refused."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ HOW = (
     r"BSCALE|BZERO|BLANK|TFIELDS|THEAP|T(TYPE|FORM)\d+|"
     r"Z(CMPTYPE|QUANTIZ|MASKCMP|BITPIX|NAXIS\d*|TILE\d+|NAME\d+|VAL\d+|SCALE|ZERO|BLANK|DITHER0|PCOUNT|GCOUNT|TENSION)"
 )
-OF_ANY = re.compile(WHERE)  # of every HDU that is looked at: where it ends, and what it is called
-OF_PIXELS = re.compile(f"{WHERE}|{HOW}")  # of the one whose pixels are read
-OF_REALS = re.compile(rf"(?!BLANK$)({WHERE}|{HOW})")  # the same where these are floats: there NaN is what BLANK is
+OF_ANY = re.compile(WHERE)  # checked in every HDU: its size and its name
+OF_PIXELS = re.compile(f"{WHERE}|{HOW}")  # checked in the HDU whose pixels are read
+OF_REALS = re.compile(rf"(?!BLANK$)({WHERE}|{HOW})")  # the same for float pixels, which have NaN instead of BLANK
 NUMBERS = re.compile(
     r"Z?(BITPIX|NAXIS\d*|[PG]COUNT|BLANK|SCALE|ZERO|TILE\d+|DITHER0)|B(SCALE|ZERO)|T(FIELDS|HEAP)|NPIX\d+|PIXVALUE"
 )
 PRINTABLE = bytes(range(32, 127))
-OF_LABELS = ("EXTNAME", "EXTVER")  # of which tiles may have two: their own, and the image's
+OF_LABELS = ("EXTNAME", "EXTVER")  # a tile-compressed HDU may have two: the table's and the image's
 _NAMED = re.compile(r" *(?:HIERARCH +)?([A-Z]+\d*) *=", re.IGNORECASE)
 _VALUE = re.compile(
     r"= +(?:'(?:[^']|'')*'|(?P<truth>[TF])|[+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d+)?) *(?:/.*)?"
-)  # as the standard has it
+)  # the standard's form
 _UNDEFINED = re.compile(r"=? *(?:/.*)?")
 
 
-class Told(NamedTuple):
-    """What a line says of the structure: its keyword, its value, and whether that is a value it may have."""
+class Structural(NamedTuple):
+    """A structural card: its keyword, its value, and whether the value has the standard's form."""
 
     keyword: str
     value: str | int | float | None
@@ -37,8 +37,8 @@ class Told(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 16)
-def told(line: str) -> Told | None:
-    """What a line says, if its keyword is one of the structure, however it is written."""
+def parse(line: str) -> Structural | None:
+    """The structural card on a line, however its keyword is written; None for any other card."""
     keyword = line[:8].strip().upper()
     if not OF_PIXELS.fullmatch(keyword):
         match = _NAMED.match(line)
@@ -49,34 +49,34 @@ def told(line: str) -> Told | None:
         return None
     written = _VALUE.fullmatch(line[8:]) if line[:8] == keyword.ljust(8) else None
     if written is None or (written["truth"] and NUMBERS.fullmatch(keyword)):
-        return Told(keyword, None, False)
-    return Told(keyword, cards.value_of((line,)), True)
+        return Structural(keyword, None, False)
+    return Structural(keyword, cards.value_of((line,)), True)
 
 
 def check_bytes(raw: bytes, where: str) -> None:
-    """Raise for a card of the structure with bytes that FITS forbids: elsewhere they become blanks, as in comments."""
+    """Raise if a structural card has bytes that FITS forbids. In other cards, as comments, they become blanks."""
     if not raw.translate(None, PRINTABLE):
         return
     for i in range(0, len(raw), 80):
         value = raw[i : i + 80].partition(b"/")[0]
-        if value.translate(None, PRINTABLE) and told(cards.from_bytes(value)) is not None:
+        if value.translate(None, PRINTABLE) and parse(cards.from_bytes(value)) is not None:
             raise OSError(f"{where}: the card {value.rstrip()!r} has bytes that are no text: the file is damaged")
 
 
 def check(text: str, concerned: re.Pattern[str], where: str) -> None:
-    """Raise for a card of the structure that cannot be read, or that is there twice with different values."""
-    found: dict[str, Told] = {}
+    """Raise if a structural card cannot be read, or occurs twice with different values."""
+    found: dict[str, Structural] = {}
     for line in text.split("\n"):
-        said = told(line)
-        if said is None or not concerned.fullmatch(said.keyword):
+        card = parse(line)
+        if card is None or not concerned.fullmatch(card.keyword):
             continue
-        if not said.sound:
+        if not card.sound:
             raise OSError(
                 f"{where}: the card {line!r} cannot be read, so its pixels are not known: the file is damaged"
             )
-        first = found.setdefault(said.keyword, said)
-        if first.value != said.value and said.keyword not in OF_LABELS:
+        first = found.setdefault(card.keyword, card)
+        if first.value != card.value and card.keyword not in OF_LABELS:
             raise OSError(
-                f"{where}: it has {said.keyword} = {first.value!r} and {said.keyword} = {said.value!r}: "
-                "which of them holds is not known, the file is damaged"
+                f"{where}: it has {card.keyword} = {first.value!r} and {card.keyword} = {card.value!r}: "
+                "it is not known which one is true, the file is damaged"
             )

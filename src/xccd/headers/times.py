@@ -1,6 +1,6 @@
-"""When a frame was exposed, and for how long, of the many ways in which headers say it.
+"""Start and length of an exposure, from the many forms in headers.
 
-A time that is not understood in full is unknown: NaT, never midnight.
+A time that is not fully understood is NaT, never midnight.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ DAYS = ("MJD-OBS", "MJD_OBS", "MJD-BEG")
 
 NAT = np.datetime64("NaT", "ns")
 MJD_0 = np.datetime64("1858-11-17", "ns")
-YEARS = range(1678, 2262)  # of datetime64[ns]; beyond them it wraps around
+YEARS = range(1678, 2262)  # the range of datetime64[ns], which wraps around beyond it
 
 ISO_DATE = re.compile(r"(?:\+0)?(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
 OLD_DATE = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{2})(?!\d)")  # dd/mm/yy, before 1999
 ZONE = re.compile(r"(?P<time>.*?)\s*(?:Z|(?:UTC?|UT1|GMT)?\s*(?:(?P<sign>[+-])(?P<zh>\d{2}):?(?P<zm>\d{2})?)?)", re.I)
-_LAST = r"(\d{1,2}(?:[.,]\d*)?)"  # seconds, or minutes where there are none
+_LAST = r"(\d{1,2}(?:[.,]\d*)?)"  # the last field: seconds, or minutes if there are no seconds
 CLOCKS = tuple(
     re.compile(form, re.IGNORECASE | re.ASCII)
     for form in (
@@ -50,7 +50,7 @@ Values = dict[str, str | int | float]
 
 
 def seconds(value: Any) -> float:
-    """An exposure time: a number, or a text with a unit of time as '30 s'; NaN for anything else."""
+    """An exposure time in seconds, from a number or a text with a unit as '30 s'; NaN for anything else."""
     number = cards.as_number(value)
     if number == number or not isinstance(value, str):
         return number
@@ -60,15 +60,15 @@ def seconds(value: Any) -> float:
 
 
 def start(values: Values) -> np.datetime64:
-    """When the exposure began; NaT where day or time is unknown.
+    """When the exposure began; NaT if day or time is unknown.
 
-    A date with its time, or else a date with UT or TIME-OBS, or else MJD-OBS of that day.
+    From a date with its time, else a date and UT or TIME-OBS, else MJD-OBS if it is of that day.
     """
-    told = [parts(text) for text in _texts(values, DATES)]
-    for day, time in (*told, *map(parts, _texts(values, TIMES))):
+    dates = [parts(text) for text in _texts(values, DATES)]
+    for day, time in (*dates, *map(parts, _texts(values, TIMES))):
         if time is not None:
             return np.datetime64(day + time)
-    day = next((day for day, _ in told if not np.isnat(day)), NAT)
+    day = next((day for day, _ in dates if not np.isnat(day)), NAT)
     time = next((t for t in map(clock, (values.get(k) for k in TIMES)) if t is not None), None)
     if time is not None and not np.isnat(day):
         return np.datetime64(day + time)
@@ -76,7 +76,7 @@ def start(values: Values) -> np.datetime64:
 
 
 def day(values: Values) -> np.datetime64:
-    """An instant of the day on which the exposure began, also where the time is unknown; NaT where the day is, too."""
+    """An instant on the day of the exposure, even if the time is unknown; NaT if the day is unknown."""
     found = start(values)
     if np.isnat(found):
         found = next((day for day, _ in map(parts, _texts(values, DATES)) if not np.isnat(day)), NAT)
@@ -87,13 +87,13 @@ def day(values: Values) -> np.datetime64:
 
 
 def instant(text: Any) -> np.datetime64:
-    """A date with its time, as DATE-END; NaT where one of them is unknown."""
-    told, time = parts(_as_text(text))
-    return NAT if time is None or np.isnat(told) else np.datetime64(told + time)
+    """The instant in a text of date and time, as DATE-END; NaT if one of them is unknown."""
+    day, time = parts(_as_text(text))
+    return NAT if time is None or np.isnat(day) else np.datetime64(day + time)
 
 
 def _of_mjd(values: Values, day: np.datetime64) -> np.datetime64:
-    """MJD-OBS, but for a whole number, which may be the day alone, and one that is another day's."""
+    """MJD-OBS as an instant; NaT for a whole number, which may mean the day only, and for one of another day."""
     mjd = _mjd_of(values)
     if mjd != mjd or mjd.is_integer():
         return NAT
@@ -113,7 +113,7 @@ def at_mjd(mjd: float) -> np.datetime64:
 
 
 def mjd(instants: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Modified Julian dates; NaN for NaT."""
+    """Modified Julian dates of instants; NaN for NaT."""
     days: np.ndarray[Any, Any] = (instants.astype("datetime64[ns]") - MJD_0) / np.timedelta64(1, "D")
     return days
 
@@ -127,7 +127,7 @@ def _as_text(value: Any) -> str:
 
 
 def parts(text: str) -> tuple[np.datetime64, np.timedelta64 | None]:
-    """Day and time of a text; NaT, None where they are not there or not understood."""
+    """Day and time of day in a text; NaT for a day, None for a time that is missing or not understood."""
     match = ISO_DATE.match(text) or OLD_DATE.match(text)
     rest = text[match.end() :] if match else ""
     if match is None or (rest and not re.match(r"[Tt\s]", rest)):
@@ -144,7 +144,7 @@ def parts(text: str) -> tuple[np.datetime64, np.timedelta64 | None]:
 
 
 def clock(value: Any) -> np.timedelta64 | None:
-    """A time of day as the time since midnight UTC: sexagesimal, in hours, with a zone; None where it is unknown."""
+    """Time since midnight UTC, from a sexagesimal text or hours, with or without a zone; None if not understood."""
     if isinstance(value, (int, float)):
         return _since_midnight(value, 0.0, 0.0)
     match = ZONE.fullmatch(_as_text(value))
@@ -152,7 +152,7 @@ def clock(value: Any) -> np.timedelta64 | None:
     if match is None or form is None:
         return None
     if match["sign"] and (len(form.groups()) < 2 or int(match["zh"]) > 14 or int(match["zm"] or 0) > 59):
-        return None  # 11-08 is not understood
+        return None  # as 11-08, which is no time with a zone
     hours, minutes, rest = [float(g.replace(",", ".")) for g in form.groups()] + [0.0] * (3 - len(form.groups()))
     time = _since_midnight(hours, minutes, rest)
     if time is None or not match["sign"]:
@@ -162,7 +162,7 @@ def clock(value: Any) -> np.timedelta64 | None:
 
 
 def _since_midnight(hours: float, minutes: float, seconds: float) -> np.timedelta64 | None:
-    """None for what no clock shows, but for a leap second and 24:00."""
+    """The time of day; None if no clock shows it, but a leap second and 24:00 are allowed."""
     total = (hours * 60 + minutes) * 60 + seconds
     fits = 0 <= hours <= 24 and 0 <= minutes < 60 and 0 <= seconds < 61 and total < 86401
     return np.timedelta64(round(total * 1e9), "ns") if fits else None

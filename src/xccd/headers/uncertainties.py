@@ -1,75 +1,85 @@
-"""What an extension of uncertainties holds, standard deviations or variances, and in which unit."""
+"""Extensions of uncertainties: whether they hold standard deviations or variances, and their unit."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
-TYPES = ("std", "var", "ivar")  # astropy's names of them
-BY_UTYPE = {
-    "STDDEVUNCERTAINTY": "std", "VARIANCEUNCERTAINTY": "var", "INVERSEVARIANCE": "ivar",
-    "UNKNOWNUNCERTAINTY": "", "STD": "std", "VAR": "var", "IVAR": "ivar",
-}  # fmt: skip
-# Names that say it, without the marks between words. A weight map need not hold inverse variances: it says nothing.
+
+class Kind(NamedTuple):
+    """A type of uncertainty: its class in `astropy.nddata` (also its UTYPE), and its unit as a power of the data's."""
+
+    astropy: str
+    power: int
+
+
+KINDS = {
+    "std": Kind("StdDevUncertainty", 1),
+    "var": Kind("VarianceUncertainty", 2),
+    "ivar": Kind("InverseVariance", -2),
+}
+TYPES = tuple(KINDS)
+BY_UTYPE = {kind.astropy.upper(): name for name, kind in KINDS.items()} | {name.upper(): name for name in TYPES}
+BY_UTYPE["UNKNOWNUNCERTAINTY"] = ""
+# EXTNAME to type, without the marks between words. Weight maps are absent: they need not hold inverse variances.
 BY_NAME = {
     "UNCERT": "std", "ERR": "std", "VAR": "var", "VARIANCE": "var", "ERROR": "std", "IVAR": "ivar", "SIGMA": "std",
     "STD": "std", "STDDEV": "std", "STDEV": "std", "UNCERTAINTY": "std", "ERRORS": "std", "INVVAR": "ivar",
     "INVERSEVARIANCE": "ivar", "INVVARIANCE": "ivar",
 }  # fmt: skip
-NAMES = [*BY_NAME, "STD_DEV", "INVERSE_VARIANCE", "INV_VAR"]  # what is found by itself, in this order
-POWERS = {"std": 1, "var": 2, "ivar": -2}  # of the data's unit
+NAMES = [*BY_NAME, "STD_DEV", "INVERSE_VARIANCE", "INV_VAR"]  # looked for by default, in this order
 WAY_OUT = "uncertainty_type= says which of std, var, ivar it is, uncertainty_hdu=None leaves it"
 
 
 def plain(name: str) -> str:
-    """A name in upper case without the marks between its words, and without a number at its end."""
+    """A name in upper case, without the marks between its words and the number at its end."""
     return re.sub(r"[\s_-]+|[\s_-]*\d+$", "", name.strip().upper())
 
 
-def check_type(told: Any, wanted: Any) -> None:
-    """Raise for an argument ``uncertainty_type`` that is none."""
-    if told is None:
+def check_type(given: Any, wanted: Any) -> None:
+    """Raise if the argument ``uncertainty_type`` is unknown, or no extension is read (``wanted`` is None)."""
+    if given is None:
         return
-    if told not in TYPES:
-        raise ValueError(f"uncertainty_type={told!r} is unknown: use one of {', '.join(TYPES)}")
+    if given not in TYPES:
+        raise ValueError(f"uncertainty_type={given!r} is unknown: use one of {', '.join(TYPES)}")
     if wanted is None:
-        raise ValueError(f"uncertainty_type={told!r} goes with an extension: uncertainty_hdu=None reads none")
+        raise ValueError(f"uncertainty_type={given!r} goes with an extension: uncertainty_hdu=None reads none")
 
 
-def type_of(where: str, name: str, utype: Any, told: str | None) -> str:
-    """The type of an extension: by its UTYPE, by what the user said, or by its name; raises if these do not tell."""
+def type_of(where: str, name: str, utype: Any, given: str | None) -> str:
+    """The type of an extension: by its UTYPE, else the user's argument, else its name. Raises if none of them tells."""
     written = BY_UTYPE.get(str(utype).strip().upper().rpartition(".")[2])
-    if written and told not in (None, written):
+    if written and given not in (None, written):
         raise ValueError(
-            f"{where}: its UTYPE = {str(utype).strip()!r} says {written!r}, not uncertainty_type={told!r}: "
+            f"{where}: its UTYPE = {str(utype).strip()!r} says {written!r}, not uncertainty_type={given!r}: "
             "leave that argument out, or mend the file"
         )
-    found = written or told or ("" if written == "" else BY_NAME.get(plain(name), ""))
+    found = written or given or ("" if written == "" else BY_NAME.get(plain(name), ""))
     if not found:
         says = f"UTYPE = {str(utype).strip()!r}" if written == "" else f"name {name!r}" if name else "header"
         raise ValueError(f"{where}: its {says} does not say what it holds: {WAY_OUT}")
     return found
 
 
-def unit_of(where: str, own: str, data: str, kind: str, told: str | None) -> str:
-    """The unit of an extension: its own, that of the data for standard deviations, or "".
+def unit_of(where: str, own: str, data: str, kind: str, given: str | None) -> str:
+    """The unit of an extension: its own; without one the data's for standard deviations, else "".
 
-    Raises where its own is not that of the data (of variances the square, of inverse ones 1 over it).
+    Raises if its own unit does not match the data's: the same for "std", its square for "var", its power -2 for "ivar".
     """
     if not own:
         return data if kind == "std" else ""
     if not data or (kind == "std" and own == data):
         return own
-    is_right, is_scaled = _compared(own, data, POWERS[kind])
+    is_right, is_scaled = _compared(own, data, KINDS[kind].power)
     if is_right:
         return own
-    expected = data if kind == "std" else f"({data})**{POWERS[kind]}"
+    expected = data if kind == "std" else f"({data})**{KINDS[kind].power}"
     if is_scaled:
         raise ValueError(
-            f"{where}: it is in {own!r}, the image in {data!r}, where {kind!r} would be in {expected!r}: "
+            f"{where}: it is in {own!r}, the image in {data!r}, and {kind!r} would be in {expected!r}: "
             "bring both to one scale, or uncertainty_hdu=None leaves it"
         )
-    if told is None:
+    if given is None:
         raise ValueError(
             f"{where}: BUNIT = {own!r} contradicts that it holds {kind!r} of an image in {data!r}, "
             f"which would be in {expected!r}: {WAY_OUT}"
@@ -78,9 +88,9 @@ def unit_of(where: str, own: str, data: str, kind: str, told: str | None) -> str
 
 
 def _compared(own: str, data: str, power: int) -> tuple[bool, bool]:
-    """Whether a unit is a power of another, and whether it is but for its scale; true where that cannot be judged."""
+    """Whether ``own`` equals ``data**power``, and whether it does up to a scale; (True, False) if that is unknown."""
     if written := re.fullmatch(rf"\(?{re.escape(data)}\)?\s*(?:\*\*|\^)?\s*\(?([+-]?\d+)?\)?", own, re.IGNORECASE):
-        return int(written[1] or 1) == power, False  # of units that astropy does not know, too
+        return int(written[1] or 1) == power, False  # also for units that astropy does not know
     units = [_unit(text) for text in (own, data)]
     if None in units:
         return True, False
@@ -89,7 +99,7 @@ def _compared(own: str, data: str, power: int) -> tuple[bool, bool]:
 
 
 def _unit(text: str) -> Any:
-    """A unit as astropy has it, capitals or not; None for one that it does not know."""
+    """A text as an astropy unit, in any case; None if astropy does not know it."""
     from astropy import units as u
 
     for spelling in (text, text.lower()):

@@ -1,19 +1,19 @@
-"""Units as headers write them: spelled as astropy reads them, and whether data are counts or counts per time."""
+"""Units as headers write them: astropy's spelling, squares, and whether data are counts or counts per time."""
 
 from __future__ import annotations
 
 import re
 
-# Words of cameras and of programs, in any case, and the one that astropy reads.
+# Words of cameras and programs, in lower case, and astropy's word.
 SPELLED = {
     "adu": "adu", "adus": "adu", "counts": "adu", "count": "count", "dn": "DN",
     "electron": "electron", "electrons": "electron", "photon": "photon", "photons": "photon",
     "sec": "s", "secs": "s", "second": "s", "seconds": "s",
 }  # fmt: skip
-CAMERA = ("", "adu", "DN", "count", "ct")  # the unit that a gain in electrons per unit is for
+CAMERA = ("", "adu", "DN", "count", "ct")  # the data's units in which a gain in electrons per unit applies
 _WORD = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(sorted(SPELLED, key=len, reverse=True))})(?![A-Za-z])", re.IGNORECASE)
 _ELECTRONS = re.compile(r"(?<![\w.])e-(?!\d)", re.IGNORECASE)  # not the exponent of a number
-_SECONDS = re.compile(r"(?<![A-Za-z])S(?![A-Za-z])")  # siemens, but in a unit in capitals as ADU/S
+_SECONDS = re.compile(r"(?<![A-Za-z])S(?![A-Za-z])")  # siemens; but seconds in a unit in capitals, as ADU/S
 _SQUARE = re.compile(r"\((?P<unit>.+)\)\s*(?:\*\*|\^)\s*2")
 _TIME = r"(?<![A-Za-z])(?:s|ms|min|h|hr)(?![A-Za-z])"
 _PER_TIME = re.compile(
@@ -22,9 +22,9 @@ _PER_TIME = re.compile(
 
 
 def spelled(text: str) -> str:
-    """A unit with the words for counts and electrons as astropy has them: ADU is adu, e- and ELECTRONS are electron.
+    """A unit with its words for counts and electrons in astropy's spelling: "adu" for ADU, "electron" for e-.
 
-    What holds no such word stays as it is.
+    A unit without such a word is returned unchanged.
     """
     unit = " ".join(text.split())
     if not (_WORD.search(unit) or _ELECTRONS.search(unit)):
@@ -41,11 +41,11 @@ def squared(text: str) -> str:
 
 
 def root(text: str) -> str:
-    """The unit whose square, as `squared` writes it, is ``text``; "" where it is no such square."""
+    """The unit whose square, as `squared` writes it, is ``text``; "" if ``text`` is not such a square."""
     match = _SQUARE.fullmatch(text.strip())
     return match["unit"] if match else ""
 
 
 def per_time(text: str) -> bool:
-    """Whether data in this unit do not grow with the exposure: counts per second, flux densities."""
+    """Whether data in this unit do not grow with exposure time: counts per second, flux densities."""
     return bool(_PER_TIME.search(spelled(text)))

@@ -1,11 +1,11 @@
-"""Cards that are written anew: of an array's shape and dtype, of attributes, as a block of a file."""
+"""New cards: for an array's shape and dtype, for attributes; and a header padded to blocks of a file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,29 +13,24 @@ from xccd.headers import cards
 from xccd.headers.bitpix import BITPIX, in_file, zero
 from xccd.headers.coords import HDF5_OWN
 
-if TYPE_CHECKING:
-    pass
-
-
-BLOCK = 2880
 MADE_BY = "CREATOR"
-FILES = "image_files"  # as COMBINED: the whole list of inputs, for more than IMCMBnnn can number
+FILES = "image_files"  # coordinate of a combined image: all inputs, if there are too many for the cards IMCMBnnn
 
 
 @cache
 def made_by() -> str:
-    """The card that says what wrote a product."""
+    """The card that names the program and its version."""
     return cards.make(MADE_BY, f"xccd {version('xccd')}", "what wrote this file")
 
 
 def as_block(lines: Iterable[str]) -> bytes:
-    """A header as it is in a file, up to the end of its last block."""
+    """The bytes of a header in a file: its lines, END, and blanks to the end of the block."""
     text = "".join(line.ljust(80) for line in [*lines, "END"])
-    return text.ljust(-(-len(text) // BLOCK) * BLOCK).encode("ascii")
+    return text.ljust(-(-len(text) // cards.BLOCK) * cards.BLOCK).encode("ascii")
 
 
 def from_attrs(attrs: dict[Any, Any]) -> str:
-    """Cards for the attributes that can be keywords: upper case, one number or text."""
+    """Cards for those attributes that can be keywords: an upper-case name, and one number or text as value."""
     lines = []
     for name, value in attrs.items():
         keyword = str(name).rstrip("_") if str(name).rstrip("_") in HDF5_OWN else str(name)
@@ -46,13 +41,13 @@ def from_attrs(attrs: dict[Any, Any]) -> str:
             keyword = f"HIERARCH {keyword}"
         try:
             lines.append(cards.make(keyword, value.item() if hasattr(value, "item") else value))
-        except ValueError:  # not a name or value that FITS can write: an attribute of other software
+        except ValueError:  # FITS cannot write this name or value: an attribute of other software
             continue
     return "\n".join(lines)
 
 
 def structure(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
-    """The cards that describe an array in a primary HDU."""
+    """The structural cards of an array in a primary HDU."""
     kind = in_file(dtype)
     lines = [cards.make("SIMPLE", True), cards.make("BITPIX", BITPIX[kind.str[1:]])]
     lines.append(cards.make("NAXIS", len(shape)))

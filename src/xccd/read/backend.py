@@ -1,4 +1,4 @@
-"""`xarray.open_dataset(files, engine="xccd")`: xarray's own way to the lossless form of a stack."""
+"""`xarray.open_dataset(files, engine="xccd")`: xarray's own way to open a flagged Dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xccd.read.images.sources import is_fits_name
 
 
 class FITSEntrypoint(BackendEntrypoint):
-    """What xarray calls for the engine "xccd", and for names that end as FITS files do."""
+    """xarray's backend for the engine "xccd", and for file names that end as those of FITS files."""
 
     description = "FITS images as a stack of frames"
     url = "https://pypi.org/project/xccd/"
@@ -36,7 +36,7 @@ class FITSEntrypoint(BackendEntrypoint):
         units: Any = None,
         flip: bool | str = False,
     ) -> xr.Dataset:
-        """As `xccd.open_dataset`, lazily indexed; chunks are xarray's affair, and bands of all frames are preferred."""
+        """`xccd.open_dataset`, lazily indexed. xarray makes the chunks; the preferred ones are bands of all frames."""
         ds = open_dataset(
             filename_or_obj,
             hdu=hdu, mask_hdu=mask_hdu, bits=bits, uncertainty_hdu=uncertainty_hdu, uncertainty_type=uncertainty_type,
@@ -50,5 +50,5 @@ class FITSEntrypoint(BackendEntrypoint):
         return ds.drop_vars(dropped, errors="ignore")
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Whether the name is that of a FITS file."""
+        """Whether the name ends as that of a FITS file."""
         return isinstance(filename_or_obj, (str, os.PathLike)) and is_fits_name(os.fspath(filename_or_obj))

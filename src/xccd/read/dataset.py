@@ -1,4 +1,4 @@
-"""`open_dataset`: files into the lossless form of a stack, the samples as stored and flags beside them."""
+"""`open_dataset`: files as a flagged Dataset, with samples as stored and flags beside them."""
 
 from __future__ import annotations
 
@@ -37,42 +37,42 @@ def open_dataset(
     units: Any = None,
     flip: bool | str = False,
 ) -> xr.Dataset:
-    """Open FITS images as the lossless form of a stack: data as they are stored, flags that say what is out, and why.
+    """Open FITS images as a flagged Dataset: data as stored, and flags that say which samples are out, and why.
 
-    Clips set flags here and leave ``data`` as they are, so integers stay integers (3 bytes a sample of 16 bits).
-    `combine` leaves flagged samples out, and gives the same image as that of `open_stack`, with its maps.
+    Clips set flags and leave ``data`` unchanged, so integers stay integers (3 bytes for 16-bit samples).
+    `combine` leaves out flagged samples. It gives the same image as from `open_stack`, with its maps.
 
     Parameters
     ----------
     files, hdu, mask_hdu, bits, chunks, memory, keywords, keep_headers, units, flip
-        As of `open_stack`; bad pixels of a mask get the flag 1.
+        As for `open_stack`; bad pixels of a mask get the flag 1.
     uncertainty_hdu : int, str, (str, int), list of str or None, default: "UNCERT"
-        An extension of uncertainties, where a file has it. "UNCERT" stands for all names of the table in the notes.
+        An extension of uncertainties, if a file has one. "UNCERT" stands for all names in the notes.
     uncertainty_type : {"std", "var", "ivar"}, optional
-        What that extension holds: standard deviations, variances or inverse variances. Needed where neither its UTYPE,
-        as astropy writes it, nor its name tells, as with a weight map.
+        What that extension holds: standard deviations, variances or inverse variances. Needed if neither its UTYPE, as
+        astropy writes it, nor its name tells, as for a weight map.
 
     Returns
     -------
     Dataset
-        ``data`` (frame, y, x) in the dtype of the files, in floats where these differ in it or BSCALE is not 1;
+        ``data`` (frame, y, x) in the dtype of the files, or float if their dtypes differ or BSCALE is not 1.
         ``data_flags`` (uint8): 1 masked on input (BLANK, a mask), 2 not finite, 4 and 8 outside the limits of `minmax`,
-        16 and 32 rejected as too low or too high, 64 grown, 128 outside the footprint; and ``data_uncertainty`` where a
-        file has it, with the attributes ``uncertainty_type``, "std", "var" or "ivar", and ``units``, by its own BUNIT
-        (standard deviations without one are in the data's). ``data`` names them in the CF attribute
-        ``ancillary_variables``. Labels as of `open_stack`.
+        16 and 32 rejected as too low or too high, 64 grown, 128 outside the footprint. ``data_uncertainty`` if a file
+        has it, with the attributes ``uncertainty_type``, "std", "var" or "ivar", and ``units``, from its own BUNIT
+        (standard deviations without one are in the data's unit). ``data`` names both in the CF attribute
+        ``ancillary_variables``. Labels are as for `open_stack`.
 
     Raises
     ------
     OSError, ValueError, TypeError
-        As `open_stack`; ValueError if frames have uncertainties of different types, or where it is not known of which,
-        UTYPE and ``uncertainty_type`` contradict each other, or BUNIT the type.
+        As `open_stack`; ValueError if frames have uncertainties of different types, if a type is not known, if UTYPE
+        and ``uncertainty_type`` contradict each other, or if BUNIT contradicts the type.
 
     Notes
     -----
-    Names of extensions that say what they hold, in capitals or not, with "_" between words and a number at their end or
-    not: UNCERT, UNCERTAINTY, ERR, ERROR, ERRORS, SIGMA, STD, STDEV, STDDEV: "std"; VAR, VARIANCE: "var"; IVAR, INVVAR,
-    INVVARIANCE, INVERSE_VARIANCE: "ivar". UTYPE wins over the name, and ``uncertainty_type`` over the name, too.
+    Names of extensions with a known type: UNCERT, UNCERTAINTY, ERR, ERROR, ERRORS, SIGMA, STD, STDEV, STDDEV: "std";
+    VAR, VARIANCE: "var"; IVAR, INVVAR, INVVARIANCE, INVERSE_VARIANCE: "ivar". Case, "_" between words and a number at
+    the end do not matter. UTYPE wins over the name, and so does ``uncertainty_type``.
 
     Examples
     --------
@@ -103,14 +103,15 @@ def open_dataset(
 
 @dataclass(frozen=True)
 class _Bare:
-    """The pixels of a frame with nothing taken for missing, and what says which are."""
+    """The pixels of a frame with nothing marked as missing, and the masks that were taken from them."""
 
     pixels: Pixels
-    blank: float  # of integers the number that is none; NaN without one
+    blank: float  # the value of missing integers; NaN without BLANK
     masks: tuple[Pixels, ...]
 
     @classmethod
     def of(cls, frame: Frame) -> _Bare:
+        """A frame taken apart: its masks, and its BLANK as a number instead of a mask."""
         masks = () if frame.mask is None else (frame.mask,)
         pixels = frame.pixels
         if isinstance(pixels, Turned):
@@ -124,7 +125,7 @@ class _Bare:
 
 
 def _uncertainty(stack: xr.DataArray, found: list[Frame]) -> xr.Variable | None:
-    """The uncertainties of the frames, NaN for one that has none; None if no frame has."""
+    """The uncertainties of the frames, NaN for a frame without them; None if no frame has them."""
     kinds = {f.uncertainty_type for f in found if f.uncertainty is not None}
     if not kinds:
         return None
@@ -135,32 +136,32 @@ def _uncertainty(stack: xr.DataArray, found: list[Frame]) -> xr.Variable | None:
     dtype = np.result_type(*(float_dtype(p.native) for p in pixels))
     units = {f.uncertainty_unit for f in found if f.uncertainty is not None}
     attrs = {"uncertainty_type": kinds.pop()} | ({"units": units.pop()} if len(units) == 1 and units != {""} else {})
-    return xr.Variable(stack.dims, as_lazy_indexed(_beside(stack, pixels, dtype)), attrs)
+    return xr.Variable(stack.dims, as_lazy_indexed(_map_array(stack, pixels, dtype)), attrs)
 
 
-def _beside(stack: xr.DataArray, pixels: Sequence[Pixels], dtype: np.dtype[Any]) -> Any:
-    """Another image of each frame as one array, cut as the stack is."""
+def _map_array(stack: xr.DataArray, pixels: Sequence[Pixels], dtype: np.dtype[Any]) -> Any:
+    """A lazy array of one map of each frame, with the chunks of the stack."""
     squeezed = len(pixels[0].shape) + 1 - stack.ndim
     reader = StackReader(tuple(pixels), (None,) * len(pixels), squeezed, dtype)
     return deferred(reader) if stack.chunks is None else lazy(reader, stack.chunks, None, lambda chunks: chunks)
 
 
 def _flags(stack: xr.DataArray, found: list[Frame], bare: list[_Bare]) -> xr.Variable:
-    """The flags that files give: masks, flags of their own, BLANK, and what is not finite."""
+    """The flags on input: from masks, from flags in the frames, from BLANK, and for samples that are not finite."""
     blanks = np.array([b.blank for b in bare])
     not_finite = np.array([Flag.MASKED_ON_INPUT if b.pixels.masks else Flag.NOT_FINITE for b in bare], np.uint8)
     per_frame = [values.reshape(-1, *(1,) * (stack.ndim - 1)) for values in (blanks, not_finite)]
-    told = [_Bits(f.pixels.shape, b.masks, f.flags) for f, b in zip(found, bare, strict=True)]
-    some = any(bits.sources or bits.flags for bits in told)
-    marks = [_beside(stack, told, np.dtype(np.uint8))] if some else []
+    bits = [_Bits(f.pixels.shape, b.masks, f.flags) for f, b in zip(found, bare, strict=True)]
+    some = any(one.sources or one.flags for one in bits)
+    marks = [_map_array(stack, bits, np.dtype(np.uint8))] if some else []
     data = arrays.map_elementwise(_first, array_of(stack), *per_frame, *marks, dtype=np.dtype(np.uint8))
     if not some and np.isnan(blanks).all() and (not_finite == Flag.NOT_FINITE).all():
-        plans.remember_flags(data, array_of(stack), None, ())  # a chain sees by itself what is not finite
+        plans.remember_flags(data, array_of(stack), None, ())  # first=None: only non-finite samples are flagged
     return xr.Variable(stack.dims, as_lazy_indexed(data), attributes())
 
 
 def _first(x: Any, blanks: Any, not_finite: Any, bits: Any = None) -> Any:
-    """Flags of a block of samples."""
+    """Flags (uint8) of a block of samples."""
     flags = np.zeros(x.shape, np.uint8) if bits is None else bits.copy()
     if not np.isnan(blanks).all():
         flags[(x == blanks) & (flags == 0)] = Flag.MASKED_ON_INPUT
@@ -171,7 +172,7 @@ def _first(x: Any, blanks: Any, not_finite: Any, bits: Any = None) -> Any:
 
 @dataclass(frozen=True)
 class _Bits:
-    """The flags of one frame that masks and flags of its own tell, read as pixels."""
+    """A reader of one frame's flags, from its masks and its own flags."""
 
     shape: tuple[int, ...]
     sources: tuple[Pixels, ...]

@@ -1,4 +1,4 @@
-"""`open_frames`: files of differing shapes as a list of stacks, to be aligned."""
+"""`open_frames`: files of different shapes as a list of stacks, for `align`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def open_frames(
     Parameters
     ----------
     files, hdu, mask_hdu, bits, chunks, memory, keywords, dtype, units, flip
-        As of `open_stack`.
+        As for `open_stack`.
 
     Returns
     -------
     list of DataArray
-        The frames in their order (with ``hdu="all"`` the chips of each file): a stack for all that follow each other
-        with the same shape.
+        The frames in their order (with ``hdu="all"`` the chips of each file): one stack for each run of frames with
+        the same shape.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""`open_image`: one file as the image that `combine` gives, ready for arithmetic with a stack."""
+"""`open_image`: one file as an image in the form that `combine` gives, ready for arithmetic with a stack."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def open_image(
     units: Any = None,
     flip: bool | str = False,
 ) -> xr.DataArray:
-    """Open one FITS image, as a master that was written before.
+    """Open one FITS image, as a master frame.
 
-    The image has no coordinate named as one of a stack's. ``open_stack(file)[0]`` has (EXPTIME, header, ...), and in
-    ``stack - image`` xarray drops coordinates of one name that differ, the stack's own with them.
+    The image shares no coordinate name with a stack. ``open_stack(file)[0]`` does (EXPTIME, header, ...), and in
+    ``stack - image`` xarray drops coordinates with the same name and different values, from the stack too.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def open_image(
     hdu, mask_hdu, bits, dtype, units
         As in `open_stack`.
     flip : bool, "TOP-DOWN" or "BOTTOM-UP", default: False
-        Turn the image upside down if its ROWORDER is not the one given, that of the stack it is meant for, say.
+        Turn the image upside down if its ROWORDER is not the one given, for example that of the stack.
     chunks : None, "auto", int, tuple or dict, optional
         ``None`` reads the image now; the rest as in `open_stack`.
 
@@ -52,7 +52,7 @@ def open_image(
     OSError, TypeError
         As `open_stack`.
     ValueError
-        If ``file`` stands for more than one image.
+        If ``file`` gives more than one image.
 
     Examples
     --------

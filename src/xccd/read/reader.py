@@ -1,4 +1,4 @@
-"""Many frames as one array-like: sliced by dask or NumPy, it reads just the rows that are asked for."""
+"""Many frames as one array-like object; slices of it read only the rows they need."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from xccd.messages import did_you_mean
 from xccd.read.files.remote import AT_ONCE
 from xccd.read.images.pixels import FilePixels, Pixels
 
-SIMPLE = ("u1", "i2", "u2", "i4", "f4", "f8")  # what a chain can begin with as it is stored
+SIMPLE = ("u1", "i2", "u2", "i4", "f4", "f8")  # stored dtypes with which a chain can begin
 
 
 @dataclass(frozen=True)
 class StackReader:
-    """Frames of one shape, side by side on axis 0. Picklable, and no file stays open."""
+    """An array-like object of frames of one shape along axis 0; picklable, without an open file."""
 
     frames: tuple[Pixels, ...]
     masks: tuple[Pixels | None, ...]
-    squeezed: int  # leading axes of size 1 that the frames have and the stack has not
+    squeezed: int  # leading axes of size 1 of the frames, dropped in the stack
     dtype: np.dtype[Any]
 
     @property
@@ -38,7 +38,7 @@ class StackReader:
         return len(self.shape)
 
     def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
-        """The samples of ``key`` (a whole number, slice or list of numbers for each axis)."""
+        """The samples of ``key`` (an int, a slice or a list of ints for each axis)."""
         key = (key if isinstance(key, tuple) else (key,)) + (slice(None),) * self.ndim
         numbers = np.arange(len(self.frames))[key[0]]
         boxes = [box_of(k, n) for k, n in zip(key[1 : self.ndim], self.shape[1:], strict=True)]
@@ -59,7 +59,7 @@ class StackReader:
 
     def _read(self, number: int, index: tuple[slice, ...], out: np.ndarray[Any, Any]) -> None:
         index = (slice(0, 1),) * self.squeezed + index
-        out = out.reshape((1,) * self.squeezed + out.shape)  # a view: a block's frame is contiguous
+        out = out.reshape((1,) * self.squeezed + out.shape)  # a view, as a frame of a block is contiguous
         self.frames[number].read(index, out)
         mask = self.masks[number]
         if mask is not None:
@@ -69,16 +69,16 @@ class StackReader:
 
     @property
     def far(self) -> bool:
-        """Whether some frame waits for a network."""
+        """Whether some frame is read over a network."""
         return any(isinstance(frame, FilePixels) and frame.file.far for frame in self.frames)
 
     @property
     def unit(self) -> int:
-        """How many rows are unpacked together, where images are compressed by tiles."""
+        """Rows that are decompressed together, if images are tile-compressed; else 1."""
         return max(getattr(frame, "tile_rows", 1) for frame in self.frames) if self.ndim == 3 else 1
 
     def stored(self) -> tuple[StackReader, bool] | None:
-        """The samples as the files hold them, and whether they are unsigned (BZERO = 32768); None if not so simple."""
+        """A reader of the stored samples, and if they are uint16 (BZERO = 32768); None if a chain cannot use them."""
         kinds = {(f.stored, f.native) if isinstance(f, FilePixels) and f.raw else None for f in self.frames}
         if len(kinds) != 1 or None in kinds or any(self.masks):
             return None
@@ -96,7 +96,7 @@ class StackReader:
 
 
 class Files(Deferred):
-    """The samples of a reader, read when they are asked for."""
+    """A deferred array of the samples of a reader."""
 
     def __init__(self, reader: StackReader) -> None:
         super().__init__(reader.__getitem__, (), reader.shape, reader.dtype)
@@ -112,7 +112,7 @@ class Files(Deferred):
 
 
 def deferred(reader: StackReader) -> Files:
-    """A deferred array on ``reader``, with what chains begin with noted."""
+    """A deferred array on ``reader``; a note on it lets chains begin with the stored samples."""
     files, found = Files(reader), reader.stored()
     notes.mark(files, notes.READ)
     if found is not None:
@@ -122,7 +122,7 @@ def deferred(reader: StackReader) -> Files:
 
 
 def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any], Any]) -> Any:
-    """A dask array on ``reader``, one task per band."""
+    """A dask array on ``reader``, one task per chunk; with the same note."""
     import dask.array as da
     from dask.base import tokenize
 
@@ -134,7 +134,7 @@ def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any],
     except (TypeError, ValueError, ArithmeticError) as error:
         near = did_you_mean(chunks, ("auto",))
         raise ValueError(f"chunks={chunks!r} does not cut the shape {reader.shape}: {error}{near}") from None
-    token = tokenize(reader, whole)  # chunks too: dask takes equal names for equal blocks
+    token = tokenize(reader, whole)  # with the chunks: dask assumes that equal names mean equal blocks
     stack = _bands(reader, whole, f"open_stack-{token}")
     notes.note(stack, notes.READER, reader)
     notes.mark(stack, notes.READ)

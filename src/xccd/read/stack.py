@@ -1,4 +1,4 @@
-"""`open_stack`: files into a labelled, lazy stack."""
+"""`open_stack`: files as a labelled, lazy stack."""
 
 from __future__ import annotations
 
@@ -43,63 +43,64 @@ def open_stack(
 ) -> xr.DataArray:
     """Open FITS images as one lazy stack.
 
-    Only headers are read now. Pixels are read when they are computed, band by band, all frames of a band together.
+    Only headers are read now. Pixels are read during computation, band by band, all frames of a band together.
 
     Parameters
     ----------
     files : path, glob, folder, ImageFileCollection, CCDData, HDUList, (array, header), or a list of them
-        Names that a glob or a folder gives are sorted naturally (flat-2 before flat-10), and those of files without an
-        image passed over, with a word in the log; a list keeps its order.
-        ``.gz``, ``.bz2`` and ``.xz`` files are unpacked once; tile-compressed images (``.fz``) some tiles at a time.
+        Files from a glob or a folder are sorted naturally (flat-2 before flat-10); those without an image are skipped,
+        and the log says so. A list keeps its order. ``.gz``, ``.bz2`` and ``.xz`` files are unpacked once;
+        tile-compressed images (``.fz``) some tiles at a time.
     hdu : int, str, (str, int), "all" or a list of them, optional
-        Number or EXTNAME of the image, or EXTNAME and EXTVER. Default: the first HDU that holds one; the log says if
-        there are more. A list takes several images of each file, ``"all"`` all but those that are maps of others
-        (masks, errors, weights, counts, by their names): frames are chips then, file by file, and ``chip`` labels them.
+        Number or EXTNAME of the image, or EXTNAME and EXTVER. Default: the first HDU with an image; the log says if
+        there are more. A list opens several images of each file. ``"all"`` opens all except maps of others (masks,
+        errors, weights, counts, by their names). Frames are then chips, file by file, with the label ``chip``.
     mask_hdu : int, str, (str, int), list of str or None, default: "MASK"
-        An image extension whose bad pixels are missing, where a file has it: of the image's EXTVER if there are
-        several. "MASK" stands for "DQ", too; of a list the first name that is there counts. ``None`` ignores it.
+        An image extension whose bad pixels become missing, if a file has it; the one with the image's EXTVER if there
+        are several. "MASK" also means "DQ"; of a list, the first name in the file is taken. ``None`` reads no mask.
     bits : int or list of int, optional
-        Which bits of the mask are bad: their values, powers of two as ``[1, 4]``, or the sum of these, ``5``. A pixel
-        that is BLANK in the mask is bad. Default: any number but 0 is bad.
+        The bad bits of the mask: a list of powers of two as ``[1, 4]``, or their sum, ``5``. A pixel that is BLANK in
+        the mask is bad. Default: any number but 0 is bad.
     chunks : "auto", None, int, tuple or dict, default: "auto"
-        "auto" makes bands of whole rows with all frames, of about 32 MB. ``None`` takes no
-        dask: values are read when they are used, and kept; verbs wait, and work band by band, until values of theirs
-        are used or written. Anything else is dask's, a dict by names of dimensions.
+        "auto" makes dask chunks that are bands of whole rows with all frames, about 32 MB each. ``None`` uses no dask:
+        the stack is still lazy, verbs work band by band when their values are used or written, and values that were
+        used are kept. Anything else is passed to dask; a dict has names of dimensions.
     memory : int or str, optional
-        With ``chunks="auto"``: plan bands so that clips, `combine`, one step of arithmetic between them and `to_fits`
-        stay within so many bytes ("1 GB"), on as many threads as dask's ``num_workers`` or `set_options` say.
-        Default: ``xccd.set_options(memory=)``. A result that is kept comes on top of it.
+        With ``chunks="auto"``: a limit in bytes, or as "1 GB". Bands are planned so that clips, `combine`, one step of
+        arithmetic between them and `to_fits` stay within it, with the number of threads of dask's ``num_workers`` or
+        `set_options`. Results that are kept come on top of it. Default: ``xccd.set_options(memory=)``.
     keywords : list of str, optional
-        Header keywords to have as coordinates on ``frame`` besides the core and those that differ.
+        Header keywords that become coordinates on ``frame``, besides the core and those that differ.
     keep_headers : bool, default: True
         Keep each frame's whole header text as the coordinate ``header``. ``False`` for very many frames.
     dtype : dtype or "native", optional
-        A float dtype, or "native" to keep integers as they are stored. Default: float32 for 8- and 16-bit
-        integers and 32-bit floats, float64 for wider ones, so that ``stack - 1000`` never wraps around. An image with
-        BLANK or a mask opens as float always: integers cannot be missing.
+        A float dtype, or "native" to keep integers as stored. Default: float32 for 8- and 16-bit integers and 32-bit
+        floats, float64 for wider ones, so that ``stack - 1000`` never wraps around. An image with BLANK or a mask is
+        always opened as float: integers cannot be missing.
     units : str or astropy unit, optional
-        The unit of all frames, whatever they say. Default: their BUNIT, which must be the same in all that have one;
-        "ADU", "adu", "counts" and "DN" are, as "electron" and "e-", but not "mJy" and "Jy".
+        The unit of all frames, whatever their BUNIT. Default: their BUNIT, which must be the same in all that have one.
+        "ADU", "adu", "counts" and "DN" count as the same, so do "electron" and "e-", but not "mJy" and "Jy".
     flip : bool, "TOP-DOWN" or "BOTTOM-UP", default: False
-        Turn frames upside down whose ROWORDER is another than that of the first frame that has one, or than the one
-        given, with their masks, uncertainties, WCS and BAYERPAT. By default frames that differ raise.
+        Turn frames upside down, with their masks, uncertainties, WCS and BAYERPAT, if their ROWORDER differs from the
+        one given, or for True from that of the first frame that has one. By default, different ROWORDERs raise.
 
     Returns
     -------
     DataArray
         Dimensions ``(frame, y, x)``, for cubes ``(frame, z, y, x)``, in data units (``attrs["units"]`` from BUNIT),
         missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel numbers. On ``frame``: ``file``, ``header``,
-        ``chip`` where ``hdu`` means several (EXTNAME; with EXTVER, as "SCI,2", where a file has more of that name; the
-        number of the HDU where there is no name), the keywords EXPTIME, FILTER, IMAGETYP, OBSTYPE, OBJECT, DATE-OBS,
-        GAIN, RDNOISE, AIRMASS where any frame has them, and keywords that differ. Equal keywords are attributes.
-        EXPTIME is in seconds, DATE-OBS NaT where its time is not known, GAIN that of EGAIN where there is one.
+        ``chip`` if ``hdu`` means several (EXTNAME; with EXTVER, as "SCI,2", if a file has more of that name; the
+        number of the HDU without a name), the keywords EXPTIME, FILTER, IMAGETYP, OBSTYPE, OBJECT, DATE-OBS,
+        GAIN, RDNOISE, AIRMASS if any frame has them, and keywords that differ. Equal keywords are attributes.
+        EXPTIME is in seconds, DATE-OBS is NaT if its time is unknown, GAIN comes from EGAIN if there is one.
 
     Raises
     ------
     OSError
-        No such file, not FITS, truncated, no image in it, changed since it was opened; the message names the file.
+        No such file, not FITS, truncated, without an image, or changed since it was opened; the message names the file.
     ValueError, TypeError
-        Shapes, units, ROWORDER or BAYERPAT that differ, an empty list, an unusable argument; what ``flip`` cannot turn.
+        Different shapes, units, ROWORDER or BAYERPAT, an empty list, an unusable argument, a card that ``flip`` cannot
+        convert.
 
     Warns
     -----
@@ -125,7 +126,7 @@ def stack_of(
     found: list[Frame], *, chunks: Any, memory: Any, keywords: Sequence[str] | None, keep_headers: bool, dtype: Any,
     units: Any,
 ) -> xr.DataArray:  # fmt: skip
-    """One stack of frames whose headers have been read; the arguments are those of `open_stack`."""
+    """One stack of frames whose headers were read; the arguments are those of `open_stack`."""
     squeezed = check_shapes(found)
     reader = StackReader(
         tuple(f.pixels for f in found),
@@ -155,18 +156,18 @@ def stack_of(
         attrs=attrs | _notes(found, squeezed, unit),
         name="data",
     )
-    _say(stack, found, sorted(coords.keys() - {"file", "chip", "header"}))
+    _log_opened(stack, found, sorted(coords.keys() - {"file", "chip", "header"}))
     return stack
 
 
 def agreed(names: list[str], headers: list[str], units: Any) -> str:
-    """The unit of the frames; raises where they do not belong together."""
+    """The unit of the frames; raises if units or Bayer patterns differ."""
     check_patterns(names, headers)
     return one_unit(names, [cards.lookup(text, "BUNIT") for text in headers], units)
 
 
 def _by_position(chunks: Any, dims: tuple[str, ...]) -> Any:
-    """Chunks in the order of the dimensions, where they are given by name."""
+    """Chunks by dimension name, as a tuple in the order of the dimensions; other chunks unchanged."""
     if not isinstance(chunks, dict):
         return chunks
     unknown = set(chunks) - set(dims)
@@ -177,7 +178,7 @@ def _by_position(chunks: Any, dims: tuple[str, ...]) -> Any:
 
 
 def check_shapes(found: list[Frame]) -> int:
-    """How many leading axes of size 1 go; raises if the shapes differ."""
+    """The count of leading axes of size 1 that the stack drops; raises if shapes of frames or maps differ."""
     by_shape: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for frame in found:
         shape, name = frame.pixels.shape, shown(frame.name)
@@ -204,6 +205,7 @@ def check_shapes(found: list[Frame]) -> int:
 
 
 def _dtype(found: list[Frame], asked: Any) -> np.dtype[Any]:
+    """The dtype of a stack, from the argument ``dtype`` and the stored dtypes."""
     native = np.result_type(*{f.pixels.native for f in found})
     floats = [float_dtype(f.pixels.native) for f in found]
     usual = np.result_type(*floats)
@@ -228,7 +230,7 @@ def _dims(ndim: int) -> tuple[str, ...]:
 
 
 def _notes(found: list[Frame], squeezed: int, unit: str) -> dict[str, Any]:
-    """Attributes that are no keywords: the unit, and what was squeezed."""
+    """Attributes besides keywords: the unit, and the axes that were dropped."""
     notes: dict[str, Any] = {"units": unit} if unit else {}
     if squeezed:
         ndim = len(found[0].pixels.shape)
@@ -237,7 +239,7 @@ def _notes(found: list[Frame], squeezed: int, unit: str) -> dict[str, Any]:
     return notes
 
 
-def _say(stack: xr.DataArray, found: list[Frame], differing: list[str]) -> None:
+def _log_opened(stack: xr.DataArray, found: list[Frame], differing: list[str]) -> None:
     exposures = values_of("EXPTIME", stack.coords["EXPTIME"].values) if "EXPTIME" in stack.coords else ""
     log.info(
         "opened %d frame(s) of %s as %s (stored as %s)%s%s; on frame: %s%s",

@@ -1,4 +1,4 @@
-"""`open_tree`: files of many kinds into a tree, one stack at the node of each kind."""
+"""`open_tree`: files of many kinds as a tree, with one stack at the node of each kind."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ By = str | Callable[[dict[str, Any]], Any]
 Value = str | int | float | None
 
 KINDS = ("IMAGETYP", "FILTER", "EXPTIME")
-BINNINGS = (  # of x, of y; or of both in one
+BINNINGS = (  # keywords for x and y; or one for both
     ("XBINNING", "YBINNING"), ("CCDXBIN", "CCDYBIN"), ("BINX", "BINY"), ("CCDBIN1", "CCDBIN2"), ("CCDSUM",),
     ("BINNING",),
 )  # fmt: skip
-CHIP = "chip"  # in small letters, as the label; CHIP is a keyword of some headers
-LONGEST = 60  # characters of a name: as UTF-8 no more than a file system takes
+CHIP = "chip"  # the label; CHIP in capitals is a keyword of some headers
+LONGEST = 60  # characters of a node's name; as UTF-8 a file system still takes them
 LISTED = 60  # keywords in an error
 
 
 @dataclass(frozen=True)
 class Level:
-    """One level of the tree: the value that each frame has there, ``None`` where it has none."""
+    """One level of the tree: the value of each frame, ``None`` for a frame without one."""
 
     name: str
     values: list[Value]
@@ -44,11 +44,11 @@ class Level:
 
     def splits(self, numbers: list[int]) -> bool:
         """Whether these frames get nodes at this level."""
-        said: set[Value] = {self.values[i] for i in numbers} - {None}
-        return len(said) > 1 if self.where_it_differs else bool(said)
+        found: set[Value] = {self.values[i] for i in numbers} - {None}
+        return len(found) > 1 if self.where_it_differs else bool(found)
 
     def where(self, counts: list[bool]) -> Level:
-        """The level with no value for frames of which it does not count."""
+        """The level with the value None for frames whose entry in ``counts`` is False."""
         return replace(self, values=[v if c else None for v, c in zip(self.values, counts, strict=True)])
 
 
@@ -69,36 +69,36 @@ def open_tree(
 ) -> xr.DataTree:
     """Open FITS images of many kinds as a tree, one lazy stack for each kind.
 
-    Only headers are read now, each once. Verbs of ``.ccd`` work on a tree as on a stack, at every node.
+    Only headers are read now, each once. Verbs of ``.ccd`` work on a tree as on a stack, at each node.
 
     Parameters
     ----------
     files : path, glob, folder, ImageFileCollection, CCDData, HDUList, (array, header), or a list of them
         As for `open_stack`. Each stack keeps their order.
     by : str, callable, or list of them, default: ("IMAGETYP", "FILTER", "EXPTIME")
-        Header keywords, one for each level of the tree. Other spellings count as they do for the coordinates
-        (EXPOSURE for EXPTIME), and OBSTYPE where a frame has no IMAGETYP. "chip" is the label that frames have with
-        ``hdu="all"`` or a list. A function takes a header (a dict, keywords in upper case) and gives a text or a
-        number, or None. Of the default, keywords that no frame has are left out.
+        Header keywords, one for each level of the tree. Other spellings count as for coordinates (EXPOSURE for
+        EXPTIME), and OBSTYPE for a frame without IMAGETYP. "chip" is the label of frames with ``hdu="all"`` or a
+        list. A function takes a header (a dict, keywords in upper case) and returns a text, a number, or None.
+        Keywords of the default that no frame has are left out.
     hdu, mask_hdu, bits, chunks, memory, keep_headers, dtype
-        As for `open_stack`, for each stack by itself.
+        As for `open_stack`, applied to each stack by itself.
     units, flip
-        As for `open_stack`. Units may differ, each then has its node; ROWORDER must be the same in the whole tree.
+        As for `open_stack`. Different units go to different nodes; ROWORDER must be the same in the whole tree.
     keywords : list of str, optional
-        As for `open_stack`; some frame of the tree must have each.
+        As for `open_stack`; each must be in some frame of the tree.
 
     Returns
     -------
     DataTree
-        ``tree["flat/r/2"]`` holds the variable ``data``: the stack as `open_stack` gives it. Nodes are in natural
-        order. Where no frame has a keyword of the default and all have one shape, the root is the only node.
+        ``tree["flat/r/2"]`` holds the variable ``data``: the stack that `open_stack` gives. Nodes are in natural order.
+        If no frame has a keyword of the default and all have one shape, the root is the only node.
 
     Raises
     ------
     OSError
         As `open_stack`.
     ValueError, TypeError
-        A keyword that no frame has, an unusable argument; a note names the node where there is one.
+        A keyword that no frame has, an unusable argument; a note names the node, if there is one.
 
     Notes
     -----
@@ -106,18 +106,18 @@ def open_tree(
 
     - 30.0 is "30", and -10 is "minus10".
     - Frames of one kind are at one node, whatever their word for it: "Flat Field", "DOMEFLAT" and "sky flat" are all
-      "flat", and other kinds are "bias", "dark", "light", "arc", "master-bias" and so on. The user guide has the words.
-      An unknown word is a kind of its own, in lower case: a "Focus Frame" is at "focus". Where both IMAGETYP and
-      OBSTYPE are levels, the latter goes by its words.
-    - FILTER is not regarded for bias frames and darks, where the kind is a level too: they carry whatever filter was
-      in. Where FILTER is missing, or says that there is none, what the wheels hold is joined: FILTER1 = CLEAR and
-      FILTER2 = g is "g".
-    - All but letters, digits and ``. + - _`` becomes "_", and 60 characters are kept, so that the tree goes to netCDF
-      and Zarr. Values that would then have one name get "-2", "-3" and so on.
-    - Frames without the keyword are at "no_FILTER", say. Where no frame of a node has it, as with a FILTER of
-      bias frames, that level is left out: ``tree["bias/0"]``.
-    - Where shapes differ within a kind there is one more level for them, as "1024x2048" (y, x); after it one for the
-      binning where that differs, as "bin2x2" (y, x; 1 for a frame that does not say), and one for the unit.
+      "flat". Other kinds are "bias", "dark", "light", "arc", "master-bias" and so on; the user guide lists the words.
+      An unknown word is a kind of its own, in lower case: a "Focus Frame" is at "focus". If both IMAGETYP and OBSTYPE
+      are levels, OBSTYPE keeps its own words.
+    - FILTER is ignored for bias frames and darks if the kind is a level too: they carry whatever filter was in. If
+      FILTER is missing or means no filter, the contents of the wheels are joined: FILTER1 = CLEAR and FILTER2 = g give
+      "g".
+    - Characters other than letters, digits and ``. + - _`` become "_", and 60 characters are kept, so that the tree can
+      be written to netCDF and Zarr. Different values with the same name get "-2", "-3" and so on.
+    - Frames without the keyword are at "no_FILTER", for example. A level is left out where its keyword has no value,
+      such as FILTER for bias frames: ``tree["bias/0"]``.
+    - If shapes differ within a kind, there is one more level for them, as "1024x2048" (y, x). Below it there are levels
+      for the binning, as "bin2x2" (y, x; 1 for a frame without it), and for the unit, if these differ.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def open_tree(
         levels.append(Level("unit", [*units_of(h.get("BUNIT") for h in headers)], where_it_differs=True))
     nodes: dict[str, xr.Dataset] = {}
     for path, numbers in _groups(list(range(len(found))), levels):
-        for depth in range(1, len(path)):  # first, as xarray sorts by depth: a sibling's node would come before
+        for depth in range(1, len(path)):  # parents first: xarray sorts by depth, so a sibling's node would come before
             nodes.setdefault("/".join(path[:depth]), xr.Dataset())
         with at_node("/".join(path)):
             own = [name for name in names if any(name in headers[i] for i in numbers)]
@@ -171,8 +171,9 @@ def _checked(by: Any) -> list[By]:
 
 
 def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, default: bool) -> list[Level]:
+    """The levels of the tree, with shape and binning at the end; raises for a keyword that no frame has."""
     known = core(headers)
-    if "DATE-OBS" in known and np.isnat(known["DATE-OBS"]).all():  # days without a time: as they are written
+    if "DATE-OBS" in known and np.isnat(known["DATE-OBS"]).all():  # only days without a time: use them as written
         del known["DATE-OBS"]
     levels = [
         _of_function(one, found, headers)
@@ -184,7 +185,7 @@ def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, defa
     if absent and not default:
         chips = ", and hdu='all' gives frames a chip" if CHIP in absent else ""
         near = did_you_mean(absent[0], dict.fromkeys(k for h in headers for k in h))
-        first = f"{near[2:]} " if near else ""  # before a list that may be long
+        first = f"{near[2:]} " if near else ""  # before the list, which may be long
         raise ValueError(f"{first}by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}")
     if "IMAGETYP" in wanted or "OBSTYPE" in wanted:
         counts = [filter_counts(kind) for kind in _kinds(("IMAGETYP", "OBSTYPE"), known, headers)]
@@ -205,28 +206,30 @@ def _keywords_of(headers: list[Values]) -> str:
 
 
 def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any], wanted: list[By]) -> list[Value]:
+    """Each frame's value of a keyword: its kind for IMAGETYP, else the value of the core or the header."""
     if keyword == "IMAGETYP":
         return [*_kinds(("IMAGETYP", "OBSTYPE"), known, headers)]
     if keyword == "OBSTYPE" and "IMAGETYP" not in wanted:
         return [*_kinds(("OBSTYPE",), known, headers)]
     values = [_plain(value) for value in known.get(keyword, column(headers, keyword))]
-    if keyword == "OBSTYPE":  # below the kind: its own words
+    if keyword == "OBSTYPE":  # below the kind, its own words are kept
         values = [short(value) if isinstance(value, str) else value for value in values]
     return values
 
 
 def _of_chips(found: list[Frame], headers: list[Values]) -> list[Value]:
-    """The chip of each frame; where several images of a file were not asked for, a keyword of that name."""
+    """The chip of each frame; the keyword CHIP if frames have no such label."""
     return [f.chip for f in found] if found[0].chip is not None else _of_keyword(CHIP.upper(), headers, {}, [])
 
 
 def _kinds(names: Iterable[str], known: Mapping[str, Any], headers: list[Values]) -> list[str | None]:
-    """The kind of each frame by these labels; of one that was combined, the master of that kind."""
+    """The kind of each frame from these labels; the master of that kind for a combined frame."""
     words = zip(*(known.get(name, [""] * len(headers)) for name in names), strict=True)
     return [made_of(kind_of(*texts), h.get("NCOMBINE")) for texts, h in zip(words, headers, strict=True)]
 
 
 def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], headers: list[Values]) -> Level:
+    """The level of a function in ``by``; raises if it returns neither text, number nor None."""
     values = []
     for frame, header in zip(found, headers, strict=True):
         try:
@@ -244,7 +247,7 @@ def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], 
 
 
 def _plain(value: Any) -> Value:
-    """A text, a number, or None where it is missing."""
+    """A value as text or number; None if it is missing."""
     if isinstance(value, np.datetime64):
         return None if np.isnat(value) else str(value).rstrip("0").rstrip(".")
     if isinstance(value, (bool, np.bool_)):
@@ -265,7 +268,7 @@ def _binning(header: Values) -> str:
 
 
 def _groups(numbers: list[int], levels: list[Level]) -> Iterator[tuple[tuple[str, ...], list[int]]]:
-    """Each node with frames: the names on the way to it, and the frames' numbers."""
+    """Each node with frames: the names on its path, and the indices of its frames."""
     if not levels:
         yield (), numbers
         return
@@ -282,14 +285,14 @@ def _groups(numbers: list[int], levels: list[Level]) -> Iterator[tuple[tuple[str
 
 
 def _order(value: Value) -> tuple[int, float, Any]:
-    """Numbers, then texts in natural order, then what is missing."""
+    """A sorting key: numbers, then texts in natural order, then missing values."""
     if value is None:
         return 2, 0.0, natural("")
     return (1, 0.0, natural(value)) if isinstance(value, str) else (0, float(value), natural(""))
 
 
 def _names(values: Iterable[Value], level: str) -> list[str]:
-    """Names of nodes, each another."""
+    """A unique name of a node for each value."""
     names: list[str] = []
     for value in values:
         name = stem = _name(value, level)

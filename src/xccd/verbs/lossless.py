@@ -8,14 +8,13 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays, plans
+from xccd.headers.uncertainties import TYPES
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import ancillary, attributes, image_names, map_name, not_taken, with_maps
 from xccd.labels.frames import unflagged
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.messages import did_you_mean
-
-TYPES = ("std", "var", "ivar")
 
 
 def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None) -> xr.Dataset:

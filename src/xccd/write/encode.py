@@ -1,9 +1,9 @@
-"""Numbers as a file holds them: rounded, unsigned ones shifted by BZERO, and what does not fit counted."""
+"""Pixels as a file stores them: rounded, unsigned ones shifted by BZERO; pixels that do not fit are counted."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,14 +13,14 @@ ASKED = ("uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "floa
 Array = np.ndarray[Any, Any]
 
 
-def asked(dtype: Any, fill: Any) -> np.dtype[Any] | None:
-    """The arguments ``dtype`` and ``fill``, checked."""
+def checked_dtype(dtype: Any, fill: Any) -> np.dtype[Any] | None:
+    """The argument ``dtype`` as a dtype, None if it was not given; raises if it or ``fill`` is unusable."""
     try:
         wanted: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype).newbyteorder("=")
     except TypeError as error:
         raise TypeError(f"dtype={dtype!r} is no dtype: {error}") from None
     if wanted is not None and str(wanted) not in ASKED:
-        raise ValueError(f"dtype={dtype!r} is none that FITS has: use one of {', '.join(ASKED)}")
+        raise ValueError(f"dtype={dtype!r} does not exist in FITS: use one of {', '.join(ASKED)}")
     if fill is None:
         return wanted
     if wanted is None or wanted.kind == "f":
@@ -28,33 +28,41 @@ def asked(dtype: Any, fill: Any) -> np.dtype[Any] | None:
     number = not isinstance(fill, bool) and isinstance(fill, (int, float, np.integer, np.floating))
     low, high = _range(wanted)
     if not (number and fill == fill and low <= fill <= high and fill == int(fill)):
-        raise ValueError(f"fill={fill!r} is not a whole number from {low} to {high}, as {wanted} has them")
+        raise ValueError(f"fill={fill!r} is not a whole number from {low} to {high}, the range of {wanted}")
     return wanted
 
 
 def _range(dtype: np.dtype[Any]) -> tuple[Any, Any]:
-    """The least and the greatest number of a dtype."""
+    """The smallest and the largest number of a dtype."""
     if dtype.kind == "f":
         return -float(np.finfo(dtype).max), float(np.finfo(dtype).max)
     return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
-class Encoder:
-    """From values of one dtype to the bytes of another, block by block and from any thread.
+class Lost(NamedTuple):
+    """The pixels of a block that do not fit: their counts by kind, and the range of the finite ones."""
 
-    What the other dtype cannot hold is counted, and told when all blocks are through: nothing is computed for it.
+    missing: int
+    infinite: int
+    outside: int
+    low: float
+    high: float
+
+
+class Encoder:
+    """Converts values of one dtype to the bytes of another, block by block and from any thread.
+
+    Values that do not fit are counted; `check` reports them at the end, without another pass over the data.
     """
 
     def __init__(self, source: np.dtype[Any], target: np.dtype[Any], fill: Any = None, what: str = "the image") -> None:
         self.target, self.fill, self.what = target, fill, what
         self.stored = np.dtype(f">{'i' if zero(target) else target.kind}{target.itemsize}")
         self.fits = np.can_cast(source, target) or (source.kind, target.kind) in (("i", "f"), ("u", "f"))
-        self.seen: list[
-            tuple[int, int, int, float, float]
-        ] = []  # of a block: missing, infinite, outside, and their ends
+        self.lost: list[Lost] = []  # an entry for each block with pixels that do not fit
 
     def __call__(self, block: Any) -> Array:
-        """The bytes of some values; the caller's array is only read."""
+        """The stored numbers for a block of values; the caller's array is not changed."""
         values = np.asarray(block)
         if not self.fits:
             values = self._narrowed(values)
@@ -64,7 +72,7 @@ class Encoder:
         return values.astype(self.stored, order="C", copy=False)
 
     def _narrowed(self, values: Array) -> Array:
-        """In the dtype of the file, where it is not sure that the values fit."""
+        """Values in the dtype of the file, if some may not fit."""
         if self.target.kind == "f":
             with np.errstate(over="ignore"):
                 made = values.astype(self.target)
@@ -76,7 +84,7 @@ class Encoder:
             return values.astype(self.target)
         values = values.astype(np.float32) if values.dtype.itemsize < 4 else values  # float16 ends at 65504
         missing, rounded = np.isnan(values), np.rint(values)
-        # 2^31 is a float32, 2^31 - 1 is none
+        # float32 can hold 2^31 but not 2^31 - 1
         outside = ~missing & ~((rounded >= float(low)) & (rounded < float(high + 1)))
         self._note(values, outside=outside, missing=missing if self.fill is None else None)
         rounded[missing | outside] = 0
@@ -86,29 +94,30 @@ class Encoder:
         return made
 
     def _note(self, values: Array, *, outside: Array, missing: Array | None = None) -> None:
-        lost = 0 if missing is None else int(missing.sum())
-        if not (lost or outside.any()):
+        """Count the pixels of a block that do not fit."""
+        nans = 0 if missing is None else int(missing.sum())
+        if not (nans or outside.any()):
             return
         infinite = int(np.isinf(values).sum()) if values.dtype.kind == "f" and self.target.kind != "f" else 0
         some = values[outside & np.isfinite(values)]
         low, high = (float(some.min()), float(some.max())) if some.size else (np.inf, -np.inf)
-        self.seen.append((lost, infinite, int(some.size), low, high))
+        self.lost.append(Lost(nans, infinite, int(some.size), low, high))
 
     def check(self, target: Path) -> None:
-        """Raise if there was a number that the file cannot hold."""
-        if not self.seen:
+        """Raise if the file cannot hold some pixels, with their count and range."""
+        if not self.lost:
             return
-        lost, infinite, outside, lows, highs = zip(*self.seen, strict=True)
-        said = []
+        missing, infinite, outside, lows, highs = zip(*self.lost, strict=True)
+        problems = []
         if sum(outside):
             low, high = _range(self.target)
-            said.append(
+            problems.append(
                 f"{sum(outside)} outside {low} to {high} (from {min(lows):.10g} to {max(highs):.10g}), clip them"
             )
         if sum(infinite):
-            said.append(f"{sum(infinite)} infinite: no whole number is")
-        if sum(lost):
-            said.append(f"{sum(lost)} missing (NaN): fill=0 writes a number for them")
+            problems.append(f"{sum(infinite)} infinite: whole numbers cannot be")
+        if sum(missing):
+            problems.append(f"{sum(missing)} missing (NaN): fill=0 writes a number for them")
         raise ValueError(
-            f"path={str(target)!r}: {self.what} does not fit into {self.target}, of its pixels {'; '.join(said)}"
+            f"path={str(target)!r}: {self.what} does not fit into {self.target}, of its pixels {'; '.join(problems)}"
         )

@@ -1,4 +1,4 @@
-"""What a product has beside its image: its maps as extensions, and the list of inputs that is too long for cards."""
+"""The extensions of a product: its maps, and a table of the inputs if they are too many for cards."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ import xarray as xr
 
 from xccd.headers import cards
 from xccd.headers.bitpix import in_file
-from xccd.headers.writing import BLOCK, FILES, as_block, structure
+from xccd.headers.uncertainties import KINDS
+from xccd.headers.writing import FILES, as_block, structure
 from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS
+from xccd.labels.flags import ancillary_names
 from xccd.labels.lazy import array_of
 from xccd.write.encode import Encoder
 from xccd.write.stream import HDU
 
 NAMES = {name: row.extname for name, row in OUTPUTS.items()} | {"mask": "MASK"}
 DTYPES = {name: np.dtype(row.fits_dtype) for name, row in OUTPUTS.items() if row.fits_dtype}
-UTYPES = {"std": "StdDevUncertainty", "var": "VarianceUncertainty", "ivar": "InverseVariance"}
 TABLE = "FRAMES"  # the extension with the list of inputs
 
 
 def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtype[Any] | None) -> Iterator[HDU]:
-    """An extension for each variable of ``ds`` that the image names as its ancillary one, of its shape.
+    """An extension for each map of the image, a variable of ``ds`` in its ``ancillary_variables``.
 
-    All have the EXTVER of their image, where a file has several; floats go in ``real``, if that is given.
+    ``version`` is EXTVER, if a file has several images; ``real`` is the dtype of float maps, None for their own. Raises
+    for a map of another shape than the image.
     """
     used: dict[str, str] = {}
-    for key in str(image.attrs.get("ancillary_variables", "")).split():
+    for key in ancillary_names(image):
         if key not in ds.data_vars:
             continue
         values = ds[key]
@@ -50,10 +52,10 @@ def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtyp
 
 
 def _cards(kind: str, values: xr.DataArray) -> list[str]:
-    """What the header of a map says of it."""
+    """The header cards of a map: its type, unit and the meaning of flags."""
     lines = []
     if kind == "uncertainty":
-        lines.append(cards.make("UTYPE", UTYPES[values.attrs.get("uncertainty_type", "std")]))
+        lines.append(cards.make("UTYPE", KINDS[values.attrs.get("uncertainty_type", "std")].astropy))
     if "units" in values.attrs:
         lines.append(cards.make("BUNIT", cards.ascii_only(str(values.attrs["units"]))))
     if kind == "flags":
@@ -62,13 +64,13 @@ def _cards(kind: str, values: xr.DataArray) -> list[str]:
 
 
 def primary(lines: list[str], ndim: int, *, extended: bool) -> bytes:
-    """The header of the first image, of its lines from SIMPLE on."""
+    """The bytes of a primary header, from its lines that begin with SIMPLE."""
     sizes = 3 + ndim  # after SIMPLE, BITPIX, NAXIS and each NAXISn
     return as_block([*lines[:sizes], *([cards.make("EXTEND", True)] if extended else []), *lines[sizes:]])
 
 
 def extension(lines: list[str], ndim: int, name: str, version: int | None) -> bytes:
-    """The same as the header of an extension."""
+    """The same lines as the header of an image extension."""
     sizes = 3 + ndim
     own = [cards.make("PCOUNT", 0), cards.make("GCOUNT", 1), *_named(name, version)]
     return as_block([cards.make("XTENSION", "IMAGE"), *lines[1:sizes], *own, *lines[sizes:]])
@@ -81,9 +83,9 @@ def _named(name: str, version: int | None) -> Iterable[str]:
 
 
 def frames_table(image: xr.DataArray, version: int | None) -> bytes:
-    """The list of all inputs, where there are more than IMCMBnnn can number."""
+    """The bytes of a table of all inputs, if there are more than IMCMBnnn can number; else b""."""
     files = image.coords[FILES].values.item() if FILES in image.coords else None
-    if not isinstance(files, str):  # of several planes, some of which have fewer
+    if not isinstance(files, str):  # one of several planes, with fewer inputs than another
         return b""
     from astropy.io import fits
 
@@ -94,4 +96,4 @@ def frames_table(image: xr.DataArray, version: int | None) -> bytes:
     if version is not None:
         table.ver = version
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer)
-    return buffer.getvalue()[BLOCK:]
+    return buffer.getvalue()[cards.BLOCK :]

@@ -1,4 +1,4 @@
-"""What astropy does to a product once its pixels are there: checksums, compression by tiles."""
+"""Checksums and tile compression, by astropy, of a product whose pixels are written."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from xccd.headers import cards
 from xccd.headers.writing import as_block
 
 EMPTY = {"CHECKSUM": "0" * 16, "DATASUM": "0"}
-WHEN = "by xccd"  # their comment: astropy would write the time, and one product be another file each time
+WHEN = "by xccd"  # the cards' comment: astropy would write the time, and equal products would differ
 
 
 def with_room(head: bytes) -> bytes:
-    """A header with the cards of checksums in it, so that it does not grow when they get their values."""
+    """A header with empty checksum cards, so that it does not grow when they are filled."""
     text = head.decode("ascii")
     lines = [text[i : i + 80].rstrip() for i in range(0, len(text), 80)]
     lines = lines[: lines.index("END")]
@@ -23,7 +23,7 @@ def with_room(head: bytes) -> bytes:
 
 
 def add_checksums(file: IO[bytes]) -> None:
-    """CHECKSUM and DATASUM of each HDU of a file that is written, in place."""
+    """Fill in CHECKSUM and DATASUM of each HDU of a written file, in place."""
     from astropy.io import fits
 
     file.flush()
@@ -38,9 +38,9 @@ def add_checksums(file: IO[bytes]) -> None:
 
 
 def compress(file: IO[bytes], *, checksum: bool) -> None:
-    """The images of a file that is written as tiles: whole numbers by RICE_1, floats by GZIP_2, nothing lost.
+    """Replace a written file by one with tile-compressed images, without loss: integers by RICE_1, floats by GZIP_2.
 
-    All of it is in memory meanwhile.
+    The whole file is in memory meanwhile.
     """
     from astropy.io import fits
 
@@ -50,7 +50,7 @@ def compress(file: IO[bytes], *, checksum: bool) -> None:
         first = [hdus[0]] if hdus[0].data is None else [fits.PrimaryHDU()]
         fits.HDUList([*first, *map(_tiled, hdus[1 if hdus[0].data is None else 0 :])]).writeto(buffer)
     buffer.seek(0)
-    if checksum:  # of the tables that hold the tiles: those of the images astropy leaves out
+    if checksum:  # for the tables of tiles: astropy writes none for compressed images
         with fits.open(buffer, disable_image_compression=True) as hdus:
             for hdu in hdus:
                 hdu.add_checksum(when=WHEN)
@@ -63,17 +63,19 @@ def compress(file: IO[bytes], *, checksum: bool) -> None:
 
 
 def _tiled(hdu: Any) -> Any:
+    """An HDU as a tile-compressed one; HDUs without an image unchanged."""
     import astropy
     from astropy.io import fits
     from astropy.utils import minversion
 
     if not hdu.is_image or hdu.data is None:
         return hdu
-    if hdu.data.dtype == np.uint64 and not minversion(astropy, "8.0"):  # 7.2 leaves out the shift by BZERO
+    if hdu.data.dtype == np.uint64 and not minversion(astropy, "8.0"):  # 7.2 does not shift by BZERO
         raise ValueError(
-            f"path=: astropy {astropy.__version__} does not pack uint64 right: use astropy 8, or a name without .fz"
+            f"path=: astropy {astropy.__version__} does not compress uint64 correctly: "
+            "use astropy 8, or a name without .fz"
         )
-    real = hdu.data.dtype.kind == "f" or hdu.data.dtype.itemsize > 4  # RICE_1 takes 32 bits
+    real = hdu.data.dtype.kind == "f" or hdu.data.dtype.itemsize > 4  # RICE_1 is for at most 32 bits
     options = {"compression_type": "GZIP_2", "quantize_level": 0.0} if real else {"compression_type": "RICE_1"}
     name = hdu.name if hdu.name != "PRIMARY" else None
     return fits.CompImageHDU(np.ascontiguousarray(hdu.data), hdu.header, name=name, **options)

@@ -1,4 +1,4 @@
-"""`to_fits`: a product written beside its target, synced, and renamed: the old file or the new one, never half."""
+"""`to_fits`: a product is written beside its target, synced and renamed, so that no half file is ever there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -23,11 +22,11 @@ from xccd.labels.header import header as header_of
 from xccd.labels.lazy import array_of
 from xccd.labels.nodes import at_node
 from xccd.read.files import temporary
-from xccd.write.encode import Encoder, asked
+from xccd.write.encode import Encoder, checked_dtype
 from xccd.write.extensions import extension, frames_table, maps, primary
 from xccd.write.finish import add_checksums, compress, with_room
 from xccd.write.input_files import check_apart
-from xccd.write.place import Output, cannot_write, check_place, move_new, sync_folder, target_of
+from xccd.write.place import Output, check_place, replacing, target_of
 from xccd.write.planes import Plane, nodes_of, planes_of
 from xccd.write.stream import HDU, Progress, check_progress, write_hdus
 
@@ -89,55 +88,54 @@ def to_fits(
     """Write an image, or a whole stack, as a FITS file; a Dataset with its maps, a tree as one file for each node.
 
     The file is written beside its target under another name, synced to disk and renamed: whatever happens, there
-    is the old file or the new one. On dask input this computes, and each block is written once it is there: of a
-    product that is larger than memory some bands are held at a time.
+    is the old file or the new one. Lazy input is computed, and each block is written as soon as it is ready, so a
+    product may be larger than memory.
 
     Parameters
     ----------
     image : DataArray, Dataset or DataTree
-        A combined image, a frame, or a stack (written as a cube, with the cards that all its frames share). Of a
-        Dataset the one variable that is not another's map, and as extensions the maps that it names: flags as MASK,
-        the uncertainty as UNCERT (UTYPE says which), the number of samples as COUNT, as `astropy.nddata.CCDData.read`
-        takes them. Products that a dimension tells apart, as ``groupby("FILTER").map(combine)`` gives them, are one
-        extension each, EXTNAME being the label, with a header and maps (of the same EXTVER) of their own:
-        ``open_image(path, hdu="V")``. Of a tree, each node as a Dataset.
+        A combined image, a frame, or a stack (written as a cube, with the cards that all its frames share). A Dataset
+        must have one variable besides maps. Its maps become extensions: flags as MASK, the uncertainty as UNCERT
+        (UTYPE gives its type), the count of samples as COUNT; `astropy.nddata.CCDData.read` reads them. Products along
+        a dimension, as ``groupby("FILTER").map(combine)`` gives them, become one extension each, with their label as
+        EXTNAME and their own header and maps (of the same EXTVER): ``open_image(path, hdu="V")``. Each node of a tree
+        is written as a Dataset.
     path : path
-        The file to write. Its folder must exist. A name that ends in ``.fz`` is compressed by tiles, integers by RICE_1
-        and floats by GZIP_2 without loss, and is in memory meanwhile. For a tree the folder: the node ``flat/r/2`` goes
-        to ``flat-r-2.fits`` in it.
+        The file to write. Its folder must exist. With a name that ends in ``.fz`` the file is tile-compressed without
+        loss, integers by RICE_1 and floats by GZIP_2, and is in memory meanwhile. For a tree, the folder: the node
+        ``flat/r/2`` goes to ``flat-r-2.fits`` in it.
     overwrite : bool, default: False
-        Replace a file that is there, but none that the image is made of, or still to be read from.
+        Replace an existing file. A file that the image was made of, or is still to be read from, is never replaced.
     header : dict, optional
-        Cards to add or replace, by keyword: values, or (value, comment). ``None`` as a value takes a card away.
+        Cards to add or replace, by keyword: values, or (value, comment). The value ``None`` removes a card.
     dtype : dtype, optional
         "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32" or "float64". Default: that of the
-        image. Whole numbers are rounded, to the even one of two that are equally near, and must fit; a float dtype
-        holds for maps, too.
+        image. For integers, values are rounded (halves to even) and must fit. A float dtype applies to maps, too.
     fill : int, optional
-        The number that missing pixels (NaN) get, where ``dtype`` is one of whole numbers, which cannot be missing.
+        The number for missing pixels (NaN), if ``dtype`` is an integer dtype, which has no NaN.
     single : bool, default: False
-        A tree as one file, ``path``, with an extension for each node, and its maps with the same EXTVER.
+        Write a tree as one file, ``path``, with an extension for each node and maps of the same EXTVER.
     checksum : bool, default: False
-        Write the cards CHECKSUM and DATASUM in each HDU.
+        Write CHECKSUM and DATASUM into each HDU.
     progress : bool or callable, optional
         True shows a bar. A function is called with (bytes written, bytes in all), from any thread, one at a time.
 
     Returns
     -------
     pathlib.Path, or a list of them for a tree
-        Where the file is. Nothing is computed before all files of a tree are known to have a place and a header.
+        The path of the file. All files of a tree are checked, and their headers made, before anything is computed.
 
     Raises
     ------
     FileExistsError
-        If the file is there and ``overwrite`` is not set, or it is one of the inputs.
+        If the file exists and ``overwrite`` is not set, or if it is one of the inputs.
     OSError
-        No such folder, a folder in the file's place, no permission, a full disk. Where a tree ends half way, a note
-        says which files are written.
+        No such folder, a folder in the file's place, no permission, a full disk. If writing a tree fails half way, a
+        note lists the files that are written.
     TypeError, ValueError
         A dtype that FITS does not have, a WCS that cannot be moved (see `header`), a card that cannot be written; a
-        Dataset, or a node of a tree, with several images; two nodes for one file. When all is computed: pixels that
-        ``dtype`` cannot hold, with their number and range. The old file stays.
+        Dataset, or a node of a tree, with several images; two nodes for one file. After computation: pixels that
+        ``dtype`` cannot hold, with their count and range. The old file stays.
 
     Examples
     --------
@@ -151,7 +149,7 @@ def to_fits(
     [[[2.0, 3.0]]]
     """
     check_progress(progress)
-    target, wanted = target_of(path), asked(dtype, fill)
+    target, wanted = target_of(path), checked_dtype(dtype, fill)
     make = _Maker(overwrite, header, wanted, fill)
     if not isinstance(image, xr.DataTree):
         products = [make(planes_of(_checked(image)), target)]
@@ -173,7 +171,7 @@ def _checked(obj: Any) -> xr.DataArray | xr.Dataset:
 
 
 def _some(make: _Maker, nodes: list[tuple[str, xr.Dataset]], folder: Path) -> list[_Product]:
-    """A file for each node."""
+    """A product, and file, for each node; raises if two nodes would get the same file."""
     products = []
     for node, ds in nodes:
         with at_node(node):
@@ -185,7 +183,7 @@ def _some(make: _Maker, nodes: list[tuple[str, xr.Dataset]], folder: Path) -> li
 
 
 def _one(make: _Maker, nodes: list[tuple[str, xr.Dataset]], target: Path) -> list[_Product]:
-    """One file for all nodes."""
+    """One product for all nodes."""
     planes = []
     for node, ds in nodes:
         with at_node(node):
@@ -194,21 +192,21 @@ def _one(make: _Maker, nodes: list[tuple[str, xr.Dataset]], target: Path) -> lis
 
 
 def _written(products: list[_Product], checksum: bool, progress: Any) -> list[Path]:
-    """Where all products are. An error says which of them are there."""
+    """Write the products and return their paths. A note on an error lists those that are written."""
     done: list[Path] = []
     try:
         done.extend(product.write(checksum, progress) for product in products)
     except BaseException as error:
         if len(products) > 1:
             left = ", ".join(str(product.target) for product in products[len(done) :])
-            error.add_note(f"written, and whole: {', '.join(map(str, done)) or 'none'}; not written: {left}")
+            error.add_note(f"completely written: {', '.join(map(str, done)) or 'none'}; not written: {left}")
         raise
     return done
 
 
 @dataclass(frozen=True)
 class _Product:
-    """What can be written: where to, and the HDUs."""
+    """A file that is ready to be written: its target and its HDUs."""
 
     target: Path
     overwrite: bool
@@ -218,7 +216,10 @@ class _Product:
     def write(self, checksum: bool, progress: Any) -> Path:
         hdus = [hdu._replace(head=with_room(hdu.head)) for hdu in self.hdus] if checksum else self.hdus
         needed = sum(hdu.size for hdu in hdus) + len(self.rest)
-        with _replacing(self.target.resolve(), self.overwrite, needed) as output:  # a link stays one
+        target = self.target.resolve()  # a symbolic link stays, its target is replaced
+        temporary.sweep(target.parent)
+        temporary.sweep_scratch()
+        with replacing(target, lambda folder: _new_file(folder, self.overwrite), lambda: needed) as output:
             write_hdus(output, hdus, progress)
             for hdu in hdus:
                 hdu.encoder.check(self.target)
@@ -233,7 +234,7 @@ class _Product:
 
 @dataclass(frozen=True)
 class _Maker:
-    """All checks of what is to be written, and nothing computed."""
+    """Makes products, with all checks and headers but without computing pixels."""
 
     overwrite: bool
     header: dict[str, Any] | None
@@ -260,7 +261,7 @@ class _Maker:
         return _Product(target, self.overwrite, hdus, rest)
 
     def _hdus(self, plane: Plane, number: int | None) -> Iterator[HDU]:
-        """An image as an extension, and its maps."""
+        """The HDUs of an image and its maps; without ``number`` the header of the image is left empty."""
         image = in_order(plane.image)
         kind = in_file(image.dtype) if self.dtype is None else self.dtype
         head = b"" if number is None else extension(self._lines(image), image.ndim, plane.name, number)
@@ -268,7 +269,7 @@ class _Maker:
         yield from maps(image, plane.ds, number, kind if self.dtype is not None and kind.kind == "f" else None)
 
     def _lines(self, image: xr.DataArray) -> list[str]:
-        """The header of an image as it will be in the file."""
+        """The header lines of an image as in the file, with its dtype there."""
         image = in_order(image)
         if self.dtype is not None:
             image = image.copy(deep=False, data=np.broadcast_to(np.zeros((), self.dtype), image.shape))
@@ -276,13 +277,13 @@ class _Maker:
 
 
 def _empty() -> HDU:
-    """What comes first in a file of extensions."""
+    """The primary HDU without data of a file with several images."""
     lines = [*structure(np.dtype("u1"), ()).split("\n"), made_by()]
     return HDU(primary(lines, 0, extended=True), np.zeros(0, np.uint8), Encoder(np.dtype("u1"), np.dtype("u1")))
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Raise if no product can be written there."""
+    """Raise if no FITS file can be written there."""
     if target.is_dir():
         raise IsADirectoryError(f"path={str(target)!r} is a folder: name the file in it")
     if target.suffix.lower() in (".gz", ".bz2", ".xz"):
@@ -291,7 +292,7 @@ def check_target(target: Path, overwrite: bool) -> None:
 
 
 def _lines(image: xr.DataArray, more: dict[str, Any] | None) -> list[str]:
-    """The lines of an image's header, those that describe its array first."""
+    """The header lines of an image, structural cards first; ``more`` is the argument ``header``."""
     if more is None and (lines := as_written(image)) is not None:
         return lines
     from astropy.io import fits
@@ -301,7 +302,7 @@ def _lines(image: xr.DataArray, more: dict[str, Any] | None) -> list[str]:
     made = header_of(image)
     for keyword, value in (more or {}).items():
         if cards.STRUCTURAL.fullmatch(keyword.upper()):
-            raise ValueError(f"header={{{keyword!r}: ...}}: this card describes the file, xccd writes it")
+            raise ValueError(f"header={{{keyword!r}: ...}}: xccd writes this card itself, as it describes the file")
         try:
             _set_card(made, keyword.upper(), value)
         except (TypeError, ValueError, fits.VerifyError) as error:
@@ -320,41 +321,11 @@ def _set_card(made: Header, keyword: str, value: Any) -> None:
     made[keyword if plain or keyword in made else f"HIERARCH {keyword}"] = (value, *map(cards.ascii_only, comment))
 
 
-@contextmanager
-def _replacing(target: Path, overwrite: bool, needed: int) -> Iterator[Output]:
-    """A file that becomes ``target`` when the block ends well, and nothing when it does not."""
-    temporary.sweep(target.parent)
-    temporary.sweep_scratch()
-    try:
-        name, output = _new_file(target.parent)
-    except OSError as error:
-        raise cannot_write(error, target, needed) from error
-    try:
-        yield output
-        with output.failures.noted():
-            output.file.flush()
-            os.fsync(output.file.fileno())
-            if os.name != "posix":  # elsewhere it is open, and so held, until it has its name
-                output.file.close()
-            (os.replace if overwrite else move_new)(name, target)
-    except OSError as error:
-        if error not in output.failures:
-            raise
-        with suppress(OSError):
-            name.unlink()  # before it is asked how much is free
-        raise cannot_write(error, target, needed) from error
-    finally:
-        with suppress(OSError):
-            output.file.close()
-        name.unlink(missing_ok=True)
-        temporary.let_go(name)
-    sync_folder(target.parent)
-
-
-def _new_file(folder: Path) -> tuple[Path, Output]:
+def _new_file(folder: Path, overwrite: bool) -> Output:
+    """A file in ``folder`` that this process has locked, so that no other sweeps it."""
     while True:
         name = temporary.new_name(folder)
         file = open(name, "xb")  # noqa: SIM115
         if temporary.lock(file.fileno()):
-            return name, Output(file)
-        file.close()
+            return Output(name, file, overwrite)
+        file.close()  # swept before it was locked

@@ -1,4 +1,4 @@
-"""What files an image is still to be read from, or was made of: none of them is written over."""
+"""The files that an image was made of, or is still to be read from: none of them may be overwritten."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ import xarray as xr
 from xccd.headers import cards
 from xccd.headers.common import COMBINED
 from xccd.headers.writing import FILES
+from xccd.labels.lazy import stored
 from xccd.messages import shown
 from xccd.read.images.pixels import FilePixels
 from xccd.read.reader import StackReader
 
-# Of each list of names that a product of this process has in its header, the paths they stood for.
+# For each list of input names in the header of a product of this process: the paths of these inputs.
 _made: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
 HEADERS = (COMBINED, "header")
-# What may hold readers or paths in the objects of these packages, as tasks of a graph or arrays behind a label.
+# Attributes of objects of these packages that may lead to readers or paths: tasks of a graph, wrapped arrays.
 PACKAGES = ("xccd", "dask", "distributed", "xarray", "zarr", "netCDF4", "h5netcdf", "h5py")
 PARTS = (
     "func", "args", "kwargs", "value", "task", "indices", "io_deps", "mapping", "dsk", "array", "_array", "datastore",
@@ -31,9 +32,9 @@ PARTS = (
 
 
 def check_inputs(target: str | os.PathLike[str], files: Iterable[Any], argument: str = "path") -> None:
-    """Raise if ``target`` is one of some files, through links and other spellings of their paths too.
+    """Raise if ``target`` is one of the files, also through links and other spellings of their paths.
 
-    A file also is what it lies in: a store that an array is read from holds that array's folder.
+    A folder is refused if it contains one of the files: an array is read from a folder within its store.
     """
     wanted = _identity(target)
     if wanted is None:
@@ -43,13 +44,14 @@ def check_inputs(target: str | os.PathLike[str], files: Iterable[Any], argument:
         path = os.fspath(file)
         if _identity(path) == wanted or (folder and any(_identity(p) == wanted for p in PurePath(path).parents)):
             raise FileExistsError(
-                f"{argument}={str(target)!r} is a file that this is made of, or still read from ({shown(path)}): give "
-                "another name; an image of one file that is in memory, after .load(), may go back there"
+                f"{argument}={str(target)!r} is a file that this was made of or is still read from "
+                f"({shown(path)}): give another name; an image of one file that is in memory, after .load(), may go "
+                "back there"
             )
 
 
 def check_apart(targets: Iterable[Path], objects: list[xr.DataArray | xr.Dataset]) -> None:
-    """Raise if one of the targets is a file that some of the objects are made of, or still to be read from."""
+    """Raise if a target is a file that one of the objects was made of or is still read from."""
     there = [target for target in targets if os.path.exists(target)]
     if not there:
         return
@@ -66,7 +68,7 @@ def check_apart(targets: Iterable[Path], objects: list[xr.DataArray | xr.Dataset
 
 
 def _inputs_of(objects: list[xr.DataArray | xr.Dataset]) -> tuple[list[str], set[str], bool]:
-    """Paths, names without a known path, and whether it is known of all objects what they were made of."""
+    """Paths of the inputs, names of inputs without a known path, and whether the inputs of all objects are known."""
     paths: list[str] = []
     names: set[str] = set()
     known = True
@@ -89,22 +91,22 @@ def _inputs_of(objects: list[xr.DataArray | xr.Dataset]) -> tuple[list[str], set
 
 
 def remember(files: Iterable[Any]) -> None:
-    """Note what a list of inputs stands for, as the header of a product holds their names alone."""
+    """Note the paths of a list of inputs, as the header of a product holds only their names."""
     given = [str(file) for file in files]
     paths = tuple(map(os.path.abspath, given))
     if not os.path.isabs(given[0]) and not os.path.exists(paths[0]):
-        return  # opened in another working folder, or no files at all
+        return  # opened in another working folder, or not files
     _made.setdefault(tuple(_ascii(PurePath(path).name) for path in paths), set()).add(paths)
 
 
 def _frames(obj: xr.DataArray | xr.Dataset) -> list[str]:
-    """The files of a stack; an image of one file may go back to it."""
+    """The files of a stack; none for a single file, as its image may be written back to it."""
     file = obj.coords.get("file")
     return [] if file is None or file.size < 2 else sorted(set(map(str, file.values.ravel().tolist())))
 
 
 def _lists(obj: xr.DataArray | xr.Dataset) -> Iterator[tuple[str, ...]]:
-    """The names of inputs, by each header."""
+    """The names of the inputs in each header."""
     for name in (FILES, *HEADERS):
         for text in np.ravel(obj.coords[name].values).tolist() if name in obj.coords else ():
             if name == FILES and isinstance(text, str):
@@ -127,12 +129,12 @@ def _identity(path: Any) -> tuple[int, int] | None:
 
 
 def still_read(obj: xr.DataArray | xr.Dataset) -> set[str]:
-    """The paths that an object's values are still to be read from."""
+    """The paths from which an object's values are still to be read."""
     found: set[str] = set()
     variables = obj.variables if isinstance(obj, xr.Dataset) else {None: obj.variable, **obj.coords.variables}
-    rest: list[Any] = [variable._data for variable in variables.values()]
+    rest: list[Any] = [stored(variable) for variable in variables.values()]
     seen: dict[int, Any] = {}
-    while rest:  # a graph may have millions of objects, nearly all of a few types that lead nowhere
+    while rest:  # a graph may have millions of objects, most of a few types that lead to no file
         item = rest.pop()
         kind: Any = type(item)
         if kind in LEAVES:
@@ -142,7 +144,7 @@ def still_read(obj: xr.DataArray | xr.Dataset) -> set[str]:
         elif (slots := _slots(kind)) is not None:
             rest.extend(getattr(item, name) for name in slots)
         elif id(item) not in seen:
-            seen[id(item)] = item  # kept, as its number would be given to another
+            seen[id(item)] = item  # keeps the object, so that its id is not reused
             rest.extend(_within(item, found))
     return found
 
@@ -150,18 +152,18 @@ def still_read(obj: xr.DataArray | xr.Dataset) -> set[str]:
 LEAVES = frozenset({int, float, bool, bytes, slice, type(None), type, FunctionType, np.ndarray, np.dtype})
 
 
-SHORT = 9  # items: so few are looked at again, not remembered
+SHORT = 9  # tuples with fewer items are looked at each time, which is cheaper than to remember them
 
 
 @cache
 def _slots(kind: Any) -> tuple[str, ...] | None:
-    """What leads on from a task of dask, by its type; None for other objects."""
-    plain = kind.__module__.startswith("dask.") and kind.__dictoffset__ == 0  # no attributes but those of its type
+    """The attributes in `PARTS` of a type of dask without other attributes; None for other types."""
+    plain = kind.__module__.startswith("dask.") and kind.__dictoffset__ == 0  # only the attributes of its type
     return tuple(name for name in PARTS if hasattr(kind, name)) if plain else None
 
 
 def _within(item: Any, found: set[str]) -> Iterator[Any]:
-    """What an object of a graph, or behind a label, holds; paths go to ``found``."""
+    """The objects within an object of a graph or a wrapped array; paths are added to ``found``."""
     graph = getattr(item, "__dask_graph__", None)
     if isinstance(item, (str, os.PathLike)):
         found.add(os.fspath(item))

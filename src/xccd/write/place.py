@@ -1,4 +1,4 @@
-"""Where a product goes: whether it may, what its errors say, and its last step onto the disk."""
+"""The place of a product: may it be written there, the step that puts it there whole, and the errors on the way."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol, TypeVar
 
 from xccd.messages import shown
+from xccd.read.files import temporary
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 log = logging.getLogger("xccd")
 
 
 def check_place(target: Path, overwrite: bool) -> None:
-    """Raise if there is no folder to write in, or something is there that may not go."""
+    """Raise if the folder does not exist or is not writable, or the target exists and may not be replaced."""
     if not target.parent.is_dir():
         raise FileNotFoundError(f"path={str(target)!r}: there is no folder {shown(target.parent)}")
     if os.path.lexists(target) and not overwrite:
@@ -28,27 +29,27 @@ def check_place(target: Path, overwrite: bool) -> None:
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
-    """A path with ``~`` spelled out, where it stands for somebody's home."""
+    """A path with ``~`` expanded, if it means a home folder."""
     try:
         return Path(path).expanduser()
-    except RuntimeError:  # a file whose name begins so
+    except RuntimeError:  # a file whose name begins with ~
         return Path(path)
 
 
 def exists(target: Path) -> FileExistsError:
-    """The error for a target that is there, and may not be replaced."""
+    """The error for a target that exists and may not be replaced."""
     return FileExistsError(f"path={str(target)!r} is there already: overwrite=True replaces it")
 
 
 class Failures:
-    """The errors of an output, told from those of what is read for it, which pass through the same code."""
+    """The errors of an output. Errors of reading its inputs pass through the same code and are not among them."""
 
     def __init__(self) -> None:
         self.found: list[OSError] = []
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Around what concerns the output alone."""
+        """A context for code that concerns only the output."""
         try:
             yield
         except OSError as error:
@@ -59,11 +60,48 @@ class Failures:
         return any(error is one for one in self.found)
 
 
-class Output:
-    """A file that is written, which notes its own errors."""
+class Unfinished(Protocol):
+    """A product under a temporary name beside its target."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.failures = file, Failures()
+    failures: Failures
+
+    def put(self, target: Path) -> None:
+        """Sync it to disk and give it the target's name."""
+
+    def remove(self) -> None:
+        """Remove what is left under the temporary name; may be called twice."""
+
+
+U = TypeVar("U", bound=Unfinished)
+
+
+@contextmanager
+def replacing(target: Path, begin: Callable[[Path], U], needed: Callable[[], int]) -> Iterator[U]:
+    """A new product, from ``begin(folder)``, that becomes ``target`` if the block ends well and is removed if not."""
+    try:
+        made = begin(target.parent)
+    except OSError as error:
+        raise cannot_write(error, target, needed()) from error
+    try:
+        yield made
+        with made.failures.noted():
+            made.put(target)
+    except OSError as error:
+        if error not in made.failures:
+            raise
+        with suppress(OSError):
+            made.remove()  # before the free space is measured
+        raise cannot_write(error, target, needed()) from error
+    finally:
+        made.remove()
+    sync_folder(target.parent)
+
+
+class Output:
+    """A file under a temporary name; it notes the errors of its own writes."""
+
+    def __init__(self, name: Path, file: IO[bytes], overwrite: bool) -> None:
+        self.name, self.file, self.overwrite, self.failures = name, file, overwrite, Failures()
         self.tell = file.tell
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -74,13 +112,26 @@ class Output:
         with self.failures.noted():
             self.file.seek(offset)
 
+    def put(self, target: Path) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        if os.name != "posix":  # Windows renames no open file; elsewhere the file stays locked until it has its name
+            self.file.close()
+        (os.replace if self.overwrite else move_new)(self.name, target)
+
+    def remove(self) -> None:
+        with suppress(OSError):
+            self.file.close()
+        self.name.unlink(missing_ok=True)
+        temporary.let_go(self.name)
+
 
 def cannot_write(error: OSError, target: Path, needed: int) -> OSError:
-    """An error of an output with the name of the target; of a full disk with how much is needed and free."""
+    """An error of an output with the name of the target; for a full disk also the bytes needed and free."""
     if "path=" in str(error):
         return error
     why, room = error.strerror or str(error), _room(target, needed) if error.errno in NO_ROOM else ""
-    full = room.endswith("free")  # else it may be a quota, and the reason is not so sure
+    full = room.endswith("free")  # else a quota may be the reason
     message = f"path={str(target)!r} cannot be written: {why}{f' ({room})' if full else ''}"
     made = OSError(message) if error.errno is None else OSError(error.errno, message)
     if room and not full:
@@ -89,7 +140,7 @@ def cannot_write(error: OSError, target: Path, needed: int) -> OSError:
 
 
 def _room(target: Path, needed: int) -> str:
-    """How much is needed and free; it ends with "free" if that is too little."""
+    """Text with the bytes needed and free; it ends with "free" if these are too few."""
     try:
         free = shutil.disk_usage(target.parent).free
     except OSError:
@@ -99,7 +150,7 @@ def _room(target: Path, needed: int) -> str:
 
 
 def move_new(name: Path, target: Path) -> None:
-    """Rename, but never onto a file that came while the product was computed."""
+    """Rename, but never onto a file that appeared during the computation."""
     try:
         os.link(name, target)
     except FileExistsError:
@@ -111,8 +162,8 @@ def move_new(name: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """The names in a folder onto the disk. Where that fails the product is there all the same."""
-    if os.name != "posix":  # elsewhere a folder cannot be opened
+    """Sync the names in a folder to disk. A failure is only logged, as the product is written."""
+    if os.name != "posix":  # Windows cannot open a folder
         return
     try:
         handle = os.open(folder, os.O_RDONLY)
@@ -122,4 +173,4 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
     except OSError as error:
         place = shown(folder)
-        log.warning("the folder %s cannot be synced to disk (%s), what was written to it is there", place, error)
+        log.warning("the folder %s cannot be synced to disk (%s); the product is written", place, error)

@@ -1,4 +1,4 @@
-"""An object as the images that its file holds: one, or one for each label that tells products apart."""
+"""The images that an object is written as: one, or one for each product along a dimension."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from xccd.headers import cards
 from xccd.headers.common import COMBINED
 from xccd.headers.pixel_grid import AXES
 from xccd.headers.writing import FILES
-from xccd.labels.flags import ancillary
+from xccd.labels.flags import image_names
 from xccd.write.extensions import NAMES, TABLE
 
-PIXELS = re.compile(rf"frame|{'|'.join(AXES)}|axis\d+")  # dimensions of one image, or of a stack
+PIXELS = re.compile(rf"frame|{'|'.join(AXES)}|axis\d+")  # dimensions within one image or stack
 TEXTS = (COMBINED, FILES, "header")
-RESERVED = frozenset({"PRIMARY", TABLE, *NAMES.values(), "COUNT", "DQ", "ERR", "VAR"})  # what readers take for maps
-MAX_IMCMB = 999  # what cards can number
-LONGEST = 60  # characters of a name: in one card
+RESERVED = frozenset({"PRIMARY", TABLE, *NAMES.values(), "COUNT", "DQ", "ERR", "VAR"})  # taken for maps by readers
+MAX_IMCMB = 999  # inputs that IMCMBnnn can number
+LONGEST = 60  # characters of a name, so that it fits one card
 
 
 class Plane(NamedTuple):
-    """An image, its EXTNAME where a file has several, and the Dataset that has its maps."""
+    """An image with its EXTNAME ("" if it is alone) and the Dataset of its maps."""
 
     name: str
     image: xr.DataArray
@@ -32,10 +32,10 @@ class Plane(NamedTuple):
 
 
 def planes_of(obj: xr.DataArray | xr.Dataset, node: str = "") -> list[Plane]:
-    """The images of an object: several where it has a dimension along which header texts or keywords differ.
+    """The images of an object: several if header texts or keywords vary along one of its dimensions.
 
-    That is what ``groupby("FILTER").map(combine)`` gives, or products that were concatenated: a cube of them would have
-    the numbers of the first.
+    ``groupby("FILTER").map(combine)`` and concatenated products give such objects. As one cube they would get the
+    keywords of the first product.
     """
     image, ds = (image_of(obj), obj) if isinstance(obj, xr.Dataset) else (obj, xr.Dataset())
     dims = [d for d in image.dims if not PIXELS.fullmatch(str(d)) and _tells_apart(image, d)]
@@ -57,8 +57,8 @@ def planes_of(obj: xr.DataArray | xr.Dataset, node: str = "") -> list[Plane]:
 
 
 def image_of(ds: xr.Dataset) -> xr.DataArray:
-    """The one variable of a Dataset that is not another's map."""
-    names = [name for name in ds.data_vars if name not in ancillary(ds)]
+    """The only variable of a Dataset that is not a map; raises if there are none or several."""
+    names = image_names(ds)
     if not names:
         raise ValueError("to_fits: this Dataset has no variable")
     if len(names) > 1:
@@ -70,20 +70,20 @@ def image_of(ds: xr.Dataset) -> xr.DataArray:
 
 
 def _tells_apart(image: xr.DataArray, dim: Any) -> bool:
-    """Whether there are header texts, keywords or names along a dimension."""
+    """Whether header texts, keywords or names lie along a dimension."""
     along = {str(name): c for name, c in image.coords.items() if dim in c.dims}
     return any(name in TEXTS or name == name.upper() or c.dtype.kind in "OUST" for name, c in along.items())
 
 
 def _is_there(plane: xr.DataArray) -> bool:
-    """Whether a product was made: of two keywords not all pairs of values have frames."""
+    """Whether the plane is a product: with two keywords, some pairs of values have no frames."""
     return COMBINED not in plane.coords or isinstance(plane.coords[COMBINED].values.item(), str)
 
 
 def _label(image: xr.DataArray, dim: Any, number: int) -> str:
-    """What tells a plane from the others: its label, with the dimension's name where that is a number."""
+    """The name of a plane: its label along ``dim``; a number is preceded by the dimension's name."""
     if dim not in image.coords:
-        return str(dim)  # EXTVER tells which
+        return str(dim)  # EXTVER tells them apart
     value = image.coords[dim].values[number]
     if isinstance(value, np.datetime64):
         return str(np.datetime_as_string(value, "auto")) if value == value else str(dim)
@@ -95,19 +95,19 @@ def _label(image: xr.DataArray, dim: Any, number: int) -> str:
 
 
 def _free(name: str, prefix: str) -> str:
-    """A name that no reader takes for that of a map."""
+    """The name as EXTNAME, with ``prefix`` if a reader would take it for a map."""
     name = cards.ascii_only(name).replace("/", "-").strip()[:LONGEST]
     return f"{prefix}_{name}" if name.upper() in RESERVED else name
 
 
 def _units(image: xr.DataArray) -> set[Any]:
-    """The units that the headers of all planes say."""
+    """BUNIT of the headers of all planes."""
     texts = np.ravel(image.coords[COMBINED].values).tolist() if COMBINED in image.coords else []
     return {cards.lookup(text, "BUNIT") for text in texts if isinstance(text, str)}
 
 
 def _by_itself(plane: xr.DataArray, units: set[Any]) -> xr.DataArray:
-    """A plane with the attributes that hold for it: xarray keeps those of the first."""
+    """A plane with its own attributes: xarray kept those of the first plane for all."""
     plane = plane.copy(deep=False)
     if FILES in plane.coords and not _is_own_list(plane):
         plane = plane.drop_vars(FILES)
@@ -120,7 +120,7 @@ def _by_itself(plane: xr.DataArray, units: set[Any]) -> xr.DataArray:
 
 
 def _is_own_list(plane: xr.DataArray) -> bool:
-    """Whether a list of inputs is that of this plane: xarray gives all planes that of the only one that has it."""
+    """Whether the list of inputs belongs to this plane: if only one plane has a list, xarray gives it to all."""
     files = plane.coords[FILES].values.item()
     text = str(plane.coords[COMBINED].values.item()) if COMBINED in plane.coords else ""
     names = [cards.ascii_only(name) for name in str(files).split("\n")]
@@ -129,7 +129,7 @@ def _is_own_list(plane: xr.DataArray) -> bool:
 
 
 def nodes_of(tree: xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:
-    """Each node that has a variable, and its path, which begins with the name of the tree."""
+    """Each node with a variable, as (path, Dataset); the path begins with the name of the tree."""
     found = 0
     for key, node in tree.subtree_with_keys:
         ds = node.to_dataset()

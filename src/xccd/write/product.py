@@ -1,4 +1,4 @@
-"""The header of a combined image: written for what it is, not inherited from one of its frames."""
+"""The header of a combined image: cards that all its frames share, and new cards for the product."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ WRITTEN = frozenset((
     "MJD-END", "TELAPSE", "XPOSURE", "DATE_END", "MJD_END", "UTEND", "UT-END", "TIME-END",
     *CORE_NUMBERS["EXPTIME"], *times.DATES, *times.TIMES, *times.DAYS,
 ))  # fmt: skip
-CAMERA = frozenset((*CORE_NUMBERS["GAIN"], *CORE_NUMBERS["RDNOISE"]))  # what holds for samples as they were read
+CAMERA = frozenset((*CORE_NUMBERS["GAIN"], *CORE_NUMBERS["RDNOISE"]))  # valid only for samples as read
 
 
 def describe(
     image: xr.DataArray, stack: xr.DataArray, dim: Hashable, *, how: How, step: str
 ) -> xr.DataArray:  # fmt: skip
-    """``image`` with the header text of the product, and its keywords as attributes."""
+    """``image`` with the header text of the product as a coordinate, and its keywords as attributes."""
     frames = Inputs.of(stack, dim)
     texts, gone = frames.texts, WRITTEN if frames.as_read else WRITTEN | CAMERA
-    lines = _inherited(texts, gone) if texts else from_attrs(_told_by_labels(frames, gone)).split("\n")
+    lines = _inherited(texts, gone) if texts else from_attrs(_from_labels(frames, gone)).split("\n")
     own = str(stack.attrs.get("units") or "")
     unit = _unit(own, how.method)
     found = made(frames, how, own) | ({"BUNIT": unit} if unit else {})
@@ -60,7 +60,7 @@ def describe(
 
 
 def _by_its_header(image: xr.DataArray) -> dict[str, xr.Variable]:
-    """The pixel coordinates of a grid, whose WCS is in the product's own header."""
+    """The pixel coordinates of an aligned product without the note on `ALIGNED_TO`: its WCS is in its own header."""
     found = {d: image.coords[d].variable.copy() for d in AXES if d in image.coords}
     found = {d: v for d, v in found.items() if v.attrs.get("numbered") == ON_GRID}
     for variable in found.values():
@@ -69,7 +69,7 @@ def _by_its_header(image: xr.DataArray) -> dict[str, xr.Variable]:
 
 
 def _unit(unit: str, method: str) -> str:
-    """The unit of the product, as astropy spells it: counts have none, a variance has the square."""
+    """The unit of the product in astropy's spelling: "" for method "count", the square for "var"."""
     text = units.spelled(unit)
     if method != "var" or not text:
         return "" if method == "count" else text
@@ -92,13 +92,13 @@ _COMMENTS = {
 
 
 def _is_keyword(name: Any, value: Any) -> bool:
-    """Whether an attribute is a header keyword, and not one of other software."""
+    """Whether an attribute is a header keyword: a name in upper case, a plain value."""
     plain = isinstance(value, (str, int, float, np.integer, np.floating, np.bool_))
     return plain and str(name) == str(name).upper() != str(name).lower()
 
 
 def _inherited(texts: list[str], gone: frozenset[str]) -> list[str]:
-    """Cards that all frames share, but for those that the product has anew, and those that do not hold any more."""
+    """The lines of cards that all frames share, without the keywords in ``gone`` and IMCMBnnn."""
     common = cards.split("\n".join(lines(texts)))
     return [
         line for card in common if not (card.keyword in gone or card.keyword.startswith("IMCMB")) for line in card.lines
@@ -114,14 +114,16 @@ def _keywords(lines: list[str]) -> dict[str, Any]:
     return found
 
 
-def _told_by_labels(frames: Inputs, gone: frozenset[str]) -> dict[str, Any]:
-    """The keywords of frames without header texts: what labels say of all of them alike, and attributes.
+def _from_labels(frames: Inputs, gone: frozenset[str]) -> dict[str, Any]:
+    """The keywords of frames without header texts: labels that are equal for all frames, and attributes.
 
-    Of frames from files attributes are believed only while samples are known to be theirs: arithmetic may have brought
-    those of another image.
+    For frames from files, attributes count only while the samples are known to be as read: arithmetic may have brought
+    attributes of another image.
     """
     stack = frames.stack
-    labels = {k: frames.label(k) for k in sorted(map(str, stack.coords)) if _is_keyword(k, "")}  # Zarr keeps no order
+    labels = {
+        k: frames.label(k) for k in sorted(map(str, stack.coords)) if _is_keyword(k, "")
+    }  # sorted, as Zarr keeps no order
     values = {k: c.values for k, c in labels.items() if c is not None and c.dtype.kind in "iufOUT"}
     found = {k: v[0] for k, v in values.items() if v[0] != "" and (v == v[0]).all()}
     from_files = "file" in stack.coords or any(is_ours(c) for k, c in stack.coords.items() if k in AXES)
@@ -132,7 +134,7 @@ def _told_by_labels(frames: Inputs, gone: frozenset[str]) -> dict[str, Any]:
 
 def _names(stack: xr.DataArray, dim: Hashable, texts: list[str]) -> list[str]:
     names, files = file_names(stack, dim), file_names(stack, dim, chips=False)
-    if not names:  # combined images that were concatenated
+    if not names:  # concatenated products
         every = [card for text in texts for card in cards.split(text) if card.keyword.startswith("IMCMB")]
         return [str(card.value) for card in every]
     return [PurePath(file).name + name.removeprefix(file) for name, file in zip(names, files, strict=True)]

@@ -1,4 +1,4 @@
-"""The keywords that a product gets from those of its frames, by how they were combined."""
+"""The keywords of a product, computed from those of its frames and the way they were combined."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from xccd.headers import times, units
 from xccd.write.product_inputs import Inputs, Numbers
 
-EQUAL = 1e-9  # days, or parts of a number, in which frames agree
+EQUAL = 1e-9  # days, or a relative difference, within which frames agree
 
 
 class How(NamedTuple):
-    """The method; weights and factors of the frames, None where they are not one known number a frame."""
+    """The method; weights and factors, None unless they are one known number for each frame."""
 
     method: str
     weights: Numbers | None
@@ -22,7 +22,7 @@ class How(NamedTuple):
 
 
 def made(frames: Inputs, how: How, unit: str) -> dict[str, Any]:
-    """The keywords, those that are not known left out; ``unit`` is that of the samples."""
+    """The known keywords and their values; ``unit`` is that of the samples."""
     return {
         "NCOMBINE": int(frames.count.sum()),
         **_exposure(frames, how),
@@ -33,7 +33,7 @@ def made(frames: Inputs, how: How, unit: str) -> dict[str, Any]:
 
 
 def _exposure(frames: Inputs, how: How) -> dict[str, Any]:
-    """EXPTIME is the exposure time whose light the product shows, EXPTOTAL what the camera was open for."""
+    """EXPTIME, the exposure time whose light the product shows, and EXPTOTAL, the sum of exposure times."""
     found: dict[str, Any] = {}
     light = None if how.factors is None else how.factors * frames.light
     if light is not None and (time := _combined(light, how)) is not None and time >= 0:
@@ -43,7 +43,7 @@ def _exposure(frames: Inputs, how: How) -> dict[str, Any]:
 
 
 def _combined(values: Numbers, how: How) -> float | None:
-    """A number of each frame, summed or averaged as the samples were; None if it is not known."""
+    """A number of each frame, summed or averaged as the samples were; None if it is unknown."""
     if not np.isfinite(values).all():
         return None
     if how.weights is None:
@@ -58,7 +58,7 @@ def _agree(values: Numbers) -> bool:
 
 
 def _dates(frames: Inputs) -> dict[str, Any]:
-    """From the start of the first to the end of the last; a day alone where a time is not known."""
+    """DATE-OBS and DATE-END: the earliest start and the latest end; only a day if a time is unknown."""
     if np.isnat(frames.start).any():
         return {} if np.isnat(frames.day).any() else {"DATE-OBS": frames.written_day()}
     dates = {"OBS": frames.start.min()} | ({} if np.isnat(frames.end).any() else {"END": frames.end.max()})
@@ -69,7 +69,7 @@ def _dates(frames: Inputs) -> dict[str, Any]:
 
 
 def _middle(frames: Inputs, how: How, per_time: bool) -> dict[str, Any]:
-    """The mean time of the light in the product."""
+    """DATE-AVG and MJD-AVG: the mean time of the light in the product."""
     middles = frames.middle
     if not np.isfinite(middles).all():
         return {}
@@ -80,11 +80,11 @@ def _middle(frames: Inputs, how: How, per_time: bool) -> dict[str, Any]:
         return {}
     else:
         mjd = float(np.average(middles, weights=shares))
-    return _instant("AVG", times.at_mjd(mjd) + np.timedelta64(500, "us"), mjd)  # of a float: to the nearest ms
+    return _instant("AVG", times.at_mjd(mjd) + np.timedelta64(500, "us"), mjd)  # + 0.5 ms: rounds to the nearest ms
 
 
 def _shares(frames: Inputs, how: How, per_time: bool) -> Numbers | None:
-    """What each frame adds to the light of the product; None if it is not known."""
+    """The weight of each frame's light in the product; None if it is unknown."""
     if how.weights is None or how.factors is None:
         return None
     given = how.weights * how.factors
@@ -99,14 +99,14 @@ def _shares(frames: Inputs, how: How, per_time: bool) -> Numbers | None:
 
 
 def _instant(name: str, instant: np.datetime64, mjd: float) -> dict[str, Any]:
-    """One instant as the two keywords that FITS has for it."""
+    """An instant as DATE-name and MJD-name."""
     return {f"DATE-{name}": str(np.datetime_as_string(instant, "ms")), f"MJD-{name}": round(mjd, 8)}
 
 
 def _noise(frames: Inputs, how: How, unit: str) -> dict[str, float]:
-    """Gain and readout noise with which the CCD noise equation holds for the product, as for a frame of the camera.
+    """EFFGAIN and EFFRDN: gain and readout noise for which the CCD noise equation holds for the product.
 
-    Where the levels of all frames are the same, as they are or by their factors.
+    They assume that all frames have the same level, by themselves or after their factors. {} if they are unknown.
     """
     g, f, w = frames.gain, frames.scale, how.weights
     if f is None or w is None or how.factors is None or (how.factors != 1).any():
@@ -118,7 +118,7 @@ def _noise(frames: Inputs, how: How, unit: str) -> dict[str, float]:
 
 
 def _of_mean(g: Numbers, r: Numbers, f: Numbers, w: Numbers) -> tuple[float, float]:
-    if (g == g[0]).all() and (f == 1).all() and (r == r[0]).all():  # as below, where nothing need round
+    if (g == g[0]).all() and (f == 1).all() and (r == r[0]).all():  # the general formula, without its rounding
         number = float(w.sum() ** 2 / (w**2).sum())
         return number * float(g[0]), math.sqrt(number) * float(r[0])
     gain = float(w.sum() ** 2 / (w**2 * f / g).sum())
@@ -126,7 +126,7 @@ def _of_mean(g: Numbers, r: Numbers, f: Numbers, w: Numbers) -> tuple[float, flo
 
 
 def _of_median(g: Numbers, r: Numbers, f: Numbers, w: Numbers) -> tuple[float, float] | None:
-    """Of equal frames: the error of a median is that of the mean times a number that depends on how many there are."""
+    """For equal frames: the error of a median is that of the mean times a factor that depends on the count."""
     if not (_agree(g) and (f == 1).all() and _agree(w)):
         return None
     n = g.size
@@ -144,7 +144,7 @@ NOISE = {"mean": _of_mean, "median": _of_median, "sum": _of_sum}
 
 
 def error_of_median(n: int) -> float:
-    """The standard error of the median of n normal samples over that of their mean, to 0.8 % at n = 3, 0.3 % above."""
+    """Standard error of the median of n normal samples over that of the mean; to 0.8 % at n = 3, 0.3 % above."""
     if n <= 2:
         return 1.0
     a = 0.45 if n % 2 else 1.27 + 0.14 * (1 - 4 / n)

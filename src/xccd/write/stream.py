@@ -1,4 +1,4 @@
-"""The pixels of images into their file: every block to its place, as soon as it is computed."""
+"""Writes the pixels of images: each block to its place in the file, as soon as it is computed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import numpy as np
 
 from xccd.compute import arrays
 from xccd.compute.deferred import Deferred, store
+from xccd.headers.cards import BLOCK
 from xccd.write.encode import Encoder
 from xccd.write.place import Output
 
-BLOCK = 2880
-GROUP_BYTES = 256 << 20  # what is computed at a time where it comes back whole, as written
-PIECE_BYTES = 16 << 20  # of an array in memory: what is converted to big-endian at a time
+GROUP_BYTES = 256 << 20  # bytes computed at a time if a scheduler returns whole results
+PIECE_BYTES = 16 << 20  # bytes of an array in memory converted to big-endian at a time
 Progress = bool | Callable[[int, int], object] | None
 
 
 def check_progress(progress: Any) -> None:
-    """Raise for what is no way to show progress."""
+    """Raise if ``progress`` is not None, a bool or a function."""
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise TypeError(f"progress={progress!r} is neither True nor a function of (bytes done, bytes in all)")
 
 
 class HDU(NamedTuple):
-    """A header with its END, and pixels with what makes bytes of them."""
+    """The bytes of a header with END, an array of pixels, and the encoder for its bytes."""
 
     head: bytes
     data: Any
@@ -36,13 +36,13 @@ class HDU(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
+        """Bytes of header and data in the file, with padding."""
         pixels: int = prod(self.data.shape) * self.encoder.stored.itemsize
         return len(self.head) + -(-pixels // BLOCK) * BLOCK
 
 
 def write_hdus(file: Output, hdus: Sequence[HDU], progress: Progress) -> None:
-    """HDUs from the file's position on, headers first, data padded with zeros; lazy ones are computed together."""
+    """Write HDUs at the file's position: headers and padding, then all pixels; lazy images are computed together."""
     meter = Meter()
     places = []
     for hdu in hdus:
@@ -56,7 +56,7 @@ def write_hdus(file: Output, hdus: Sequence[HDU], progress: Progress) -> None:
 
 
 def fill(pairs: Sequence[tuple[Any, Place]], meter: Meter, progress: Progress, name: str) -> None:
-    """Arrays of any kind, each into its place, lazy ones together; told to ``progress``, whose bar has a name."""
+    """Write arrays of any kind to their places, lazy ones together. ``progress`` is told; ``name`` is for its bar."""
     with _shown(progress, meter, name), meter:
         for wanted, write in ((_is_here, _from_memory), (_is_deferred, _by_shape), (arrays.is_dask, _computed)):
             some = [pair for pair in pairs if wanted(pair[0])]
@@ -73,14 +73,14 @@ def _is_here(data: Any) -> bool:
 
 
 def _by_shape(images: list[Any], places: list[Place]) -> None:
-    """Deferred images, those of one shape of pixels together."""
+    """Write deferred images, those with the same shape of pixels together."""
     for shape in dict.fromkeys(image.pixels for image in images):
         some = [(image, place) for image, place in zip(images, places, strict=True) if image.pixels == shape]
         store([image for image, _ in some], [place for _, place in some])
 
 
 def _computed(images: list[Any], places: list[Place]) -> None:
-    """Lazy images, each to its place, by the scheduler that is set."""
+    """Compute and write dask images by the scheduler that is set."""
     if (client := arrays.cluster(images[0])) is not None:
         _from_cluster(client, images, places)
     elif arrays.shares_memory(images[0]):
@@ -90,7 +90,7 @@ def _computed(images: list[Any], places: list[Place]) -> None:
 
 
 class Place(Protocol):
-    """What takes the pixels of an image, block by block, from any thread; its size is in bytes."""
+    """Takes the pixels of an image block by block, from any thread; ``size`` is in bytes."""
 
     shape: tuple[int, ...]
     size: int
@@ -99,7 +99,7 @@ class Place(Protocol):
 
 
 class Meter:
-    """How much is written, and who is told; one thread writes at a time, and none when all is over."""
+    """Counts written bytes and reports them; lets one thread write at a time, and none after the end."""
 
     def __init__(self) -> None:
         self.size = self.written = 0
@@ -108,10 +108,12 @@ class Meter:
 
     @contextmanager
     def writing(self, nbytes: int) -> Iterator[None]:
-        """Around the writing of so many bytes."""
+        """A context for writing ``nbytes`` bytes: one thread at a time; raises if all writing has ended."""
         with self.lock:
             if self.over:
-                raise RuntimeError("too late: the writing has ended")  # in a thread at work when another failed
+                raise RuntimeError(
+                    "too late: the writing has ended"
+                )  # in a thread that was still working when another failed
             yield
             self.written += nbytes
             self.show(self.written, self.size)
@@ -125,7 +127,7 @@ class Meter:
 
 
 class _Place:
-    """Where the pixels of an image go: assigned to block by block, from any thread."""
+    """The place of an image's pixels in the file; blocks are assigned to it from any thread."""
 
     def __init__(self, file: Output, shape: tuple[int, ...], encoder: Encoder, meter: Meter) -> None:
         self.file, self.start, self.shape, self.encoder, self.meter = file, file.tell(), shape, encoder, meter
@@ -135,13 +137,13 @@ class _Place:
 
     def __setitem__(self, index: tuple[slice, ...], block: Any) -> None:
         raw = self.encoder(block)
-        with self.meter.writing(raw.nbytes):  # one position in the file for all threads
+        with self.meter.writing(raw.nbytes):  # all threads share the file's position
             for offset, part in self._runs(index, raw):
                 self.file.seek(offset)
                 self.file.write(part.data.cast("B"))
 
     def _runs(self, index: tuple[slice, ...], raw: np.ndarray[Any, Any]) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
-        """What lies together in the file, and from which byte on: whole rows of a plane, or parts of a row."""
+        """The contiguous parts of a block, each with its first byte in the file: rows of a plane, or parts of a row."""
         lead = raw.ndim - 1
         while lead and raw.shape[lead] == self.shape[lead]:
             lead -= 1
@@ -153,7 +155,7 @@ class _Place:
 
 @contextmanager
 def _shown(progress: Progress, meter: Meter, name: str) -> Iterator[None]:
-    """What is written told to ``progress``; True is a bar."""
+    """Report what is written to ``progress``; True shows a bar."""
     if progress is not True:
         if callable(progress):
             meter.show = progress
@@ -167,7 +169,7 @@ def _shown(progress: Progress, meter: Meter, name: str) -> Iterator[None]:
 
 
 def _rows(shape: tuple[int, ...], size: int) -> Iterator[tuple[slice, ...]]:
-    """The image in groups of rows, each of all planes, of some ``size`` bytes."""
+    """Indices that cut an image into groups of ``size`` rows, with all planes."""
     axis = max(len(shape) - 2, 0)
     for first in range(0, shape[axis], size):
         last = min(first + size, shape[axis])
@@ -186,7 +188,7 @@ def _from_memory(images: list[Any], places: list[Place]) -> None:
 
 
 def _in_groups(images: list[Any], places: list[Place]) -> None:
-    """By a scheduler that brings results back all at once: some rows at a time, of images of one shape together."""
+    """For a scheduler that returns all results at once: some rows at a time, images of one shape together."""
     from dask.base import compute
 
     for shape in dict.fromkeys(image.shape for image in images):
@@ -197,13 +199,13 @@ def _in_groups(images: list[Any], places: list[Place]) -> None:
 
 
 def _from_cluster(client: Any, images: list[Any], places: list[Place]) -> None:
-    """Blocks as the workers finish them, written here: they need not see this file system."""
+    """Write blocks in this process as workers finish them: workers need no access to the file system."""
     from dask.base import optimize
     from distributed import as_completed
 
     found: dict[Any, tuple[Place, tuple[slice, ...]]] = {}
     blocks = []
-    for image, place in zip(optimize(*images), places, strict=True):  # together: what they share is computed once
+    for image, place in zip(optimize(*images), places, strict=True):  # together, so that shared tasks run once
         for block, index in zip(
             image.to_delayed(optimize_graph=False).ravel(), arrays.block_slices(image), strict=True
         ):
@@ -216,4 +218,4 @@ def _from_cluster(client: Any, images: list[Any], places: list[Place]) -> None:
             place[index] = block
             future.release()
     finally:
-        client.cancel(futures, force=True)  # of a run that ended well nothing is left to cancel
+        client.cancel(futures, force=True)  # nothing is left to cancel after a good end

@@ -1,4 +1,4 @@
-"""`to_zarr`: a stack staged in a Zarr store, written beside its target and put in its place in one step."""
+"""`to_zarr`: a stack in a Zarr store, written beside its target and swapped into its place in one step."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import ctypes
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -20,11 +18,11 @@ from xccd.labels.flags import not_taken
 from xccd.labels.lazy import array_of
 from xccd.read.files import temporary
 from xccd.write.input_files import check_apart
-from xccd.write.place import Failures, cannot_write, check_place, sync_folder, target_of
+from xccd.write.place import Failures, check_place, replacing, sync_folder, target_of
 from xccd.write.stream import Meter, Progress, check_progress, fill
 
-BAND_BYTES = 32 << 20  # of a chunk, where the stack has none
-MARKS = (".zgroup", ".zarray", "zarr.json")  # one of them is in every store
+BAND_BYTES = 32 << 20  # of a chunk, if the stack has no chunks
+MARKS = (".zgroup", ".zarray", "zarr.json")  # every store has one of them
 
 
 def to_zarr(
@@ -36,34 +34,35 @@ def to_zarr(
 ) -> Path:
     """Write a stack into a Zarr store, to be opened again with ``xarray.open_dataarray`` or ``xarray.open_dataset``.
 
-    Of very many frames, or of such as are unpacked or clipped at a cost, it pays to stage the stack once. The store is
-    written beside its target and the two are swapped: whatever happens, there is the old one or the new one. Each
-    block is written once it is computed. The format is Zarr 3; what xarray opens of it, it can save again.
+    Staging a stack once pays for very many frames, or if unpacking or clipping them is expensive. The store is written
+    beside its target and the two are swapped: whatever happens, there is the old one or the new one. Each block is
+    written as soon as it is computed. The format is Zarr 3; xarray can open it and save it again.
 
     Parameters
     ----------
     stack : DataArray or Dataset
-        A stack, or its lossless form with flags. Chunks of the store are those of the stack, which must be of one size
-        along each dimension but for the last (``stack.chunk(y=64)``); without dask, bands of all frames.
+        A stack or a flagged Dataset. The store gets the chunks of the stack, which must have one size along each
+        dimension except for the last one (``stack.chunk(y=64)``); without dask, bands of all frames.
     path : path
-        The folder to write, by custom with a name that ends in ``.zarr``. The folder around it must exist.
+        The folder to write; its name usually ends in ``.zarr``. Its parent folder must exist.
     overwrite : bool, default: False
-        Replace a store that is there, but none that the stack is still to be read from. Any other folder is left.
+        Replace an existing store. A store from which the stack is still to be read, or any other folder, is never
+        replaced.
     progress : bool or callable, optional
-        True shows a bar. A function is called with (bytes stored, bytes in all) as they are before compression, from
-        any thread, one at a time.
+        True shows a bar. A function is called with (bytes stored, bytes in all), both before compression, from any
+        thread, one at a time.
 
     Returns
     -------
     pathlib.Path
-        Where the store is.
+        The path of the store.
 
     Raises
     ------
     FileExistsError
-        If the store is there and ``overwrite`` is not set, or something else is there, or the stack is read from it.
+        If the store exists and ``overwrite`` is not set, if something else is there, or if the stack is read from it.
     OSError
-        No folder around it, no permission, a full disk.
+        No parent folder, no permission, a full disk.
     TypeError, ValueError
         Not a DataArray or Dataset, or chunks of several sizes.
     ImportError
@@ -85,7 +84,7 @@ def to_zarr(
         raise not_taken("to_zarr(path)", stack, "to_zarr writes a DataArray or a Dataset, not")
     ds = stack if isinstance(stack, xr.Dataset) else stack.to_dataset(name=stack.name or "data")
     target = target_of(path)
-    temporary.sweep(target.parent)  # first: of a process that was killed on the way it may put the old store back
+    temporary.sweep(target.parent)  # first, as it may put back the old store of a process that was killed
     temporary.sweep_scratch()
     _check(ds, target, overwrite)
     try:
@@ -94,27 +93,28 @@ def to_zarr(
         raise ImportError("to_zarr needs zarr: pip install 'xccd[zarr]'") from error
     ds = _with_labels(ds)
     pixels = {name: array_of(variable) for name, variable in ds.variables.items() if _is_large(variable)}
-    meter, failures = Meter(), Failures()
-    with _replacing(target.resolve(), overwrite, meter, failures) as folder:
-        with failures.noted(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Consolidated metadata")  # without it xarray warns of each opening
-            _layout(ds, pixels).to_zarr(folder, zarr_format=3, consolidated=True, compute=False)
-            group: Any = zarr.open_group(folder, mode="r+", zarr_format=3)
-        places = [(data, _Place(group[name], meter, failures)) for name, data in pixels.items()]
+    meter = Meter()
+    with replacing(target.resolve(), lambda parent: _Store(parent, overwrite), lambda: meter.size) as store:
+        with store.failures.noted(), warnings.catch_warnings():
+            # consolidated, as xarray else warns each time it opens the store
+            warnings.filterwarnings("ignore", "Consolidated metadata")
+            _layout(ds, pixels).to_zarr(store.folder, zarr_format=3, consolidated=True, compute=False)
+            group: Any = zarr.open_group(store.folder, mode="r+", zarr_format=3)
+        places = [(data, _Place(group[name], meter, store.failures)) for name, data in pixels.items()]
         fill(places, meter, progress, "to_zarr")
     return target
 
 
 def _is_large(variable: xr.Variable) -> bool:
-    """Whether it is written block by block, not with the labels."""
+    """Whether a variable is written block by block, not with the labels."""
     data = array_of(variable)
     return isinstance(data, Deferred) or arrays.is_dask(data)
 
 
 def _with_labels(ds: xr.Dataset) -> xr.Dataset:
-    """With labels that are no numbers in memory, as they are written in another form, and texts as objects.
+    """The Dataset with lazy labels that are not numbers loaded, and texts as dtype object.
 
-    For texts of a fixed width Zarr 3 has no word, and warns.
+    Such labels are encoded when they are written. Zarr 3 has no type for texts of fixed width, and warns.
     """
     made = ds.copy()
     for name, variable in ds.variables.items():
@@ -127,7 +127,9 @@ def _with_labels(ds: xr.Dataset) -> xr.Dataset:
 def _check(ds: xr.Dataset, target: Path, overwrite: bool) -> None:
     """Raise if the store cannot be written there."""
     if os.path.lexists(target) and not any((target / mark).exists() for mark in MARKS):
-        raise FileExistsError(f"path={str(target)!r} is there and no Zarr store: it is not replaced, name another")
+        raise FileExistsError(
+            f"path={str(target)!r} is there and is not a Zarr store: it is not replaced, name another"
+        )
     check_place(target, overwrite)
     if overwrite:
         check_apart([target], [ds])
@@ -141,14 +143,14 @@ def _check(ds: xr.Dataset, target: Path, overwrite: bool) -> None:
 
 
 def _layout(ds: xr.Dataset, pixels: dict[Any, Any]) -> xr.Dataset:
-    """The Dataset without what made it; pixels that are not dask's as a chunk that is left out is read."""
+    """The Dataset for the layout of the store, without old encodings; deferred pixels become the fill value."""
     made = ds.drop_encoding()
     for name, data in pixels.items():
         if isinstance(data, Deferred):
             lead = data.ndim - len(data.pixels)
             row = max(1, data.size // data.pixels[0] * data.dtype.itemsize) if data.pixels[0] else 1
             rows = min(max(1, BAND_BYTES // row), max(1, data.pixels[0]))
-            nothing = np.array(np.nan if data.dtype.kind == "f" else 0, data.dtype)  # as xarray fills
+            nothing = np.array(np.nan if data.dtype.kind == "f" else 0, data.dtype)  # xarray's fill value
             variable = xr.Variable(ds[name].dims, np.broadcast_to(nothing, data.shape), ds[name].attrs)
             variable.encoding = {"chunks": (*data.shape[:lead], rows, *data.pixels[1:])}
             made[name] = variable
@@ -156,7 +158,7 @@ def _layout(ds: xr.Dataset, pixels: dict[Any, Any]) -> xr.Dataset:
 
 
 class _Place:
-    """Where the pixels of a variable go: assigned to block by block, from any thread."""
+    """The place of a variable's pixels in the store; blocks are assigned to it from any thread."""
 
     def __init__(self, array: Any, meter: Meter, failures: Failures) -> None:
         self.array, self.shape, self.meter, self.failures = array, array.shape, meter, failures
@@ -170,33 +172,25 @@ class _Place:
             self.array[index] = block
 
 
-@contextmanager
-def _replacing(target: Path, overwrite: bool, meter: Meter, failures: Failures) -> Iterator[Path]:
-    """A new folder beside the target that takes its place where all went well, else goes."""
-    try:
-        around, handle = temporary.new_folder(target.parent)
-    except OSError as error:
-        raise cannot_write(error, target, meter.size) from error
-    made = around / "new"
-    try:
-        yield made
-        with failures.noted():
-            _sync(made)
-            check_place(target, overwrite)  # it may have come while the stack was computed
-            _put(made, target, around / temporary.ASIDE)
-    except OSError as error:
-        if error not in failures:
-            raise
-        temporary.remove_folder(around, handle)  # before it is asked how much is free
-        raise cannot_write(error, target, meter.size) from error
-    finally:
-        if around.exists():
-            temporary.remove_folder(around, handle)
-    sync_folder(target.parent)
+class _Store:
+    """A store under a temporary name, in a folder that this process holds."""
+
+    def __init__(self, parent: Path, overwrite: bool) -> None:
+        self.around, self.handle = temporary.new_folder(parent)
+        self.overwrite, self.folder, self.failures = overwrite, self.around / "new", Failures()
+
+    def put(self, target: Path) -> None:
+        _sync(self.folder)
+        check_place(target, self.overwrite)  # another program may have written there meanwhile
+        _put(self.folder, target, self.around / temporary.ASIDE)
+
+    def remove(self) -> None:
+        if self.around.exists():
+            temporary.remove_folder(self.around, self.handle)
 
 
 def _sync(folder: Path) -> None:
-    """All files of a folder onto the disk, then their names."""
+    """Sync the files of a folder to disk, then their names."""
     for inner, _, names in os.walk(folder, topdown=False):
         for name in names:
             handle = os.open(os.path.join(inner, name), os.O_RDWR)
@@ -208,7 +202,7 @@ def _sync(folder: Path) -> None:
 
 
 def _put(made: Path, target: Path, aside: Path) -> None:
-    """Give a new folder its name; the old one, if there is one, is where the new one was, or aside."""
+    """Give the new folder the target's name; an old one goes to the place of the new one, or to ``aside``."""
     if not os.path.lexists(target):
         os.rename(made, target)
     elif not exchange(made, target):
@@ -221,21 +215,25 @@ def _put(made: Path, target: Path, aside: Path) -> None:
             raise
 
 
-# What swaps two names in one step, by system: the function of the C library, what goes before each path, and the flag.
-SWAPS: dict[str, tuple[str, tuple[int, ...], int]] = {
-    "linux": ("renameat2", (-100,), 2),
-    "darwin": ("renamex_np", (), 2),
-}
+class Swap(NamedTuple):
+    """How a system swaps two names: a function of the C library, its arguments before each path, its flag."""
+
+    function: str
+    before: tuple[int, ...]
+    flag: int
+
+
+SWAPS = {"linux": Swap("renameat2", (-100,), 2), "darwin": Swap("renamex_np", (), 2)}
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Swap two names in one step; False where the system or its file system cannot."""
+    """Swap two names in one step; False if the system or the file system cannot."""
     if sys.platform not in SWAPS:
         return False
-    name, before, flag = SWAPS[sys.platform]
+    swap = SWAPS[sys.platform]
     try:
-        function = getattr(ctypes.CDLL(None), name)
+        function = getattr(ctypes.CDLL(None), swap.function)
     except (AttributeError, OSError):
         return False
-    paths = [part for path in (one, other) for part in (*before, os.fsencode(path))]
-    return bool(function(*paths, ctypes.c_uint(flag)) == 0)
+    paths = [part for path in (one, other) for part in (*swap.before, os.fsencode(path))]
+    return bool(function(*paths, ctypes.c_uint(swap.flag)) == 0)

@@ -1,1 +1,1 @@
-"""The bytes of files: local, packed, behind URLs."""
+"""The bytes of files: local, packed, or behind URLs."""

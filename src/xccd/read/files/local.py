@@ -1,4 +1,4 @@
-"""The bytes of one file as a small picklable value: no open handle, and an error if the file has changed."""
+"""The bytes of one local file, as a small picklable object without an open file; an error if the file has changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPENERS: dict[str, Any] = {"": open} | {name: packing.open for name, packing in 
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Errors of the operating system say which file they are of; those that do, and their numbers, stay as they are."""
+    """Add the file's name to errors of the operating system, errno kept; our own errors have it already."""
     try:
         yield
     except OSError as error:
@@ -30,7 +30,7 @@ def naming(name: str) -> Iterator[None]:
 
 
 class File(Protocol):
-    """What pixels are read from."""
+    """A source of bytes for pixels."""
 
     @property
     def name(self) -> str:
@@ -41,16 +41,15 @@ class File(Protocol):
         """Whether each read waits for a network."""
 
     def fill(self, view: memoryview, start: int) -> None:
-        """Bytes of the unpacked file from ``start``; an OSError that names it if it changed, or has too few."""
+        """Fill ``view`` from byte ``start`` of the unpacked file; OSError if it changed or is too short."""
 
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file on this machine, packed or not, as it was when it was opened.
+    """A file on this machine, packed or not, in the state in which it was opened.
 
-    On the machine that opened it the file must be the same one, to the inode and the time of its last change of any
-    kind. Another machine may have its own numbers for both, and its own clock for the second: there, size and time of
-    the contents have to do.
+    On the machine that opened it, size, mtime, inode and ctime must still be the same. On another machine only size and
+    mtime are compared, as inode and ctime may differ there.
     """
 
     path: str
@@ -60,7 +59,7 @@ class LocalFile:
     inode: int = 0
     ctime_ns: int = 0
     host: str = ""
-    end: int = 0  # of a packed file: the bytes of it, unpacked, that are of use
+    end: int = 0  # for a packed file: how many unpacked bytes are needed
     far = False
 
     @property
@@ -73,7 +72,7 @@ class LocalFile:
                 with self._open() as file:
                     self._check(file)
                     read_into(view, file, start, self.name)
-                    self._check(file)  # another program may have written meanwhile
+                    self._check(file)  # another program may have written to it meanwhile
                 return
             with self._open() as file:
                 self._check(file)
@@ -102,10 +101,10 @@ class LocalFile:
 
 
 def read_into(view: memoryview, file: Any, start: int, name: str) -> None:
-    """Fill ``view`` from an open file, or raise."""
+    """Fill ``view`` from byte ``start`` of an open file; raises if the file is too short."""
     file.seek(start)
     done, count = 0, len(view)
-    while done < count:  # a single read gives 2 GiB at most
+    while done < count:  # one read returns at most 2 GiB
         got = file.readinto(view[done:])
         if not got:
             raise OSError(f"{name} is truncated: {count} bytes wanted from byte {start}, {done} found")
@@ -113,7 +112,7 @@ def read_into(view: memoryview, file: Any, start: int, name: str) -> None:
 
 
 def open_local(path: Path) -> tuple[LocalFile, IO[bytes]]:
-    """A file, and its unpacked bytes as a stream for its headers."""
+    """A file, and a stream of its unpacked bytes, from which headers are read."""
     name = shown(path)
     try:
         with naming(name):
@@ -133,8 +132,12 @@ def open_local(path: Path) -> tuple[LocalFile, IO[bytes]]:
         raise FileNotFoundError(f"{name} does not exist: check the path") from None
     except PermissionError:
         raise PermissionError(f"{name} cannot be read: no permission for this user") from None
-    except ValueError as error:  # a NUL in it
+    except ValueError as error:  # a NUL in the path
         raise OSError(f"{name} is no path: {error}") from None
-    # The working folder may change before pixels are read.
-    numbers = (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
-    return LocalFile(os.path.abspath(path), packing, *numbers, platform.node()), stream
+    # An absolute path, as the working folder may change before pixels are read.
+    file = LocalFile(
+        os.path.abspath(path), packing,
+        size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino, ctime_ns=status.st_ctime_ns,
+        host=platform.node(),
+    )  # fmt: skip
+    return file, stream

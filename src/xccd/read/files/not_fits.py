@@ -1,10 +1,10 @@
-"""What a file is that is no FITS file, by its first bytes: the error then says what to do."""
+"""The kind of a file that is not FITS, from its first bytes, so that the error says what to do."""
 
 from __future__ import annotations
 
 import re
 
-ARCHIVES = {  # how a packed file begins, and what unpacks it
+ARCHIVES = {  # first bytes of packed files, and what unpacks them
     b"PK\x03\x04": "unzip it",
     b"\x1f\x9d": "uncompress it",
     b"\x28\xb5\x2f\xfd": "unzstd it",
@@ -12,7 +12,7 @@ ARCHIVES = {  # how a packed file begins, and what unpacks it
     b"7z\xbc\xaf\x27\x1c": "unpack it (7z)",
     b"Rar!": "unrar it",
 }
-# Patterns of first bytes; the first that fits. TIFFs come last of their family, as cameras build on them.
+# Patterns of the first bytes; the first match counts. TIFF comes after the raw formats that are based on it.
 IMAGES = {
     rb"II\*\0.{4}CR": "a CR2 (Canon raw file)",
     rb".{4}ftypcrx": "a CR3 (Canon raw file)",
@@ -46,7 +46,7 @@ TEXTS = {
 
 
 def why(name: str, first: bytes) -> str:
-    """What to say of a file ``name`` that begins with ``first``."""
+    """The error message for a file ``name`` that begins with ``first``."""
     if not first:
         return f"{name} is empty, not a FITS file"
     for magic, way_out in ARCHIVES.items():

@@ -1,4 +1,4 @@
-"""Files behind a URL, by fsspec: headers and rows by ranged reads, or one whole copy where that cannot be."""
+"""Files behind a URL, by fsspec: headers and rows by ranged reads, or one copy of the file without ranges."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from xccd.headers.cards import BLOCK
 from xccd.messages import shown
 from xccd.read.files import unpack
 from xccd.read.files.local import OPENERS, naming, read_into
 
-AT_ONCE = 16  # files that are asked for at a time
-HEAD = 20 * 2880  # bytes of a first read: most headers whole
-# What file systems call the things that tell one version of a file from another.
+AT_ONCE = 16  # files read at the same time
+HEAD = 20 * BLOCK  # bytes of the first read: enough for most headers
+# Names under which file systems report the version of a file.
 STAMPS = ("ETag", "etag", "e_tag", "md5Hash", "mtime", "last_modified", "LastModified", "Last-Modified", "created")
-IN_PLACE = ("simplecache", "filecache", "blockcache")  # links of a chain that have no path of their own
+IN_PLACE = ("simplecache", "filecache", "blockcache")  # parts of a chained URL without a path of their own
 
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a file is; nothing is known of it yet."""
+    """The place of a file, not yet opened."""
 
     url: str
     fs: Any
@@ -34,14 +35,17 @@ class Remote:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file behind a URL as it was when it was opened. If packed, or without ranges, it is copied once a process."""
+    """A file behind a URL, in the state in which it was opened.
+
+    A packed file, or one whose server gives no ranges, is copied once in each process.
+    """
 
     place: Remote
     packing: str
-    whole: bool
+    whole: bool  # read from a local copy
     size: int | None
     stamp: str
-    end: int = 0  # of a packed file: the bytes of it, unpacked, that are of use
+    end: int = 0  # for a packed file: how many unpacked bytes are needed
 
     @property
     def name(self) -> str:
@@ -53,7 +57,7 @@ class RemoteFile:
 
     @property
     def length(self) -> int:
-        """Bytes of the file as it is kept, packed or not."""
+        """Bytes of the file itself, packed or not."""
         return self.copy().stat().st_size if self.whole else self.size or 0
 
     def fill(self, view: memoryview, start: int) -> None:
@@ -66,34 +70,34 @@ class RemoteFile:
             read_into(view, file, start, self.name)
 
     def _bytes(self, start: int, count: int) -> bytes:
-        data = _asked(self.place, "cat_file", start=start, end=start + count)
-        if len(data) == self.size != count:  # a server need not heed a range; it then gives all
+        data = _call(self.place, "cat_file", start=start, end=start + count)
+        if len(data) == self.size != count:  # a server may ignore the range and give all
             data = data[start : start + count]
         if len(data) != count:
-            raise OSError(f"{self.name} gave {len(data)} bytes where {count} from byte {start} were asked for")
+            raise OSError(f"{self.name} gave {len(data)} bytes instead of {count} from byte {start}")
         return bytes(data)
 
     def copy(self) -> Path:
-        """The copy of the file as it is kept, made if there is none yet."""
+        """The path of a local copy of the file, packed or not; made if there is none yet."""
         return unpack.scratch((str(self.place), self.size, self.stamp), self._download)
 
     def _download(self, target: Path) -> None:
         self._check()
-        _asked(self.place, "get_file", lpath=str(target))
+        _call(self.place, "get_file", lpath=str(target))
         if self.size is not None and target.stat().st_size != self.size:
-            raise OSError(f"{self.name} gave {target.stat().st_size} bytes where {self.size} were announced")
+            raise OSError(f"{self.name} gave {target.stat().st_size} bytes instead of {self.size}")
 
     def _unpack(self, target: Path) -> None:
         unpack.unpack(self.copy(), self.packing, target, self.name, self.end)
 
     def _check(self) -> None:
-        if _size_and_stamp(_asked(self.place, "info")) != (self.size, self.stamp):
+        if _size_and_stamp(_call(self.place, "info")) != (self.size, self.stamp):
             raise OSError(f"{self.name} has changed since it was opened: open the stack again")
 
 
 def open_remote(place: Remote) -> tuple[RemoteFile, IO[bytes]]:
-    """A file, and its unpacked bytes as a stream for its headers."""
-    info = _asked(place, "info")
+    """A file, and a stream of its unpacked bytes, from which headers are read."""
+    info = _call(place, "info")
     if info.get("type") == "directory":
         raise IsADirectoryError(f"{shown(place)} is a folder where a FITS file is meant")
     size, stamp = _size_and_stamp(info)
@@ -101,7 +105,7 @@ def open_remote(place: Remote) -> tuple[RemoteFile, IO[bytes]]:
         raise OSError(f"{shown(place)} is empty, not a FITS file")
     first = b""
     if size is not None and info.get("partial") is not False:
-        first = _asked(place, "cat_file", start=0, end=min(HEAD, size))
+        first = _call(place, "cat_file", start=0, end=min(HEAD, size))
     whole = not 0 < len(first) <= HEAD
     if not first:
         plain = RemoteFile(place, "", True, size, stamp).copy()
@@ -119,23 +123,23 @@ def _size_and_stamp(info: dict[str, Any]) -> tuple[int | None, str]:
     return None if size is None else int(size), "; ".join(f"{key} {info[key]}" for key in STAMPS if info.get(key))
 
 
-def _asked(place: Remote, method: str, **arguments: Any) -> Any:
-    """What a file system answers; whatever it raises becomes an OSError that names the file."""
+def _call(place: Remote, method: str, **arguments: Any) -> Any:
+    """The result of a method of the file system; any exception becomes an OSError that names the file."""
     try:
         return getattr(place.fs, method)(place.path, **arguments)
     except FileNotFoundError as error:
         why = f": {error.__cause__}" if error.__cause__ else ""
         raise FileNotFoundError(shown(f"{place} is not there, or its server does not answer{why}")) from error
-    except Exception as error:  # each file system has kinds of its own
+    except Exception as error:  # each file system has its own exceptions
         raise OSError(shown(f"{place} cannot be read: {error or type(error).__name__}")) from error
 
 
 class _Ranges(io.RawIOBase):
-    """The bytes of a remote file by ranges; those of the first read are at hand."""
+    """A stream of a remote file by ranged reads; the bytes of the first read are kept."""
 
     def __init__(self, source: RemoteFile, first: bytes) -> None:
         super().__init__()
-        self.source, self.first, self.place = source, first, 0
+        self.source, self.first, self.position = source, first, 0
 
     def readable(self) -> bool:
         return True
@@ -144,39 +148,39 @@ class _Ranges(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self.place = {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: self.source.length}[whence] + offset
-        return self.place
+        self.position = {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.source.length}[whence] + offset
+        return self.position
 
     def tell(self) -> int:
-        return self.place
+        return self.position
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        data = self.first[self.place : self.place + len(view)]
-        count = len(data) or max(0, min(len(view), self.source.length - self.place))
+        data = self.first[self.position : self.position + len(view)]
+        count = len(data) or max(0, min(len(view), self.source.length - self.position))
         if data:
             view[:count] = data
         elif count:
-            self.source.fill(view[:count], self.place)
-        self.place += count
+            self.source.fill(view[:count], self.position)
+        self.position += count
         return count
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is a URL, or several of them chained, as fsspec has them."""
+    """Whether a text is a URL, or a chain of URLs as fsspec writes them."""
     return "://" in text
 
 
 def places(url: str, is_fits_name: Callable[[str], bool]) -> Iterator[Remote | str]:
-    """What a URL stands for: a file, those that match a glob, or those in a folder; files of this machine as paths."""
+    """The files of a URL: one, those that match a glob, or those in a folder. Local files are given as paths."""
     fs, path = _file_system(url)
     http = "http" in fs.protocol
     if type(fs).__name__ == "LocalFileSystem":
         yield path
     elif any(c in path for c in ("*" if http else "*?[")):
         yield from _listed(url, fs, fs.glob(path), f"no file matches {url!r}")
-    elif url.endswith("/") if http else _asked(Remote(url, fs, path), "isdir"):
-        found = [name for name in _asked(Remote(url, fs, path), "ls", detail=False) if is_fits_name(name)]
+    elif url.endswith("/") if http else _call(Remote(url, fs, path), "isdir"):
+        found = [name for name in _call(Remote(url, fs, path), "ls", detail=False) if is_fits_name(name)]
         yield from _listed(url, fs, found, f"the folder {shown(url)} holds no FITS file")
     else:
         yield Remote(url, fs, path)
@@ -192,6 +196,7 @@ def _listed(url: str, fs: Any, found: list[str], nothing: str) -> Iterator[Remot
 
 
 def _file_system(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it; raises if a package for it is missing."""
     try:
         from fsspec.core import url_to_fs
 

@@ -1,4 +1,4 @@
-"""Packed and remote files are copied once a process, into a scratch folder that goes when the process ends."""
+"""Unpacked copies of packed files, and copies of remote ones: one in each process, in a folder removed at its end."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from xccd.read.files import temporary
 
 
 class Packing(NamedTuple):
-    """How a packed file begins, what reads it, and what a byte of it can stand for at the most."""
+    """A packing: first bytes of a file, the function that opens it, and unpacked bytes per packed byte at most."""
 
     magic: bytes
     open: Callable[..., Any]
-    expansion: int
+    max_ratio: int
 
 
 # Deflate packs 1032 bytes into one, lzma 7000; bzip2 packs 45 MB of zeros into 45 bytes.
@@ -33,7 +33,7 @@ PACKINGS = {
     ".xz": Packing(b"\xfd7zXZ", lzma.open, 1 << 14),
 }
 PIECE = 1 << 20  # bytes that are unpacked at a time
-BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error)  # what reading a damaged one raises
+BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error)  # raised for damaged files
 _lock = threading.Lock()
 _locks: dict[Hashable, threading.Lock] = {}
 _copies: dict[Hashable, Path] = {}
@@ -41,12 +41,12 @@ _folder: list[str] = []
 
 
 def packing_of(first: bytes) -> str:
-    """The packing of a file by its first bytes, as its name may not tell; "" for none."""
+    """The packing of a file from its first bytes, as its name may not tell it; "" for none."""
     return next((name for name, packing in PACKINGS.items() if first.startswith(packing.magic)), "")
 
 
 def scratch(key: Hashable, fill: Callable[[Path], None]) -> Path:
-    """The copy that goes by ``key``, which ``fill`` makes if there is none yet."""
+    """The path of the copy for ``key``; ``fill(path)`` writes it if there is none yet."""
     with _lock:
         lock = _locks.setdefault(key, threading.Lock())
     with lock:
@@ -63,7 +63,7 @@ def scratch(key: Hashable, fill: Callable[[Path], None]) -> Path:
 
 
 def unpack(packed: Any, packing: str, target: Path, name: str, end: int = 0) -> None:
-    """Write what ``packed`` (a path, or an open file) holds to ``target``, up to byte ``end``; errors say ``name``."""
+    """Unpack ``packed`` (a path or an open file) into ``target``, up to byte ``end``; errors contain ``name``."""
     left = end or sys.maxsize
     try:
         with PACKINGS[packing].open(packed, "rb") as source, open(target, "wb") as plain:
@@ -71,7 +71,7 @@ def unpack(packed: Any, packing: str, target: Path, name: str, end: int = 0) -> 
                 plain.write(part)
                 left -= len(part)
     except BROKEN as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk, not what is on it
+        if isinstance(error, OSError) and error.errno is not None:  # an error of the disk, not of the packed bytes
             raise OSError(error.errno, f"{name} cannot be unpacked: {error.strerror}") from error
         raise OSError(f"{name} cannot be unpacked: {error}") from error
 
@@ -86,5 +86,5 @@ def _scratch_folder() -> str:
 
 
 def _remove(folder: Path, handle: int, owner: int) -> None:
-    if os.getpid() == owner:  # not when a forked child ends
+    if os.getpid() == owner:  # a forked child leaves it
         temporary.remove_folder(folder, handle)

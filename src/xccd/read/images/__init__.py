@@ -1,1 +1,1 @@
-"""Where images are in a file, and their pixels."""
+"""The images of a file: their place and their pixels."""

@@ -1,4 +1,4 @@
-"""Which images of a file are opened, and which maps lie beside each of them."""
+"""Which images of a file are opened, and which mask and uncertainty belong to each of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from xccd.read.images import quality
 from xccd.read.images.hdus import HDUName
 from xccd.read.images.pixels import Pixels
 
-HDUNames = HDUName | list[HDUName] | range  # one, all ("all"), or some of the images of a file
-Wanted = HDUName | list[str]  # a map: by number, by name, by the first of several names that is there
+HDUNames = HDUName | list[HDUName] | range  # one image of a file, all ("all"), or some
+Wanted = HDUName | list[str]  # a map: its number, its name, or several names of which the first found is taken
 
-# What a default stands for: names in the order in which they are looked for. A list of names is taken as it is.
+# The names that a default stands for, tried in this order. A list of names stands for itself.
 MASKS = ["MASK", "DQ"]
 STANDS_FOR = {"mask_hdu": {"MASK": MASKS}, "uncertainty_hdu": {"UNCERT": uncertainties.NAMES}}
-# Images that belong to others: by a word of their name, or by all of it.
+# Images that are maps of others, by a word in their EXTNAME or by the whole EXTNAME.
 MAP_WORDS = frozenset({
     "MASK", "MSK", "DQ", "BPM", "FLG", "ERR", "ERROR", "UNCERT", "UNCERTAINTY", "SIGMA", "STDDEV", "RMS", "VAR",
     "VARIANCE", "IVAR", "INVVAR", "WHT", "WGT", "WEIGHT",
@@ -33,7 +33,7 @@ MAP_NAMES = frozenset({
 
 
 class NoImageError(OSError):
-    """A file that is sound, and holds no image."""
+    """A sound file without an image."""
 
 
 @dataclass(frozen=True)
@@ -47,64 +47,64 @@ class Frame:
     uncertainty: Pixels | None = None
     uncertainty_type: str = "std"
     uncertainty_unit: str = ""
-    flags: Pixels | None = None  # bits, as `xccd.kernels.flags.Flag` has them
-    chip: str | None = None  # of which image of its file, where several were asked for
+    flags: Pixels | None = None  # the bits of `xccd.kernels.flags.Flag`
+    chip: str | None = None  # the label of the image, if several of each file were opened
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name in messages."""
         return self.file if self.chip is None else f"{self.file}[{self.chip}]"
 
 
 class Unit(Protocol):
-    """An HDU, of a file or in memory."""
+    """An HDU in a file or in memory."""
 
     @property
     def index(self) -> int: ...
     @property
     def name(self) -> str:
-        """In upper case; PRIMARY for the first one without a name."""
+        """EXTNAME in upper case; "PRIMARY" for a first HDU without one."""
 
     @property
     def is_image(self) -> bool: ...
     @property
     def text(self) -> str:
-        """The header."""
+        """The header text."""
 
     def value(self, keyword: str) -> Any:
-        """Of a card, None without it."""
+        """The value of a card, None without it."""
 
 
 U = TypeVar("U", bound=Unit)
 
 
 class Chip(NamedTuple):
-    """What tells an image of a file from the others: its label is made when all files are known."""
+    """The parts of an image's label. The label itself depends on the names in all files."""
 
     name: str  # "" without EXTNAME
     version: Any
     number: int
-    alike: int  # images of the file that have its name and version
+    alike: int  # images of the file with this name and version
 
     def label(self, repeated: set[str]) -> str:
-        """EXTNAME, with EXTVER where some file has several of that name; the number where these do not tell."""
+        """EXTNAME, with EXTVER if some file repeats the name; the HDU number if these are missing or not unique."""
         if not self.name or self.alike > 1:
             return str(self.number)
         return f"{self.name},{self.version}" if self.name.upper() in repeated else self.name
 
 
 class Opened(NamedTuple):
-    """The frames of one file."""
+    """The frames of one file, and what is known of its other images."""
 
     frames: list[Frame]
-    chips: tuple[Chip, ...] = ()  # of these frames, where several could be asked for
-    repeated: frozenset[str] = frozenset()  # names that several images of the file have
-    left: tuple[str, ...] = ()  # images that were not asked for by name or number, and not opened
+    chips: tuple[Chip, ...] = ()  # one for each frame, if several images were requested
+    repeated: frozenset[str] = frozenset()  # names of more than one image of the file
+    left: tuple[str, ...] = ()  # images not opened, for the log
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of each file: the arguments of the openers, checked."""
+class Options:
+    """The openers' arguments, checked: which HDUs are read, and how."""
 
     hdu: HDUNames = None
     mask_hdu: Wanted = None
@@ -113,8 +113,8 @@ class Asked:
     uncertainty_type: str | None = None
 
     @classmethod
-    def of(cls, hdu: Any, mask_hdu: Any, uncertainty_hdu: Any = None, bits: Any = None, told: Any = None) -> Asked:
-        """From the arguments as they are given."""
+    def of(cls, hdu: Any, mask_hdu: Any, uncertainty_hdu: Any = None, bits: Any = None, kind: Any = None) -> Options:
+        """From the arguments as given; raises if they are unusable."""
         if isinstance(hdu, str) and hdu.strip().upper() == "ALL":
             hdu = "all"
         elif isinstance(hdu, (list, range)):
@@ -132,21 +132,21 @@ class Asked:
         found = quality.bits_of(bits)
         if found is not None and mask_hdu is None:
             raise ValueError(f"bits={bits!r} goes with a mask: mask_hdu=None reads none")
-        uncertainties.check_type(told, uncertainty_hdu)
-        return cls(hdu, mask_hdu, uncertainty_hdu, found, told)
+        uncertainties.check_type(kind, uncertainty_hdu)
+        return cls(hdu, mask_hdu, uncertainty_hdu, found, kind)
 
     @property
     def several(self) -> bool:
-        """Whether more than one image of a file may be meant."""
+        """Whether more than one image of each file may be read."""
         return self.hdu == "all" or isinstance(self.hdu, list)
 
     @property
     def maps(self) -> bool:
-        """Whether extensions beside the image are of interest."""
+        """Whether a mask or uncertainties are read."""
         return self.mask_hdu is not None or self.uncertainty_hdu is not None
 
     def names(self, argument: str) -> list[Any]:
-        """What a map may be called, in order."""
+        """The names or numbers under which a map is looked for, in order."""
         given = getattr(self, argument)
         if isinstance(given, list) or given is None:
             return given or []
@@ -154,15 +154,15 @@ class Asked:
         return known.get(given.upper(), [given]) if isinstance(given, str) else [given]
 
     def is_map(self, unit: Unit) -> bool:
-        """Whether an image belongs to another one."""
+        """Whether an image is a map of another one, by its name."""
         words = set(re.findall(r"[A-Z]+", unit.name))
-        asked = [*self.names("mask_hdu"), *self.names("uncertainty_hdu")]
+        wanted = [*self.names("mask_hdu"), *self.names("uncertainty_hdu")]
         known = bool(words & MAP_WORDS) or uncertainties.plain(unit.name) in MAP_NAMES
-        return known or any(matches(unit, name) for name in asked)
+        return known or any(matches(unit, name) for name in wanted)
 
 
 def _check(argument: str, value: Any, of: Any = None) -> None:
-    """Raise for what names no HDU; ``of`` is the list that it is in."""
+    """Raise if a value cannot name an HDU; ``of`` is the list that holds it."""
     given = f"{argument}={value!r}" if of is None else f"{argument}={of!r}: {value!r}"
     if isinstance(value, bool) or not isinstance(value, (int, str, tuple, type(None))) or (of and value is None):
         raise TypeError(f"{given} is neither the number of an HDU nor its EXTNAME")
@@ -174,7 +174,7 @@ def _check(argument: str, value: Any, of: Any = None) -> None:
 
 
 def matches(unit: Unit, hdu: Any) -> bool:
-    """Whether this is the HDU that is asked for; None: the first image."""
+    """Whether the HDU is the one named by ``hdu``; any image if that is None."""
     if hdu is None:
         return unit.is_image
     if isinstance(hdu, tuple):
@@ -183,50 +183,50 @@ def matches(unit: Unit, hdu: Any) -> bool:
 
 
 def version(unit: Unit) -> Any:
-    """EXTVER; 1 where there is none, as the standard has it."""
+    """EXTVER; 1 without one, the standard's default."""
     found = unit.value("EXTVER")
     return 1 if found is None else found
 
 
 def opened(
-    label: str, units: Sequence[U], listing: Callable[[], str], asked: Asked, pixels: Callable[[U, bool], Pixels]
+    label: str, units: Sequence[U], listing: Callable[[], str], options: Options, pixels: Callable[[U, bool], Pixels]
 ) -> Opened:  # fmt: skip
-    """The frames of a file whose HDUs are known.
+    """The frames of a file, from its HDUs.
 
-    ``label`` is what messages call it, ``listing`` gives its HDUs in words, ``pixels`` reads one, for its bits or not.
+    ``label`` is the file's name in messages, ``listing()`` describes its HDUs, ``pixels(unit, as_bits)`` is a reader.
     """
-    images = _images(label, units, listing, asked)
-    frames = [_frame(label, unit, units, asked, pixels) for unit in images]
-    if not asked.several:
-        more = len(units) > 1 and may_leave(asked)
-        left = tuple(_called(u) for u in _rivals(units, asked) if u not in images) if more else ()
+    images = _images(label, units, listing, options)
+    frames = [_frame(label, unit, units, options, pixels) for unit in images]
+    if not options.several:
+        more = len(units) > 1 and may_leave(options)
+        left = tuple(_called(u) for u in _rivals(units, options) if u not in images) if more else ()
         return Opened(frames, left=left)
-    names = [(_own_name(u).upper(), version(u)) for u in _peers(images[0], units, asked)]
+    names = [(_own_name(u).upper(), version(u)) for u in _peers(images[0], units, options)]
     of_name, of_both = Counter(name for name, _ in names), Counter(names)
     chips = tuple(Chip(_own_name(u), version(u), u.index, of_both[_own_name(u).upper(), version(u)]) for u in images)
     return Opened(frames, chips, frozenset(name for name, n in of_name.items() if name and n > 1))
 
 
-def may_leave(asked: Asked) -> bool:
-    """Whether the user may not know that there are other images: no number, and no version was given."""
-    return asked.hdu is None or (isinstance(asked.hdu, str) and not asked.several)
+def may_leave(options: Options) -> bool:
+    """Whether the user may not know of further images: neither a number nor a version was given."""
+    return options.hdu is None or (isinstance(options.hdu, str) and not options.several)
 
 
-def _rivals(units: Sequence[U], asked: Asked) -> list[U]:
-    """The images among which one is opened without more being said."""
+def _rivals(units: Sequence[U], options: Options) -> list[U]:
+    """The images that match as well as the opened one, and that one."""
     images = [u for u in units if u.is_image]
-    return [u for u in images if (not asked.is_map(u) if asked.hdu is None else matches(u, asked.hdu))]
+    return [u for u in images if (not options.is_map(u) if options.hdu is None else matches(u, options.hdu))]
 
 
-def _images(label: str, units: Sequence[U], listing: Callable[[], str], asked: Asked) -> list[U]:
-    """The images that are asked for, in the order of a list, or of the file."""
-    if asked.hdu == "all":
+def _images(label: str, units: Sequence[U], listing: Callable[[], str], options: Options) -> list[U]:
+    """The requested images, in the order of the list ``hdu``, else of the file."""
+    if options.hdu == "all":
         images = [u for u in units if u.is_image]
         if not images:
             raise NoImageError(f"{shown(label)} has no image: its HDUs are {listing()}")
-        return [u for u in images if not asked.is_map(u)] or images
+        return [u for u in images if not options.is_map(u)] or images
     found: list[U] = []
-    for hdu in asked.hdu if isinstance(asked.hdu, list) else [asked.hdu]:
+    for hdu in options.hdu if isinstance(options.hdu, list) else [options.hdu]:
         unit = next((u for u in units if matches(u, hdu)), None)
         if unit is None and hdu is None:
             raise NoImageError(f"{shown(label)} has no image: its HDUs are {listing()}")
@@ -236,17 +236,17 @@ def _images(label: str, units: Sequence[U], listing: Callable[[], str], asked: A
         if not unit.is_image:
             raise OSError(f"{shown(label)}: hdu={hdu!r} is not an image, but {unit}")
         if unit in found:
-            raise ValueError(f"hdu={asked.hdu!r}: {hdu!r} is an image of {shown(label)} that is in the list already")
+            raise ValueError(f"hdu={options.hdu!r}: {hdu!r} is an image of {shown(label)} that is already in the list")
         found.append(unit)
     return found
 
 
-def _peers(image: U, units: Sequence[U], asked: Asked) -> list[U]:
-    """The images that maps may belong to as well as to this one: chips of a file, or maps of one name."""
+def _peers(image: U, units: Sequence[U], options: Options) -> list[U]:
+    """The images between which a map must be assigned: the chips of a file; for a map as image, maps of its name."""
     images = [u for u in units if u.is_image]
-    if asked.is_map(image):
+    if options.is_map(image):
         return [u for u in images if u.name == image.name]
-    return [u for u in images if not asked.is_map(u)]
+    return [u for u in images if not options.is_map(u)]
 
 
 def _own_name(unit: Unit) -> str:
@@ -260,36 +260,40 @@ def _called(unit: Unit) -> str:
 
 
 def _frame(
-    label: str, image: U, units: Sequence[U], asked: Asked, pixels: Callable[[U, bool], Pixels]
+    label: str, image: U, units: Sequence[U], options: Options, pixels: Callable[[U, bool], Pixels]
 ) -> Frame:  # fmt: skip
-    own = image is units[0] or image.text.startswith("SIMPLE")  # a primary image, before it was compressed
+    """One image with its mask, its uncertainties and the header that it inherits."""
+    own = image is units[0] or image.text.startswith("SIMPLE")  # SIMPLE: it was the primary image before compression
     text = image.text if own else cards.inherit(image.text, units[0].text)
-    mask, error = (_beside(label, image, units, asked, argument) for argument in ("mask_hdu", "uncertainty_hdu"))
+    mask, error = (_map_of(label, image, units, options, argument) for argument in ("mask_hdu", "uncertainty_hdu"))
     kind, unit = "std", ""
     if error is not None:
-        where, told = f"{shown(label)}: the extension {error}", asked.uncertainty_type
-        kind = uncertainties.type_of(where, _own_name(error), error.value("UTYPE"), told)
+        where, given = f"{shown(label)}: the extension {error}", options.uncertainty_type
+        kind = uncertainties.type_of(where, _own_name(error), error.value("UTYPE"), given)
         data, its = (str(u or "").strip() for u in (cards.lookup(text, "BUNIT"), error.value("BUNIT")))
-        unit = uncertainties.unit_of(where, its, data, kind, told)
-    plane = None if mask is None else pixels(mask, asked.bits is not None)
+        unit = uncertainties.unit_of(where, its, data, kind, given)
+    bad = None
+    if mask is not None:
+        plane = pixels(mask, options.bits is not None)
+        bad = quality.bad_pixels(plane, options.bits, f"{shown(label)}: the extension {mask}")
     return Frame(
         label, text, pixels(image, False),
-        mask=None if plane is None else quality.bad_pixels(plane, asked.bits, f"{shown(label)}: the extension {mask}"),
+        mask=bad,
         uncertainty=None if error is None else pixels(error, False),
         uncertainty_type=kind,
         uncertainty_unit=unit,
     )  # fmt: skip
 
 
-def _beside(label: str, image: U, units: Sequence[U], asked: Asked, argument: str) -> U | None:
-    """The map of an image: of its EXTVER, or else by its place in the file; raises where these do not tell."""
-    given = getattr(asked, argument)
+def _map_of(label: str, image: U, units: Sequence[U], options: Options, argument: str) -> U | None:
+    """The map of an image: that with its EXTVER, else by its place in the file; raises if both are ambiguous."""
+    given = getattr(options, argument)
     tables: list[U] = []
-    for name in asked.names(argument):
+    for name in options.names(argument):
         named = [u for u in units if u is not image and matches(u, name)]
         hits = [u for u in named if u.is_image]
         tables += [u for u in named if not u.is_image]
-        found = hits if not isinstance(name, str) else _of_image(label, image, hits, units, asked, argument)
+        found = hits if not isinstance(name, str) else _of_image(label, image, hits, units, options, argument)
         if found:
             return found[0]
     if tables:
@@ -300,26 +304,27 @@ def _beside(label: str, image: U, units: Sequence[U], asked: Asked, argument: st
 
 
 def _of_image(
-    label: str, image: U, hits: list[U], units: Sequence[U], asked: Asked, argument: str
+    label: str, image: U, hits: list[U], units: Sequence[U], options: Options, argument: str
 ) -> list[U]:  # fmt: skip
-    """Which of the maps of one name is that of an image, if any."""
-    peers = _peers(image, units, asked)
+    """The map in ``hits`` (all of one name) that belongs to ``image``, as a list; [] if none does."""
+    peers = _peers(image, units, options)
     hits = [u for u in hits if u not in peers]
     if any(u.value("EXTVER") is not None for u in peers) and any(u.value("EXTVER") is not None for u in hits):
-        # A map of another version is another's, one without may be of all. What has no version is 1, unless another is.
+        # A map with another EXTVER belongs to another image, a map without EXTVER may belong to all. An image without
+        # EXTVER counts as 1, unless another image has EXTVER = 1.
         own = image.value("EXTVER")
         first = own is not None or not any(u.value("EXTVER") == 1 for u in peers)
         of_own = [u for u in hits if first and version(u) == version(image)]
         hits = of_own or [u for u in hits if u.value("EXTVER") is None]
         peers = [u for u in peers if version(u) == version(image)]
     if len(hits) < 2 and not (hits and peers[0].index < hits[0].index < peers[-1].index):
-        return hits  # one that is not between them is of all
-    if len(hits) == len(peers):  # each image has its own, in their order
+        return hits  # a single map before or after all images belongs to all
+    if len(hits) == len(peers):  # one map for each image, in their order
         return [hits[peers.index(image)]]
     places = [max((p.index for p in peers if p.index < u.index), default=-1) for u in hits]
     if -1 in places or len(set(places)) < len(places):
         raise OSError(
             f"{shown(label)}: it has {len(hits)} extensions {hits[0].name} for {len(peers)} image(s), and EXTVER does "
-            f"not tell which is whose: {argument}= takes a number, {argument}=None leaves them"
+            f"not tell which belongs to which image: {argument}= takes a number, {argument}=None leaves them"
         )
     return [u for u, place in zip(hits, places, strict=True) if place == image.index]

@@ -1,4 +1,4 @@
-"""Where the image is in a FITS file: headers walked by hand, no pixel read, every number checked before it is used."""
+"""The HDUs of a FITS file and the place of their pixels: only headers are read, each number is checked before use."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xccd.headers import cards, structure
+from xccd.headers.cards import BLOCK
 from xccd.labels.warn import warn
 from xccd.messages import shown
 from xccd.read.files import not_fits
@@ -21,19 +22,18 @@ from xccd.read.images import constant
 from xccd.read.images.pixels import FilePixels
 from xccd.read.images.tiled import TiledPixels, image_text, table_text, tile_shape
 
-BLOCK = 2880
-MAX_HEADER_BLOCKS = (16 << 20) // BLOCK  # beyond 200 000 cards a file is not a header without end but no FITS file
-MAX_AXES = 63  # of an image: NumPy has 64, and a stack one more
-LISTED = 20  # HDUs that a message names
-FILL = b" \0\r\n"  # what programs put after END
+MAX_HEADER_BLOCKS = (16 << 20) // BLOCK  # more than 200 000 cards are no header
+MAX_AXES = 63  # axes of an image: NumPy has 64, a stack needs one more
+LISTED = 20  # HDUs in a message
+FILL = b" \0\r\n"  # padding that programs write after END
 CARDS = re.compile(rb"(?:[A-Za-z0-9_ -]{8}.{72})+", re.DOTALL)
-HDUName = int | str | tuple[str, int] | None  # by number, by EXTNAME, by EXTNAME and EXTVER
+HDUName = int | str | tuple[str, int] | None  # a number, EXTNAME, or (EXTNAME, EXTVER)
 BITPIX = (8, 16, 32, 64, -32, -64)
 
 
 @dataclass(frozen=True)
 class HDU:
-    """One header-data unit: what it is called, its header text and where its data lie."""
+    """One header-data unit: its name, its header text and the place of its data."""
 
     index: int
     kind: str  # IMAGE, BINTABLE, TABLE or another XTENSION
@@ -41,8 +41,8 @@ class HDU:
     values: dict[str, str | int | float]
     offset: int
     nbytes: int
-    table: str = ""  # where it is compressed by tiles: the header by which they are read
-    number: str | int | float | None = None  # of which the image is, where it has no data
+    table: str = ""  # for a tile-compressed image: the cards needed to read its tiles
+    pixvalue: str | int | float | None = None  # PIXVALUE of a constant image, which has no data
 
     @cached_property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class HDU:
         return self.kind == "IMAGE" and bool(self.shape)
 
     def value(self, keyword: str) -> str | int | float | None:
-        """The value of a card, None without it."""
+        """The value of a card; None without it."""
         return self.values.get(keyword)
 
     def __str__(self) -> str:
@@ -71,17 +71,17 @@ class HDU:
 
 
 class Walk:
-    """The HDUs of one file in order, each header read when it is first asked for."""
+    """The HDUs of one file in order; each header is read when the iteration reaches it."""
 
     def __init__(self, path: Path | Remote) -> None:
         self.path, self.name = path, shown(path)
         self.source: LocalFile | RemoteFile
         self.source, self.file = open_local(path) if isinstance(path, Path) else open_remote(path)
-        # Of a stream that is unpacked on the way it is not known how long it is, and to look far is dear.
+        # A decompressing stream has unknown length and seeking is expensive.
         self.packing = self.source.packing
         self.size = self.source.size if isinstance(self.source, LocalFile) else self.source.length
-        self.reach = 0  # where the last HDU ends that was looked at
-        self.is_cut = False  # whether the file ended before that, once it is known
+        self.reach = 0  # end of the last HDU that was read
+        self.is_cut = False  # whether the file ends before that; known after the last HDU
 
     def __enter__(self) -> Walk:
         return self
@@ -114,7 +114,7 @@ class Walk:
         return OSError(f"{self.name} cannot be unpacked: {error}")
 
     def _header(self, index: int, position: int) -> str | None:
-        """The text of the header at ``position``; None where the file's HDUs end."""
+        """The text of the header at ``position``; None after the last HDU."""
         try:
             with naming(self.name):
                 self.is_cut = self.file.seek(position) < position
@@ -142,11 +142,11 @@ class Walk:
         return cards.from_bytes(raw)
 
     def _end(self, index: int, blocks: list[bytes]) -> int | None:
-        """Where the END card starts in the last block; raises if that is not a block of cards that are all whole."""
+        """The byte of the END card in the last block, None if it is not there; raises if the block is damaged."""
         block, where = blocks[-1], f"{self.name}, HDU {index}"
         if len(blocks) > 1 and block.startswith((b"XTENSION", b"SIMPLE  =")):
             raise OSError(f"{where}: its header has no END card before the next HDU, the file is damaged")
-        if b"END" in block:  # of most blocks that is all there is to ask
+        if b"END" in block:  # most blocks need no closer look
             for i in range(0, len(block), 80):
                 card = block[i : i + 80].rstrip(FILL)
                 if card == b"END":
@@ -157,63 +157,66 @@ class Walk:
                 if card[:3] == b"END" and card[3:4] in FILL:
                     raise OSError(f"{where}: its END card is {card!r}, the file is damaged")
         if not _is_cards(block):
-            raise OSError(f"{where}: its header goes on in what are no cards, it has no END: the file is damaged")
+            raise OSError(f"{where}: its header has no END before bytes that are no cards: the file is damaged")
         return None
 
     def _hdu(self, index: int, text: str, offset: int) -> HDU:
+        """The HDU of a header text; for tile-compressed and constant images with the header of the image."""
         where = f"{self.name}, HDU {index}"
         structure.check(text, structure.OF_ANY, where)
         values = cards.values(text)
         if index == 0 and values.get("SIMPLE") != 1:
             spelled = repr(values.get("SIMPLE")) if values.get("SIMPLE") else "F"
-            raise OSError(f"{self.name} says SIMPLE = {spelled}: its data are not as FITS has them")
+            raise OSError(f"{self.name} says SIMPLE = {spelled}: its data do not follow the FITS standard")
         kind, nbytes = str(values.get("XTENSION", "IMAGE")).strip(), self._data_size(index, values)
         table = ""
         if kind == "BINTABLE" and values.get("ZIMAGE") == 1:
             structure.check(text, structure.OF_PIXELS, where)
             kind, table, text = "IMAGE", table_text(text), image_text(text)
         elif kind == "BINTABLE" and "ZCMPTYPE" in values:
-            raise OSError(f"{where}: it has ZCMPTYPE, as an image in tiles has, and no ZIMAGE = T: the file is damaged")
+            raise OSError(
+                f"{where}: it has ZCMPTYPE, as tile-compressed images have, but no ZIMAGE = T: the file is damaged"
+            )
         elif kind == "IMAGE" and constant.is_one(values):
             text = constant.image_text(text)
         else:
             return HDU(index, kind, text, values, offset, nbytes)
         image = cards.values(text)
-        self._data_size(index, image)  # that of the image is checked, too
+        self._data_size(index, image)  # checks the image's own size, too
         return HDU(index, kind, text, image, offset, nbytes, table, None if table else values["PIXVALUE"])
 
     def _data_size(self, index: int, values: dict[str, Any]) -> int:
-        """Bytes of data that the header promises, every card of it checked."""
+        """Bytes of data according to the header; raises if one of its cards is invalid."""
         where = f"{self.name}, HDU {index}"
 
-        def number(keyword: str, default: int | None = None) -> int:
+        def size(keyword: str, default: int | None = None) -> int:
             value = values.get(keyword, default)
             if not isinstance(value, int) or value < (-64 if keyword == "BITPIX" else 0):
                 raise OSError(f"{where}: {keyword} = {value!r} is not a valid size, the file is damaged")
             return value
 
-        naxis = number("NAXIS")
+        naxis = size("NAXIS")
         if naxis > 999:
             raise OSError(f"{where}: NAXIS = {naxis}, FITS allows 999")
-        sizes = [number(f"NAXIS{i + 1}") for i in range(naxis)]
-        bitpix = number("BITPIX")
+        sizes = [size(f"NAXIS{i + 1}") for i in range(naxis)]
+        bitpix = size("BITPIX")
         if bitpix not in BITPIX:
             raise OSError(f"{where}: BITPIX = {bitpix} is none of {BITPIX}")
         if not sizes:
             return 0
         if sizes[0] == 0 and values.get("GROUPS"):
             raise OSError(f"{where}: random groups are not images")
-        items = number("GCOUNT", 1) * (number("PCOUNT", 0) + math.prod(sizes))
+        items = size("GCOUNT", 1) * (size("PCOUNT", 0) + math.prod(sizes))
         return items * abs(bitpix) // 8
 
     def pixels(self, hdu: HDU) -> FilePixels:
-        """The image of ``hdu`` as a reader; raises if the file cannot hold it."""
+        """A reader for the image of ``hdu``; raises if the file cannot hold it."""
         where, v = f"{self.name}, HDU {hdu.index}", hdu.values
         if 0 in hdu.shape:
             raise OSError(f"{where}: an axis of size 0 (shape {hdu.shape}), no pixels")
         if len(hdu.shape) > MAX_AXES:
             raise OSError(f"{where}: NAXIS = {len(hdu.shape)}, images of up to {MAX_AXES} axes are read")
-        room = self.size * PACKINGS[self.packing].expansion if self.packing else self.size - hdu.offset
+        room = self.size * PACKINGS[self.packing].max_ratio if self.packing else self.size - hdu.offset
         if hdu.nbytes > room:
             held = "its packed bytes cannot hold them" if self.packing else f"the file has room for {max(room, 0)}"
             raise OSError(
@@ -223,20 +226,20 @@ class Walk:
         bitpix = int(v["BITPIX"])
         structure.check(hdu.text, structure.OF_PIXELS if bitpix > 0 else structure.OF_REALS, where)
         source = replace(self.source, end=self.reach) if self.packing else self.source
-        how = (_scale(where, v, "BSCALE", 1), _scale(where, v, "BZERO", 0), _blank(where, v))
-        place = (source, hdu.offset, hdu.shape, bitpix, *how)
+        scaling = (_scale(where, v, "BSCALE", 1), _scale(where, v, "BZERO", 0), _blank(where, v))
+        plain = FilePixels(source, hdu.offset, hdu.shape, bitpix, *scaling)
         if hdu.table:
             tile = tile_shape(where, cards.values(hdu.table), hdu.nbytes)
-            return TiledPixels(*place, index=hdu.index, nbytes=hdu.nbytes, table=hdu.table, tile=tile)
-        if hdu.number is not None:
-            return constant.ConstantPixels.of(FilePixels(*place), hdu.number)
+            return TiledPixels(**vars(plain), index=hdu.index, nbytes=hdu.nbytes, table=hdu.table, tile=tile)
+        if hdu.pixvalue is not None:
+            return constant.ConstantPixels.of(plain, hdu.pixvalue)
         if hdu.nbytes < math.prod(hdu.shape) * abs(bitpix) // 8:
-            raise OSError(f"{where}: GCOUNT = {v.get('GCOUNT')}, its data are no image")
-        return FilePixels(*place)
+            raise OSError(f"{where}: GCOUNT = {v.get('GCOUNT')}, its data are not an image")
+        return plain
 
 
 def _is_cards(block: bytes) -> bool:
-    """Whether most of a block's cards begin as cards do; a damaged one may be among them."""
+    """Whether most lines of a block begin as cards do; some may be damaged."""
     if CARDS.fullmatch(block):
         return True
     starts = range(0, len(block) - 79, 80)
@@ -244,7 +247,7 @@ def _is_cards(block: bytes) -> bool:
 
 
 def _scale(where: str, values: dict[str, Any], keyword: str, default: int) -> int | float:
-    """BSCALE or BZERO: a whole number stays one, so that 2^63 is exact."""
+    """BSCALE or BZERO; an int if it is whole, so that 2^63 is exact."""
     value = cards.as_number(values.get(keyword, default))
     if not math.isfinite(value):
         raise OSError(f"{where}: {keyword} = {values[keyword]!r} is not a number")
@@ -254,7 +257,7 @@ def _scale(where: str, values: dict[str, Any], keyword: str, default: int) -> in
 
 
 def _blank(where: str, values: dict[str, Any]) -> int | None:
-    """The stored number of missing pixels; float images have NaN for them."""
+    """BLANK, the stored number of missing pixels; None without it, and for floats, which have NaN."""
     value = values.get("BLANK")
     if value is None or int(values["BITPIX"]) < 0:
         return None
@@ -265,21 +268,21 @@ def _blank(where: str, values: dict[str, Any]) -> int | None:
 
 
 def listing(walk: Walk, seen: list[HDU]) -> str:
-    """The HDUs that were looked at, in words."""
+    """A text that describes the HDUs read so far."""
     named = "; ".join(map(str, seen[:LISTED]))
     more = f"; and {len(seen) - LISTED} more" if len(seen) > LISTED else ""
     cut = not walk.packing and seen[-1].offset + seen[-1].nbytes > walk.size
     return f"{named}{more}{' (truncated, the file ends within its data)' if cut else ''}"
 
 
-def say_lost(walk: Walk, seen: list[HDU], chosen: HDU | None) -> None:
-    """Warn of a file that has lost extensions, as far as that can be seen once all of it was looked at."""
+def warn_lost(walk: Walk, seen: list[HDU], chosen: HDU | None) -> None:
+    """Warn if the file seems to have lost extensions; call it when all HDUs were read."""
     first, last, count = seen[0], seen[-1], len(seen) - 1
-    announced = first.values.get("NEXTEND")  # of one chip of several it often is what it was; beside SCI belong ERR, DQ
+    announced = first.values.get("NEXTEND")  # a chip by itself often has its mosaic's; beside SCI belong ERR and DQ
     announces = isinstance(announced, int) and announced > count and any(unit.name == "SCI" for unit in seen)
     data_cut = not walk.packing and last.offset + last.nbytes > walk.size
     if data_cut and (chosen is None or chosen is last):
-        return  # that is an error
+        return  # reading its pixels raises
     if walk.is_cut and (count or announces or first.values.get("EXTEND") == 1):
         warn(
             f"{walk.name} ends within the {'data' if data_cut else 'last block'} of HDU {last.index}: it was cut, and "

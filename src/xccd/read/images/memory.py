@@ -1,4 +1,4 @@
-"""Images that are in memory already: arrays, CCDData and HDULists as frames of a stack."""
+"""Images in memory as frames of a stack: arrays, CCDData and HDULists."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import numpy as np
 from xccd.headers import cards, common, uncertainties
 from xccd.read.files.local import LocalFile
 from xccd.read.images import constant
-from xccd.read.images.chips import Asked, Chip, Frame, Opened, opened
+from xccd.read.images.chips import Chip, Frame, Opened, Options, opened
 from xccd.read.images.hdus import Walk
 from xccd.read.images.pixels import ArrayPixels, FilePixels, Pixels
 
 
 def is_image(item: Any) -> bool:
-    """(array, header), CCDData, an HDUList or one HDU."""
+    """Whether it is an (array, header) pair, CCDData, an HDUList or one HDU."""
     pair = isinstance(item, tuple) and len(item) == 2 and hasattr(item[0], "dtype") and not _is_ccddata(item[0])
     return pair or _is_ccddata(item) or hasattr(item, "fileinfo")
 
@@ -29,25 +29,26 @@ def _is_ccddata(item: Any) -> bool:
     return hasattr(item, "uncertainty") and hasattr(item, "mask") and hasattr(item, "header")
 
 
-def open_image(item: Any, asked: Asked) -> Opened:
-    """The frames of anything that `is_image`."""
+def open_image(item: Any, options: Options) -> Opened:
+    """The frames of an object for which `is_image` is true."""
     if isinstance(item, tuple):
         array, header = item
-        return _alone(Frame("", header_text(header), _array_pixels(array)), asked)
+        return _alone(Frame("", header_text(header), _array_pixels(array)), options)
     if _is_ccddata(item):
-        return _alone(_open_ccddata(item, asked), asked)
-    return _open_hdulist(item if isinstance(item, list) else [item], asked)
+        return _alone(_open_ccddata(item, options), options)
+    return _open_hdulist(item if isinstance(item, list) else [item], options)
 
 
-def _alone(frame: Frame, asked: Asked) -> Opened:
-    """A frame without a file, as the only image of one."""
-    if not asked.several:
+def _alone(frame: Frame, options: Options) -> Opened:
+    """A frame without a file, as if it were the only image of a file."""
+    if not options.several:
         return Opened([frame])
     name = str(cards.lookup(frame.header, "EXTNAME") or "").strip()
     return Opened([frame], (Chip(name, cards.lookup(frame.header, "EXTVER") or 1, 0, 1),))
 
 
 def _array_pixels(array: Any, missing: Any = None) -> ArrayPixels:
+    """A reader of an array; a masked array adds its mask to ``missing``. Raises for empty or non-numeric arrays."""
     data = np.asanyarray(array)
     if isinstance(data, np.ma.MaskedArray) and data.mask is not np.ma.nomask:
         own = np.ma.getmaskarray(data)
@@ -68,23 +69,25 @@ def header_text(header: Any) -> str:
         return ""
     from astropy.io import fits
 
-    with cards.quiet():  # of a comment that is cut
+    with cards.quiet():  # astropy warns of a comment that is cut
         if not isinstance(header, fits.Header):
             header = _from_dict(header)
         return cards.from_bytes("".join(map(_image, header.cards)).encode("latin-1", "replace"))
 
 
 def _image(card: Any) -> str:
+    """The 80-column text of an astropy card, as COMMENT if it is damaged beyond repair."""
     from astropy.io import fits
 
     try:
-        card.verify("silentfix")  # as `str` does, which says so
+        card.verify("silentfix")  # `str` does the same with a warning
         return str(card)
     except (fits.VerifyError, ValueError):
         return f"COMMENT {card.keyword}: a damaged card".ljust(80)
 
 
 def _from_dict(values: Any) -> Any:
+    """A fits.Header of a dict; NaN becomes an undefined value."""
     from astropy.io import fits
 
     if not isinstance(values, Mapping):
@@ -96,7 +99,7 @@ def _from_dict(values: Any) -> Any:
     for keyword, value in values.items():
         number = isinstance(value, (float, np.floating)) and not math.isfinite(value)  # FITS has no NaN in cards
         long = isinstance(keyword, str) and not re.fullmatch(r"[\w-]{1,8}|HIERARCH .*|", keyword, re.ASCII)
-        name = f"HIERARCH {keyword}" if long else keyword  # as astropy does it, which says so
+        name = f"HIERARCH {keyword}" if long else keyword  # astropy does the same with a warning
         try:
             header[name] = None if number else cards.ascii_only(value) if isinstance(value, str) else value
         except (TypeError, ValueError, AttributeError) as error:
@@ -106,7 +109,7 @@ def _from_dict(values: Any) -> Any:
 
 @dataclass(frozen=True)
 class Loaded:
-    """An HDU of astropy's, seen as one of a file."""
+    """An HDU of astropy, with the interface of `chips.Unit`."""
 
     index: int
     hdu: Any
@@ -121,7 +124,7 @@ class Loaded:
 
     @property
     def is_constant(self) -> bool:
-        """Whether its pixels are one number of its header."""
+        """Whether its pixels are one number in its header."""
         return constant.is_one(self.hdu.header)
 
     @property
@@ -138,21 +141,21 @@ class Loaded:
         return f"{self.index} {self.name or '(no name)'}: {what}"
 
 
-def _open_hdulist(hdus: Any, asked: Asked) -> Opened:
+def _open_hdulist(hdus: Any, options: Options) -> Opened:
     name = (hdus.filename() if hasattr(hdus, "filename") else None) or ""
     units = [Loaded(i, hdu) for i, hdu in enumerate(hdus)]
 
-    def pixels(unit: Loaded, numbers: bool) -> Pixels:
-        return _unit_pixels(unit, name, numbers)
+    def pixels(unit: Loaded, as_bits: bool) -> Pixels:
+        return _unit_pixels(unit, name, as_bits)
 
-    found = opened(name or "an HDUList", units, lambda: "; ".join(map(str, units)), asked, pixels)
+    found = opened(name or "an HDUList", units, lambda: "; ".join(map(str, units)), options, pixels)
     return found._replace(frames=[replace(frame, file=name) for frame in found.frames])
 
 
-def _unit_pixels(unit: Loaded, name: str, numbers: bool) -> Pixels:
-    """Pixels of one HDU: from its file if astropy has not loaded them, as that treats BLANK = 0 wrongly.
+def _unit_pixels(unit: Loaded, name: str, as_bits: bool) -> Pixels:
+    """A reader for one HDU: from its file if astropy has not loaded the data, as astropy treats BLANK = 0 wrongly.
 
-    ``numbers`` undoes that it makes floats of whole numbers which may be BLANK.
+    astropy turns integers that may be BLANK into floats; ``as_bits`` turns them back.
     """
     hdu = unit.hdu
     if name and "data" not in hdu.__dict__ and type(hdu).__name__ in ("PrimaryHDU", "ImageHDU", "CompImageHDU"):
@@ -161,21 +164,21 @@ def _unit_pixels(unit: Loaded, name: str, numbers: bool) -> Pixels:
                 for found in walk:
                     if found.offset == hdu.fileinfo()["datLoc"]:
                         return walk.pixels(found)
-        except OSError:  # moved or deleted, but astropy has it open
+        except OSError:  # the file is gone, but astropy has it open
             pass
     if unit.is_constant:
         return _constant(unit, name)
     data = hdu.data
     whole = getattr(hdu, "_orig_bitpix", -1) > 0 and getattr(hdu, "_orig_bscale", 1) == 1
     blanks = _blanks(hdu, data)
-    if numbers and whole and data.dtype.kind == "f":
+    if as_bits and whole and data.dtype.kind == "f":
         blanks = np.isnan(data) if blanks is None else blanks | np.isnan(data)
         data = np.where(blanks, 0, data).astype(np.int64)
     return _array_pixels(data, blanks)
 
 
 def _constant(unit: Loaded, name: str) -> Pixels:
-    """The pixels of an image of one number that is nowhere but in memory."""
+    """The pixels of a constant image that exists only in memory."""
     values = cards.values(unit.text)
     file = LocalFile(name or "an HDUList", "", 0, 0)
     shape = tuple(int(values[f"NAXIS{i}"]) for i in range(int(values["NAXIS"]), 0, -1))
@@ -185,7 +188,7 @@ def _constant(unit: Loaded, name: str) -> Pixels:
 
 
 def _blanks(unit: Any, data: Any) -> Any:
-    """Pixels that are BLANK in data that astropy has loaded, and perhaps scaled."""
+    """Where data loaded, and perhaps scaled, by astropy are BLANK; None without BLANK."""
     blank = getattr(unit, "_blank", None)
     if blank is None:
         blank = unit.header.get("BLANK")
@@ -197,10 +200,12 @@ def _blanks(unit: Any, data: Any) -> Any:
     return data == np.asarray(blank + int(zero)).astype(data.dtype)
 
 
-def _open_ccddata(ccd: Any, asked: Asked) -> Frame:
+def _open_ccddata(ccd: Any, options: Options) -> Frame:
+    """A CCDData as a frame: its WCS and unit go into the header text."""
     text = header_text(ccd.header)
     own = header_text(ccd.wcs.to_header(relax=True)) if hasattr(ccd.wcs, "to_header") else ""
-    if own and not common.same_grid(list(_sized((text, own), ccd.shape))):  # a slice moves the WCS, not the header
+    # slicing a CCDData moves its WCS but not its header
+    if own and not common.same_grid(list(_sized((text, own), ccd.shape))):
         kept = cards.join(c for c in cards.split(text) if not cards.WCS.fullmatch(c.keyword))
         wcs = cards.join(c for c in cards.split(own) if cards.WCS.fullmatch(c.keyword))
         text = "\n".join(filter(None, (kept, wcs)))
@@ -209,8 +214,8 @@ def _open_ccddata(ccd: Any, asked: Asked) -> Frame:
         text = f"{kept}\n{cards.make('BUNIT', ccd.unit.to_string())}".lstrip("\n")
     mask = None if ccd.mask is np.ma.nomask else ccd.mask
     pixels = _array_pixels(ccd.data, mask)
-    error = getattr(ccd.uncertainty, "array", None) if asked.uncertainty_hdu is not None else None
-    kind, unit = _uncertainty(ccd, asked) if error is not None else ("std", "")
+    error = getattr(ccd.uncertainty, "array", None) if options.uncertainty_hdu is not None else None
+    kind, unit = _uncertainty(ccd, options) if error is not None else ("std", "")
     flags = getattr(ccd, "flags", None)
     bits = isinstance(flags, np.ndarray) and flags.dtype == np.uint8 and flags.shape == pixels.shape
     return Frame(
@@ -222,24 +227,24 @@ def _open_ccddata(ccd: Any, asked: Asked) -> Frame:
     )  # fmt: skip
 
 
-def _uncertainty(ccd: Any, asked: Asked) -> tuple[str, str]:
-    """The type and the unit of the uncertainties of a CCDData."""
+def _uncertainty(ccd: Any, options: Options) -> tuple[str, str]:
+    """Type and unit of the uncertainties of a CCDData."""
     known = getattr(ccd.uncertainty, "uncertainty_type", "std")
-    told, where = asked.uncertainty_type, "files= holds a CCDData"
-    if known not in uncertainties.TYPES and told is None:
+    given, where = options.uncertainty_type, "files= holds a CCDData"
+    if known not in uncertainties.TYPES and given is None:
         raise ValueError(
             f"{where} whose uncertainty is {known!r}: {', '.join(uncertainties.TYPES)} are known, "
             "uncertainty_type= says which it is, uncertainty_hdu=None leaves others"
         )
-    if known in uncertainties.TYPES and told not in (None, known):
-        raise ValueError(f"{where} whose uncertainty is {known!r}, not uncertainty_type={told!r}")
-    kind = told or known
+    if known in uncertainties.TYPES and given not in (None, known):
+        raise ValueError(f"{where} whose uncertainty is {known!r}, not uncertainty_type={given!r}")
+    kind = given or known
     own, data = (str(unit or "") for unit in (ccd.uncertainty.unit, ccd.unit))
-    return kind, uncertainties.unit_of(f"{where}: its uncertainty", own, data, kind, told)
+    return kind, uncertainties.unit_of(f"{where}: its uncertainty", own, data, kind, given)
 
 
 def _sized(texts: tuple[str, ...], shape: tuple[int, ...]) -> Iterator[str]:
-    """Header texts that say how large the image is."""
+    """The header texts with NAXISn for this shape."""
     sizes = [cards.make(f"NAXIS{i}", size) for i, size in enumerate(shape[::-1], 1)]
     for text in texts:
         rest = cards.join(c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword))

@@ -1,4 +1,4 @@
-"""Pixels of one image: small picklable readers without an open handle, that fill the caller's array."""
+"""Readers of the pixels of one image: small, picklable, without an open file; they fill the caller's array."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from xccd.read.files.local import File
 
 Index = tuple[slice, ...]
 Samples = np.ndarray[Any, Any]
-# Kind of integer by (one byte or more, BZERO in units of half the range).
+# Kind of integer by (is it one byte, BZERO in units of half the range).
 INTEGERS: dict[tuple[bool, float], str] = {(True, 0): "u", (True, -1): "i", (False, 0): "i", (False, 1): "u"}
 
 
 class Pixels(Protocol):
-    """What a frame of a stack must offer, from a file or from memory."""
+    """A reader of one image, in a file or in memory."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -27,15 +27,15 @@ class Pixels(Protocol):
 
     @property
     def masks(self) -> bool:
-        """Whether the format can mark a pixel as missing (BLANK, NaN)."""
+        """Whether pixels may be marked as missing other than by NaN (BLANK, a mask)."""
 
     def read(self, index: Index, out: Samples) -> None:
-        """Fill ``out`` with the pixels of ``index`` (slices of step 1)."""
+        """Fill ``out``, of any real dtype, with the pixels of ``index`` (one slice of step 1 for each axis)."""
 
 
 @dataclass(frozen=True)
 class ArrayPixels:
-    """An image that is in memory; ``missing`` marks its masked pixels."""
+    """An image in memory; ``missing`` marks its masked pixels."""
 
     array: Samples
     missing: Samples | None = None
@@ -67,7 +67,7 @@ class ArrayPixels:
 
 @dataclass(frozen=True)
 class FilePixels:
-    """An image in a FITS file: where its bytes are and how they become values."""
+    """An image in a FITS file: the place of its bytes, and their scaling to values."""
 
     file: File
     offset: int
@@ -89,7 +89,7 @@ class FilePixels:
         if self.bscale == 1 and kind:
             return np.dtype(f"{kind}{self.bitpix // 8}")
         steps = (abs(self.bzero) / abs(self.bscale or 1)) + (1 << self.bitpix)
-        return np.dtype(np.float32 if steps < 1 << 24 else np.float64)  # float32 tells 2^24 steps apart
+        return np.dtype(np.float32 if steps < 1 << 24 else np.float64)  # float32 resolves 2^24 steps
 
     @property
     def masks(self) -> bool:
@@ -103,7 +103,7 @@ class FilePixels:
 
     @property
     def raw(self) -> FilePixels | None:
-        """The numbers in the file, where those are the pixels, or 16-bit ones but for their sign bit; else None."""
+        """A reader of the stored numbers, if they are the pixels, or uint16 pixels up to the sign bit; else None."""
         unsigned = self.bitpix == 16 and self.bzero == 1 << 15
         simple = self.bscale == 1 and self.blank is None and (self.bzero == 0 or unsigned)
         return replace(self, bzero=0) if simple else None
@@ -111,8 +111,9 @@ class FilePixels:
     def read(self, index: Index, out: Samples) -> None:
         if not out.size:
             return
+        # leading axes of size 1 are skipped: the first of them would make the whole image one row
         spare = next((i for i, n in enumerate(self.shape[:-1]) if n != 1), len(self.shape) - 1)
-        shape, index, out = self.shape[spare:], index[spare:], out[(0,) * spare]  # or all rows of it would be read
+        shape, index, out = self.shape[spare:], index[spare:], out[(0,) * spare]
         first, last, _ = index[0].indices(shape[0])
         row = self.stored.itemsize * math.prod(shape[1:])
         start, count = self.offset + first * row, (last - first) * row
@@ -127,9 +128,9 @@ class FilePixels:
 
 
 def convert(raw: Samples, out: Samples, bscale: int | float, bzero: int | float, blank: int | None) -> None:
-    """Stored big-endian numbers to physical values, ``bzero + bscale * raw``, in the dtype of ``out``.
+    """Fill ``out`` with the values ``bzero + bscale * raw`` of stored big-endian numbers, NaN for ``blank``.
 
-    Exact wherever the dtype of ``out`` can hold the value: float64 in between, unsigned 64-bit by its sign bit.
+    Exact if the dtype of ``out`` can hold the value: computed in float64, or by the sign bit for unsigned integers.
     """
     bits = raw.dtype.itemsize * 8
     if bscale == 1 and bzero == 0:

@@ -1,4 +1,4 @@
-"""Planes of quality bits (DQ): which bits are bad, and where a plane has them."""
+"""Planes of quality bits (DQ) as masks: the argument ``bits``, and the pixels that have one of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from xccd.read.images.pixels import ArrayPixels, FilePixels, Index, Pixels, Samples
 
-WHOLE = "iub"  # kinds of dtypes that have bits
+WHOLE = "iub"  # dtype kinds that have bits
 FLAG = np.dtype(np.uint8)
 
 
 def bits_of(given: Any) -> int | None:
-    """The argument ``bits``, a whole number or a list of powers of two, as one number; None for any bit."""
+    """The argument ``bits`` (a number, or a list of powers of two) as one number; None means any bit."""
     if given is None:
         return None
     listed = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
@@ -26,7 +26,7 @@ def bits_of(given: Any) -> int | None:
                 f"bits={given!r} are no bits: give their values, as [1, 4], or the sum of them, as 5; None takes any"
             )
         if not 0 <= value < 1 << 64:
-            raise ValueError(f"bits={given!r}: {value} is no sum of bits, which are 1 to 2**63")
+            raise ValueError(f"bits={given!r}: {value} is not a sum of bits, which are 1 to 2**63")
         if listed and (value == 0 or value & (value - 1)):
             raise ValueError(
                 f"bits={given!r}: {value} is not a power of two: a list holds the value of each bit, "
@@ -41,22 +41,22 @@ def bits_of(given: Any) -> int | None:
 
 
 def bad_pixels(plane: Pixels, bits: int | None, name: str) -> Pixels:
-    """The mask that a plane is: pixels with one of ``bits``, or any number but 0; raises where it has no such bits."""
+    """A plane as a mask: pixels with one of ``bits`` (None: any number but 0). Raises if its dtype lacks these bits."""
     if bits is None:
         return plane
     if plane.native.kind not in WHOLE:
         raise ValueError(
-            f"{name} holds {plane.native}, and bits={bits} are bits of whole numbers: "
-            "bits=None takes any number but 0 for bad, mask_hdu= names another"
+            f"{name} holds {plane.native}, but bits={bits} needs whole numbers: "
+            "bits=None takes any number but 0 as bad, mask_hdu= names another"
         )
     width = 8 * plane.native.itemsize
     if not bits & ((1 << width) - 1):
-        raise ValueError(f"{name} holds {plane.native}, which has none of bits={bits}: they begin at 2**{width}")
+        raise ValueError(f"{name} holds {plane.native}, which has none of bits={bits}: its bits are below 2**{width}")
     return BadBits(plane, bits)
 
 
 def bad_values(values: Samples, bits: int) -> Samples:
-    """Where whole numbers have one of ``bits``; those with a sign as they are stored, so 2**15 is its bit of 16."""
+    """Where integers have one of ``bits``; signed ones by their stored bits, so that 2**15 is the sign of int16."""
     if values.dtype.kind == "b":
         return values if bits & 1 else np.zeros_like(values)
     unsigned = values.view(np.dtype(f"{values.dtype.byteorder}u{values.dtype.itemsize}"))
@@ -66,7 +66,7 @@ def bad_values(values: Samples, bits: int) -> Samples:
 
 @dataclass(frozen=True)
 class BadBits:
-    """A plane of bits as a mask: 1 for a pixel with a bad bit, or without a number (BLANK)."""
+    """A plane of bits as a mask: 1 for a pixel with a bad bit or with BLANK."""
 
     plane: Pixels
     bits: int
@@ -83,7 +83,7 @@ class BadBits:
         out[...] = bad if missing is None else bad | missing
 
     def _numbers(self, index: Index) -> tuple[Samples, Any]:
-        """The whole numbers of some pixels, and where there are none: these cannot be read as numbers."""
+        """The integers of some pixels, and where they are missing; None if the plane marks no pixel as missing."""
         plane, missing = self.plane, None
         if isinstance(plane, ArrayPixels):
             return np.ascontiguousarray(plane.array[index]), None if plane.missing is None else plane.missing[index]

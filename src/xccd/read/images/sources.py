@@ -1,4 +1,4 @@
-"""What a user may give as ``files``, turned into frames: a header text and a reader of pixels each."""
+"""From the argument ``files`` to frames: for each a header text and a reader of pixels."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from xccd.labels.warn import warn
 from xccd.messages import shown
 from xccd.read.files.local import OPENERS
 from xccd.read.files.remote import AT_ONCE, Remote, is_url, places
-from xccd.read.images.chips import Asked, Frame, HDUNames, NoImageError, Opened, Wanted, matches, may_leave, opened
-from xccd.read.images.hdus import HDU, Walk, listing, say_lost
+from xccd.read.images.chips import Frame, HDUNames, NoImageError, Opened, Options, Wanted, matches, may_leave, opened
+from xccd.read.images.hdus import HDU, Walk, listing, warn_lost
 from xccd.read.images.memory import is_image, open_image
 from xccd.read.images.turned import in_one_order
 
@@ -43,14 +43,13 @@ def frames(
     uncertainty_type: Any = None,
     flip: bool | str = False,
 ) -> list[Frame]:
-    """All frames of ``files`` in order. Uncertainties are of use to `open_dataset` only, which asks for them.
+    """All frames of ``files`` in order; arguments as for `open_dataset`, the only opener that reads uncertainties.
 
-    A map goes by a number, a name, or the first of several names that is there. Rows of all frames run the same way, or
-    are turned where ``flip`` says so.
+    Raises if rows of some frames run the other way, unless ``flip`` turns those frames.
     """
-    asked = Asked.of(hdu, mask_hdu, uncertainty_hdu, bits, uncertainty_type)
+    options = Options.of(hdu, mask_hdu, uncertainty_hdu, bits, uncertainty_type)
     given = list(items(files))
-    found = _opened(given, asked)
+    found = _opened(given, options)
     if not found:
         raise ValueError(f"files={files!r} is empty: give {KINDS}")
     repeated = {name for one in found for name in one.repeated}
@@ -60,9 +59,9 @@ def frames(
         labels = (chip.label(repeated) for chip in one.chips)
         named += [_named(frame, i, next(labels, None)) for frame in one.frames]
         left += [(named[-1].file, one.left)] if one.left else []
-    _say_left(left)
-    if asked.bits is not None and not any(map(_is_masked, named)):
-        names = " or ".join(map(str, asked.names("mask_hdu")))
+    _log_left(left)
+    if options.bits is not None and not any(map(_is_masked, named)):
+        names = " or ".join(map(str, options.names("mask_hdu")))
         raise ValueError(f"bits={bits!r}: no file has an extension {names}: mask_hdu= names another")
     if again := _again(item for item, _ in given):
         warn(again)
@@ -74,11 +73,12 @@ def _is_masked(frame: Frame) -> bool:
 
 
 def given_twice(files: Any) -> str:
-    """What is said where ``files`` holds a file of this machine more than once, by whatever names; else nothing."""
+    """A warning text if ``files`` holds a local file more than once, under any names; else ""."""
     return _again(item for item, _ in items(files))
 
 
 def _again(some: Iterable[Any]) -> str:
+    """A warning text if a path is there more than once; else ""."""
     first: dict[Any, Path] = {}
     again: list[str] = []
     for path in (item for item in some if isinstance(item, Path)):
@@ -91,25 +91,25 @@ def _again(some: Iterable[Any]) -> str:
 
 
 def _identity(path: Path) -> Any:
-    """What is the same for all names of a file."""
+    """A key that is equal for all names of one file."""
     try:
         status = path.stat()
-    except OSError:  # opening it says what is wrong
+    except OSError:  # the error comes when it is opened
         return path
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
 
 
-def _opened(some: list[tuple[Any, bool]], asked: Asked) -> list[Opened]:
-    """The frames of some items; headers behind URLs are asked for some at a time, as each waits for the network.
+def _opened(some: list[tuple[Any, bool]], options: Options) -> list[Opened]:
+    """The frames of some items. Headers behind URLs are read several at a time, as each waits for the network.
 
-    A file without an image is passed over where a folder or a glob has it; raises where they all are.
+    Files without an image are skipped if a folder or glob listed them; raises if no file has an image.
     """
     passed: list[OSError] = []
 
     def one(item: tuple[Any, bool]) -> Opened | None:
         source, listed = item
         try:
-            return _open(source, asked)
+            return _open(source, options)
         except NoImageError as error:
             if not listed:
                 raise OSError(str(error)) from None
@@ -118,24 +118,24 @@ def _opened(some: list[tuple[Any, bool]], asked: Asked) -> list[Opened]:
 
     far = [item for item in some if isinstance(item[0], Remote)]
     with ThreadPoolExecutor(AT_ONCE) if far else nullcontext() as pool:
-        told = pool.map(one, far) if pool else iter(())
-        # What is in memory already is opened by this thread: astropy's objects may warn.
-        found = [next(told) if isinstance(item[0], Remote) else one(item) for item in some]
+        remote = pool.map(one, far) if pool else iter(())
+        # Objects in memory are opened in this thread: those of astropy may warn.
+        found = [next(remote) if isinstance(item[0], Remote) else one(item) for item in some]
     here = [o for o in found if o is not None]
     if passed and not here:
         raise OSError(str(passed[0]))
     if passed:
         more = f", and {len(passed) - 1} more file(s) without an image" if passed[1:] else ""
-        log.warning("passed over: %s%s", passed[0], more)
+        log.warning("skipped: %s%s", passed[0], more)
     return here
 
 
-def _say_left(left: list[tuple[str, tuple[str, ...]]]) -> None:
-    """One word of the images that were not opened and may be missed."""
+def _log_left(left: list[tuple[str, tuple[str, ...]]]) -> None:
+    """Log the images that were not opened, as the user may miss them."""
     if not left:
         return
     name, images = left[0]
-    more = f", and the like of {len(left) - 1} more file(s)" if left[1:] else ""
+    more = f", and likewise in {len(left) - 1} more file(s)" if left[1:] else ""
     log.warning(
         "%s: one image was opened, %d left (%s)%s: hdu='all' opens all, hdu= names others",
         shown(name), len(images), ", ".join(images[:6]) + (", ..." if images[6:] else ""), more,
@@ -150,12 +150,12 @@ def _named(frame: Frame, i: int, chip: str | None) -> Frame:
 
 
 def items(files: Any) -> Iterator[tuple[Any, bool]]:
-    """Paths, URLs and images in memory, globs and folders spelled out; with each, whether one of these listed it."""
+    """Paths, URLs and images in memory, each with whether a glob or folder listed it."""
     if isinstance(files, str) and is_url(files):
         found = sorted(places(files, is_fits_name), key=natural)
         for place in found:
             yield from _paths(place) if isinstance(place, str) else ((place, place.url != files),)
-    elif hasattr(files, "fs") and hasattr(files.fs, "cat_file"):  # fsspec.open(url, ...), with what its server wants
+    elif hasattr(files, "fs") and hasattr(files.fs, "cat_file"):  # fsspec.open(url, ...), with its options
         yield Remote(files.fs.unstrip_protocol(files.path), files.fs, files.path), False
     elif isinstance(files, (str, os.PathLike)):
         yield from _paths(os.fspath(files))
@@ -178,7 +178,8 @@ def items(files: Any) -> Iterator[tuple[Any, bool]]:
 
 
 def _paths(given: str) -> Iterator[tuple[Path, bool]]:
-    path = Path(os.path.expanduser(given))  # a file may be called ~n.fits
+    """The files of a path, folder or glob, each with whether it was listed; raises if there are none."""
+    path = Path(os.path.expanduser(given))  # leaves a file called ~n.fits alone
     if path.is_dir():
         found = sorted((p for p in path.iterdir() if _is_fits(p)), key=natural)
         if not found:
@@ -201,32 +202,32 @@ def _is_fits(path: Path) -> bool:
 
 
 def is_fits_name(path: str) -> bool:
-    """Whether a file of this name is taken for FITS, packed or not."""
+    """Whether a file name ends as those of FITS files do, packed or not."""
     name = Path(path).name.lower()
-    for packing in OPENERS:  # "" takes nothing away
+    for packing in OPENERS:  # one of them is ""
         name = name.removesuffix(packing)
     name = name.removesuffix(".fz")
     return name.endswith(EXTENSIONS) and not name.startswith(".")
 
 
 def natural(name: str | Path | Remote) -> tuple[list[Any], str]:
-    """A sorting key that puts flat-2 before flat-10."""
+    """A sorting key by which flat-2 comes before flat-10."""
     parts = re.split(r"(\d+)", str(name))
-    return [int(p) if i % 2 else p for i, p in enumerate(parts)], str(name)  # flat-2 and flat-02: always one way
+    return [int(p) if i % 2 else p for i, p in enumerate(parts)], str(name)  # orders flat-2 and flat-02, too
 
 
-def _open(item: Any, asked: Asked) -> Opened:
-    return _open_file(item, asked) if isinstance(item, (Path, Remote)) else open_image(item, asked)
+def _open(item: Any, options: Options) -> Opened:
+    return _open_file(item, options) if isinstance(item, (Path, Remote)) else open_image(item, options)
 
 
-def _open_file(path: Path | Remote, asked: Asked) -> Opened:
+def _open_file(path: Path | Remote, options: Options) -> Opened:
     with Walk(path) as walk:
-        units = _units(walk, asked)
-        return opened(str(path), units, lambda: listing(walk, units), asked, lambda unit, _: walk.pixels(unit))
+        units = _units(walk, options)
+        return opened(str(path), units, lambda: listing(walk, units), options, lambda unit, _: walk.pixels(unit))
 
 
-def _units(walk: Walk, asked: Asked) -> list[HDU]:
-    """The HDUs of a file, as far as they are of interest."""
+def _units(walk: Walk, options: Options) -> list[HDU]:
+    """The HDUs of a file up to the last that is needed."""
     seen: list[HDU] = []
     found = False
     units = iter(walk)
@@ -234,21 +235,22 @@ def _units(walk: Walk, asked: Asked) -> list[HDU]:
         try:
             unit = next(units, None)
         except OSError:
-            if not found or asked.maps or asked.several:
+            if not found or options.maps or options.several:
                 raise
-            return seen  # what comes after the image was looked at only to count what is left
+            return seen  # the HDUs after the image were only to be listed
         if unit is None:
-            if asked.maps or asked.several:  # else what is lost is of no interest
-                say_lost(walk, seen, None if asked.several else next((u for u in seen if matches(u, asked.hdu)), None))
+            if options.maps or options.several:  # else lost extensions do not matter
+                images = [] if options.several else [u for u in seen if matches(u, options.hdu)]
+                warn_lost(walk, seen, images[0] if images else None)
             return seen
         seen.append(unit)
-        found = found or (not asked.several and matches(unit, asked.hdu))
-        if found and not _looks_on(walk, seen[0], asked):
+        found = found or (not options.several and matches(unit, options.hdu))
+        if found and not _looks_on(walk, seen[0], options):
             return seen
 
 
-def _looks_on(walk: Walk, primary: HDU, asked: Asked) -> bool:
-    """Whether more is of interest once the image is found."""
-    if walk.packing:  # to look for more would unpack the whole file
-        return asked.bits is not None or (asked.maps and bool(primary.value("EXTEND")))
-    return asked.maps or (isinstance(walk.path, Path) and may_leave(asked))
+def _looks_on(walk: Walk, primary: HDU, options: Options) -> bool:
+    """Whether to look at more HDUs after the image."""
+    if walk.packing:  # looking on would unpack the whole file
+        return options.bits is not None or (options.maps and bool(primary.value("EXTEND")))
+    return options.maps or (isinstance(walk.path, Path) and may_leave(options))

@@ -1,4 +1,4 @@
-"""Which way the rows of a frame run, where its header says so (ROWORDER), and frames turned to run as others do."""
+"""Frames turned upside down (``flip=``) to one ROWORDER: their pixels, maps and header cards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 VERSION = re.compile(r"(?:(?:CTYPE|CRVAL|CRPIX|CDELT)\d|(?:CD|PC)\d+_\d+)([A-Z]?)")  # a header may have several WCS
 SIP = re.compile(r"(A|B|AP|BP)_(\d+)_(\d+)")
-# What places something by rows in a way that is not turned here: tables, IRAF's and old WCS, origins, sections.
+# Cards that depend on row numbers and are not converted: tables, IRAF's and old WCS, origins, sections.
 STUCK = re.compile(
     r"(CPDIS|CQDIS|DP|DQ|D2IMDIS|D2IMARR|D2IM)\d.*|WAT\d_\d+|LTV2|LTM\d_2|LTM2_\d|(PC|CD)\d{6}|(AMD[XY]|PLTRA|CNPIX).*|"
     r".*SEC[A-Z]?\d*"
@@ -25,7 +25,7 @@ STUCK = re.compile(
 
 
 def in_one_order(found: list[Frame], flip: bool | str = False) -> list[Frame]:
-    """Frames whose rows run the same way: as they are, or turned where ``flip`` allows it."""
+    """The frames with one order of rows: unchanged, or turned if ``flip`` is set. Raises if they differ otherwise."""
     if not isinstance(flip, (bool, np.bool_)) and flip not in ORDERS.values():
         raise ValueError(f"flip={flip!r} is not True, False, 'TOP-DOWN' or 'BOTTOM-UP'")
     texts = [frame.header for frame in found]
@@ -43,7 +43,7 @@ def in_one_order(found: list[Frame], flip: bool | str = False) -> list[Frame]:
 
 @dataclass(frozen=True)
 class Turned:
-    """Pixels with their rows in the opposite order."""
+    """A reader with the rows in reverse order."""
 
     base: Pixels
 
@@ -68,7 +68,7 @@ class Turned:
 
 
 def _turned(frame: Frame, order: str) -> Frame:
-    """A frame upside down, with all that lies over its pixels and what its header says of rows."""
+    """A frame upside down, with its maps and the header cards that depend on rows."""
     if len(frame.pixels.shape) < 2:
         raise ValueError(f"{frame.file}: ROWORDER of an image of one axis, flip= cannot turn it")
     mask, error, flags = (p and Turned(p) for p in (frame.mask, frame.uncertainty, frame.flags))
@@ -79,10 +79,9 @@ def _turned(frame: Frame, order: str) -> Frame:
 def _turned_text(text: str, ny: int, order: str, name: str) -> str:
     """The header text of a frame upside down."""
     values = cards.values(text)
-    if stuck := [k for k, v in values.items() if STUCK.fullmatch(k) and not _says_nothing(k, v)]:
+    if stuck := [k for k, v in values.items() if STUCK.fullmatch(k) and not _is_harmless(k, v)]:
         raise ValueError(
-            f"{name}: flip= cannot turn what its {stuck[0]} says of rows: turn the image and its header, "
-            "or take the card away"
+            f"{name}: flip= cannot convert its card {stuck[0]}: turn the image and its header, or take the card away"
         )
     made = _turned_cards(values, ny, name) | {"ROWORDER": order}
     lines: list[str] = []
@@ -92,25 +91,26 @@ def _turned_text(text: str, ny: int, order: str, name: str) -> str:
     return "\n".join([*lines, *(cards.make(k, v) for k, v in made.items())])
 
 
-def _says_nothing(keyword: str, value: Any) -> bool:
-    """Whether a card that could be in the way is not: a section of no rows, a shift of 0, a step of 1."""
+def _is_harmless(keyword: str, value: Any) -> bool:
+    """Whether a card in `STUCK` depends on no row after all: no section of rows, a shift of 0, a step of 1."""
     if keyword.startswith("LT"):
         return bool(cards.as_number(value) == (keyword == "LTM2_2"))
     return "SEC" in keyword and not (isinstance(value, str) and SECTION.fullmatch(value))
 
 
 def _turned_cards(values: dict[str, Any], ny: int, name: str) -> dict[str, Any]:
-    """The cards of a WCS and of colours that are others in a frame upside down."""
+    """The new values of WCS cards and BAYERPAT in a frame of ``ny`` rows upside down."""
     made: dict[str, Any] = {}
     for version in {m[1] for k in values if (m := VERSION.fullmatch(k))}:
         made[f"CRPIX2{version}"] = ny + 1 - _number(values, f"CRPIX2{version}", 0.0, name)
         matrix = [k for k in values if re.fullmatch(rf"(CD|PC)\d+_\d+{version}", k)]
         if any(k.startswith("PC") for k in matrix):
-            made[f"PC2_2{version}"] = -1.0  # the diagonal is 1 unless it is written
+            made[f"PC2_2{version}"] = -1.0  # a missing diagonal element is 1
         column = [k for k in matrix if re.fullmatch(rf".*_2{version}", k)] if matrix else [f"CDELT2{version}"]
         made |= {k: -_number(values, k, 1.0, name) for k in column}
     for match in filter(None, map(SIP.fullmatch, values)):
-        if (int(match[3]) + match[1].startswith("B")) % 2:  # odd powers of y; B moves y itself, too
+        # odd powers of y change sign; B corrects y, which changes sign itself
+        if (int(match[3]) + match[1].startswith("B")) % 2:
             made[match[0]] = -_number(values, match[0], 0.0, name)
     if word := str(values.get("BAYERPAT", "")).strip():
         if not PATTERN.fullmatch(word.upper()):
