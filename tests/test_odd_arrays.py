@@ -79,7 +79,7 @@ def test_arithmetic_on_a_flagged_dataset(chunks):
     changed = ds - 5.5
     changed["data"].attrs = ds["data"].attrs
     for verb in ("combine", "sigma_clip", "count", "to_stack", "align", "to_ccddata", "to_masked_array"):
-        with pytest.raises(TypeError, match=r"'data_flags' has dtype float.*, and flags are uint8.*ds.assign\(data="):
+        with pytest.raises(TypeError, match=r"'data_flags' has dtype float.*, but flags are uint8.*ds.assign\(data="):
             getattr(changed.ccd, verb)()
     with pytest.raises(TypeError, match="'data_flags' has dtype float"):
         _ = changed.ccd.mask
