@@ -402,5 +402,5 @@ def test_what_the_two_forms_refuse():
         ds.ccd.to_dataset()
     with pytest.raises(TypeError, match="to_stack takes a Dataset, not a DataArray"):
         ds.data.ccd.to_stack()
-    with pytest.raises(ValueError, match="this one has 0 \(of data\)"):
+    with pytest.raises(ValueError, match=r"this one has 0 \(of data\)"):
         ds[["data"]].ccd.to_stack()
