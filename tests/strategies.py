@@ -15,6 +15,9 @@ REALS = st.floats(-1e3, 1e3)
 OFFSET = st.floats(-1, 1).map(lambda noise: 1e9 + noise)
 OUTLIERS = st.sampled_from([1e30, -1e30])
 TINY = st.sampled_from([0.0, -0.0, 1e-40, -1e-45, 5e-324])  # both zeros, denormals of either width
+WEIGHT = st.integers(0, 3).map(float) | st.just(0.1) | st.floats(1e-3, 1e3)  # of a sample
+QUANTILES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]) | st.floats(0, 1)
+SIDES = st.none() | st.integers(0, 5) | st.just(2.5)  # of a clip; whole numbers lie on these bounds
 KINDS = (WHOLE, REALS, OFFSET, WHOLE | TINY, WHOLE | OUTLIERS, REALS | OUTLIERS | TINY)
 
 
@@ -66,7 +69,23 @@ def punch_holes(draw, samples: np.ndarray) -> None:
 
 def thresholds() -> st.SearchStrategy[float | None]:
     """A clip's `low` or `high`: off, whole, 2.5, or any number from 0 to 10."""
-    return st.none() | st.integers(0, 5) | st.just(2.5) | st.floats(0, 10)
+    return SIDES | st.floats(0, 10)
+
+
+def clip_rules(sides: st.SearchStrategy[float | None]) -> st.SearchStrategy[dict[str, object]]:
+    """The arguments of a sigma clip, with `low` and `high` drawn from `sides`."""
+    return st.fixed_dictionaries(
+        {
+            "low": sides,
+            "high": sides,
+            "center": st.sampled_from(["mean", "median"]),
+            "deviation": st.sampled_from(["std", "mad_std"]),
+            "maxiters": st.sampled_from([1, 2, None]),
+            "ddof": st.sampled_from([0, 0, 1, 2]),
+            "floor": st.sampled_from([0, 0, 0.29, 2]),
+            "nkeep": st.sampled_from([0, 0, 1, 3]),
+        }
+    )
 
 
 def chunkings(shape: tuple[int, ...]) -> st.SearchStrategy[tuple[tuple[int, ...], ...]]:
@@ -83,5 +102,4 @@ def chunkings(shape: tuple[int, ...]) -> st.SearchStrategy[tuple[tuple[int, ...]
 def weights_per_frame(n: int) -> st.SearchStrategy[list[float]]:
     """One weight per frame, not all zero: equal ones, or zeros, whole numbers and reals."""
     equal = st.sampled_from([0.1, 1.0, 3.0]).map(lambda weight: [weight] * n)
-    weight = st.integers(0, 3).map(float) | st.just(0.1) | st.floats(1e-3, 1e3)
-    return equal | st.lists(weight, min_size=n, max_size=n).filter(any)
+    return equal | st.lists(WEIGHT, min_size=n, max_size=n).filter(any)

@@ -37,6 +37,7 @@ def test_a_method_is_its_function(name):
     assert (method.__name__, method.__qualname__) == (name, f"CCDAccessor.{name}")
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("name", sorted(set(BOUND) - {"mask"}))
 def test_help(name):
     stack = xr.DataArray([1.0, 2.0], dims="frame")
@@ -48,6 +49,7 @@ def test_help(name):
     assert name in dir(stack.ccd)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("name", "args", "kwargs"),
     [
@@ -68,6 +70,7 @@ def test_methods_do_what_functions_do(name, args, kwargs):
     xr.testing.assert_identical(stack.ccd.mask, xccd.mask(stack))
 
 
+@pytest.mark.versions
 def test_the_accessor_has_no_state():
     stack = xr.DataArray([1.0, 2, 30], dims="frame")
     accessor = stack.ccd

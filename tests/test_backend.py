@@ -10,6 +10,8 @@ import xccd
 from fits_files import write
 from xccd.read.images.pixels import FilePixels
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:

@@ -95,7 +95,6 @@ print(peak() - before)
 """
 
 
-@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
 def test_a_process_stays_within_it(tmp_path: Path) -> None:
     """Of 168 MB of files, which are 336 MB as floats, with one step of arithmetic after the clip."""

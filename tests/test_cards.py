@@ -59,6 +59,7 @@ def test_plain_cards(line: str) -> None:
     assert same(by_astropy(line), PLAIN[line])
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("line", ODD)
 def test_odd_cards_have_the_value_that_astropy_reads(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = by_astropy(line)
@@ -80,6 +81,7 @@ STARTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.versions
 @settings(max_examples=500, deadline=None)
 @given(st.sampled_from(STARTS), FIELDS, st.sampled_from(["", " / c", "/ it's"]))
 @example("KEY     = ", "'a'", "/")
@@ -136,6 +138,7 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.versions
 @settings(max_examples=500, deadline=None)
 @given(KEYWORDS, VALUES, st.sampled_from(["", "a comment", "c" * 60]))
 def test_a_card_is_made_as_astropy_makes_it(keyword: str, value: object, comment: str) -> None:
@@ -152,6 +155,7 @@ def made_or_error(*card: Any) -> str:
         return type(error).__name__
 
 
+@pytest.mark.versions
 @settings(max_examples=500, deadline=None)
 @given(
     st.sampled_from(["KEY     = ", "A-B_1   = ", "COMMENT ", "HISTORY ", "HISTORY  ", "COMMENT= "]),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ def run(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, st
     return end.value.code, said.out, said.err
 
 
+@pytest.mark.versions
 def test_combines_as_the_functions_do(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "flat.fits"
     code, said, err = run(
@@ -73,6 +75,7 @@ def test_a_second_run_needs_overwrite(raw: Path, tmp_path: Path, capsys: pytest.
     assert out.read_bytes() == before
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("maps", [False, True])
 def test_maps_and_a_bar_where_asked(raw: Path, tmp_path: Path, maps: bool, capsys: pytest.CaptureFixture[str]) -> None:
     out, more = tmp_path / "a.fits", ["--maps", "--progress", "--memory", "1 GB"] if maps else []
@@ -95,6 +98,7 @@ def test_a_file_that_is_cut_short_while_it_is_read(
     assert (code, err) == (3, "xccd: bias-2.fits is gone\n")
 
 
+@pytest.mark.versions
 def test_the_command_needs_neither_dask_nor_astropy_nor_numbas_compiler(raw: Path, tmp_path: Path) -> None:
     names = ("dask", "astropy", "distributed", "numba.np.linalg")
     report = f"print(*(m for m in {names} if sys.modules.get(m)))"
@@ -194,6 +198,7 @@ BAD = [
 ]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(("arguments", "code", "message"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
 def test_errors_are_one_line(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
@@ -240,6 +245,7 @@ def test_interrupted(
     assert not (tmp_path / "b.fits").exists()
 
 
+@pytest.mark.versions
 def test_ctrl_c_in_a_real_process(raw: Path, tmp_path: Path) -> None:
     slow = "real = P.read\nP.read = lambda *a: (print('ready', flush=True), time.sleep(0.3), real(*a))"
     # a shell that puts the tests in the background has the interrupt ignored, and what they start inherits that
@@ -266,6 +272,7 @@ def test_names_of_products(raw: Path, tmp_path: Path, name: str, capsys: pytest.
     assert xccd.open_image(tmp_path / name).shape == (48, 64)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("arguments", [["--help"], ["combine", "--help"], ["demo", "--help"], ["--version"]])
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = run(*arguments, capsys=capsys)
@@ -275,6 +282,7 @@ def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert codes == ([] if arguments[0] in ("demo", "--version") else ["0", "1", "2", "3", "4", "130", "143"])
 
 
+@pytest.mark.versions
 def test_the_command_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     code, said, err = run(capsys=capsys)
     assert (code, said) == (2, "")
@@ -282,9 +290,16 @@ def test_the_command_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) ->
     assert run("combin", capsys=capsys)[2].startswith("xccd: No such command 'combin'")
 
 
-@pytest.mark.long
-def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.versions
+def test_demo(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     caplog.set_level(logging.INFO, "xccd")
+    night = partial(xccd.simulate_night, shape=(64, 64))  # CI runs the command on frames of its own size
+    monkeypatch.setattr("xccd.demo.simulate_night", night)
     code, said, err = run("demo", "--folder", tmp_path / "demo", capsys=capsys)
     assert (code, err) == (0, "")
     assert "preview.png" in said

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 import oracles
 import xccd
-from strategies import FLOATS, INTEGERS, WHOLE, stacks
+from strategies import FLOATS, INTEGERS, SIDES, WHOLE, clip_rules, stacks
 from xccd.verbs.clip import reach
 
 NAN, INF = math.nan, math.inf
 DIMS = ("frame", "y", "x")
 CLEAR = 1e-10  # of two sides of a comparison that rounding cannot swap
-many = settings(max_examples=80, deadline=None)
+many = settings(max_examples=40, deadline=None)  # kernels by themselves are tried in test_kernel_clips.py
 
 
 def stack_of(values, **kwargs):
@@ -46,21 +46,6 @@ def assert_clipped(result, stack, out):
     np.testing.assert_array_equal(result.values, np.where(out, np.nan, stack))
 
 
-@st.composite
-def rules(draw, limits):
-    """The arguments of a sigma clip."""
-    return {
-        "low": draw(limits),
-        "high": draw(limits),
-        "center": draw(st.sampled_from(["mean", "median"])),
-        "deviation": draw(st.sampled_from(["std", "mad_std"])),
-        "maxiters": draw(st.sampled_from([1, 2, None])),
-        "ddof": draw(st.sampled_from([0, 0, 1, 2])),
-        "floor": draw(st.sampled_from([0, 0, 0.29, 2])),
-        "nkeep": draw(st.sampled_from([0, 0, 1, 3])),
-    }
-
-
 def functions(rule):
     """The same rule, its statistics given as functions of (values, axis)."""
     spread = {
@@ -79,14 +64,14 @@ def mad_std(values, axis):
 
 
 @many
-@given(stacks(elements=WHOLE), rules(st.none() | st.integers(0, 5) | st.just(2.5)))
+@given(stacks(elements=WHOLE), clip_rules(SIDES))
 def test_whole_numbers_are_judged_exactly(array, rule):
     clipped = quietly(xccd.sigma_clip, stack_of(array), **rule)
     assert_clipped(clipped, array, oracles.over_pixels(oracles.sigma_clip, array, **rule))
 
 
 @many
-@given(stacks(dtypes=FLOATS + INTEGERS), rules(st.none() | st.floats(0.01, 10)))
+@given(stacks(dtypes=FLOATS + INTEGERS), clip_rules(st.none() | st.floats(0.01, 10)))
 def test_any_numbers_are_judged_well_away_from_ties(array, rule):
     rule |= {"nkeep": 0}  # residuals that differ by less than a rounding come back together
     clear = oracles.over_pixels(oracles.sigma_clip_margin, array, **rule) > CLEAR
@@ -98,7 +83,7 @@ def test_any_numbers_are_judged_well_away_from_ties(array, rule):
 
 
 @many
-@given(stacks(elements=WHOLE, dtypes=("float64",)), rules(st.none() | st.floats(0.01, 10)))
+@given(stacks(elements=WHOLE, dtypes=("float64",)), clip_rules(st.none() | st.floats(0.01, 10)))
 def test_functions_do_what_the_names_do(array, rule):
     rule |= {"ddof": 0}
     clear = oracles.over_pixels(oracles.sigma_clip_margin, array, **rule) > CLEAR
@@ -167,7 +152,7 @@ def test_mask():
 
 
 @many
-@given(stacks(elements=WHOLE), rules(st.integers(1, 3)))
+@given(stacks(elements=WHOLE), clip_rules(st.integers(1, 3)))
 def test_two_passes_are_two_calls(array, rule):
     once, twice = (quietly(xccd.sigma_clip, stack_of(array), **rule | {"maxiters": n}) for n in (1, 2))
     again = quietly(xccd.sigma_clip, once, **rule | {"maxiters": 1})

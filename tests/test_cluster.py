@@ -17,7 +17,10 @@ import xccd
 from fits_files import write
 from sky import noise, tan
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:distributed", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.versions,
+    pytest.mark.filterwarnings("ignore::UserWarning:distributed", "ignore::ResourceWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +58,17 @@ def test_the_same_product_as_here(client: Any, files: list[Path], tmp_path: Path
     assert told[-1] == (40 * 30 * 4, 40 * 30 * 4)
 
 
-@pytest.mark.long
 def test_a_mosaic(client: Any, tmp_path: Path) -> None:
     images, heads = noise(6, (60, 80)), [tan((40 + 3.3 * i, 30), 9 * i) for i in range(6)]
     files = [write(tmp_path / f"{i}.fits", *pair) for i, pair in enumerate(zip(images, heads, strict=True))]
     expected = xccd.open_stack(files).ccd.align().ccd.combine("median").compute()
+    lossless = xccd.open_stack(files).ccd.to_dataset(uncertainty=2.0).ccd.align().compute()
     with client.as_current(), dask.config.set(scheduler=client):
         mosaic = xccd.open_stack(files).ccd.align().ccd.combine("median")
         assert len(pickle.dumps(mosaic.data.dask)) < 60_000
         xr.testing.assert_equal(mosaic.compute(), expected)
+        there = xccd.open_stack(files).ccd.to_dataset(uncertainty=2.0).ccd.align()
+        xr.testing.assert_identical(there.compute(), lossless)
 
 
 def test_an_image_with_its_maps(client: Any, files: list[Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import oracles
 import xccd
-from strategies import FLOATS, INTEGERS, WHOLE, stacks, weights_per_frame
+from strategies import FLOATS, INTEGERS, QUANTILES, WHOLE, stacks, weights_per_frame
 from xccd.verbs.combine import METHODS
 
 NAN, INF = math.nan, math.inf
@@ -19,7 +19,6 @@ EPS = 2.0**-52
 DENORMAL = 5e-324
 RANKED = ("median", "min", "max", "mad_std", "quantile")
 many = settings(max_examples=50, deadline=None)
-levels = st.sampled_from([0, 0.1, 0.25, 0.5, 0.9, 1]) | st.floats(0, 1)
 
 
 def stack_of(values, **kwargs):
@@ -62,7 +61,7 @@ def assert_near(image, expected, size, weighted=False):
 
 
 @many
-@given(stacks(dtypes=FLOATS + INTEGERS), st.sampled_from(list(METHODS)), levels, st.sampled_from([0, 1, 2]))
+@given(stacks(dtypes=FLOATS + INTEGERS), st.sampled_from(list(METHODS)), QUANTILES, st.sampled_from([0, 1, 2]))
 def test_methods(array, method, level, ddof):
     options = {"q": level} if method == "quantile" else {"ddof": ddof} if method in ("std", "var") else {}
     image = xccd.combine(stack_of(array), method, **options)
@@ -85,7 +84,7 @@ def test_weighted_sums(data, array, method):
 
 
 @many
-@given(st.data(), stacks(), levels)
+@given(st.data(), stacks(), QUANTILES)
 def test_weighted_ranks(data, array, level):
     weights = data.draw(weights_per_frame(len(array)))
     for method, options in (("median", {}), ("quantile", {"q": level})):
@@ -136,6 +135,7 @@ def test_every_statistic_is_computed_in_float64():
     assert stack_of(np.array([2**24, 1], "f4")).ccd.combine("sum") == 2**24 + 1
 
 
+@pytest.mark.versions
 def test_pixels_without_samples_or_weight():
     stack = stack_of([[NAN, 1.0, NAN], [INF, NAN, 2.0]])
     for method in METHODS:
@@ -148,6 +148,7 @@ def test_pixels_without_samples_or_weight():
     assert xccd.combine(stack_of([1.0, 2.0]), "std", ddof=2).isnull()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("size", [1e300, 1e-300])
 def test_extreme_samples(size):
     stack = stack_of(np.array([1.0, 2, 3, 6]) * size)
@@ -166,6 +167,7 @@ def test_count_is_combine_count():
 # --- the dtype of the image
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("given_dtype", "asked", "expected"),
     [("f4", None, "f4"), ("f8", None, "f8"), ("u1", None, "f4"), ("u2", None, "f4"), ("i4", None, "f8"),
@@ -207,6 +209,7 @@ def spread(values, axis):
     return np.nanmax(values, axis=axis) - np.nanmin(values, axis=axis)
 
 
+@pytest.mark.versions
 def test_function():
     array = np.array([[1, NAN, 3], [4, INF, NAN], [9, -INF, 5]], "f4")
     for stack in (stack_of(array), stack_of(array).chunk({"frame": 2, "y": 1})):

@@ -51,6 +51,7 @@ def chain(stack: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
     return stack.ccd.sigma_clip(1.5, 1.5, center="median").ccd.clip_extrema(1, 0).ccd.combine("mean", weights="EXPTIME")
 
 
+@pytest.mark.versions
 def test_nothing_is_read_before_values_are_used(files: list[Path], reads: list[str]) -> None:
     stack = xccd.open_stack(files, chunks=None)
     clipped = stack[1:, 2:, :5].ccd.sigma_clip(1.5, 1.5)
@@ -67,6 +68,7 @@ def test_nothing_is_read_before_values_are_used(files: list[Path], reads: list[s
     assert isinstance(array_of(level), Deferred)
 
 
+@pytest.mark.versions
 def test_values_are_kept_once_they_were_used(files: list[Path], reads: list[str]) -> None:
     stack = xccd.open_stack(files, chunks=None)
     first = stack.values
@@ -78,6 +80,7 @@ def test_values_are_kept_once_they_were_used(files: list[Path], reads: list[str]
     assert len(reads) == n
 
 
+@pytest.mark.versions
 def test_a_chain_reads_each_file_once(files: list[Path], reads: list[str]) -> None:
     with xccd.set_options(threads=1):
         chain(xccd.open_stack(files, chunks=None)).load()
@@ -87,8 +90,7 @@ def test_a_chain_reads_each_file_once(files: list[Path], reads: list[str]) -> No
         assert sorted(reads) == sorted(str(f) for f in files)  # for the image and its maps together
 
 
-@pytest.mark.long
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_selection_is_that_of_the_whole(files: list[Path], small_bands: None, data: st.DataObject) -> None:
     stack = xccd.open_stack(files, chunks=None)
@@ -111,6 +113,7 @@ def test_any_selection_is_that_of_the_whole(files: list[Path], small_bands: None
     np.testing.assert_array_equal(image.isel(key), expected.isel(key))
 
 
+@pytest.mark.versions
 def test_by_points_and_by_masks(files: list[Path], small_bands: None) -> None:
     stack = xccd.open_stack(files, chunks=None)
     whole = xccd.open_stack(files).compute()
@@ -121,6 +124,7 @@ def test_by_points_and_by_masks(files: list[Path], small_bands: None) -> None:
     np.testing.assert_array_equal(xr.concat([stack, stack], "frame").ccd.count(), 2 * whole.ccd.count())
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("form", [xccd.open_stack, xccd.open_dataset])
 def test_the_same_bits_as_dask_and_the_same_file(
@@ -161,6 +165,7 @@ def test_a_function_may_call_verbs_in_the_threads_that_run_it(files: list[Path],
         np.testing.assert_array_equal(clipped, by_name)
 
 
+@pytest.mark.versions
 def test_with_dask_beside_it(files: list[Path]) -> None:
     lazy, other = xccd.open_stack(files, chunks=None), xccd.open_stack(files)
     weights = (other * 0 + 2).rename("w")
@@ -201,6 +206,7 @@ def test_neither_dask_nor_astropy_is_needed(files: list[Path], tmp_path: Path) -
     np.testing.assert_array_equal(xccd.open_image(tmp_path / "out.fits"), expected)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("store", ["netcdf", "zarr"])
 def test_it_goes_to_disk_as_any_array(files: list[Path], tmp_path: Path, store: str) -> None:
     clipped = xccd.open_stack(files, chunks=None).ccd.sigma_clip(1.5, 1.5).drop_vars("header")

@@ -69,6 +69,7 @@ def test_same_script(end: str, options: dict[str, Any]) -> None:
     assert_same(theirs, mine)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("end", METHODS)
 def test_same_float32(end: str) -> None:
     clip = {"clip_extrema": {"nhigh": 1}}
@@ -83,6 +84,7 @@ def test_same_weights(end: str, weights: Any, function: Any) -> None:
     assert_same(*(script(p, frames(), end, **options) for p in (ccdproc, ours)))
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("end", "name", "function"),
     [
@@ -158,6 +160,7 @@ def test_same_whatever_the_frames(case: Any, end: str, dtype: Any) -> None:
     assert_same(theirs, mine, rtol=1e-5 if dtype else 1e-9)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("method", ["average", "median", "sum"])
 @pytest.mark.parametrize(
     "options",
@@ -186,6 +189,7 @@ def test_same_combine_with_weights(weights: Any) -> None:
 # Attributes and errors
 
 
+@pytest.mark.versions
 def test_attributes() -> None:
     ccds = column(V, (8,))
     combiner, theirs = ours.Combiner(ccds), ccdproc.Combiner(ccds)
@@ -208,6 +212,7 @@ def test_attributes() -> None:
     np.testing.assert_array_equal(combiner.scaling, theirs.scaling)
 
 
+@pytest.mark.versions
 @pytest.mark.filterwarnings("default")
 def test_warnings_of_a_clip_come_once() -> None:
     with pytest.warns(UserWarning, match="can reject nothing with 9 frame") as seen:

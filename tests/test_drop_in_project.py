@@ -74,6 +74,7 @@ def test_a_point_moved_by_half_a_pixel(order: str) -> None:
     assert mine.data[8].max() == pytest.approx(found[order], abs=0.005)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("moved", [(6, 4), (7, 2), (90, 4)], ids=["same", "whole pixels", "not seen"])
 def test_same_on_whole_pixels(order: str, moved: tuple[float, float]) -> None:
@@ -105,6 +106,7 @@ def test_uncertainties_are_those_of_the_weights(order: str, kind: Any) -> None:
     np.testing.assert_allclose(made.uncertainty.array, expected, rtol=2e-3)
 
 
+@pytest.mark.versions
 def test_masks_errors_and_headers() -> None:
     mask = np.zeros((8, 12), bool)
     mask[3, 4:6] = True

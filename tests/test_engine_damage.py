@@ -13,6 +13,7 @@ compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is
 DAMAGES = {"cut": lambda data: data[:100], "empty": lambda data: b"", "garbage": lambda data: bytes(range(256)) * 4}
 
 
+@pytest.mark.versions
 @compiled
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("files", ["*.nbi", "*.nbc"])

@@ -56,6 +56,7 @@ def test_the_chosen_engine_computes(monkeypatch, engine):
     assert asked == [engine]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("dtype", ["float32", "uint16"])
 def test_engines_give_the_same_pixels(dtype):
     stack = make(dtype=dtype)
@@ -167,6 +168,7 @@ np.savez(sys.argv[2], **found)
 """
 
 
+@pytest.mark.versions
 def test_without_numba_numpy_computes_the_same(tmp_path):
     given = {dtype: make(dtype=dtype) for dtype in ("float32", "uint16")}
     np.savez(tmp_path / "given.npz", **{dtype: stack.values for dtype, stack in given.items()})
@@ -251,6 +253,7 @@ def outcome(process):
     return image, *map(int, counts.split())
 
 
+@pytest.mark.versions
 @compiled
 def test_compiled_code_is_kept_and_may_be_made_by_two_at_once(tmp_path):
     both = [start(MEDIAN, "stats", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
@@ -294,6 +297,7 @@ def test_warm_up_compiles_all_kernels():
         assert ("float32", 2) in firsts, kernel.__name__
 
 
+@pytest.mark.versions
 @compiled
 def test_after_warm_up_verbs_compile_nothing():
     kernels = set(engine_module.KERNELS.values())

@@ -21,6 +21,7 @@ def files(folder: Path, n: int = 6) -> list[Path]:
     return [write(folder / f"{i}.fits", rng.integers(90, 110, (20, 30)).astype("uint16"), CARDS) for i in range(n)]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", [None, "auto", {"y": 7}])
 def test_an_image_and_its_maps(tmp_path: Path, chunks: object) -> None:
     ds = xccd.open_dataset(files(tmp_path), chunks=chunks)
@@ -41,6 +42,7 @@ def test_an_image_and_its_maps(tmp_path: Path, chunks: object) -> None:
     assert path.stat().st_size % 2880 == 0
 
 
+@pytest.mark.versions
 def test_flags_are_the_mask(tmp_path: Path) -> None:
     ds = xccd.open_dataset(files(tmp_path)).isel(frame=[0]).ccd.minmax(max=105)
     path = ds.isel(frame=0).ccd.to_fits(tmp_path / "out.fits")
@@ -56,6 +58,7 @@ def test_flags_are_the_mask(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.data_flags.values != 0, ds.data_flags.values != 0)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("kind", ["std", "var", "ivar"])
 def test_kinds_of_uncertainty_go_there_and_back(tmp_path: Path, kind: str) -> None:
     image = xr.DataArray(np.ones((2, 3), "f4"), dims=("y", "x"))
@@ -67,7 +70,8 @@ def test_kinds_of_uncertainty_go_there_and_back(tmp_path: Path, kind: str) -> No
     assert (back.data_uncertainty.values == 2).all()
 
 
-@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+@pytest.mark.versions
+@pytest.mark.parametrize("scheduler", ["sync", "threads"])
 def test_one_pass_and_the_same_bytes(tmp_path: Path, scheduler: str) -> None:
     there = files(tmp_path)
     whole = xccd.open_dataset(there, chunks=None).ccd.combine("median").ccd.to_fits(tmp_path / "whole.fits")
@@ -90,6 +94,7 @@ def test_the_stack_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(reads) == 6
 
 
+@pytest.mark.versions
 def test_nodes_of_a_tree(tmp_path: Path) -> None:
     ds = xccd.open_dataset(files(tmp_path))
     paths = xr.DataTree.from_dict({"flat": ds, "dark": ds}).ccd.combine("mean").ccd.to_fits(tmp_path)
@@ -106,6 +111,7 @@ def test_a_list_of_very_many_inputs_comes_last(tmp_path: Path) -> None:
         assert len(hdus["FRAMES"].data) == 1001
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("name", ["out.fits", "out.fits.fz"])
 def test_checksums_hold(tmp_path: Path, name: str) -> None:
     ds = xccd.open_dataset(files(tmp_path))
@@ -132,6 +138,7 @@ def test_checksums_in_a_header_that_is_full(tmp_path: Path) -> None:
             np.testing.assert_array_equal(hdus[0].data, image)
 
 
+@pytest.mark.versions
 def test_tiles_lose_nothing(tmp_path: Path) -> None:
     ds = xccd.open_dataset(files(tmp_path))
     image = ds.ccd.sigma_clip(1.5, 1.5).ccd.combine("mean")

@@ -30,6 +30,7 @@ def stars(rotate: float = 0.0) -> xr.DataArray:
     return xccd.open_stack(images)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(("method", "within"), [("phase", 0.06), ("stars", 0.12)])
 def test_known_offsets_are_found(method, within):
     found = stars().ccd.find_offsets(method)
@@ -42,6 +43,7 @@ def test_known_offsets_are_found(method, within):
     np.testing.assert_allclose(second - second[0], TRUE, atol=2 * within)
 
 
+@pytest.mark.versions
 def test_whole_pixels_missing_ones_and_forms():
     holes = stars()
     holes = holes.where(xr.DataArray(np.random.default_rng(1).random((160, 180)) > 0.02, dims=("y", "x")))
@@ -52,7 +54,6 @@ def test_whole_pixels_missing_ones_and_forms():
         np.testing.assert_array_equal(other.ccd.find_offsets(), stars().ccd.find_offsets())
 
 
-@pytest.mark.long
 def test_an_image_moved_by_scipy():
     scene = np.random.default_rng(0).normal(0, 1, (128, 128))
     scene = shift(scene, 0.0, order=3)
@@ -62,6 +63,7 @@ def test_an_image_moved_by_scipy():
     np.testing.assert_allclose(found[1], (4.3, -2.6), atol=0.1)
 
 
+@pytest.mark.versions
 def test_it_can_be_looked_at():
     axes = Figure().add_subplot()
     stars().ccd.find_offsets(plot=axes)

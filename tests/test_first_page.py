@@ -8,6 +8,8 @@ from astropy.io import fits
 
 import xccd
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def in_a_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

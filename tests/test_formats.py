@@ -190,6 +190,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
         yield place, hdu, holes, data, header
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", ["auto", None])
 def test_read(case: Case, chunks: Any) -> None:
     path, hdu, _, data, _ = case
@@ -223,6 +224,7 @@ def test_units(case: Case) -> None:
     assert xccd.open_stack(path, hdu=hdu).attrs["units"] == "adu"
 
 
+@pytest.mark.versions
 def test_wcs_and_header(case: Case) -> None:
     path, hdu, _, _, header = case
     stack = xccd.open_stack(path, hdu=hdu)
@@ -242,7 +244,6 @@ def test_bands_follow_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert xccd.open_stack(path).chunks[1] == (5,) * 8
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("kind", ["HCOMPRESS_1", "RICE_1", "PLIO_1", "GZIP_2"])
 def test_many_threads_read_tiles_at_once(tmp_path: Path, kind: str) -> None:
     path = tiled(WHOLE.astype("i4"), kind)(tmp_path / "a.fits")
@@ -253,6 +254,7 @@ def test_many_threads_read_tiles_at_once(tmp_path: Path, kind: str) -> None:
             np.testing.assert_array_equal(stack.values, np.broadcast_to(WHOLE, stack.shape))
 
 
+@pytest.mark.versions
 def test_a_cube_in_tiles(tmp_path: Path) -> None:
     cube = RNG.integers(0, 99, (3, 20, 30)).astype("i2")
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(cube)]).writeto(tmp_path / "a.fits.fz")
@@ -286,6 +288,7 @@ def test_what_goes_wrong(tmp_path: Path) -> None:
         xccd.open_stack(cut).load()
 
 
+@pytest.mark.versions
 def test_tiles_that_are_damaged_or_gone(tmp_path: Path) -> None:
     path = tiled(WHOLE.astype("i4"), "HCOMPRESS_1")(tmp_path / "a.fits")
     data = path.read_bytes()

@@ -16,6 +16,8 @@ from fits_files import write
 from sky import sip, stack_of, tan, turned
 from xccd.sky.grid import Grid
 
+pytestmark = pytest.mark.versions
+
 HEAD = tan((30.5, 20.25), 12)
 SIZES = {"NAXIS": 2, "NAXIS1": 60, "NAXIS2": 40}
 

@@ -50,6 +50,7 @@ CORE = {
 }
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("name", CORE)
 def test_the_core_lies_on_frame(name: str) -> None:
     headers, keyword, expected = CORE[name]
@@ -146,12 +147,14 @@ def test_what_describes_the_file_is_no_label(keyword: str) -> None:
         assert stack.attrs == {}
 
 
+@pytest.mark.versions
 def test_names_are_safe_for_netcdf_and_zarr() -> None:
     stack = stack_of({"HIERARCH ESO DET/ID": 5, "CLASS": "a", "NAME": "b", "-X": 1, "__Y": 2})
     assert set(stack.attrs) == {"ESO_DET_ID", "CLASS_", "NAME_", "_X", "_Y"}
     assert stack.ccd.header(0)["ESO DET/ID"] == 5
 
 
+@pytest.mark.versions
 def test_units_are_bunit() -> None:
     assert stack_of({"BUNIT": "electron"}).units == "electron"
     assert stack_of({"BUNIT": "adu"}).assign_attrs(units="µJy").ccd.header(0)["BUNIT"] == "uJy"
@@ -191,6 +194,7 @@ def odd_cards() -> fits.Header:
     return header
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("cut", [np.s_[0], np.s_[0, 1:, 1:]], ids=["whole", "cropped"])
 def test_every_card_survives(tmp_path: Path, cut: Any) -> None:
     path = write(tmp_path / "a.fits", PIXELS, odd_cards())
@@ -207,6 +211,7 @@ def test_every_card_survives(tmp_path: Path, cut: Any) -> None:
                 assert found.comments[card.keyword, index] == card.comment
 
 
+@pytest.mark.versions
 def test_cards_are_verbatim(tmp_path: Path) -> None:
     odd = ["EXPO    = 1.500000000E+01", "TEXT    = 'a'   / far", "EMPTY   = ''"]
     frame = xccd.open_stack(raw(tmp_path / "a.fits", PIXELS, *odd))[0]
@@ -241,13 +246,13 @@ BROKEN = [
 ]  # fmt: skip
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("card", BROKEN)
 def test_a_broken_card_is_no_error_and_gives_no_warning(tmp_path: Path, card: str) -> None:
     check_any_header(tmp_path, [card, line("OBJECT", "'after'")])
 
 
-@pytest.mark.long
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

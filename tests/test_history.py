@@ -7,6 +7,8 @@ from astropy.io import fits
 
 import xccd
 
+pytestmark = pytest.mark.versions
+
 TAN = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0, "CRPIX2": 2.0, "CDELT1": -1e-4,
        "CDELT2": 1e-4}  # fmt: skip
 VERBS = {

@@ -8,6 +8,8 @@ import xarray as xr
 
 import xccd
 
+pytestmark = pytest.mark.versions
+
 CARDS = {"EXPTIME": 30.0, "OBJECT": "M 51", "BUNIT": "adu", "CTYPE1": "RA---TAN", "CRPIX1": 2.0}
 
 

@@ -10,6 +10,8 @@ from astropy.wcs import WCS
 
 import xccd
 
+pytestmark = pytest.mark.versions
+
 SHAPE = (4, 5)
 
 

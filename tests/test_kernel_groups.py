@@ -140,6 +140,7 @@ def test_a_block_is_sorted(dtype, n, pixels):
     assert (buffer[n] == limits(dtype).behind).all()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("dtype", DIRECT, ids=str)
 def test_eight_rows_are_loaded_and_sorted(dtype):
     x = noise(dtype, (11, 75))
@@ -154,6 +155,7 @@ def test_eight_rows_are_loaded_and_sorted(dtype):
         assert (buffer[10:] == 1).all()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("dtype", [d for d in DIRECT if d.kind == "f"], ids=str)
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
 def test_one_sample_that_is_not_finite_is_seen(dtype, bad):

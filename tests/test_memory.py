@@ -9,6 +9,8 @@ import xarray as xr
 
 from xccd.accessor import CCDAccessor
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def no_collector():

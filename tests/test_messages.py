@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xccd
@@ -151,6 +151,7 @@ def test_any_slip_finds_its_name(name: str, data: st.DataObject) -> None:
         assert messages.meant(doubled, known) == [name]
 
 
+@settings(max_examples=50)
 @given(st.text() | st.none() | st.integers() | st.lists(st.text()))
 def test_anything_may_be_misspelt(name: Any) -> None:
     assert set(messages.meant(name, METHODS)) <= set(METHODS)

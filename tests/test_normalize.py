@@ -101,6 +101,7 @@ def test_mode_of_a_sky(n):
     assert LEVELS["mode"](counts.astype("f8")) == irafs_mode(counts.tolist())
 
 
+@pytest.mark.versions
 def test_levels(stack):
     for name, of in {
         "mean": np.mean,
@@ -168,6 +169,7 @@ def test_scale_and_zero(stack):
     np.testing.assert_allclose(level.values, expected.transpose(2, 0, 1), rtol=1e-12)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("dtype", ["f4", "f8", "u1", "i2", "u2", "i4"])
 @pytest.mark.parametrize("chunks", [None, {"x": 2}])
 def test_the_factors_say_what_was_done_since_the_start(dtype, chunks):

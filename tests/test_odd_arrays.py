@@ -10,6 +10,8 @@ import pytest
 import xarray as xr
 from astropy import units as u
 
+pytestmark = pytest.mark.versions
+
 
 class Pint:
     """An array of another package, as xarray takes it: not NumPy's, nor dask's."""

@@ -178,12 +178,14 @@ def test_chunks(files: list[Path], whole: np.ndarray) -> None:
         np.testing.assert_array_equal(xccd.open_stack(files, chunks=chunks).values, whole)
 
 
+@pytest.mark.versions
 def test_differently_chunked_stacks_of_one_file_go_together(files: list[Path]) -> None:
     one, other = xccd.open_stack(files, chunks={"y": 1}), xccd.open_stack(files, chunks={"y": 3, "x": 4})
     assert one.data.name != other.data.name
     assert ((one - other) == 0).all()
 
 
+@pytest.mark.versions
 def test_names_in_the_graph_are_the_same_each_time(files: list[Path]) -> None:
     stacks = [xccd.open_stack(files) for _ in range(2)]
     assert stacks[0].data.name == stacks[1].data.name
@@ -192,12 +194,14 @@ def test_names_in_the_graph_are_the_same_each_time(files: list[Path]) -> None:
     assert xccd.open_stack(files[::-1]).data.name != stacks[0].data.name
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
 def test_any_scheduler_gives_the_same(files: list[Path], whole: np.ndarray, scheduler: str) -> None:
     with dask.config.set(scheduler=scheduler):
         np.testing.assert_array_equal(xccd.open_stack(files, chunks={"y": 1}).values, whole)
 
 
+@pytest.mark.versions
 def test_a_stack_can_be_pickled(files: list[Path], whole: np.ndarray) -> None:
     stack = xccd.open_stack(files)
     sent = pickle.dumps(stack)
@@ -220,6 +224,7 @@ def indexers(size: int) -> st.SearchStrategy[int | slice | list[int]]:
     return slices | place | st.lists(place, min_size=1, max_size=size + 2)
 
 
+@pytest.mark.versions
 @settings(max_examples=60, deadline=None)
 @given(key=st.tuples(indexers(5), indexers(7), indexers(6)))
 @example(key=(slice(None), [0, 2, 1], [1, 0, 2]))
@@ -232,6 +237,7 @@ def test_slices_are_those_of_the_whole(files: list[Path], whole: np.ndarray, key
     np.testing.assert_array_equal(reader[key], expected)
 
 
+@pytest.mark.versions
 def test_a_new_axis_and_a_mask_reach_the_reader(files: list[Path], whole: np.ndarray) -> None:
     data = xccd.open_stack(files).data
     np.testing.assert_array_equal(data[None].compute(), whole[None])

@@ -15,7 +15,7 @@ from xccd.compute.ends import Combine
 from xccd.compute.partials import ROWS
 
 DIMS = ("frame", "y", "x")
-some = settings(max_examples=60, deadline=None)
+some = settings(max_examples=30, deadline=None)
 
 
 def stack_of(values: np.ndarray, chunks=None) -> xr.DataArray:
@@ -46,6 +46,7 @@ def test_parts_put_together_are_the_whole(data, values):
             assert (close | (np.abs(result - whole) <= bound)).all()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("method", ["mean", "sum", "min", "max", "count"])
 def test_no_chunk_is_made_anew_and_nothing_is_computed(method):
     computed = []
@@ -83,6 +84,7 @@ def test_the_lossless_form_is_put_together_too(data, values, method):
         np.testing.assert_allclose(images[name], whole[name], rtol=8 * eps, atol=8 * eps * 1000 * len(values))
 
 
+@pytest.mark.versions
 def test_flags_of_a_range_keep_the_chunks():
     values = np.random.default_rng(0).normal(0, 1, (12, 20, 30))
     for lazy in (stack_of(values, (5, 20, 30)), stack_of(values, (5, 20, 30)).ccd.to_dataset()):
@@ -93,6 +95,7 @@ def test_flags_of_a_range_keep_the_chunks():
     np.testing.assert_array_equal(clipped.ccd.to_stack(), np.where(np.abs(values) <= 1, values, np.nan))
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("method", ["median", "mad_std", "std", "quantile"])
 def test_what_needs_all_frames_has_the_same_bits(method):
     values = np.random.default_rng(0).normal(0, 1, (12, 20, 30))
@@ -103,6 +106,7 @@ def test_what_needs_all_frames_has_the_same_bits(method):
     np.testing.assert_array_equal(clipped, stack_of(values).ccd.sigma_clip(1.5, 1.5).ccd.combine("mean"))
 
 
+@pytest.mark.versions
 def test_files_by_frames(tmp_path):
     rng = np.random.default_rng(0)
     files = [write(tmp_path / f"{i}.fits", rng.integers(0, 65535, (20, 30)).astype("u2")) for i in range(7)]
@@ -120,6 +124,7 @@ def test_a_bad_weight_is_named():
         image.compute()
 
 
+@pytest.mark.versions
 def test_tiles_of_a_rank_keep_the_size_of_chunks():
     """All frames, a few pixels: no chunk is larger than dask's limit, and tasks do not explode."""
     x = da.zeros((4000, 1000, 1000), chunks=(1, 1000, 1000), dtype="f4")

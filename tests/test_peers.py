@@ -29,6 +29,7 @@ def rejected(stack: xr.DataArray, **rule: object) -> np.ndarray:
     return np.isnan(stack.ccd.sigma_clip(**CLIP, **rule).values)
 
 
+@pytest.mark.versions
 def test_medians_are_those_of_numpy_and_bottleneck(stack: xr.DataArray) -> None:
     holes = stack.where(np.random.default_rng(0).random(stack.shape) > 0.2)
     with pytest.warns(RuntimeWarning, match="All-NaN"):

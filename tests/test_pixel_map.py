@@ -120,10 +120,10 @@ def test_distortions_in_tables(tmp_path: Path):
 @pytest.mark.parametrize("order", ["bilinear", "lanczos3"])
 def test_rows_are_enough_however_bent_a_frame_is(order, monkeypatch):
     monkeypatch.setattr(gather, "LEAST", 1)
-    stack = stack_of(noise(1, (700, 800)), [sip((400, 350), 20, size=5e-4)])
-    grid = Grid.of(tan((420, 400)), shape=(800, 850))
+    stack = stack_of(noise(1, (700, 300)), [sip((150, 350), 20, size=5e-4)])
+    grid = Grid.of(tan((170, 400)), shape=(800, 350))
     whole = stack.load().ccd.align(grid, order=order)
-    assert np.isfinite(whole).sum() > 300_000
+    assert np.isfinite(whole).sum() > 120_000
     bands = stack.chunk(y=9).ccd.align(grid, order=order)
     assert bands.chunks[1][0] < 20
     np.testing.assert_array_equal(bands, whole)

@@ -28,7 +28,7 @@ def by_filter(chunks: object = "auto", flagged: bool = False) -> Any:
 RUNS = [(chunks, scheduler) for chunks in (None, "auto", {"y": 1}) for scheduler in ("sync", "threads")]
 
 
-@pytest.mark.parametrize(("chunks", "scheduler"), [*RUNS, ({"y": 1}, "processes")], ids=str)
+@pytest.mark.parametrize(("chunks", "scheduler"), RUNS, ids=str)
 def test_each_filter_has_its_numbers(tmp_path: Path, chunks: object, scheduler: str) -> None:
     with dask.config.set(scheduler=scheduler, num_workers=2):
         path = by_filter(chunks).ccd.to_fits(tmp_path / "a.fits")
@@ -45,6 +45,7 @@ def test_each_filter_has_its_numbers(tmp_path: Path, chunks: object, scheduler: 
     assert CCDData.read(path, hdu="V").unit == "adu"
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("name", ["a.fits", "a.fits.fz"])
 def test_the_maps_of_each(tmp_path: Path, name: str) -> None:
     path = by_filter(flagged=True).ccd.to_fits(tmp_path / name, checksum=True)
@@ -127,6 +128,7 @@ def tree() -> xr.DataTree:
     return xr.DataTree.from_dict(chips)
 
 
+@pytest.mark.versions
 @pytest.mark.filterwarnings("ignore:combine. the frames differ in FILTER:UserWarning")
 @pytest.mark.parametrize("chunks", [None, "auto"])
 def test_a_tree_as_one_file(tmp_path: Path, chunks: object) -> None:

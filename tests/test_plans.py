@@ -89,6 +89,7 @@ def plan_of(stack):
     return None if source is None else source.dtype.str, len(steps)
 
 
+@pytest.mark.versions
 def test_what_is_read_is_what_is_stored(folder):
     plans = {name: plan_of(xccd.open_stack(folder / name)) for name in (*STORED, "signed bytes")}
     assert plans == {
@@ -101,6 +102,7 @@ def test_what_is_read_is_what_is_stored(folder):
     assert plan_of(xccd.open_stack(folder / "f8", dtype="float32")) == (None, 0)  # rounded first
 
 
+@pytest.mark.versions
 def test_a_chain_is_one_task_a_band(folder):
     stack = xccd.open_stack(folder / "u2", chunks={"y": 5})
     clipped = stack.ccd.sigma_clip(2, 2).ccd.sigma_clip(2, 2)
@@ -111,6 +113,7 @@ def test_a_chain_is_one_task_a_band(folder):
     assert clipped.data.name not in image.data.dask.layers
 
 
+@pytest.mark.versions
 def test_two_images_of_one_clip_read_each_band_once(folder, monkeypatch):
     reads = []
     read = pixels.FilePixels.read
@@ -120,6 +123,7 @@ def test_two_images_of_one_clip_read_each_band_once(folder, monkeypatch):
     assert len(reads) == 9 * 3
 
 
+@pytest.mark.versions
 def test_what_is_in_memory_is_not_made_again(folder):
     stack = xccd.open_stack(folder / "f4", chunks={"y": 5})
     clipped = stack.ccd.sigma_clip(2, 2)
@@ -131,6 +135,7 @@ def test_what_is_in_memory_is_not_made_again(folder):
     assert image.notnull().all()
 
 
+@pytest.mark.versions
 def test_a_plan_starts_with_frames_together():
     values = np.random.default_rng(5).normal(size=(9, 6, 7))
     split = xr.DataArray(values, dims=("frame", "y", "x")).chunk(frame=2, y=3)

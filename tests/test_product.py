@@ -128,6 +128,7 @@ def test_a_unit_that_is_a_product() -> None:
     assert stack_of(headers(BUNIT="adu/s")).ccd.combine("var").ccd.header()["BUNIT"] == "(adu/s)**2"
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("count", [3, 999, 1000, 1005])
 def test_all_inputs_are_listed(tmp_path: Path, count: int) -> None:
     frames = [(np.zeros((1, 1), "f4"), {"FILENAME": f"a-{i}.fits"}) for i in range(count)]
@@ -157,6 +158,7 @@ def test_the_wcs_stays_where_the_frames_share_it(same: bool) -> None:
         )
 
 
+@pytest.mark.versions
 def test_one_wcs_written_in_two_ways_is_one() -> None:
     other = {k: v for k, v in WCS.items() if not k.startswith("CDELT")} | {"CD1_1": -0.001, "CD2_2": 0.001}
     image = stack_of([headers(**WCS)[0], headers()[1] | other]).ccd.combine()
@@ -182,6 +184,7 @@ def test_each_step_is_one_history_even_if_done_twice() -> None:
     assert list(clipped.ccd.header(1)["HISTORY"]) == list(clipped.ccd.header(2)["HISTORY"])
 
 
+@pytest.mark.versions
 @pytest.mark.filterwarnings("ignore:files=.* is given twice")
 def test_history_of_others_stays_before_ours(tmp_path: Path) -> None:
     card = fits.Header()
@@ -263,6 +266,7 @@ def raw_night(folder: Path) -> None:
         expose(f"light-{i}", 3000, 50, CAMERA | {"EXPTIME": 60.0} | own)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", ["auto", None, {"y": 3, "frame": 1}], ids=str)
 def test_the_long_chain(tmp_path: Path, chunks: Any) -> None:
     raw_night(tmp_path)

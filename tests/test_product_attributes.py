@@ -9,6 +9,8 @@ import xarray as xr
 
 import xccd
 
+pytestmark = pytest.mark.versions
+
 LIGHT = {"OBJECT": "M 51", "TELESCOP": "here", "EXPTIME": 30.0, "GAIN": 1.5, "BUNIT": "adu"}
 OTHER = {"OBJECT": "bias", "INSTRUME": "another", "OBSERVER": "nobody", "HIERARCH ESO DET ID": 7, "EXPTIME": 0.0}
 STRANGE = {"INSTRUME", "OBSERVER", "ESO_DET_ID", "ESO DET ID"}

@@ -22,6 +22,7 @@ def some_pixels(stack: xr.DataArray, number: int = 1500) -> xr.DataArray:
     return xr.DataArray(samples[:, chosen], dims=("frame", "pixel"))
 
 
+@pytest.mark.versions
 def test_kast_master_bias(real_frames: Path, tmp_path: Path) -> None:
     raw = xccd.open_stack(real_frames / "kast_blue/b2[1-3].fits.gz")
     assert (raw.sizes["frame"], set(raw.OBSTYPE.values)) == (3, {"DARK"})

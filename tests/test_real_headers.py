@@ -36,6 +36,7 @@ def test_pixels_are_those_of_astropy(group: tuple[xr.DataArray, int]) -> None:
         np.testing.assert_array_equal(frame.values, fits.getdata(frame.file.item(), hdu))
 
 
+@pytest.mark.versions
 def test_a_product_has_the_header_that_astropy_would_write(group: tuple[xr.DataArray, int]) -> None:
     stack, _ = group
     for image in (stack.ccd.combine("mean"), stack[0], stack.ccd.minmax(max=1e5).isel(frame=-1)):
@@ -106,6 +107,7 @@ def reference(header: fits.Header) -> WCS:
         return WCS(header)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("cut", [np.s_[:, :], np.s_[40:, 90:200], np.s_[1::3, ::3]], ids=["whole", "crop", "stride"])
 @pytest.mark.parametrize("name", ["OBS04a", "OBS18c"])
 def test_the_sky_of_decam_stays_where_it_is(real_frames: Path, name: str, cut: tuple) -> None:
@@ -119,6 +121,7 @@ def test_the_sky_of_decam_stays_where_it_is(real_frames: Path, name: str, cut: t
     np.testing.assert_allclose(ours, np.transpose(original), rtol=0, atol=1e-9)
 
 
+@pytest.mark.versions
 def test_netcdf_and_zarr_take_real_headers(real_frames: Path, tmp_path: Path) -> None:
     for n, pattern in enumerate(("kast_blue/b1*", "decam_i/OBS*")):
         stack = xccd.open_stack(real_frames / pattern)[:, :20, :20]

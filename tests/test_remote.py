@@ -45,6 +45,7 @@ def memory(folder: Path) -> Iterator[str]:
     fs.rm("/night", recursive=True)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("source", ["{}/flat-*.fits", "{}/"])
 def test_globs_and_folders_over_http(http: Any, source: str) -> None:
     stack = xccd.open_stack(source.format(http.url))
@@ -53,6 +54,7 @@ def test_globs_and_folders_over_http(http: Any, source: str) -> None:
     np.testing.assert_array_equal(stack.values, PIXELS[[2, 0, 1]])
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("source", ["{}/flat-*.fits", "{}", "{}/", "{}/flat-[12]*.fits", "{}/flat-?*.fits"])
 def test_globs_and_folders_in_memory(memory: str, source: str) -> None:
     stack = xccd.open_stack(source.format(memory))
@@ -77,6 +79,7 @@ def test_an_extension_is_found_without_the_data_before_it(folder: Path, http: An
     assert sum(count for *_, count in http.given) <= 3 * 57600 + ROW
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", ["auto", None, {"y": 70}])
 def test_as_the_file_itself(folder: Path, http: Any, chunks: Any) -> None:
     local = xccd.open_stack(folder, chunks=chunks)
@@ -138,6 +141,7 @@ def test_frames_of_a_band_are_asked_for_together(http: Any) -> None:
     assert time.perf_counter() - before < 3.2  # half of what they take one after the other
 
 
+@pytest.mark.versions
 def test_a_value_that_can_be_sent(http: Any) -> None:
     url = f"{http.url}/flat-2.fits"
     stacks = [xccd.open_stack(url) for _ in range(2)]
@@ -149,6 +153,7 @@ def test_a_value_that_can_be_sent(http: Any) -> None:
         np.testing.assert_array_equal(stacks[0].values[0], PIXELS[0])
 
 
+@pytest.mark.versions
 def test_chains_and_options(folder: Path, http: Any, memory: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     cache = str(tmp_path_factory.mktemp("cache"))
     with fsspec.open(f"simplecache::{http.url}/flat-2.fits", simplecache={"cache_storage": cache}) as file:

@@ -11,6 +11,8 @@ from astropy.io import fits
 
 import xccd
 
+pytestmark = pytest.mark.versions
+
 # Warnings are errors in this project's tests: nothing here may warn, Zarr about its text types least of all.
 
 

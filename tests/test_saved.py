@@ -7,6 +7,8 @@ import xarray as xr
 
 import xccd
 
+pytestmark = pytest.mark.versions
+
 VERBS = {
     "sigma_clip": lambda s: s.ccd.sigma_clip(1, 1),
     "clip_extrema": lambda s: s.ccd.clip_extrema(1, 0),

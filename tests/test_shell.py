@@ -44,6 +44,7 @@ class Said(Exception):
     """What the command said in the place of `open_stack`."""
 
 
+@pytest.mark.versions
 def test_the_command_speaks_of_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_command_speaks_of_options(
     assert done > 40
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("python", "shell"),
     [
@@ -151,6 +153,7 @@ NOTHING = [
 ]  # fmt: skip
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("images", "options", "message"), [row[1:] for row in NOTHING], ids=[row[0] for row in NOTHING]
 )
@@ -224,6 +227,7 @@ def test_a_signal_during_the_imports(tmp_path: Path, number: int, code: int, mes
     assert not (tmp_path / "out.fits").exists()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(("number", "code", "message", "threads"), [(*ENDS[0], "2"), (*ENDS[1], "2"), (*ENDS[1], "1")])
 def test_a_signal_while_threads_read(tmp_path: Path, number: int, code: int, message: str, threads: str) -> None:
     """Sent twice, as a scheduler and a shell may: the second must not stop what clears away."""
@@ -252,6 +256,7 @@ def test_sigterm_of_the_command_within_a_process(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == paths
 
 
+@pytest.mark.versions
 def test_a_click_that_does_not_guess() -> None:
     """Before 8.4 it has no guess for a command."""
     with click.Context(main.cli, info_name="xccd") as context:

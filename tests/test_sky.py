@@ -10,6 +10,8 @@ import xccd
 from sky import noise, sip, stack_of, tan, turned
 from xccd.sky.grid import Grid
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def image() -> xr.DataArray:

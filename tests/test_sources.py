@@ -111,6 +111,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("kind", SOURCES)
 def test_kinds_of_source(folder: Path, kind: str) -> None:
     source = SOURCES[kind]
@@ -206,6 +207,7 @@ def test_a_mask_is_found_without_extend(tmp_path: Path) -> None:
 # In memory
 
 
+@pytest.mark.versions
 def test_ccddata_keeps_mask_unit_and_header() -> None:
     mask = np.array([[True, False, False], [False, True, False]])
     ccd = CCDData(image(3), unit=u.electron, mask=mask, meta={"OBJECT": "M 51", "BUNIT": "adu", "EXPTIME": 5})
@@ -232,6 +234,7 @@ def astropy_sip(a: Any, b: Any, crpix: Any) -> Any:
     return Sip(a, b, None, None, crpix)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("cut", [np.s_[:, :], np.s_[2:, 3:]], ids=["whole", "sliced"])
 @pytest.mark.parametrize("repeated", [False, True], ids=["WCS", "WCS and header"])
 def test_ccddata_keeps_its_wcs_with_sip(cut: Any, repeated: bool) -> None:
@@ -252,6 +255,7 @@ BLANKS = {
 }
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("loaded", [False, True], ids=["lazily loaded", "loaded"])
 @pytest.mark.parametrize("options", [{}, {"memmap": False}, {"uint": False}], ids=str)
 @pytest.mark.parametrize("name", BLANKS)
@@ -280,6 +284,7 @@ def test_an_hdulist_may_be_changed_and_closed(tmp_path: Path) -> None:
     assert changed.values.tolist() == [[[10, 11, 12], [13, 14, 15]]]
 
 
+@pytest.mark.versions
 def test_an_hdulist_from_bytes_and_from_gz(tmp_path: Path) -> None:
     path = write(tmp_path / "a.fits.gz", image(4))
     with gzip.open(path) as file:
@@ -290,6 +295,7 @@ def test_an_hdulist_from_bytes_and_from_gz(tmp_path: Path) -> None:
         assert (xccd.open_stack(hdus) == 4).all()
 
 
+@pytest.mark.versions
 def test_a_compressed_hdu_of_astropy(tmp_path: Path) -> None:
     pixels = np.arange(600, dtype="i2").reshape(20, 30)
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(pixels)]).writeto(tmp_path / "a.fits")
@@ -297,6 +303,7 @@ def test_a_compressed_hdu_of_astropy(tmp_path: Path) -> None:
         np.testing.assert_array_equal(xccd.open_stack(hdus).values[0], pixels)
 
 
+@pytest.mark.versions
 def test_masked_arrays_and_other_dtypes() -> None:
     masked = np.ma.array([[1, 2], [3, 4]], mask=[[True, False], [False, False]], dtype="u2")
     stack = xccd.open_stack([(masked, None), (np.eye(2, dtype=bool), None), (np.zeros((2, 2), ">f2"), None)])

@@ -106,6 +106,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_layout_does_not_matter(verb):
     for dtype in ("f4", "f8", "u2"):
@@ -135,6 +136,7 @@ def test_the_number_of_threads_does_not_matter(verb):
         assert_same_bits(VERBS[verb](LAYOUTS["tiles"](stack)).compute(), expected)
 
 
+@pytest.mark.versions
 def test_a_dask_task_starts_no_threads(monkeypatch):
     monkeypatch.setattr(run, "run_all", never)
     with xccd.set_options(threads=3):
@@ -143,6 +145,7 @@ def test_a_dask_task_starts_no_threads(monkeypatch):
             VERBS["median"](make())
 
 
+@pytest.mark.versions
 @settings(max_examples=40, deadline=None)
 @given(st.data(), st.sampled_from(sorted(VERBS)))
 def test_any_chunks(data, verb):
@@ -166,6 +169,7 @@ def test_the_order_of_frames_does_not_matter(verb):
         assert_same_bits(result, expected)
 
 
+@pytest.mark.versions
 def test_chunks_stay_where_they_are():
     stack = make().chunk(y=2, x=3)
     for verb in ("clip", "extrema", "minmax", "normalize"):
@@ -177,6 +181,7 @@ def test_chunks_stay_where_they_are():
 # --- any dimensions
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"normalize in a region"}))
 def test_dimensions(verb):
     stack = make()
@@ -257,6 +262,7 @@ class TestStacks:
                 assert call(empty).compute().shape in {(N, 0, 7), (0, 7)}
 
 
+@pytest.mark.versions
 def test_one_frame():
     frame = make("f8")[:1]
     image = frame[0].where(np.isfinite(frame[0]))
@@ -288,6 +294,7 @@ def dataset():
     )
 
 
+@pytest.mark.versions
 def test_a_clip_of_a_dataset():
     ds = dataset()
     clipped = ds.ccd.sigma_clip(1.5, 2)
@@ -303,6 +310,7 @@ def test_a_clip_of_a_dataset():
     assert clipped["header"].values.tolist() == ds["header"].values.tolist()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", [{}, {"y": 2}, {"frame": 2, "x": 3}])
 def test_combining_a_dataset(chunks):
     ds = dataset().chunk(chunks)
@@ -318,6 +326,7 @@ def test_combining_a_dataset(chunks):
     assert set(ds.ccd.count().data_vars) == {"a", "b", "flat", "note"}
 
 
+@pytest.mark.versions
 def test_a_dataset_of_one_variable_keeps_what_was_done():
     ds = dataset()[["a"]]
     level = ds.ccd.normalize("mean").ccd.normalize(zero="mean")
@@ -326,6 +335,7 @@ def test_a_dataset_of_one_variable_keeps_what_was_done():
     assert level["a"].attrs["history"].count("xccd.normalize") == 2
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", [None, {"x": 3}])
 def test_groups(chunks):
     stack = make().assign_coords(FILTER=("frame", list("rgrgrgrgr")))

@@ -35,7 +35,7 @@ CHUNKS: list[object] = [None, "auto", {"y": 7}, {"frame": 2, "x": 11}]
 RUNS = [(chunks, scheduler) for chunks in CHUNKS for scheduler in ("sync", "threads")] + [({"y": 7}, "processes")]
 
 
-@pytest.mark.long
+@pytest.mark.versions
 @pytest.mark.parametrize(("chunks", "scheduler"), RUNS, ids=str)
 def test_a_stack_comes_back_whole(files: list[Path], tmp_path: Path, chunks: object, scheduler: str) -> None:
     stack = xccd.open_stack(files, chunks=chunks)
@@ -49,6 +49,7 @@ def test_a_stack_comes_back_whole(files: list[Path], tmp_path: Path, chunks: obj
     assert opened(path).data.ccd.combine("median").ccd.to_fits(tmp_path / "median.fits").exists()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", [None, {"y": 7}])
 def test_the_lossless_form_comes_back_whole(files: list[Path], tmp_path: Path, chunks: object) -> None:
     ds = xccd.open_dataset(files, chunks=chunks).ccd.clip_extrema(1, 0)
@@ -71,6 +72,7 @@ def test_progress_is_told(files: list[Path], tmp_path: Path, chunks: object) -> 
     assert told[-1] == (PIXELS.size * 4, PIXELS.size * 4)
 
 
+@pytest.mark.versions
 def test_progress_as_a_bar(files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     xccd.open_stack(files).ccd.to_zarr(tmp_path / "a.zarr", progress=True)
     assert "to_zarr: 100%" in capsys.readouterr().err
@@ -168,6 +170,7 @@ MADE = {
 WAYS = [("auto", made) for made in MADE] + [(form, made) for form in ("numpy", None) for made in ("clip", "lossless")]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(("form", "made"), WAYS, ids=str)
 def test_what_is_opened_can_be_saved(files: list[Path], tmp_path: Path, form: str | None, made: str) -> None:
     """By xarray and by xccd, again and again; every warning is an error here."""
@@ -190,6 +193,7 @@ def test_what_is_opened_can_be_saved(files: list[Path], tmp_path: Path, form: st
                 xr.testing.assert_equal(found.compute(), expected)
 
 
+@pytest.mark.versions
 def test_lazy_labels_that_are_no_numbers(tmp_path: Path) -> None:
     """Blocks of dates would be written as they are in memory, not as the store says."""
     dates = xr.DataArray(labelled(4)["DATE-OBS"][1], dims="frame").chunk()

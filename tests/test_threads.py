@@ -179,6 +179,7 @@ def test_one_thread_is_that_which_calls(monkeypatch):
         many_verbs()
 
 
+@pytest.mark.versions
 def test_verbs_in_threads_share_a_pool():
     xccd.set_options(engine="numpy", threads=3)
     expected = make().ccd.combine("median").values.tobytes()
@@ -246,6 +247,7 @@ assert found.values.tobytes() == expected.values.tobytes()
 """
 
 
+@pytest.mark.versions
 def test_dask_starts_no_threads_of_ours():
     finish(start(DASK))
 
@@ -256,6 +258,7 @@ def send_median(pipe):
         pipe.send(len(workers()))
 
 
+@pytest.mark.versions
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 @pytest.mark.parametrize("engine", settings.ENGINES)

@@ -11,6 +11,8 @@ from astropy.io import fits
 
 import xccd
 
+pytestmark = pytest.mark.versions
+
 
 def leaves(tree: xr.DataTree) -> list[str]:
     return [node.path.lstrip("/") for node in tree.leaves]

@@ -53,6 +53,7 @@ def positions(image: xr.DataArray) -> tuple[Any, Any, Any]:
     return np.transpose(wcs.all_pix2world(i, j, 0)), numbers % NX, numbers // NX
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cut", [np.s_[:, :], np.s_[5:, 7:31], np.s_[:3, 2:]], ids=["whole", "crop", "strip"])
 def test_the_sky_stays_where_it_is_after_a_crop(kind: str, cut: Any) -> None:
@@ -60,6 +61,7 @@ def test_the_sky_stays_where_it_is_after_a_crop(kind: str, cut: Any) -> None:
     np.testing.assert_allclose(found, sky(KINDS[kind], x, y), rtol=0, atol=1e-9)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("SIP", "CROTA")])
 @pytest.mark.parametrize("cut", [np.s_[::2, ::2], np.s_[3::4, 1:-2:3]], ids=["every second", "uneven"])
 def test_the_sky_stays_where_it_is_after_a_stride(kind: str, cut: Any) -> None:
@@ -67,6 +69,7 @@ def test_the_sky_stays_where_it_is_after_a_stride(kind: str, cut: Any) -> None:
     np.testing.assert_allclose(found, sky(KINDS[kind], x, y), rtol=0, atol=1e-9)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "SIP"])
 def test_the_sky_stays_where_it_is_after_an_average(kind: str) -> None:
     binned = image_of(KINDS[kind]).coarsen(x=2, y=2).mean()
@@ -86,6 +89,7 @@ def test_the_sky_stays_where_it_is_after_many_steps(data: st.DataObject, kind: s
     np.testing.assert_allclose(found, sky(KINDS[kind], x, y), rtol=0, atol=1e-9)
 
 
+@pytest.mark.versions
 def test_alternate_wcs_move_too() -> None:
     other = {f"{k}A": v for k, v in (TAN | {"CD1_1": -1e-3, "CD2_2": 1e-3}).items()}
     image = image_of(TAN | {"CDELT1": -1e-3, "CDELT2": 1e-3} | other)[4::2, 6::2]
@@ -106,6 +110,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("name", REFUSED)
 def test_where_no_wcs_fits_it_says_so(tmp_path: Path, name: str) -> None:
     kind, cut, message = REFUSED[name]
@@ -145,27 +150,35 @@ ABSURD = {
 }  # fmt: skip
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", ABSURD)
-def test_an_absurd_wcs_is_an_error_not_a_crash(name: str) -> None:
+def test_an_absurd_wcs_is_an_error_not_a_crash() -> None:
     """In a process of its own, for WCSAXES = 65536 kills one that hands it to astropy."""
-    code = (
-        "import sys, numpy as np, xccd\n"
-        "cards = eval(sys.argv[1])\n"
-        "pixels = np.zeros((4, 4))\n"
-        "stack = xccd.open_stack([(pixels, cards), (pixels, cards | {'CRVAL1': 3.0})])\n"
-        "assert 'CTYPE1' not in stack.ccd.combine().ccd.header()\n"
-        "try: stack.ccd.wcs(0)\n"
-        "except ValueError as error: print(error)\n"
-    )
-    cards = TAN | {"CDELT1": -1e-3, "CDELT2": 1e-3} | ABSURD[name]
-    done = subprocess.run([sys.executable, "-c", code, repr(cards)], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("the WCS of frame-1 cannot be used: ")
+    code = """
+import sys
+import numpy as np
+import xccd
+pixels = np.zeros((4, 4))
+for name, cards in eval(sys.argv[1]).items():
+    print(name, end=": ", flush=True)
+    stack = xccd.open_stack([(pixels, cards), (pixels, cards | {"CRVAL1": 3.0})])
+    assert "CTYPE1" not in stack.ccd.combine().ccd.header()
+    try:
+        stack.ccd.wcs(0)
+    except ValueError as error:
+        print(str(error).partition("\\n")[0])
+"""
+    cards = {name: TAN | {"CDELT1": -1e-3, "CDELT2": 1e-3} | absurd for name, absurd in ABSURD.items()}
+    done = subprocess.run([sys.executable, "-c", code, repr(cards)], capture_output=True, text=True)
+    assert done.returncode == 0, f"the last of these: {done.stdout}{done.stderr}"
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(ABSURD)
+    for name, line in zip(ABSURD, lines, strict=True):
+        assert line.startswith(f"{name}: the WCS of frame-1 cannot be used: ")
 
 
 # Crops and their files
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("kind", ["CDELT", "from a crop", "SIP"])
 def test_a_crop_comes_back_from_its_file_in_place(tmp_path: Path, kind: str) -> None:
     image = image_of(KINDS[kind])
@@ -181,6 +194,7 @@ def test_a_crop_comes_back_from_its_file_in_place(tmp_path: Path, kind: str) -> 
     assert again.ccd.header()["LTV1"] == crop.ccd.header()["LTV1"]
 
 
+@pytest.mark.versions
 @pytest.mark.filterwarnings("ignore:files=.* is given twice")
 @pytest.mark.parametrize("kind", ["CDELT", "from a crop"])
 @pytest.mark.parametrize("swapped", [False, True])
@@ -210,6 +224,7 @@ def test_axes_are_written_as_fits_has_them(tmp_path: Path, dims: tuple[str, str]
     assert image.transpose(*dims).ccd.header()["NAXIS1"] == NX
 
 
+@pytest.mark.versions
 def test_spectra_and_cubes(tmp_path: Path) -> None:
     wave = {"CTYPE1": "WAVE", "CRPIX1": 1.0, "CRVAL1": 5000.0, "CDELT1": 2.0, "CUNIT1": "Angstrom"}
     spectrum = xccd.open_stack([(np.arange(9.0), wave)])[0]
@@ -232,6 +247,7 @@ def test_a_scalar_z_of_the_user_is_no_plane() -> None:
     assert not {"LTV3", "CRPIX3"} & set(header)
 
 
+@pytest.mark.versions
 def test_the_file_is_what_astropy_reads(tmp_path: Path) -> None:
     path = write(tmp_path / "a.fits", np.zeros((NY, NX)), KINDS["SIP"])
     written = xccd.open_stack(path)[0].ccd.to_fits(tmp_path / "b.fits")

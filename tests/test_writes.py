@@ -63,7 +63,7 @@ def after(obj, some):
 
 
 @pytest.mark.filterwarnings("ignore:.*can reject nothing.*|.*leaves nothing.*:UserWarning")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(form=st.sampled_from(list(FORMS)), flagged=st.booleans(), some=steps, end=st.sampled_from(list(ENDS)))
 def test_writes_between_verbs(form, flagged, some, end):
     opened = xccd.open_dataset if flagged else xccd.open_stack
@@ -74,6 +74,7 @@ def test_writes_between_verbs(form, flagged, some, end):
         xr.testing.assert_allclose(found.compute().drop_attrs(), expected.drop_attrs(), rtol=1e-14, atol=0)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", ["auto", None])
 def test_ways_to_write(chunks):
     def opened():
@@ -92,6 +93,7 @@ def test_ways_to_write(chunks):
     xr.testing.assert_equal(opened().ccd.combine(), whole.ccd.combine())
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", [{"y": 2}, None])
 def test_what_waits_keeps_what_it_was_given(chunks):
     """A weight, mask or level that the caller changes afterwards is as it was when it was given."""
@@ -111,6 +113,7 @@ def test_what_waits_keeps_what_it_was_given(chunks):
         np.testing.assert_array_equal(x.values, expected.values)
 
 
+@pytest.mark.versions
 def test_origins():
     """Samples of files are told from others, whatever form they have."""
     for chunks in ("auto", {"y": 2}, None):
@@ -126,6 +129,7 @@ def test_origins():
         assert notes.origin(array_of(clipped)) == notes.READ
 
 
+@pytest.mark.versions
 def test_the_origin_of_what_was_loaded():
     stack = xccd.open_stack(frames(), chunks=None)
     stack.load()
