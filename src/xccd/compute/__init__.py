@@ -1,1 +1,1 @@
-"""An array of frames through a block function: NumPy's, dask's, or one that waits. No FITS, no sky."""
+"""Applies a block function to an array of frames: a NumPy, dask or deferred array. No FITS, no sky."""

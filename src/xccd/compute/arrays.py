@@ -1,4 +1,4 @@
-"""NumPy, dask and deferred arrays under one set of functions: a block function over all the pixels."""
+"""One set of functions for NumPy, dask and deferred arrays: a block function over all pixels."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 
 from xccd.compute import notes, options
+from xccd.compute.dask_joint import block_slices as block_slices
+from xccd.compute.dask_joint import cluster as cluster
+from xccd.compute.dask_joint import is_dask as is_dask
+from xccd.compute.dask_joint import optimized
+from xccd.compute.dask_joint import shares_memory as shares_memory
 from xccd.compute.deferred import Deferred
 
-# A NumPy or a dask array: xarray's own word for both is Any.
+# A NumPy, dask or deferred array. xarray types them as Any, too.
 Array = Any
 Kernel = Callable[..., Any]
 GROUP_BYTES = 1 << 30  # whole frames that `per_frame` holds at a time on dask input
 
 
-def is_dask(x: Any) -> bool:
-    """Whether ``x`` is a dask collection, asked by protocol so that dask is not imported."""
-    graph = getattr(x, "__dask_graph__", None)
-    return graph is not None and graph() is not None
-
-
 def is_deferred(x: Any) -> bool:
-    """Whether ``x`` is made when it is asked for, without dask."""
+    """Whether ``x`` is lazy without dask."""
     return isinstance(x, Deferred)
 
 
@@ -33,45 +32,21 @@ def is_lazy(x: Any) -> bool:
 
 
 def to_numpy(x: Array) -> Array:
-    """A deferred array as NumPy's, among dask arrays; NumPy's as it is now."""
+    """``x`` as an input of dask: dask arrays as they are, deferred arrays loaded, NumPy arrays as they are now."""
     return x.load() if isinstance(x, Deferred) else x if is_dask(x) else notes.kept(x)
 
 
-def cluster(x: Array) -> Any:
-    """The client of the dask.distributed cluster that would compute ``x``; None if something else would."""
-    from dask.base import get_scheduler
-
-    client = getattr(get_scheduler(collections=[x]), "__self__", None)
-    return client if hasattr(client, "scheduler_info") else None
-
-
-def shares_memory(x: Array) -> bool:
-    """Whether the tasks of ``x`` would run in this process: in dask's threads, or one after the other."""
-    import dask.threaded
-    from dask.base import get_scheduler
-    from dask.local import get_sync
-
-    return get_scheduler(collections=[x]) in (dask.threaded.get, get_sync)
-
-
 def store(arrays: list[Array], targets: list[Any]) -> None:
-    """Compute all arrays at once and assign each block to its place in its target, from the thread that computed it."""
+    """Compute all dask arrays together; each thread assigns the blocks it computed to their places in the targets."""
     import dask.array as da
 
     da.store(arrays, targets, lock=False)
 
 
-def block_slices(x: Array) -> list[tuple[slice, ...]]:
-    """Where each block of ``x`` lies, in the order of its keys."""
-    from dask.array.core import slices_from_chunks
-
-    return list(slices_from_chunks(x.chunks))
-
-
 def map_over_frames(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
-    """``function(x, *extras)`` over blocks that hold all frames; lazy if anything given is.
+    """``function(x, *extras)`` over blocks that hold all frames; lazy if any input is lazy.
 
-    ``extras`` broadcast against ``x``. With ``reduce`` the function takes axis 0 away.
+    ``extras`` broadcast against ``x``. With ``reduce`` the function removes axis 0.
     """
     if not any(map(is_dask, (x, *extras))):
         if not any(map(is_deferred, (x, *extras))):
@@ -93,7 +68,7 @@ def map_over_frames(function: Kernel, x: Array, *extras: Array, reduce: bool, dt
 
 
 def map_elementwise(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[Any]) -> Array:
-    """``function(x, *extras)``, sample by sample, of arrays that broadcast against ``x``; cut as a lazy one is."""
+    """``function(x, *extras)``, sample by sample; lazy if any input is, with its chunks. ``extras`` broadcast."""
     if not any(map(is_dask, (x, *extras))):
         if not any(map(is_deferred, (x, *extras))):
             return function(x, *extras)
@@ -114,7 +89,7 @@ def map_elementwise(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[
 
 
 def _frames_together(x: Array, extras: Sequence[Array]) -> Array:
-    """``x`` as a dask array with all frames in each chunk, cut as a lazy extra is if it is not lazy itself."""
+    """``x`` as a dask array with all frames in each chunk; a NumPy array gets the chunks of a lazy extra."""
     import dask.array as da
 
     if not is_dask(x):
@@ -132,7 +107,7 @@ def _chunks_like(lazy: Array, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def _in_chunks_of(x: Array, extra: Array) -> Array:
-    """``extra`` cut as ``x`` is; a small NumPy one goes whole to every task."""
+    """``extra`` in the chunks of ``x``. A NumPy array with one number a frame goes whole to every task."""
     if not is_dask(extra) and extra.size == extra.shape[0]:
         return extra
     import dask.array as da
@@ -142,12 +117,12 @@ def _in_chunks_of(x: Array, extra: Array) -> Array:
 
 
 def dtype_of(dtypes: Sequence[Any]) -> np.dtype[Any]:
-    """Of several arrays as one, with a field for each; of one alone its own."""
+    """The dtype of several arrays packed into one, with a field for each; for one array its own dtype."""
     return np.dtype(dtypes[0] if len(dtypes) == 1 else [(f"f{i}", dtype) for i, dtype in enumerate(dtypes)])
 
 
 def pack_fields(arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
-    """Arrays as one of `dtype_of`."""
+    """Several arrays as one array of `dtype_of`, so that one dask task makes them together."""
     if dtype.names is None:
         return arrays[0]
     one = np.empty(arrays[0].shape, dtype)
@@ -157,31 +132,31 @@ def pack_fields(arrays: Sequence[Array], dtype: np.dtype[Any]) -> Array:
 
 
 def unpack_fields(one: Array) -> list[Array]:
-    """What `pack_fields` was given, of a dask array."""
+    """The dask arrays that `pack_fields` packed into ``one``."""
     return [one] if one.dtype.names is None else [one[name] for name in one.dtype.names]
 
 
 def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
-    """``function(i, frame)`` of each whole frame, as an array of N float64.
+    """``function(i, frame)`` of each whole frame, as float64 (frames,).
 
-    On dask input nothing is computed now. Later at most ``GROUP_BYTES`` of frames, or half of a limit that was set, are
-    held at a time: each group is optimised by itself, so that its bands are read for it alone, dropped, and read again
-    by the next.
+    On dask input nothing is computed now. Later at most ``GROUP_BYTES`` of frames are held at a time, or half of the
+    limit that was set. Each group of frames is optimised by itself: it reads its bands and drops them, and the next
+    group reads them again.
     """
-    if isinstance(x, Deferred):  # now: a level that were made for each band would read the files as often
+    if isinstance(x, Deferred):  # computed now: as a lazy input, each band would read all files for it
         return _values(function, 0, x.one_by_one())
     if not is_dask(x):
         return _values(function, 0, x)
     import dask.array as da
-    from dask.base import optimize
     from dask.delayed import delayed
 
     limit = options.memory()
-    most = GROUP_BYTES if limit is None else min(GROUP_BYTES, limit // 2)  # the other half is for their bands
+    # half of the limit, because the bands that make a group need the other half
+    most = GROUP_BYTES if limit is None else min(GROUP_BYTES, limit // 2)
     size = max(1, most // max(1, x.nbytes // x.shape[0]))
     groups = []
     for first in range(0, x.shape[0], size):
-        (group,) = optimize(x[first : first + size])
+        group = optimized(x[first : first + size])
         values = delayed(_values, pure=True)(function, first, group)
         groups.append(da.from_delayed(values, (group.shape[0],), np.float64))
     return da.concatenate(groups)

@@ -1,4 +1,4 @@
-"""How a stack is cut into bands: all frames, some rows, whole rows, so that a few of them fit into memory."""
+"""The chunks of a stack that is opened: bands of all frames and some whole rows, so that a few fit into memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Any
 from xccd.compute import options
 from xccd.compute.deferred import COPIES, SCRATCH
 
-BAND_BYTES = 32 << 20  # without a limit, in the stack's dtype: 32 bands for 25 frames of 4096 x 4096
+BAND_BYTES = 32 << 20  # without a limit, in the dtype of the stack: 51 bands for 25 float32 frames of 4096 x 4096
 
 
 def plan(shape: tuple[int, ...], itemsize: int, chunks: Any, memory: Any, unit: int = 1) -> Any:
-    """Chunks of a stack (frames, y, ...): bands for "auto", otherwise what is asked for.
+    """The chunks of a stack (frames, y, ...): bands for "auto", otherwise ``chunks`` as given.
 
-    ``unit`` rows are unpacked together: bands have a multiple of it where they are larger.
+    The reader unpacks ``unit`` rows together. A band with more rows has a multiple of it.
+
+    Other bands are planned for other reasons. `deferred` cuts rows for the cache, again for each load. `run` cuts
+    pixels, not rows, by the count of threads alone. `sky.gather` cuts rows of the target grid, as high as these chunks
+    or as those of its input.
     """
     limit = options.memory() if memory is None else options.as_bytes(memory)
     if not isinstance(chunks, str) or chunks != "auto":
@@ -32,16 +36,17 @@ def plan(shape: tuple[int, ...], itemsize: int, chunks: Any, memory: Any, unit: 
     if rows >= unit > 1:
         return (-1, min(shape[1], rows // unit * unit), *(-1,) * (len(shape) - 2))
     bands = -(-shape[1] // max(1, min(shape[1], rows)))
-    return (-1, -(-shape[1] // bands), *(-1,) * (len(shape) - 2))  # bands of nearly equal height
+    height = -(-shape[1] // bands)  # nearly equal bands: the last one is no small remainder
+    return (-1, height, *(-1,) * (len(shape) - 2))
 
 
 def _rows_within(limit: int, row: int) -> int:
-    """Rows of a band of which every thread holds `COPIES`, within ``limit`` bytes, and no more than without limit."""
+    """The rows of a band if every thread holds `COPIES` of it within ``limit`` bytes; never more than without limit."""
     return min(BAND_BYTES // max(row, 1) or 1, (limit // threads() - SCRATCH) // (COPIES * max(row, 1)))
 
 
 def threads() -> int:
-    """How many bands are worked on at a time: dask's ``num_workers`` where that is set, as its threads do the work."""
+    """How many bands are computed at a time: dask's ``num_workers`` if set, because dask's threads do the work."""
     import dask.config
 
     return int(dask.config.get("num_workers", None) or options.threads())

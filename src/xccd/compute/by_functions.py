@@ -1,4 +1,4 @@
-"""`sigma_clip` of one block, frames on axis 0, with a user's own centre or deviation, in NumPy."""
+"""`sigma_clip` of one block, frames on axis 0, with a user's own function for centre or deviation, in NumPy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Statistic = str | Callable[..., Any]
 
 
 class FunctionOptions(NamedTuple):
-    """The options of a clip as `table.ClipOptions` has them, but centre and deviation are names or functions."""
+    """The options of a clip as in `table.ClipOptions`, but centre and deviation are names or functions."""
 
     center: Statistic
     deviation: Statistic
@@ -45,14 +45,14 @@ def clipped(x: Any, options: FunctionOptions) -> Any:
 
 
 def flagged(x: Any, flags: Any, options: FunctionOptions) -> Any:
-    """The flags of the block, and those of the samples that `sides` rejects of the ones without a flag."""
+    """The flags of the block, with those of the rejected samples added. Samples with a flag are not in use."""
     flags = np.where((flags == 0) & ~np.isfinite(x), np.uint8(Flag.NOT_FINITE), flags)
     x = np.where(flags == 0, x, np.nan).astype(float_dtype(x.dtype), copy=False)
     return flags | sides(x, options)
 
 
 def sides(x: Any, options: FunctionOptions) -> Any:
-    """Which samples `sigma_clip` rejects, by the flag of their side; all pixels of the block at a time."""
+    """The flags that `sigma_clip` sets, uint8 in the shape of ``x``: the side of each rejected sample, else 0."""
     ddof, nkeep = options.ddof, options.nkeep
     low, high = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
     found = np.zeros(x.shape, np.uint8)
@@ -61,7 +61,7 @@ def sides(x: Any, options: FunctionOptions) -> Any:
     passes = 0
     while passes != options.maxiters and live.any():
         valid = np.isfinite(values)
-        shown = np.where(valid.any(0), values, 0.0)  # functions that skip NaN warn of pixels that are all NaN
+        shown = np.where(valid.any(0), values, 0.0)  # NumPy's nan-functions warn about pixels that are all NaN
         with np.errstate(all="ignore"):
             residual = values - _statistic("center", options.center, shown, ddof)
             size = np.maximum(_statistic("deviation", options.deviation, shown, ddof), options.floor)
@@ -77,7 +77,7 @@ def sides(x: Any, options: FunctionOptions) -> Any:
 
 
 def _put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:
-    """The rejected samples of smallest residual that bring each pixel back to ``nkeep``."""
+    """Mask of the rejected samples to put back: those of smallest residual, until each pixel has ``nkeep``."""
     left = (valid & ~out).sum(0)
     lacking = np.clip(np.minimum(valid.sum(0), nkeep) - left, 0, None)
     ranked = np.sort(np.where(out, distance, np.inf), axis=0)
@@ -86,7 +86,7 @@ def _put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:
 
 
 def _statistic(argument: str, given: Statistic, values: Any, ddof: int) -> Any:
-    """One number a pixel, by a user's function or by name."""
+    """The centre or deviation of each pixel, by a user's function or by name."""
     if not callable(given):
         return _STATISTICS[given](values, ddof)
     result = np.asarray(given(values, 0))
@@ -95,7 +95,7 @@ def _statistic(argument: str, given: Statistic, values: Any, ddof: int) -> Any:
             f"{argument}={called(given)} gave shape {result.shape} for values of shape "
             f"{values.shape} along axis 0: it must give {values.shape[1:]}"
         )
-    if argument == "center" and np.isnan(result).any():  # pixels without samples were filled
+    if argument == "center" and np.isnan(result).any():  # pixels without samples have 0 here
         raise ValueError(
             f"center={called(given)} gave NaN for {int(np.isnan(result).sum())} pixels that have "
             "valid samples: values are NaN where missing, use a function that skips them, as np.nanmedian"
@@ -104,13 +104,13 @@ def _statistic(argument: str, given: Statistic, values: Any, ddof: int) -> Any:
 
 
 def _mean(values: Any, _: int) -> Any:
-    """About the median, so that equal samples have residuals of exactly 0."""
+    """The mean, computed about the median, so that equal samples have residuals of exactly 0."""
     middle = np.nanmedian(values, axis=0)
     return middle + np.nanmean(values - middle, axis=0)
 
 
 def _std(values: Any, ddof: int) -> Any:
-    """As the kernel's: NaN, which rejects nothing, for no more than ``ddof`` samples."""
+    """The standard deviation; NaN, which rejects nothing, for ``ddof`` samples or fewer, as in the kernel."""
     shifted = values - np.nanmedian(values, axis=0)
     n = np.isfinite(values).sum(0)
     square = np.nanvar(shifted, axis=0) * n

@@ -1,4 +1,4 @@
-"""What verbs do to one block of a stack: a chain of steps, run some thousand pixels at a time, in cache."""
+"""A chain of steps and ends on one block of a stack, run on some thousand pixels at a time, in cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xccd.compute.tile import Array, cut_pixels, in_use, tiles
 
 @dataclass(frozen=True)
 class Chain:
-    """Steps, and at the end combinations or, without any, the masked stack."""
+    """Steps, then ends (images). A chain without ends gives the masked stack."""
 
     steps: tuple[Step, ...]
     ends: tuple[End, ...] = ()
@@ -23,7 +23,7 @@ class Chain:
     def __call__(
         self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, *out: Array
     ) -> None:  # fmt: skip
-        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``, one for each end."""
+        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) to those of ``out``, one for each end."""
         options.with_engine(lambda engine: self._run(engine, (x, start, stop), flags, scale, weights, out))
 
     def _run(
@@ -32,25 +32,25 @@ class Chain:
     ) -> None:  # fmt: skip
         x, start, stop = pixels
         all_steps = self._steps(scale)
-        for a, b in tiles(x, start, stop):
-            tile, steps = begin(engine, all_steps, x, a, b)
+        for low, high in tiles(x, start, stop):
+            tile, steps = begin(engine, all_steps, x, low, high)
             if flags.size > 1 or flags.any():
-                tile = in_use(tile, flags[:, a:b])
+                tile = in_use(tile, flags[:, low:high])
             for step in steps:
                 tile = step(engine, tile)
             if not self.ends:
-                engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out[0], a)
+                engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out[0], low)
                 continue
-            with np.errstate(over="ignore", invalid="ignore"):  # a float64 that float32 does not hold is infinite there
+            with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes infinite
                 if is_scaled(scale):
-                    tile = scaled(tile, cut_pixels(scale, a, b))
+                    tile = scaled(tile, cut_pixels(scale, low, high))
                 for end, image in zip(self.ends, out, strict=True):
-                    end(engine, tile, cut_pixels(weights, a, b), image[a:b])
+                    end(engine, tile, cut_pixels(weights, low, high), image[low:high])
 
     def _steps(self, scale: Array) -> tuple[Step, ...]:
-        """The steps; the last one gives the sums of what is left, where ends ask for them and it can.
+        """The steps. The last one also returns the sums of the remaining samples, if an end needs them and it can.
 
-        A step that gives sums "alone" does so instead of finding which tied samples go: no end may look at samples.
+        A step that gives sums "alone" does not find out which tied samples are rejected. So no end may read samples.
         """
         *before, last = self.steps or (None,)
         gives = last.row.sums if isinstance(last, Summing) else None

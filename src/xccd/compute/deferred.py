@@ -15,9 +15,9 @@ import numpy as np
 from xccd.compute import notes, options
 from xccd.compute.pool import run_all
 
-BAND_BYTES = 8 << 20  # of the first input in each thread: with its samples as floats in an L3 cache
-WORTH_IT = 1 << 18  # bytes that are work enough for a second thread
-COPIES = 4  # of a band that a thread holds: as read, clipped, and the two sides of one arithmetic step
+BAND_BYTES = 8 << 20  # of a band of the widest input in each thread: fits an L3 cache together with its floats
+WORTH_IT = 1 << 18  # bytes from which a second thread is used
+COPIES = 4  # copies of a band in a thread: as read, clipped, and the two sides of one arithmetic step
 SCRATCH = 16 << 20  # a thread's tile as samples and as floats, its bounds, and the rows of a frame
 Box = tuple[slice, ...]
 
@@ -57,12 +57,12 @@ class Deferred:
 
     @property
     def row_bytes(self) -> int:
-        """What a row of pixels takes in the widest of the arrays that are read for it."""
+        """The bytes of a row of pixels, in the widest of this array and its deferred inputs."""
         own = self.dtype.itemsize * prod(self.shape) // max(1, self.pixels[0] if self.pixels else 1)
         return int(max([own, *(i.row_bytes for i in self.inputs if isinstance(i, Deferred))]))
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
-        """The values in some pixels; ``made`` holds what was made for them already."""
+        """The values in some pixels. ``made`` caches, by `id`, what was computed for these pixels already."""
         if id(self) not in made:
             made[id(self)] = self.function(*(_cut(value, box, made) for value in self.inputs))
         return made[id(self)]
@@ -80,7 +80,7 @@ class Deferred:
         return self._known(values)
 
     def _known(self, values: Any) -> Any:
-        """Some of the values, with what is known of the array noted on them."""
+        """The values, with the notes of this array on them."""
         notes.mark(values, notes.origin(self))
         notes.mark_image(values, self.text)
         return values
@@ -95,7 +95,7 @@ class Deferred:
 
 
 class MultiOutput(Deferred):
-    """A function that gives several arrays, ``function(*inputs, wanted)``; those are made that are asked for."""
+    """A function that returns several arrays: ``function(*inputs, wanted)`` returns those in ``wanted``."""
 
     def __init__(
         self, function: Callable[..., Any], inputs: Sequence[Any], results: Sequence[tuple[tuple[int, ...], Any]]
@@ -103,7 +103,7 @@ class MultiOutput(Deferred):
         shape, dtype = results[0]
         super().__init__(function, inputs, shape, dtype, frames=len(shape) == inputs[0].ndim)
         self.results = results
-        self.kept: dict[int, Any] = {}  # made for all pixels with another, and not asked for yet
+        self.kept: dict[int, Any] = {}  # computed together with another output, and not taken yet
         self.lock = Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class MultiOutput(Deferred):
         return made[id(self)]
 
     def whole(self, number: int) -> Any:
-        """One of the arrays, all of it. The others are made with it and kept, as who loads one will load them all."""
+        """All values of one output. The others are computed with it and kept, because they are usually loaded next."""
         with self.lock:
             if number not in self.kept:
                 self.kept = dict(enumerate(evaluate(self.fields, tuple(slice(0, n) for n in self.pixels))))
@@ -132,7 +132,7 @@ class MultiOutput(Deferred):
 
 
 class Output(Deferred):
-    """One of several arrays."""
+    """One output of a `MultiOutput`."""
 
     def __init__(self, several: MultiOutput, number: int) -> None:
         super().__init__(_same, [several], *several.results[number], frames=several.frames)
@@ -147,11 +147,11 @@ class Output(Deferred):
         return super().select(key)
 
 
-WANTED = "wanted"  # among what is made for a band: of `MultiOutput` which arrays
+WANTED = "wanted"  # key in ``made``: the wanted outputs of each `MultiOutput`
 
 
 def _wanted_outputs(arrays: Sequence[Deferred]) -> dict[int, set[int]]:
-    """Of each `MultiOutput` that these arrays come from, which of its arrays they take."""
+    """For each `MultiOutput` behind these arrays, by `id`, the numbers of the outputs that they need."""
     found: dict[int, set[int]] = {}
     rest = list(arrays)
     while rest:
@@ -163,7 +163,7 @@ def _wanted_outputs(arrays: Sequence[Deferred]) -> dict[int, set[int]]:
 
 
 def box_of(key: Any, size: int) -> tuple[slice, Any]:
-    """The rows to make for ``key``, a number, slice or list of numbers, and what to take of them then."""
+    """The smallest slice that holds ``key`` (a number, slice or list of numbers), and the selection within it."""
     picked = np.arange(size)[key]
     if picked.ndim == 0:
         return slice(int(picked), int(picked) + 1), 0
@@ -175,7 +175,7 @@ def box_of(key: Any, size: int) -> tuple[slice, Any]:
 
 
 def _cut(value: Any, box: Box, made: dict[Any, Any]) -> Any:
-    """An input's values in some pixels."""
+    """The values of an input in some pixels."""
     if isinstance(value, Deferred):
         return value.block(box, made)
     lead = value.ndim - len(box)
@@ -184,7 +184,7 @@ def _cut(value: Any, box: Box, made: dict[Any, Any]) -> Any:
 
 
 def evaluate(arrays: Sequence[Deferred], box: Box) -> list[Any]:
-    """Arrays of one shape of pixels, in a box of these."""
+    """The values of arrays with the same pixels, in a box of them."""
     inner = tuple(part.stop - part.start for part in box)
     out = [np.empty((*array.shape[: array.ndim - len(box)], *inner), array.dtype) for array in arrays]
     store(arrays, out, box)
@@ -192,9 +192,9 @@ def evaluate(arrays: Sequence[Deferred], box: Box) -> list[Any]:
 
 
 def store(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box | None = None) -> None:
-    """Make arrays of one shape of pixels, band after band, and assign each band to its place in its target.
+    """Compute arrays with the same pixels, band after band, and assign each band to its place in its target.
 
-    What arrays have in common is made once for each band.
+    What the arrays have in common is computed once for each band.
     """
     box = tuple(slice(0, n) for n in arrays[0].pixels) if box is None else box
     if any(part.start == part.stop for part in box):
@@ -213,7 +213,10 @@ def store(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box | None = 
 
 
 def _edges(arrays: Sequence[Deferred], box: Box) -> list[int]:
-    """The first rows of bands, and the end: nearly equal, small enough for a cache, and some for each thread."""
+    """The first rows of the bands, and the end. Bands are nearly equal, fit a cache, and each thread has two or more.
+
+    These are not the chunks of `bands.plan`: they are never seen, and are planned again for each box that is loaded.
+    """
     rows, threads, limit = box[0].stop - box[0].start, options.threads(), options.memory()
     row = max(array.row_bytes for array in arrays)
     most = BAND_BYTES if limit is None else max(1, min(BAND_BYTES, (limit // threads - SCRATCH) // COPIES))
@@ -227,7 +230,10 @@ def _edges(arrays: Sequence[Deferred], box: Box) -> list[int]:
 
 
 def view(array: Deferred, key: tuple[Any, ...]) -> Deferred | None:
-    """A part of a deferred array as one: of its rows and columns what lies together, of its frames any list."""
+    """A selection of a deferred array as a deferred array; None if its rows or columns are not contiguous.
+
+    Frames may be any list. None is also returned for an empty selection or a single frame.
+    """
     lead = array.ndim - len(array.pixels)
     if not all(isinstance(part, slice) for part in key[lead:]):
         return None
@@ -248,7 +254,7 @@ def view(array: Deferred, key: tuple[Any, ...]) -> Deferred | None:
 
 
 class _View(Deferred):
-    """Some frames of a box of another one."""
+    """Some frames of another deferred array, in a box of its pixels."""
 
     def __init__(self, base: Deferred, box: Box, numbers: Any, shape: tuple[int, ...]) -> None:
         super().__init__(_same, [base], shape, base.dtype, frames=base.frames)
@@ -259,7 +265,7 @@ class _View(Deferred):
             return made[id(self)]
         moved = tuple(slice(b.start + p.start, b.start + p.stop) for b, p in zip(self.box, box, strict=True))
         (base,) = self.inputs
-        values = base.block(moved, {WANTED: made[WANTED]})  # of another box than what was made here
+        values = base.block(moved, {WANTED: made[WANTED]})  # a cache of its own: this is another box
         made[id(self)] = values if self.numbers is None else values[self.numbers]
         return made[id(self)]
 

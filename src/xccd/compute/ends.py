@@ -1,4 +1,4 @@
-"""What a chain ends in: images, weights, sums of squares, and the uncertainty of a combined pixel."""
+"""The ends of a chain: images, weights, sums of squares, and the uncertainty of a combined pixel."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from xccd.kernels.table import METHODS
 
 @dataclass(frozen=True)
 class Combine:
-    """`combine`: the end of a chain."""
+    """An end: the image of `combine`."""
 
     method: str
     weighted: bool = False
-    argument: float = 0.0  # the method's own, such as the quantile
+    argument: float = 0.0  # the method's own, for example the quantile
     ddof: int = 0
 
     @property
@@ -29,9 +29,9 @@ class Combine:
 
     def __call__(self, engine: Any, tile: Tile, weights: Array, out: Array) -> None:
         total, count = (tile.total, tile.count) if self.sums else (None, None)
-        if total is not None and count is not None and not np.isnan(total[0]):  # all are, or none
+        if total is not None and count is not None and not np.isnan(total[0]):  # all pixels of a tile are NaN, or none
             divisor = count if self.method == "mean" else count > 0
-            np.divide(total, divisor, out=out, casting="same_kind")  # 0 / 0: nothing was left
+            np.divide(total, divisor, out=out, casting="same_kind")  # 0 / 0 is NaN: no sample was left
             return
         name = f"weighted_{self.method}" if self.weighted else self.method
         image = out if out.dtype.kind == "f" else np.empty(out.shape)
@@ -45,7 +45,7 @@ class Combine:
 
 
 def check_factors(valid: Array, scale: Array) -> None:
-    """A sample without a factor is not taken for a missing one."""
+    """Raise if a valid sample has a factor that is not finite. Otherwise it would be masked silently."""
     if not np.isfinite(scale).all():
         unusable = np.count_nonzero(valid & ~np.isfinite(scale))
         if unusable:
@@ -57,7 +57,7 @@ def is_scaled(scale: Array) -> bool:
 
 
 def scaled(tile: Tile, scale: Array) -> Tile:
-    """The samples in use times their factors, in float64."""
+    """A new tile of the samples in use times their factors, float64, NaN for all others."""
     x = tile.x[:, tile.start : tile.stop]
     least, most, _ = tile.bounds
     valid = (x >= least) & (x <= most)
@@ -68,11 +68,11 @@ def scaled(tile: Tile, scale: Array) -> Tile:
 
 
 class End(Protocol):
-    """What a chain ends in: a number for each pixel, from the samples that are left."""
+    """An end of a chain: one number for each pixel, from the samples in use."""
 
     @property
     def method(self) -> str:
-        """The row of `METHODS` that it is, or belongs to."""
+        """Its row of `METHODS`."""
 
     @property
     def sums(self) -> bool:
@@ -83,7 +83,7 @@ class End(Protocol):
 
 @dataclass(frozen=True)
 class Weight:
-    """An end of a chain: the weight of the samples in use."""
+    """An end: the total weight of the samples in use."""
 
     method: str = "sum"
     sums = False
@@ -96,7 +96,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Squares:
-    """An end of a chain: the sum of the squared distances of the samples in use from their mean."""
+    """An end: the sum of squared distances of the samples in use from their mean."""
 
     method: str = "var"
     sums = False
@@ -116,7 +116,7 @@ def is_known(method: str, weighted: bool) -> bool:
 
 @lru_cache(maxsize=16)
 def _factors(method: str, frames: int) -> Array:
-    """What the statistic is multiplied by, for 0 to ``frames`` samples."""
+    """The factors of the error formula for 0 to ``frames`` samples, float64 (frames + 1,)."""
     error = METHODS[method].error
     assert error is not None  # `is_known` was asked
     with np.errstate(all="ignore"):
@@ -125,7 +125,7 @@ def _factors(method: str, frames: int) -> Array:
 
 @dataclass(frozen=True)
 class Scatter:
-    """The standard error of a combination, from the scatter of the samples."""
+    """An end: the standard error of a combination, from the scatter of the samples."""
 
     method: str
     weighted: bool = False
@@ -163,6 +163,6 @@ def _uncertainty(end: Any) -> End | None:
     return Scatter(end.method, end.weighted) if known else None
 
 
-# What makes each map of a product: from the image's end, or a user's function; None where there is no such map. Names
-# are rows of `OUTPUTS`.
+# For each map of a product (a row of `OUTPUTS`): a function that returns the map's end, None if there is no such map.
+# Its argument is the image's end, or a user's function.
 MAPS_OF_A_PRODUCT: dict[str, Callable[[Any], End | None]] = {"count": _count, "uncertainty": _uncertainty}

@@ -1,4 +1,4 @@
-"""A chain of rejections that ends in flags: which step took a sample, and on which side."""
+"""A chain of rejections that gives flags: which step rejected a sample, and on which side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xccd.kernels.flags import Flag
 
 @dataclass(frozen=True)
 class Reasons:
-    """Run as `xccd.compute.chain.Chain` is, to the flags of all samples: a sample keeps those that it has."""
+    """Like `xccd.compute.chain.Chain`, but the result is the flags of all samples. A sample keeps the flags it has."""
 
     steps: tuple[Step, ...]
     ends = ()
@@ -23,19 +23,19 @@ class Reasons:
     def __call__(
         self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, out: Array
     ) -> None:  # fmt: skip
-        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) into the same of ``out``."""
+        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) and write their flags to those of ``out``."""
         options.with_engine(lambda engine: self._run(engine, (x, start, stop), flags, out))
 
     def _run(self, engine: Any, pixels: tuple[Array, int, int], flags: Array, out: Array) -> None:
         x, start, stop = pixels
-        for a, b in tiles(x, start, stop):
-            bits = np.empty((x.shape[0], b - a), np.uint8)  # of one layout, for which the kernel is compiled
-            bits[:] = flags[:, a:b] if flags.shape[1] > 1 else flags
-            tile, steps = begin(engine, self.steps, x, a, b)
+        for low, high in tiles(x, start, stop):
+            bits = np.empty((x.shape[0], high - low), np.uint8)  # one memory layout, so the kernel compiles once
+            bits[:] = flags[:, low:high] if flags.shape[1] > 1 else flags
+            tile, steps = begin(engine, self.steps, x, low, high)
             tile = in_use(tile, bits)
             if x.dtype.kind == "f":
-                bits[(bits == 0) & ~np.isfinite(x[:, a:b])] = Flag.NOT_FINITE
+                bits[(bits == 0) & ~np.isfinite(x[:, low:high])] = Flag.NOT_FINITE
             for step in steps:
-                assert not isinstance(step, Unsigned)  # only the first step of a chain is, and `begin` has done it
+                assert not isinstance(step, Unsigned)  # only a first step is `Unsigned`, and `begin` has done it
                 tile = step.flag(engine, tile, bits)
-            out[:, a:b] = bits
+            out[:, low:high] = bits

@@ -23,26 +23,25 @@ log = logging.getLogger("xccd")
 
 
 class set_options:  # noqa: N801  (spelled as xarray.set_options is)
-    """Change settings for the process, or within a ``with`` block. What is not named stays as it is.
+    """Change settings for the process, or within a ``with`` block. Settings that are not named stay as they are.
 
     Parameters
     ----------
     threads : int or None
-        How many threads the verbs use on NumPy arrays. ``None``, as at first: the cores that this process may use. On
+        How many threads the verbs use on NumPy arrays. ``None``, the default: the cores that this process may use. On
         dask arrays dask's scheduler decides, and each task is single-threaded.
     engine : {"numba", "numpy"} or None
-        What computes: compiled loops, or NumPy alone. ``None``, as at first: numba where it can be used. The
-        pixels are the same.
+        Compiled loops, or NumPy alone. ``None``, the default: numba if it can be used. The pixels are the same.
     memory : int, str or None
-        What the verbs and `to_fits` may hold at a time on stacks that are opened with ``chunks="auto"``, in bytes or as
-        "2 GB": see `open_stack`. ``None``, as at first: bands of 32 MB, some of them in each thread.
+        How much memory the verbs and `to_fits` may use at a time on stacks that are opened with ``chunks="auto"``, in
+        bytes or as "2 GB": see `open_stack`. ``None``, the default: bands of 32 MB, some of them in each thread.
 
     Raises
     ------
     TypeError, ValueError
-        If ``threads`` is not a whole number of at least 1, ``engine`` is unknown, or ``memory`` is no size.
+        If ``threads`` is not a whole number of at least 1, ``engine`` is unknown, or ``memory`` is not a size.
     ImportError
-        If ``engine`` is "numba", which cannot be imported.
+        If ``engine`` is "numba" and numba cannot be imported.
 
     Examples
     --------
@@ -94,7 +93,7 @@ def _check_engine(engine: Any) -> None:
 
 
 def as_bytes(memory: Any) -> int:
-    """A size in bytes, of a number or of a text as "2 GB"."""
+    """A size in bytes, from a number or a text such as "2 GB"."""
     try:
         size = _parsed(memory) if isinstance(memory, str) else operator.index(memory)
     except (TypeError, ValueError):
@@ -108,7 +107,7 @@ _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kMGTP]?)(i?)B?\s*", re.IGNORECASE)
 
 
 def _parsed(text: str) -> int:
-    """Bytes of a text as dask reads it: decimal units, and binary ones with an i."""
+    """Bytes of a text, as dask reads it: decimal units, and binary units with an i."""
     found = _SIZE.fullmatch(text)
     if not found or (found[3] and not found[2]):
         raise ValueError(text)
@@ -119,19 +118,19 @@ _CHECKS = {"threads": _check_threads, "engine": _check_engine, "memory": as_byte
 
 
 def threads() -> int:
-    """How many threads to use: what was set, else the cores that this process may use."""
+    """The count of threads: the setting, else the cores that this process may use."""
     chosen = _OPTIONS["threads"]
     return chosen if chosen is not None else cores()
 
 
 def memory() -> int | None:
-    """The limit that was set, in bytes."""
+    """The memory limit in bytes; None without a limit."""
     chosen = _OPTIONS["memory"]
     return None if chosen is None else as_bytes(chosen)
 
 
 def installed() -> int:
-    """The memory of this machine, in bytes; where it does not say, without end."""
+    """The memory of this machine in bytes; 2^62 if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -139,14 +138,14 @@ def installed() -> int:
 
 
 def cores(root: str = "/sys/fs/cgroup") -> int:
-    """The cores of this process's affinity mask, or fewer where its control group may use less time than theirs."""
+    """The cores that this process may use, by its affinity mask and the time quota of its control group."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS or Windows
     allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, math.ceil(min(allowed, _quota(Path(root)))))
 
 
 def _quota(root: Path) -> float:
-    """How many cores' time the control group may use, by version 2 or 1 of them; else infinity."""
+    """The quota of the control group (version 2 or 1), as a count of cores; infinity without a quota."""
     try:
         if (root / "cpu.max").exists():
             quota, period = (root / "cpu.max").read_text().split()
@@ -158,12 +157,12 @@ def _quota(root: Path) -> float:
 
 
 def engine() -> ModuleType:
-    """The engine of kernels: what was set, else numba where it can be used."""
+    """The engine of kernels: the setting, else numba if it can be used."""
     chosen = _OPTIONS["engine"]
     if chosen == "numba" or (chosen is None and not _said):
         try:
             return _numba()
-        except Exception as error:  # ImportError is one of many: of a half of numba or llvmlite anything may be raised
+        except Exception as error:  # not only ImportError: a damaged numba or llvmlite raises anything
             if chosen == "numba":
                 raise
             _say_once(error)
@@ -173,7 +172,7 @@ def engine() -> ModuleType:
 
 
 def with_engine(work: Callable[[ModuleType], R]) -> R:
-    """``work(engine)``: once more with NumPy's where a kernel cannot be compiled. What it writes, it writes again."""
+    """``work(engine)``; again with the NumPy engine if a kernel cannot be compiled. So ``work`` may run twice."""
     try:
         return work(engine())
     except BuildError as error:
@@ -189,11 +188,12 @@ def _numba() -> ModuleType:
     return compiled
 
 
-_said: list[str] = []
+_said: list[str] = []  # why numba cannot be used; not empty: NumPy computes from now on
 _saying = threading.Lock()
 
 
 def _say_once(error: Exception) -> None:
+    """Remember the error, and log one line for the first one."""
     with _saying:
         first = not _said
         _said.append(str(error))

@@ -1,7 +1,7 @@
-"""Combinations of a stack that is cut along its frames: what each chunk comes to, put together in a tree.
+"""Combinations of a stack that is cut along its frames: partial sums of each chunk, merged in a tree.
 
-Ranks need all frames of a pixel at once; sums, also of squares, do not. Their parts are float64, and so is all that is
-made of them.
+Ranks need all frames of a pixel at once. Sums, also of squares, do not. Partial sums and all that is computed from them
+are float64.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xccd.kernels.table import METHODS, Partials
 Run = Callable[..., Any]
 
 
-# What chunks are asked for, by the names of `kernels.table.Partials`.
+# The partial sums of a chunk, by the names in `kernels.table.Partials`.
 SUM, COUNT = Combine("sum"), Combine("count")
 PARTS: dict[str, End] = {
     "sum": SUM,
@@ -33,7 +33,7 @@ PARTS: dict[str, End] = {
     "most": Combine("max"),
     "squares": Squares(),
 }
-Parts = dict[End, Array]  # what chunks came to
+Parts = dict[End, Array]  # partial sums of several chunks, (chunks, pixels) each
 
 
 def _added(end: End, parts: Parts) -> Array:
@@ -42,7 +42,10 @@ def _added(end: End, parts: Parts) -> Array:
 
 
 def _squares(end: End, parts: Parts) -> Array:
-    """Those within each chunk, and those of the chunks' means from the mean of all (Chan, Golub and LeVeque 1979)."""
+    """Sums of squares: within the chunks, and of the chunks' means about the mean of all.
+
+    This is the formula of Chan, Golub and LeVeque (1979).
+    """
     size = parts[COUNT]
     with np.errstate(all="ignore"):
         means, mean = parts[SUM] / size, _added(SUM, parts) / _added(COUNT, parts)
@@ -55,7 +58,7 @@ def _extreme(ufunc: np.ufunc) -> Callable[[End, Parts], Array]:
     return lambda end, parts: ufunc.reduce(parts[end], axis=0, keepdims=True)
 
 
-# How the same part of several chunks becomes one.
+# How the same partial sum of several chunks is merged.
 MERGE: dict[End, Callable[[End, Parts], Array]] = {
     PARTS["sum"]: _added,
     PARTS["count"]: _added,
@@ -66,8 +69,8 @@ MERGE: dict[End, Callable[[End, Parts], Array]] = {
     PARTS["squares"]: _squares,
 }
 
-# For each output: the partial sums it needs and how to finish them. The error of a weighted mean has no such row: its
-# terms are known when the whole weight is.
+# For each end: the partial sums it needs and how to finish them. The error of a weighted mean has no such row: its
+# terms need the total weight, which no chunk knows.
 ROWS: dict[End, Partials] = {
     **{Combine(name): row.partials for name, row in METHODS.items() if row.partials},
     **{Combine(name, weighted=True): row.weighted_partials for name, row in METHODS.items() if row.weighted_partials},
@@ -76,20 +79,21 @@ ROWS: dict[End, Partials] = {
 
 
 def are_sums(chain: Chain | Reasons) -> TypeGuard[Chain]:
-    """Whether all that a chain ends in can be put together from chunks along frames."""
+    """Whether all ends of a chain can be computed from partial sums of chunks along frames."""
     return bool(chain.ends) and all(map(is_by_sample, chain.steps)) and all(end in ROWS for end in chain.ends)
 
 
 def reduced(chain: Chain, run: Run, x: Any, extras: list[Any], dtype: np.dtype[Any]) -> Any:
-    """The image, a field for each of several, as a dask array; ``run`` is `xccd.compute.run`'s, of a chain on a block.
+    """The image as a dask array, with a field for each end if there are several.
 
-    What the chunks come to lies side by side on a last axis.
+    ``run`` runs a chain on a block, as in `xccd.compute.run`. The partial sums of a chunk are on a last axis.
     """
     import dask.array as da
 
     asked = tuple(dict.fromkeys(PARTS[part] for end in chain.ends for part in ROWS[end].parts))
     meta = np.empty((0,) * (x.ndim + 1))
-    parts = da.map_blocks(
+    # one array for all partial sums, so that a chunk is read by one task
+    of_chunks = da.map_blocks(
         partial(_part, run=run, chain=Chain(chain.steps, asked)),
         x,
         *(_cut(x, e) for e in extras),
@@ -99,13 +103,15 @@ def reduced(chain: Chain, run: Run, x: Any, extras: list[Any], dtype: np.dtype[A
         meta=meta,
     )
     merge = partial(_merged, asked=asked)
-    whole = da.reduction(parts, chunk=merge, combine=merge, aggregate=merge, axis=0, dtype=np.float64, meta=meta[0:0])
+    whole = da.reduction(
+        of_chunks, chunk=merge, combine=merge, aggregate=merge, axis=0, dtype=np.float64, meta=meta[0:0]
+    )
     finish = partial(_finished, ends=chain.ends, asked=asked, dtype=dtype)
     return da.map_blocks(finish, whole, drop_axis=x.ndim - 1, dtype=dtype, meta=np.empty((0,) * (x.ndim - 1), dtype))
 
 
 def _cut(x: Any, extra: Any) -> Any:
-    """Weights or factors cut as ``x`` is."""
+    """Weights or factors in the chunks of ``x``."""
     import dask.array as da
 
     chunks = tuple(c if n > 1 else 1 for c, n in zip(x.chunks, extra.shape, strict=True))
@@ -113,23 +119,24 @@ def _cut(x: Any, extra: Any) -> Any:
 
 
 def _part(*arrays: Array, run: Run, chain: Chain) -> Array:
-    """What one chunk comes to, NaN where it has no sample."""
+    """The partial sums of one chunk (1, ..., parts), NaN for pixels without a sample."""
     results = run(*arrays, chain=chain, dtypes=[np.float64] * len(chain.ends), threads=1)
     return np.stack(results, axis=-1)[None]
 
 
 def _merged(parts: Array, axis: Any, keepdims: bool, asked: tuple[End, ...]) -> Array:
-    """Some parts along axis 0 as one."""
+    """The partial sums along axis 0 merged into one."""
     columns = dict(zip(asked, np.moveaxis(parts, -1, 0), strict=True))
     merged = np.stack([MERGE[end](end, columns) for end in asked], axis=-1)
     return merged if keepdims else merged[0]
 
 
 def _finished(whole: Array, ends: tuple[End, ...], asked: tuple[End, ...], dtype: np.dtype[Any]) -> Any:
+    """The images from the partial sums of all frames."""
     columns = dict(zip(asked, np.moveaxis(whole, -1, 0), strict=True))
     image: Any = np.empty(whole.shape[:-1], dtype)
-    with np.errstate(all="ignore"):  # a float64 that float32 does not hold is infinite there; pixels without samples
+    with np.errstate(all="ignore"):  # a float64 beyond float32 becomes infinite; pixels without samples
         for end, name in zip(ends, dtype.names or (...,), strict=True):
-            parts, finish = ROWS[end]
-            image[name] = finish(*(columns[PARTS[part]] for part in parts))
+            row = ROWS[end]
+            image[name] = row.finish(*(columns[PARTS[part]] for part in row.parts))
     return image

@@ -1,4 +1,4 @@
-"""What a lazy array is made from, and by which steps: noted on it, so that the next verb begins there."""
+"""Plans: the source of a lazy array and the steps since, noted on it, so that the next verb begins at the source."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from xccd.compute.steps import Step
 
 
 class Plan(NamedTuple):
-    """A clipped stack is ``steps`` after ``source``."""
+    """A clipped stack: ``steps`` applied to ``source``."""
 
     source: Array
     steps: tuple[Step, ...]
 
 
 class FlagPlan(NamedTuple):
-    """Flags are ``steps`` after the flags ``first``; those of the samples ``of``, and of no others.
+    """Flags: ``steps`` applied to the flags ``first``. They are valid for the samples ``of`` only.
 
-    ``first`` is None where only non-finite samples were flagged.
+    first=None: only non-finite samples were flagged.
     """
 
     of: Hashable
@@ -29,19 +29,19 @@ class FlagPlan(NamedTuple):
 
 
 def remember(result: Array, source: Array, steps: tuple[Step, ...]) -> None:
-    """Note on a lazy array that it is ``steps`` after ``source``."""
+    """Note on a lazy array that it is ``steps`` applied to ``source``."""
     notes.note(result, notes.PLAN, Plan(notes.kept(source), steps))
 
 
 def remember_flags(flags: Array, x: Array, first: Array | None, steps: tuple[Step, ...]) -> None:
-    """Note on lazy flags of ``x`` that they are ``steps`` after ``first``, as `FlagPlan` says."""
+    """Note on lazy flags of ``x`` that they are ``steps`` applied to ``first``: see `FlagPlan`."""
     if is_lazy(flags):
         first = None if first is None else notes.kept(first)
         notes.note(flags, notes.FLAG_PLAN, FlagPlan(notes.identity(x), first, steps))
 
 
 def plan_of_flags(x: Array, flags: Array) -> tuple[Array | None, tuple[Step, ...]]:
-    """Flags from which those of ``x`` come, and the steps from there."""
+    """The first flags of a plan, and its steps; ``flags`` and no steps without a plan for ``x``."""
     plan = notes.noted(flags, notes.FLAG_PLAN)
     if plan is None or not is_lazy(x) or notes.identity(x) != plan.of:
         return flags, ()

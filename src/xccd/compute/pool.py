@@ -13,9 +13,10 @@ _pools_lock = threading.RLock()
 
 
 def run_all(function: Callable[[int], None], count: int, threads: int) -> None:
-    """``function`` of 0 to ``count - 1`` in the pool, filled under its lock: another number of threads has to wait.
+    """Call ``function(i)`` for i from 0 to ``count - 1`` in the pool.
 
-    In a thread of the pool (a user's function that calls a verb) one after the other: nobody is left to wait for.
+    The pool is filled under a lock, because a call with another count of threads shuts it down. In a thread of the pool
+    (a user's function that calls a verb) the calls run one after another: waiting for the pool could wait for ever.
     """
     if 1 in (count, threads) or threading.current_thread().name.startswith(NAME):
         for i in range(count):
@@ -27,18 +28,18 @@ def run_all(function: Callable[[int], None], count: int, threads: int) -> None:
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """The process's one pool, made anew where another number of threads is asked for."""
+    """The pool of the process. If it has another count of threads it is replaced."""
     with _pools_lock:
         if threads not in _pools:
             for pool in _pools.values():
-                pool.shutdown(wait=False)  # what it was given, it finishes
+                pool.shutdown(wait=False)  # it finishes the work it has
             _pools.clear()
             _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix=NAME)
         return _pools[threads]
 
 
 def _after_fork() -> None:
-    """The threads of a pool, and who holds its lock, are not there in a forked child."""
+    """Begin without a pool in a forked child: neither its threads nor the holder of its lock exist there."""
     global _pools_lock
     _pools.clear()
     _pools_lock = threading.RLock()

@@ -1,11 +1,11 @@
-"""The one room that knows NumPy from dask: frames on axis 0, a block function over all the pixels."""
+"""Runs a chain on a NumPy, dask or deferred array with frames on axis 0."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,33 +29,34 @@ from xccd.compute.plans import plan_of_flags, remember, remember_flags
 from xccd.compute.pool import run_all
 from xccd.compute.steps import Step, Unsigned, is_by_sample
 
-BANDS_PER_THREAD = 8  # small enough that a slow thread is not waited for, large enough to cost nothing
+BANDS_PER_THREAD = 8  # bands so small that no thread waits long for a slow one, and so large that calls cost nothing
 
 
 def chained(
     chain: Chain, x: Array, scale: Array | None = None, weights: Array | None = None, flags: Array | None = None,
     *, dtypes: Sequence[Any],
 ) -> list[Array]:  # fmt: skip
-    """Run a chain on every pixel of ``x``, as `map_over_frames` does: an image for each end, or the masked stack.
+    """The results of a chain on every pixel of ``x``: an image for each end, or the masked stack; lazy if ``x`` is.
 
-    On NumPy input bands of pixels go to the pool of threads; within a dask task there is one thread. There a chain
-    that goes on from another is run with it from where that began, tile by tile in cache: nothing between is made.
-    A sample that has a flag is left out.
+    On NumPy input, bands of pixels go to the pool of threads. A dask task has one thread. On lazy input a chain that
+    follows another one begins at the source of that one, and both run tile by tile in cache: the stack between them is
+    not made. Samples with a flag are not used.
     """
     extras = [_nothing(x, np.uint8) if flags is None else flags]
     extras += [_nothing(x, np.float64) + 1 if e is None else e for e in (scale, weights)]
-    result, source, steps = _launch(chain, x, extras, dtypes)
+    launched = _launch(chain, x, extras, dtypes)
     if not chain.ends:
-        notes.mark(result[0], notes.origin(x))
+        (masked,) = launched.results
+        notes.mark(masked, notes.origin(x))
         if is_lazy(x) and flags is None:
-            remember(result[0], source, steps)
-    return result
+            remember(masked, launched.source, launched.steps)
+    return launched.results
 
 
 def flagged(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
-    """The flags of all samples after some more steps, run as `chained`."""
+    """The flags of all samples after these steps, run as in `chained`."""
     one = _nothing(x, np.float64) + 1
-    ((result,), _, _) = _launch(Reasons(steps), x, [flags, one, one], [np.dtype(np.uint8)])
+    (result,) = _launch(Reasons(steps), x, [flags, one, one], [np.dtype(np.uint8)]).results
     if is_lazy(x):
         first, before = plan_of_flags(x, flags)
         if is_dask(x) and result.chunks != x.chunks:
@@ -65,40 +66,48 @@ def flagged(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
 
 
 def _nothing(x: Array, dtype: Any) -> np.ndarray[Any, Any]:
-    """Zero for all samples."""
+    """0 for all samples, as an array that broadcasts against ``x``."""
     return np.zeros((1,) * x.ndim, dtype)
 
 
-def _launch(
-    chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]
-) -> tuple[list[Array], Array, tuple[Step, ...]]:  # fmt: skip
-    """The results of a chain, and, if they are lazy, what they are made from and by which steps."""
+class _Launched(NamedTuple):
+    """The results of a chain, the array that it began at, and all steps since."""
+
+    results: list[Array]
+    source: Array
+    steps: tuple[Step, ...]
+
+
+def _launch(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> _Launched:
+    """Run a chain now, or make it lazy if any input is; it then begins at the source of ``x``."""
     if not any(map(is_lazy, (x, *extras))):
-        return _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads()), x, chain.steps
+        results = _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads())
+        return _Launched(results, x, chain.steps)
     source, steps = notes.noted(x, notes.PLAN) or (x, ())
     if is_lazy(extras[0]) or extras[0].size > 1:
-        if any(not isinstance(step, Unsigned) for step in steps):  # what they took has the flag of what is not finite
+        # Samples rejected before the flags were made are flagged as non-finite. So the chain begins at ``x`` then.
+        if any(not isinstance(step, Unsigned) for step in steps):
             source, steps = x, ()
         first, before = plan_of_flags(x, extras[0])
         extras[0], steps = _nothing(x, np.uint8) if first is None else first, steps + before
     chain = replace(chain, steps=steps + chain.steps)
     if not any(map(is_dask, (source, *extras))):
-        return _deferred_results(chain, source, extras, dtypes), source, chain.steps
-    dtype = dtype_of(dtypes)
+        return _Launched(_deferred_results(chain, source, extras, dtypes), source, chain.steps)
+    dtype = dtype_of(dtypes)  # fields of one array, so that one task makes all images of a band
     run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
-    cut = is_dask(source) and source.numblocks[0] > 1
-    if cut and partials.are_sums(chain):
+    frames_in_chunks = is_dask(source) and source.numblocks[0] > 1
+    if frames_in_chunks and partials.are_sums(chain):
         result = partials.reduced(chain, _run, source, list(map(to_numpy, extras)), dtype)
-    elif cut and not chain.ends and all(map(is_by_sample, chain.steps)):
+    elif frames_in_chunks and not chain.ends and all(map(is_by_sample, chain.steps)):
         result = map_elementwise(run, source, *extras, dtype=dtype)
     else:
         source = _frames_together(to_numpy(source), extras)
         result = map_over_frames(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
-    return unpack_fields(result), source, chain.steps
+    return _Launched(unpack_fields(result), source, chain.steps)
 
 
 def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> list[Array]:
-    """The results of a chain that is run, once for all of them, when one is asked for."""
+    """The results of a chain as deferred arrays. The chain runs once for all of them, when one is loaded."""
     shape = x.shape[1:] if chain.ends else x.shape
     run = partial(_run_some, chain=chain, dtypes=dtypes)
     return MultiOutput(run, list(map(notes.kept, (x, *extras))), [(shape, dtype) for dtype in dtypes]).fields
@@ -107,7 +116,7 @@ def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dty
 def _run_some(
     *arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], wanted: list[int]
 ) -> list[Array]:  # fmt: skip
-    """`_run` in one thread, for some of the ends of a chain."""
+    """`_run` in one thread, for the ends of a chain that are ``wanted``."""
     if isinstance(chain, Chain):
         chain = replace(chain, ends=tuple(chain.ends[i] for i in wanted if chain.ends))
     return _run(*arrays, chain=chain, dtypes=[dtypes[i] for i in wanted], threads=1)
@@ -133,6 +142,8 @@ def _run(
     extras = [_flat(extra, shape[1:]) for extra in (flags, scale, weights)]
     pixels = flat.shape[1]
     out = [np.empty((pixels,) if chain.ends else flat.shape, dtype) for dtype in dtypes]
+    # Bands of pixels, not of rows as elsewhere: the samples are in memory, so no file and no chunk asks for whole rows,
+    # and `tiles` cuts each band for the cache.
     count = min(pixels, threads * BANDS_PER_THREAD) if threads > 1 else 1
     edges = np.linspace(0, pixels, count + 1).astype(int).tolist()
 
@@ -147,7 +158,7 @@ def _run(
 
 
 def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """``extra`` as (1 or frames, 1 or pixels)."""
+    """``extra`` as an array (1 or frames, 1 or pixels)."""
     if extra.size != extra.shape[0]:
         extra = np.broadcast_to(extra, (extra.shape[0], *shape))
     return extra.reshape(extra.shape[0], -1)

@@ -1,4 +1,4 @@
-"""What a clip does to a tile: to its bounds, and to its flags."""
+"""The steps of a chain: what each rejection does to the bounds and the flags of a tile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sigma:
     """`sigma_clip`."""
 
     options: ClipOptions
-    summed: bool = False  # whether the sums of what survives are wanted, too
+    summed: bool = False  # whether the sums of the survivors are wanted, too
     row = REJECTIONS["sigma"]
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
@@ -33,12 +33,12 @@ class Sigma:
         return tile
 
     def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
-        """Do the step, and set in ``bits`` on which side each sample went."""
+        """Do the step, and flag the rejected samples in ``bits`` by their side."""
         tile = self(engine, tile)
         some, x = _emptied(tile.count, tile, bits)
         if some.size:
             sides = by_functions.sides(x, by_functions.in_names(self.options))
-            sides[np.isfinite(x) & (sides == 0)] = HIGH  # what the kernel, rounding in another order, took too
+            sides[np.isfinite(x) & (sides == 0)] = HIGH  # rejected by the kernel only, which rounds in another order
             bits[:, some] |= sides
         engine.flag(tile.x, tile.start, tile.stop, tile.bounds, None, LOW, HIGH, bits)
         return tile
@@ -50,7 +50,7 @@ class Extrema:
 
     nlow: int
     nhigh: int
-    summed: bool = False  # as of `Sigma`
+    summed: bool = False  # as in `Sigma`
     row = REJECTIONS["extrema"]
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
@@ -60,19 +60,19 @@ class Extrema:
         tile.bounds, tile.count, tile.total = bounds._replace(bounded=True), count, total
         if ties is None:
             return tile
-        if tile.x.dtype.kind != "f":  # of whole numbers most are tied, and none can be NaN
+        if tile.x.dtype.kind != "f":  # most integers are tied, and none can become NaN
             return tile.masked(engine, ties)
         some = np.flatnonzero((ties.skip > 0) | (ties.keep < tile.x.shape[0]))
         few = Tile(np.ascontiguousarray(tile.x[:, tile.start + some]), 0, some.size)
         few.bounds = Bounds(tile.bounds.least[some], tile.bounds.most[some], True)
-        x = tile.x[:, tile.start : tile.stop].copy()  # it may be the caller's
+        x = tile.x[:, tile.start : tile.stop].copy()  # a copy: it may be the caller's array
         x[:, some] = few.masked(engine, Ties(ties.skip[some], ties.keep[some])).x
         fixed = Tile(x, 0, x.shape[1], count, total)
         fixed.bounds = tile.bounds
         return fixed
 
     def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
-        """Do the step, and set in ``bits`` on which side each sample went."""
+        """Do the step, and flag the rejected samples in ``bits`` by their side."""
         bounds = tile.own_bounds()
         count, ties = engine.extreme(tile.x, tile.start, tile.stop, bounds, self.nlow, self.nhigh)
         some, x = _emptied(count, tile, bits)
@@ -103,7 +103,7 @@ class Range:
         return tile
 
     def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
-        """Do the step, and set in ``bits`` which limit each sample is beyond."""
+        """Do the step, and flag samples in ``bits`` by the limit that they are beyond."""
         x, free = tile.x[:, tile.start : tile.stop], bits == 0
         beyond = (self.low, np.less, Flag.BELOW_MINIMUM), (self.high, np.greater, Flag.ABOVE_MAXIMUM)
         for limit, is_beyond, flag in beyond:
@@ -114,38 +114,38 @@ class Range:
 
 @dataclass(frozen=True)
 class Unsigned:
-    """16-bit integers as FITS stores unsigned ones, less 32768 (BZERO), become what they stand for."""
+    """Convert 16-bit integers that FITS stores less 32768 (BZERO) to the unsigned integers that they mean."""
 
     row = None
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
         x = tile.x[:, tile.start : tile.stop].view(np.uint16)
-        x ^= np.uint16(1 << 15)  # in place: `begin` sees to it that the tile is a copy
+        x ^= np.uint16(1 << 15)  # in place: `begin` makes sure that the tile is a copy
         return Tile(x, 0, x.shape[1])
 
 
-Summing = Sigma | Extrema  # give the sums of what is left, if asked
+Summing = Sigma | Extrema  # these can return the sums of the remaining samples
 Rejecting = Summing | Range
 Step = Rejecting | Unsigned
 STEPS: dict[str, type[Rejecting]] = {"sigma": Sigma, "extrema": Extrema, "range": Range}  # rows of `REJECTIONS`
 
 
 def is_by_sample(step: Step) -> bool:
-    """Whether a step judges each sample by itself, whatever the others of its pixel are."""
+    """Whether a step judges each sample without the others of its pixel."""
     return step.row is None or step.row.by_sample
 
 
-def begin(engine: Any, steps: tuple[Step, ...], x: Array, a: int, b: int) -> tuple[Tile, tuple[Step, ...]]:
-    """Some pixels as samples, and the steps that are left to do: one that makes samples of what is stored is done."""
-    tile = tile_of(x, a, b)
+def begin(engine: Any, steps: tuple[Step, ...], x: Array, start: int, stop: int) -> tuple[Tile, tuple[Step, ...]]:
+    """Pixels ``start <= j < stop`` as a tile, and the steps left to do. A first step `Unsigned` is already done."""
+    tile = tile_of(x, start, stop)
     if steps and isinstance(steps[0], Unsigned):
         if tile.x is x:
-            tile = Tile(x[:, a:b].copy(), 0, b - a)
+            tile = Tile(x[:, start:stop].copy(), 0, stop - start)
         return steps[0](engine, tile), steps[1:]
     return tile, steps
 
 
 def _emptied(count: Any, tile: Tile, bits: Array) -> tuple[Array, Array]:
-    """The pixels that had samples and have none now, and these samples, NaN for others."""
+    """The pixels that lost all their samples, and these samples (frames, pixels), NaN for samples with a flag."""
     some = np.flatnonzero((count == 0) & (bits == 0).any(0))
     return some, np.where(bits[:, some] == 0, tile.x[:, tile.start + some], np.nan)

@@ -1,12 +1,35 @@
-"""What is computed of a stack's pixels: numba and NumPy only, two engines with one set of names.
+"""Kernels: numbers in, numbers out, with numba and NumPy only. Two engines have one set of functions.
 
-`table` says which combinations there are. Of the engines, `tiles` (numba) and `plain` (NumPy) have the same
-functions, which `engine` chooses between. Below `tiles` are, from the bottom up: `network` and `groups` (what is
-compared), `compiled` (how), `vectors` (by which instructions), `block` (pixels as sorted columns), `window` (a clip of
-one column), `clip` and `extrema` (rejection), `sums`, `spread`, `scatter`, `ranks` and `weighted_ranks` (combination).
+The rules for the author of a kernel:
 
-A kernel of combination takes ``(x, start, stop, least, most, bounded, known, number, exact, weights, option, ddof,
-groups, pads, buffer, acc, out)``: the samples and which of them are in use, how many these are if that is ``known``,
-whether no sum of them can round, weights as float64 (frames or 1, pixels from ``start`` or 1), the network, what stands
-for missing samples, then scratch. It returns how many samples have a weight that cannot be used.
+**Where a kernel is.** A row of `table.METHODS` or `table.REJECTIONS` names it. `compiled/` (numba) and `plain/` (NumPy)
+have a function of that name; ``KERNELS`` in each ``engine.py`` finds it. `compute.options.engine` chooses the engine.
+
+**What it is given.** The NamedTuples of `arguments`, by which all kernels of combination have one signature:
+
+============  =====================================================================================
+``compiled``  ``(pixels: Pixels, counts: Counts, request: Request, scratch: Scratch, out)``
+``plain``     ``(x, holes, request: Request, out)``: x is (frames, pixels), ``holes`` its missing samples or None
+returns       the count of samples whose weight is negative, NaN or infinite; 0 or None without weights
+``out``       float32 or float64, one value for each pixel
+============  =====================================================================================
+
+**What holds for every kernel.**
+
+- A sample is in use if it is finite and ``least <= sample <= most``. NaN and infinities are missing. A missing sample
+  has no effect, also not on neighbouring pixels or on rounding. Without a sample the result is NaN; a count is 0.
+- Both engines give equal bits. So twins do the same operations in the same order; change both or none.
+- The result is the same for any split into tiles. A kernel writes only to ``out`` and to its bounds, from ``start`` to
+  ``stop``, and reads nothing outside ``x``.
+- The order of frames changes no bit, except the rounding of a sum. Sums add the frames in their order.
+- -0.0 never comes out of a rank: add 0.0 to what is copied from the samples.
+- Accumulators are float64. A sum carries its rounding error along (two-sum) unless ``counts.exact`` says that no sum
+  can round. Integers, and ties at a bound of a clip, are decided exactly.
+- No memory is allocated for a pixel: scratch comes from the caller, or is made once for a call.
+- A kernel of `plain/` gives no NumPy warning (``np.errstate``): warnings are errors in the tests.
+
+**What the tests check.** `tests/oracles.py` needs a twin of each row in plain Python. Then `test_tables` (both kernels,
+oracle, docs and warm-up of each row), `test_kernels` (tiles, order of frames, -0.0), `test_kernel_sums` (error bounds
+against fractions), `test_kernel_clips`, `test_kernel_edges` (nothing else is read or written) and `test_plain_engine`
+(equal bits) test it without further code.
 """

@@ -1,5 +1,6 @@
-"""What kernels are given, as values with names. numba takes them as they are: a call costs 2 us more than with
-seventeen arguments, of some hundred for a tile.
+"""The arguments of kernels, as NamedTuples.
+
+numba accepts them. A call costs 2 us more than with seventeen arguments; a tile takes some hundred.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from typing import Any, NamedTuple
 
 
 class Bounds(NamedTuple):
-    """Which samples of some pixels are in use: those from ``least`` to ``most``, one of each for a pixel.
+    """The samples in use: from ``least`` to ``most``, one pair for each pixel, in the dtype of the samples.
 
-    ``bounded`` is False where that is all finite ones, which saves two comparisons a sample.
+    ``bounded`` is False if all finite samples are in use. This saves two comparisons a sample.
     """
 
     least: Any
@@ -19,9 +20,9 @@ class Bounds(NamedTuple):
 
 
 class Ties(NamedTuple):
-    """Samples that equal a bound, where some of them go and some stay, in the order of frames.
+    """Samples equal to a bound, where some are rejected and some stay, in the order of frames. Counts per pixel.
 
-    Of those at the least the first ``skip`` go; of those at the most the first ``keep`` stay.
+    The first ``skip`` samples equal to the least are rejected. The first ``keep`` samples equal to the most stay.
     """
 
     skip: Any
@@ -29,7 +30,7 @@ class Ties(NamedTuple):
 
 
 class Pixels(NamedTuple):
-    """Pixels ``start <= j < stop`` of a stack ``x`` (frames, pixels), and the bounds of each, from ``start``."""
+    """Pixels ``start <= j < stop`` of a stack ``x`` (frames, pixels), and their bounds, (stop - start) of each."""
 
     x: Any
     start: int
@@ -40,9 +41,9 @@ class Pixels(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many samples each pixel has in use: an array to read if that is ``known``, else to fill.
+    """The per-pixel count of samples in use, int32: to be read if ``known``, else to be filled.
 
-    ``exact``: whether no sum of samples can round, so that what rounding takes need not be collected.
+    ``exact`` is True if no sum of samples can round. Then rounding errors are not collected.
     """
 
     known: bool
@@ -51,9 +52,9 @@ class Counts(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What is asked of a kernel: weights as float64 (frames or 1, pixels from ``start`` or 1), mode, and divisor.
+    """The options of a combination: weights as float64 (frames or 1, pixels from ``start`` or 1), mode, and ddof.
 
-    ``mode`` is the row's number in `table.METHODS`, or the method's own argument, such as the quantile.
+    ``mode`` is the row's number in `table.METHODS`, or the method's own argument, for example the quantile.
     """
 
     weights: Any
@@ -62,7 +63,11 @@ class Request(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory to work in: the sorting network, what stands for missing samples, the block to sort, and sums."""
+    """The sorting network, the values that replace missing samples, the block to sort, and room for sums.
+
+    ``groups`` is a table of `compiled.groups.program`. ``pads`` are three samples: the value that sorts behind all, the
+    value that sorts before all, and 0. ``buffer`` is a `compiled.block.block`. ``sums`` is float64.
+    """
 
     groups: Any
     pads: Any

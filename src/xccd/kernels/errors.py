@@ -1,5 +1,5 @@
-"""What kernels raise that is no fault of the samples."""
+"""Errors of kernels that the samples did not cause."""
 
 
 class BuildError(RuntimeError):
-    """A kernel could not be compiled: the numba engine is of no use here."""
+    """A kernel could not be compiled, so the numba engine cannot be used."""

@@ -1,4 +1,4 @@
-"""The bits of the flags: why a sample is out."""
+"""The bits of the flags: why a sample is masked."""
 
 from __future__ import annotations
 

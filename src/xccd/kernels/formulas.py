@@ -1,4 +1,4 @@
-"""Formulas that rows of the table name: standard errors, and images from the partial sums of chunks."""
+"""Formulas of the table's rows: standard errors, and images from the partial sums of chunks."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-# Standard error of the median of n = 2..10 normal samples over 1.4826 MAD / sqrt(n) times what theory gives: the MAD of
-# few samples is low. By Monte Carlo, to 1 %.
+# For n = 2..10 normal samples: the true standard error of the median, divided by the formula below without this factor.
+# It is needed because the MAD of few samples is low. Found by Monte Carlo, to 1 %.
 LOW_MAD = (0.953, 1.148, 1.182, 1.049, 1.076, 1.027, 1.042, 1.018, 1.026)
 
 
 def of_mean(n: Array) -> Array:
-    """The standard error of a mean of ``n`` samples, over their standard deviation."""
+    """The standard error of a mean of ``n`` samples, divided by their standard deviation."""
     return 1 / np.sqrt(n)
 
 
 def of_sum(n: Array) -> Array:
-    """The standard error of a sum of ``n`` samples, over their standard deviation."""
+    """The standard error of a sum of ``n`` samples, divided by their standard deviation."""
     root: Array = np.sqrt(n)
     return root
 
 
 def of_median(n: Array) -> Array:
-    """The standard error of a median of ``n`` samples, over 1.4826 MAD; NaN for a sample alone."""
+    """The standard error of a median of ``n`` samples, divided by 1.4826 MAD; NaN for one sample."""
     odd = n % 2 == 1
     a = np.where(odd, 0.45, 1.27 + 0.14 * (1 - 4 / n))
     theory = np.where(n > 2, np.sqrt(pi * n / (2 * (n + a))), 1.0)
@@ -42,7 +42,7 @@ def ratio(total_of: Array, size: Array) -> Array:
 
 
 def total(total_of: Array, size: Array) -> Array:
-    """A sum; NaN where there is no sample."""
+    """A sum; NaN if there is no sample."""
     return np.where(size > 0, total_of, np.nan)
 
 

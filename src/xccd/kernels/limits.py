@@ -1,4 +1,4 @@
-"""What the samples of a dtype can be, and what stands for a missing one in a sorted block."""
+"""The limits of each dtype, and the values that replace missing samples in a sorted block."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-HALF = 0.499999  # of a resampled pixel's weight must be good: a half, whatever the rounding of positions
-OUTSIDE = np.uint8(128)  # the flag of what lies outside the footprint
-MAD_TO_STD = 1.482602218505602  # 1 / (sqrt(2) erfinv(1/2)): MAD of a normal distribution to its sigma
-HUGE, TINY = 1e70, 1e-70  # beyond these a square times n^2 may leave float64's range
+HALF = 0.499999  # a resampled pixel needs good samples for half of its weight; positions are rounded, so a bit less
+OUTSIDE = np.uint8(128)  # the flag for pixels outside the footprint
+MAD_TO_STD = 1.482602218505602  # sigma / MAD of a normal distribution: 1 / (sqrt(2) erfinv(1/2))
+HUGE, TINY = 1e70, 1e-70  # outside this range a square times n^2 may overflow or underflow in float64
 
-# dtypes that kernels work on as they are; others are converted to one of them, some pixels at a time
+# Kernels are compiled for these dtypes. Samples of other dtypes are converted to one of them, tile by tile.
 DIRECT = tuple(map(np.dtype, ("f4", "f8", "i2", "u2")))
 
 
@@ -28,7 +28,7 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of `DIRECT` in which kernels work on samples of ``dtype``; their image is the same."""
+    """The dtype of `DIRECT` to which samples of ``dtype`` are converted. It changes no image."""
     dtype = np.dtype(dtype.newbyteorder("="))
     if dtype in DIRECT:
         return dtype
@@ -36,7 +36,7 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 class Limits(NamedTuple):
-    """The least and the greatest valid sample, and what sorts before and behind all of them."""
+    """The least and the greatest valid sample, and the values that sort before and behind all samples."""
 
     least: Any
     most: Any
@@ -49,13 +49,13 @@ def limits(dtype: np.dtype[Any]) -> Limits:
     if dtype.kind == "f":
         most = np.finfo(dtype).max
         return Limits(-most, most, dtype.type(-np.inf), dtype.type(np.inf))
-    # an integer that equals the greatest is not told from a missing one, and need not be: sorted they are alike
+    # A sample equal to the greatest integer looks like a missing one. In a sorted column both have the same place.
     least, most = (dtype.type(v) for v in (np.iinfo(dtype).min, np.iinfo(dtype).max))
     return Limits(least, most, least, most)
 
 
 def inner(low: float | None, high: float | None, dtype: np.dtype[Any]) -> tuple[Any, Any]:
-    """The least and the greatest sample of ``dtype`` from ``low`` to ``high``, exactly; none: least above most."""
+    """The least and the greatest sample of ``dtype`` from ``low`` to ``high``; least above most if none is."""
     least, most, before, behind = limits(dtype)
     below = low is not None and np.float64(low) > least
     above = high is not None and np.float64(high) < most
@@ -65,7 +65,7 @@ def inner(low: float | None, high: float | None, dtype: np.dtype[Any]) -> tuple[
 
 
 def _next(level: np.float64, dtype: np.dtype[Any], whole: Any, beyond: Any) -> Any:
-    """The sample next to ``level`` on the side that ``whole`` rounds to; None if the dtype ends before."""
+    """The sample nearest to ``level`` on the side that ``whole`` rounds to; None if it is outside the dtype."""
     if dtype.kind != "f":
         value = whole(level)
         return dtype.type(value) if np.iinfo(dtype).min <= value <= np.iinfo(dtype).max else None

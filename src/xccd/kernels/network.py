@@ -1,4 +1,4 @@
-"""Comparator networks: which rows of a block are compared, in which order, to sort its columns."""
+"""Sorting networks: the pairs of rows to compare, in order, so that the columns of a block become sorted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 def pairwise_network(n: int) -> list[tuple[int, int]]:
     """Parberry's pairwise sorting network, for any ``n`` (Parallel Processing Letters 2, 205, 1992).
 
-    Pairs (i, j) with i < j: the lesser value goes to row i. About n log2(n)^2 / 4 of them, as many as Batcher's merge
-    exchange has; but of the middle rows fewer are needed: for a median of 25 samples 104 against 113.
+    Pairs (i, j) with i < j: the lesser value goes to row i. There are about n log2(n)^2 / 4 pairs, as many as in
+    Batcher's merge exchange. But a median needs fewer of them: for 25 samples 104 against 113.
     """
     pairs = []
     step = 1
@@ -30,9 +30,9 @@ def pairwise_network(n: int) -> list[tuple[int, int]]:
 
 
 def needed(pairs: list[tuple[int, int]], live: set[int]) -> list[tuple[int, int]]:
-    """The pairs that can change what ends in the rows ``live``: for a median of 25 samples 104 of the 138 that sort.
+    """The pairs that can change the final rows ``live``: for a median of 25 samples 104 of the 138 that sort.
 
-    ``live`` gets the rows that matter before them.
+    ``live`` is changed in place to the rows that matter before these pairs.
     """
     kept = []
     for pair in reversed(pairs):
@@ -44,7 +44,7 @@ def needed(pairs: list[tuple[int, int]], live: set[int]) -> list[tuple[int, int]
 
 @lru_cache(maxsize=256)
 def network(n: int, rows: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
-    """The pairs as a read-only (pairs, 2) array: of a whole sort, or of one that is right in ``rows``."""
+    """The pairs as a read-only uint64 array (pairs, 2), for a whole sort or for one that is right in ``rows`` only."""
     pairs = pairwise_network(n)
     if rows is not None:
         pairs = needed(pairs, set(rows))
@@ -54,5 +54,5 @@ def network(n: int, rows: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]
 
 
 def middle_rows(n: int) -> tuple[int, ...]:
-    """The rows that hold the median of ``n`` samples, whatever number of them is missing."""
+    """The rows that hold the median of ``n`` rows, also with missing samples as in `compiled.ranks.sort_balanced`."""
     return tuple(sorted({max(0, n // 2 - 1), n // 2}))

@@ -1,8 +1,8 @@
-"""Three tables: ways to combine, rejections, and outputs of a product. A feature is a row.
+"""Three tables: combinations, rejections, and outputs of a product. A feature is a row.
 
-Verbs, both engines, the partial sums of dask's chunks, error formulas, `warm_up`, the command, the writer, docs and
-tests read them. Kernels stand here by name, so that no engine is imported until something is computed. Both engines
-have a function of that name, in `compiled/` and in `plain/`.
+They are read by verbs, both engines, the partial sums of dask's chunks, error formulas, `warm_up`, the command, the
+writer, docs and tests. Kernels are given by name, so that no engine is imported until something is computed. Both
+engines have a function of that name, in `compiled/` and in `plain/`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Array = Any
 
 
 class Partials(NamedTuple):
-    """How an image is put together from chunks along the frames: the sums that each gives, and what is made of them."""
+    """For a stack that is cut along its frames: the partial sums of each chunk, and the function that finishes them."""
 
     parts: tuple[str, ...]  # names of `compute.partials.PARTS`
     finish: Callable[..., Array]
 
 
 class Error(NamedTuple):
-    """The standard error of a combination: a statistic of the samples times a factor that depends on their count."""
+    """The standard error of a combination: a statistic of the samples times a factor for their count."""
 
     statistic: str  # a method
     ddof: int
@@ -35,16 +35,16 @@ class Error(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A way to combine: its kernel, and all that others have to know of it."""
+    """A combination: its kernel, and everything that other files need to know about it."""
 
     kernel: str
-    mode: float | None = 0.0  # a number for the kernel: which of its results; None: the method's own argument
-    weighted: str | None = None  # the kernel with weights, where that is defined; of the same mode
-    dtype: str | None = None  # of the image; None: the stack's float
-    sorts: str | None = None  # what must be sorted: nothing, the "middle" rows, or "all"
+    mode: float | None = 0.0  # selects one result of the kernel; None: the mode is the method's own argument
+    weighted: str | None = None  # the kernel with weights, if there is one; it has the same mode
+    dtype: str | None = None  # of the image; None: the float that holds the stack's samples
+    sorts: str | None = None  # the rows that must be sorted: None, the "middle" ones, or "all"
     takes: tuple[str, ...] = ()  # arguments of `combine`: rows of `ARGUMENTS`
     error: Error | None = None
-    weighted_error: bool = False  # whether there is an error with weights
+    weighted_error: bool = False  # whether the weighted form has an error, too
     partials: Partials | None = None
     weighted_partials: Partials | None = None
 
@@ -61,7 +61,7 @@ METHODS: dict[str, Method] = {
     "median": Method("median", 0.5, "weighted_quantile", sorts="middle", error=Error("mad_std", 0, formulas.of_median)),
     "lower_median": Method("median", 0.0, sorts="middle"),
     "sum": Method(
-        "sums", 0.0, "weighted_sums", dtype="float64",  # whole counts pass 2^24
+        "sums", 0.0, "weighted_sums", dtype="float64",  # sums of counts exceed 2^24, and float32 would round
         error=Error("std", 1, formulas.of_sum, Partials(_SQUARES, formulas.error_of_sum)), weighted_error=True,
         partials=Partials(_SUM, formulas.total), weighted_partials=Partials(_WEIGHTED, formulas.total),
     ),
@@ -77,12 +77,12 @@ METHODS: dict[str, Method] = {
 
 
 class Argument(NamedTuple):
-    """An argument of some methods: its default (None: it must be given), and which values are right."""
+    """An argument of some methods: its default (None: it must be given), and the test of a value."""
 
     default: float | None
     is_right: Callable[[Any], bool]
     rule: str
-    may_be_none: bool = True  # None stands for the default
+    may_be_none: bool = True  # None then means the default
 
 
 ARGUMENTS: dict[str, Argument] = {
@@ -98,7 +98,7 @@ ARGUMENTS: dict[str, Argument] = {
 
 
 class Reduction(NamedTuple):
-    """What an engine has to know of a method, with weights or without."""
+    """The part of a method that an engine needs, with weights or without."""
 
     kernel: str
     mode: float | None
@@ -115,17 +115,17 @@ REDUCTIONS: dict[str, Reduction] = {
 }
 
 
-# What a clip measures from, and by: numbers that kernels switch on.
+# The centre and the deviation of a clip, as numbers that kernels compare.
 CENTERS = {"mean": 1.0, "median": 0.0}
 DEVIATIONS = {"std": 0.0, "mad_std": 1.0}
 
 
 class ClipOptions(NamedTuple):
-    """The options of `sigma_clip` as kernels take them: eight float64."""
+    """The options of `sigma_clip` for kernels: eight float64."""
 
     center: float  # of `CENTERS`
     deviation: float  # of `DEVIATIONS`
-    low: float  # deviations; infinite where a side is off
+    low: float  # deviations; infinite if nothing is rejected on that side
     high: float
     ddof: float = 0.0
     floor: float = 0.0  # the least deviation, in data units
@@ -134,13 +134,13 @@ class ClipOptions(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """A rejection: the public verb, the function of both engines, the oracle of its tests, and how it judges."""
+    """A rejection: the public verb, the function of both engines, the oracle of its tests, and its properties."""
 
     verb: str
-    kernel: str | None  # None: bounds alone do it
+    kernel: str | None  # None: it only narrows the bounds
     oracle: str
-    by_sample: bool = False  # whether it judges a sample without the others of its pixel
-    sums: str | None = None  # its kernel gives the sums of what is left: "always", or if they are asked for "alone"
+    by_sample: bool = False  # whether it judges each sample without the others of its pixel
+    sums: str | None = None  # when its kernel can return the sums: "always", or if nothing else is asked for ("alone")
 
 
 REJECTIONS: dict[str, Rejection] = {
@@ -151,21 +151,21 @@ REJECTIONS: dict[str, Rejection] = {
 
 
 class Output(NamedTuple):
-    """A map of a product, the variable ``<name>_<map>``: what it is, and how a FITS file has it."""
+    """A map of a product, the variable ``<name>_<map>``: its attributes, and its form in a FITS file."""
 
     extname: str
-    fits_dtype: str | None = None  # None: that of the variable
-    dtype: str | None = None  # of the variable; None: that of the image
-    has_unit: bool = False  # the image's
+    fits_dtype: str | None = None  # None: as the variable
+    dtype: str | None = None  # of the variable; None: as the image
+    has_unit: bool = False  # whether it has the unit of the image
     attrs: Mapping[str, str] = MappingProxyType({})
 
 
-# Extension names as `astropy.nddata.CCDData.read` knows them.
+# Extension names are those that `astropy.nddata.CCDData.read` looks for.
 OUTPUTS: dict[str, Output] = {
     "flags": Output("MASK", dtype="uint8"),
     "uncertainty": Output(
         "UNCERT", has_unit=True,
         attrs={"long_name": "standard error, from the scatter of the samples", "uncertainty_type": "std"},
     ),
-    "count": Output("COUNT", "int32", "int64", attrs={"long_name": "number of samples in use"}),  # below 2^31
+    "count": Output("COUNT", "int32", "int64", attrs={"long_name": "number of samples in use"}),  # < 2^31
 }  # fmt: skip

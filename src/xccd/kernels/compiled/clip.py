@@ -1,4 +1,4 @@
-"""Rejection of a block: all columns get their first pass at once, the few with an outlier go on one by one."""
+"""Sigma clip of a block: the first pass handles all columns at once; columns with an outlier go on one by one."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import MAD_STD, MEAN, middle, window
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
 
-# Rows of the scratch, a number for each column. The two distances of a MAD are used up when its variance and its
-# suspects are written, so they share rows.
+# Rows of the scratch, with one number for each column. The two distances of a MAD share rows with the variance and the
+# suspects: they are read before those are written.
 MEDIAN, S1, S2, VARIANCE, SUSPECT, HIGHEST, COUNT = range(7)
 INNER, OUTER = VARIANCE, SUSPECT
 ROWS = 7
@@ -18,10 +18,10 @@ ROWS = 7
 def sigma_bounds(pixels, number, total, options, scratch):
     """Narrow the bounds of ``pixels`` to the samples that survive a clip; returns the least and the greatest sample.
 
-    The bounds are of the dtype of the samples; where nothing survives the least is above the most. ``number`` gets how
-    many survive. ``total``, if it is not empty, gets their sum, added and subtracted in any order: from the two
-    samples returned the caller tells whether that sum is exact. ``options`` is a `table.ClipOptions`. Of the scratch
-    the buffer is (frames + 2, columns), and the sums (`ROWS`, columns).
+    The bounds have the dtype of the samples. If nothing survives, the least is above the most. ``number`` gets the
+    per-pixel count of survivors. ``total`` gets their sum unless it is empty. The sum is added and subtracted in any
+    order; the caller finds out from the two returned samples whether it is exact. ``options`` is a
+    `table.ClipOptions`. The buffer is (frames + 2, columns), and the sums of the scratch are (`ROWS`, columns).
     """
     x, start, stop, least, most, bounded = pixels
     groups, pads, buffer, numbers = scratch
@@ -41,13 +41,14 @@ def sigma_bounds(pixels, number, total, options, scratch):
         suspect(buffer[0], n, options, numbers)
         low, high = extent(buffer[0], n, numbers[HIGHEST], pads, a, b)
         lowest, greatest = low if low < lowest else lowest, high if high > greatest else greatest
-        if total.size > 0 and by_moments:
+        if total.size > 0 and by_moments:  # the sum is free: it is in the moments already
             for c in range(n.size):
                 total[i + c] = numbers[S1, c] + numbers[COUNT, c] * numbers[MEDIAN, c] if n[c] > 0 else 0.0
         elif total.size > 0:
             add_up(buffer, frames, n, missing, total[i : i + columns])
+        # In the benchmark 7 % of the columns go on from here, for 50 ns each; with a MAD 22 %, for 140 ns each.
         for c in range(n.size):
-            partial = n[c] < frames and by_mad  # `nearest` took it for full
+            partial = n[c] < frames and by_mad  # `nearest` is right for full columns only
             if numbers[SUSPECT, c] > 0.0 or partial:
                 known = np.nan if partial else numbers[VARIANCE, c]
                 median, s1, s2 = numbers[MEDIAN, c], numbers[S1, c], numbers[S2, c]
@@ -65,7 +66,7 @@ def sigma_bounds(pixels, number, total, options, scratch):
 
 @inner_function
 def extent(bottom, n, highest, pads, a, b):
-    """Bounds of columns of which nothing goes; returns the least and the greatest of all samples."""
+    """Set the bounds of columns that lose no sample; returns the least and the greatest of all samples."""
     lowest, greatest = np.inf, -np.inf
     for c in range(a.size):
         a[c] = bottom[c]
@@ -78,7 +79,7 @@ def extent(bottom, n, highest, pads, a, b):
 
 @inner_function
 def medians(buffer, frames, n, missing, numbers):
-    """Median, highest sample and count of each column."""
+    """Write median, highest sample and count of each column to their rows of ``numbers``."""
     med, highest, number = numbers[MEDIAN], numbers[HIGHEST], numbers[COUNT]
     lower, upper, top = buffer[(frames - 1) // 2], buffer[frames // 2], buffer[frames - 1]
     for c in range(n.size):
@@ -96,13 +97,13 @@ def medians(buffer, frames, n, missing, numbers):
 
 @inner_function
 def moments(buffer, frames, n, missing, numbers):
-    """Sums of residuals about the median and of their squares, two frames at a time."""
+    """Write the sums of residuals about the median and of their squares to ``numbers``, two frames at a time."""
     med, s1, s2 = numbers[MEDIAN], numbers[S1], numbers[S2]
     s1[:] = 0.0
     s2[:] = 0.0
     for i in range(0, frames - 1, 2):
         row, other = buffer[i], buffer[i + 1]
-        if missing:  # in the same order as without, as a neighbour's missing sample must change nothing here
+        if missing:  # the same order as below: a neighbour's missing sample must not change the rounding here
             for c in range(n.size):
                 y = np.float64(row[c]) - med[c] if i < n[c] else 0.0
                 z = np.float64(other[c]) - med[c] if i + 1 < n[c] else 0.0
@@ -124,7 +125,7 @@ def moments(buffer, frames, n, missing, numbers):
 
 @inner_function
 def add_up(buffer, frames, n, missing, total):
-    """Plain sums of the samples, two frames at a time."""
+    """Plain sums of the samples in float64, two frames at a time. Used only where no sum can round."""
     for c in range(n.size):
         total[c] = 0.0
     for i in range(frames):
@@ -142,7 +143,10 @@ def add_up(buffer, frames, n, missing, total):
 
 @inner_function
 def nearest(buffer, frames, m, med, distance):
-    """Distance of the m-th nearest sample of full columns to ``med``: of all windows of m the nearest farther end."""
+    """Distance of the m-th nearest sample to ``med``, for full columns.
+
+    The m nearest samples are a window of m rows. Its farther end is the nearest among all such windows.
+    """
     distance[:] = np.inf
     for i in range(frames - m + 1):
         left, right = buffer[i], buffer[i + m - 1]
@@ -162,13 +166,13 @@ def both_nearest(buffer, frames, med, inner, outer):
     if frames % 2 == 0:
         nearest(buffer, frames, m - 1, med, inner)
         return
-    for c in range(inner.size):  # numba takes seconds to compile the assignment of a slice
+    for c in range(inner.size):  # not a slice: numba takes seconds to compile its assignment
         inner[c] = outer[c]
 
 
 @inner_function
 def variances(n, options, numbers):
-    """The variance of each column times n^2 (n - ddof), or of a MAD times n^2, as `window` has it."""
+    """Write the variance of each column times n^2 (n - ddof), or the square of its MAD times n^2, as in `window`."""
     s1, s2, inner, outer, number = numbers[S1], numbers[S2], numbers[INNER], numbers[OUTER], numbers[COUNT]
     ddof, floor = options.ddof, options.floor
     if options.deviation == MAD_STD:
@@ -187,9 +191,10 @@ def variances(n, options, numbers):
 
 @inner_function
 def suspect(bottom, n, options, numbers):
-    """Set a flag where the lowest or the highest sample of a column is outside, or may be: as `window`."""
+    """Flag columns whose lowest or highest sample is outside or may be outside, by the test of `window`."""
     low2, high2, nkeep = options.low * options.low, options.high * options.high, options.nkeep
-    by_mean = 1.0 if options.center == MEAN else 0.0  # numbers: a branch in the loop would keep it from vectors
+    # Squares are compared, with both sides multiplied by n^2 (n - ddof): no division, no root, so ties are exact.
+    by_mean = 1.0 if options.center == MEAN else 0.0  # numbers, because a branch would prevent vector code
     by_mad = 1.0 if options.deviation == MAD_STD else 0.0
     med, s1, variance, flag = numbers[MEDIAN], numbers[S1], numbers[VARIANCE], numbers[SUSPECT]
     highest, number = numbers[HIGHEST], numbers[COUNT]
@@ -201,6 +206,6 @@ def suspect(bottom, n, options, numbers):
         above = (highest[c] - med[c]) * k - by_mean * s1[c]
         far = (below * below * factor > low2 * variance[c]) & (below < 0.0)
         far |= (above * above * factor > high2 * variance[c]) & (above > 0.0)
-        spread = above - below
+        spread = above - below  # n times the range; out of range its squares mean nothing, so `window` decides
         far |= (spread != 0.0) & ((spread < TINY) | (spread > HUGE) | (spread != spread))
         flag[c] = 1.0 if far & (k > nkeep) & (factor > 0.0) else 0.0

@@ -1,8 +1,12 @@
-"""How kernels are compiled, and kept on disk."""
+"""How kernels are compiled and cached on disk. Private names of numba are here only, and in `vectors` for LLVM code.
 
+If a private name is gone, kernels work without what it gives: no cache on disk, or a slower load. If a kernel cannot be
+compiled, `BuildError` is raised, and `compute.options.with_engine` computes with NumPy and logs one line.
+"""
+
+import functools
 import hashlib
 import logging
-from functools import partial
 from pathlib import Path
 
 import numba
@@ -11,32 +15,50 @@ from xccd.kernels.errors import BuildError
 
 log = logging.getLogger("xccd")
 
-# What code on disk is of: all that a kernel may call. numba asks for the date of the kernel's file alone, which a copy
-# or a new installation changes.
+IS_OFF = bool(getattr(numba.config, "DISABLE_JIT", False))  # kernels then run as Python, for tests
+# The cache is valid for these sources: all that a kernel may call. numba itself compares the date of the kernel's own
+# file. A copy or a new installation changes that date, and a change in a called file does not.
 HERE = Path(__file__).parent
 CALLED = sorted([*HERE.glob("*.py"), *HERE.parent.glob("*.py")])
 SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in CALLED)).hexdigest()
 
 
 def kernel(function):
-    """Compile for one thread, without the GIL; keep the code on disk where a folder for it can be written."""
+    """Compile for one thread, without the GIL. The code is cached on disk if a folder for it can be written."""
     plain = numba.njit(nogil=True, error_model="numpy")
-    if numba.config.DISABLE_JIT:
+    if IS_OFF:
         return plain(function)
     try:
-        kept = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-        cache = kept._cache
-        cache._cache_file._source_stamp = SOURCES
-        cache.load_overload = partial(_load, cache, cache.load_overload)
-    except (RuntimeError, AttributeError):  # no folder for the cache can be written, or numba keeps it otherwise
-        kept = plain(function)
-    if hasattr(kept, "_compile_for_args"):  # what the call asks for
-        kept._compile_for_args = partial(_compile, kept._compile_for_args, function.__name__)
-    return kept
+        compiled = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        _stamp(compiled._cache)
+    except (RuntimeError, AttributeError):  # no folder can be written, or numba has another kind of cache
+        compiled = plain(function)
+    return _with_one_error(compiled, function)
+
+
+def _stamp(cache):
+    """Make a cache valid for `SOURCES`; AttributeError if numba would not compare them.
+
+    Without this check the assignment would succeed and do nothing, and old code could be loaded.
+    """
+    file = cache._cache_file
+    file._source_stamp  # noqa: B018
+    file._source_stamp = SOURCES
+    cache.load_overload = functools.partial(_load, cache, cache.load_overload)
+
+
+def _with_one_error(compiled, function):
+    """The kernel, with any error of its compilation as a `BuildError`."""
+    name = function.__name__
+    if hasattr(compiled, "_compile_for_args"):  # called for new types only, so a call costs nothing more
+        compiled._compile_for_args = functools.partial(_compile, compiled._compile_for_args, name)
+        return compiled
+    # the slow way: every call passes here
+    return compiled if compiled is function else functools.wraps(function)(functools.partial(_compile, compiled, name))
 
 
 def _compile(compile_for, name, *arguments, **options):
-    """Compiled code for these arguments; whatever numba or LLVM raise on the way becomes one kind of error."""
+    """The result of ``compile_for``; whatever numba or LLVM raise becomes one kind of error."""
     try:
         return compile_for(*arguments, **options)
     except Exception as error:
@@ -45,26 +67,26 @@ def _compile(compile_for, name, *arguments, **options):
 
 
 def _load(cache, load, signature, target):
-    """Code from disk, without all that numba imports to compile: 0.35 s of a process that needs two kernels."""
+    """Code from the cache, or None. numba's own ``load`` also imports its compiler: 0.35 s for two kernels."""
     try:
         from numba.core.runtime import rtsys
 
-        rtsys.initialize(target)  # what compiled code may call
+        rtsys.initialize(target)  # compiled code calls this runtime
         guard, read = cache._guard_against_spurious_io_errors, cache._load_overload
-    except (ImportError, AttributeError):  # numba has it otherwise
+    except (ImportError, AttributeError):  # renamed in this numba
         return load(signature, target)
     try:
         with guard():
             return read(signature, target)
-    except Exception as error:  # pickle raises as many kinds as there are ways to damage a file
+    except Exception as error:  # a damaged file makes pickle raise errors of any kind
         path = Path(cache._cache_file._index_path)
-        log.warning("compiled code in %s cannot be read (%s): it is made anew", path.parent, type(error).__name__)
-        path.unlink(missing_ok=True)  # the list of what is there, to which what is made is added
+        log.warning("compiled code in %s cannot be read (%s): it is compiled again", path.parent, type(error).__name__)
+        path.unlink(missing_ok=True)  # numba adds the new code to this list of files, so it must be readable
         return None
 
 
-# Part of a kernel, called from compiled code alone: without the means to be called from Python it compiles in half
-# the time. Parts call no other parts where that can be had, as LLVM works once more on all that is called.
-inner_function = numba.njit(  # type: ignore[call-overload]  # options that numba has and its types leave out
+# Part of a kernel, called from compiled code only. Without wrappers for calls from Python it compiles in half the
+# time. Parts call few other parts, because LLVM optimises a called part once more in each caller.
+inner_function = numba.njit(  # type: ignore[call-overload]  # numba's types lack these two options
     nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
 )

@@ -1,7 +1,7 @@
 """The numba engine: kernels on some thousand pixels of a stack, with their scratch and networks.
 
-Every function takes the whole stack ``x`` as (frames, pixels), C-contiguous, and works on ``start <= j < stop``.
-``bounds`` say which samples of these pixels are in use. `xccd.kernels.plain.engine` has the same functions in NumPy.
+Every function takes the whole stack ``x`` as (frames, pixels), C-contiguous, and works on pixels ``start <= j < stop``.
+``bounds`` tell which samples of these pixels are in use. `xccd.kernels.plain.engine` has the same functions in NumPy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xccd.kernels.plain import engine as plain
 from xccd.kernels.table import REDUCTIONS, ClipOptions
 
 NAME = "numba"
-# Each kernel that the table names, by that name.
+# The kernels of combination, by their names in the table.
 KERNELS: dict[str, Any] = {
     name: getattr(module, name)
     for module in (sums, spread, ranks, weighted_ranks)
@@ -31,20 +31,20 @@ KERNELS: dict[str, Any] = {
 _NOTHING = np.empty((0, 9), np.uint16)
 _NO_SUMS = np.empty(0)
 _UNTIED = Ties(np.empty(0, np.int32), np.empty(0, np.int32))
-LONG = 8192  # frames from which a network is not worth its table, and NumPy sorts
+LONG = 8192  # from this count of frames NumPy sorts: a network is not worth its table
 
 
 @lru_cache(maxsize=64)
 def _pads(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """What sorts behind all samples, as missing ones do, and before all; 0."""
+    """Three samples: a value that sorts behind all (for missing samples), one that sorts before all, and 0."""
     found = limits(dtype)
     return np.array([found.behind, found.before, 0], dtype)
 
 
 def sigma(x: Any, start: int, stop: int, bounds: Bounds, options: ClipOptions, total: Any = None) -> Any:
-    """Narrow the bounds by a clip; returns how many samples survive.
+    """Narrow the bounds by a clip; returns the per-pixel count of survivors, int32.
 
-    ``total`` gets their sums, if they are those that `reduce` would make, bit for bit; else NaN.
+    ``total`` gets their sums if these are equal to the bit to the sums of `reduce`, else NaN for all pixels.
     """
     if x.shape[0] >= LONG:
         if total is not None:
@@ -68,7 +68,7 @@ def _sigma(
 
 
 def _sorted(x: Any, start: int, stop: int, bounds: Bounds) -> tuple[Any, Bounds]:
-    """The samples in use as sorted floats, NaN at the end, with bounds of their own."""
+    """The samples in use as sorted floats, NaN last, and bounds within which all of them are."""
     x = x[:, start:stop]
     inside = (x >= bounds.least) & (x <= bounds.most)
     values = np.sort(np.where(inside, x, np.nan).astype(float_dtype(x.dtype), copy=False), axis=0)
@@ -87,9 +87,9 @@ def _sigma_sorted(x: Any, start: int, stop: int, bounds: Bounds, options: ClipOp
 
 
 def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int, total: Any = None) -> Any:
-    """Narrow the bounds by ranks; returns how many samples are left, and the `Ties` where some are tied, else None.
+    """Narrow the bounds by ranks; returns the per-pixel count of samples left, and `Ties`, or None if none are tied.
 
-    ``total`` as in `sigma`. Where it is given ties are found only if the sums are not.
+    ``total`` is as in `sigma`. If it gets the sums, ties are not looked for.
     """
     frames = x.shape[0]
     if frames >= LONG:
@@ -97,7 +97,7 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
     if total is not None and _rounds(x[0, start:stop]):
         total[:] = np.nan
         total = None
-    before = bounds.least.copy(), bounds.most.copy()
+    before = bounds.least.copy(), bounds.most.copy()  # to start again if the sums may round
     buffer = block(frames, x.dtype, stop - start)
     count, skip, keep = (np.empty(stop - start, np.int32) for _ in range(3))
     cuts = program(frames, tuple(r for r in range(frames) if r <= nlow or r >= frames - nhigh - 1))
@@ -113,13 +113,13 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
             if _never_rounds(x.dtype, frames, low, high):
                 return count, None
         total[:] = np.nan
-        bounds.least[:], bounds.most[:] = before  # rare: ties have to be found
+        bounds.least[:], bounds.most[:] = before  # rare: the sums may round, so start again and find the ties
         return extreme(x, start, stop, bounds, nlow, nhigh)
     return count, Ties(skip, keep) if tied else None
 
 
 def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Ties | None, out: Any, first: int) -> None:
-    """Write the samples within the bounds to ``first ...`` of ``out``, NaN in place of others."""
+    """Write the samples in use to columns from ``first`` on of ``out`` (frames, columns), and NaN for all others."""
     pixels = Pixels(x, start, stop, *bounds)
     if ties is None:
         extrema.masked(pixels, out, first)
@@ -128,7 +128,7 @@ def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Ties | None, out
 
 
 def flag(x: Any, start: int, stop: int, bounds: Bounds, ties: Ties | None, low: int, high: int, flags: Any) -> None:
-    """Set ``low`` or ``high`` in ``flags`` where a sample without a flag is not in use any more; uses ``ties`` up."""
+    """Set ``low`` or ``high`` in ``flags`` in place, for samples without a flag that are no longer in use."""
     own = _UNTIED if ties is None else Ties(*(np.ascontiguousarray(t, np.int32) for t in ties))
     flag_kernels.flag(Pixels(x, start, stop, *bounds), own, low, high, flags)
 
@@ -137,10 +137,10 @@ def reduce(
     name: str, x: Any, start: int, stop: int, bounds: Bounds, weights: Any, argument: float, ddof: int, out: Any,
     count: Any = None,
 ) -> int:  # fmt: skip
-    """Combine into ``out``, a float64 for each pixel from ``start``; returns how many samples have an unusable weight.
+    """Combine into ``out``, a float for each pixel; returns the count of samples with an unusable weight.
 
-    ``name`` is one of `table.REDUCTIONS`; ``argument`` is its own, such as the quantile. ``count`` may say how many
-    samples each pixel has.
+    ``name`` is a row of `table.REDUCTIONS`. ``argument`` is its own argument, for example the quantile. ``count`` is
+    the per-pixel count of samples if it is known.
     """
     frames, (kernel, mode, sorts) = x.shape[0], REDUCTIONS[name]
     by_weights = kernel == "weighted_quantile"
@@ -153,6 +153,7 @@ def reduce(
     elif sorts:
         groups = program(frames, middle_rows(frames) if sorts == "middle" else None)
     buffer = block(frames, x.dtype, stop - start) if sorts else np.empty((1, sums.COLUMNS), x.dtype)
+    # weighted quantiles keep the weights of all frames, other methods some sums
     acc = np.empty((frames + 6, buffer.shape[1]) if by_weights else sums.PLACES)
     known = count is not None
     counts = Counts(known, count if known else np.empty(stop - start, np.int32), _exact(x.dtype, frames, bounds))
@@ -162,29 +163,30 @@ def reduce(
 
 
 def weighted_error(x: Any, start: int, stop: int, bounds: Bounds, weights: Any, out: Any) -> Any:
-    """The error of the weighted mean into ``out``; returns the whole weight of each pixel."""
+    """Write the error of the weighted mean to ``out``; returns the total weight of each pixel, float64."""
     whole = np.empty(stop - start)
     scatter.weighted_error(Pixels(x, start, stop, *bounds), weights, np.empty(scatter.PLACES), whole, out)
     return whole
 
 
 def _rounds(frame: Any) -> bool:
-    """Whether sums of frames like this one round, as far as it alone can tell: float64, or of both signs."""
+    """A first guess from one frame, whether sums round: for float64, or if its samples have both signs."""
     real = frame.dtype.kind == "f"
     return bool(real and (frame.dtype.itemsize > 4 or ((frame < 0).any() and (frame > 0).any())))
 
 
 def _exact(dtype: np.dtype[Any], frames: int, bounds: Bounds) -> bool:
-    """Whether no sum of samples between these bounds can round."""
+    """Whether no sum of samples within these bounds can round."""
     low, high = (float(bounds.least.min()), float(bounds.most.max())) if bounds.bounded else (-np.inf, np.inf)
     return _never_rounds(dtype, frames, low, high)
 
 
 def _never_rounds(dtype: np.dtype[Any], frames: int, low: float, high: float) -> bool:
-    """Whether no sum of samples from ``low`` to ``high`` rounds in float64: whole, or float32 of one sign, like size.
+    """Whether no sum of samples from ``low`` to ``high`` rounds in float64.
 
-    The least sample, L, is a multiple of 2^-24 L or of more, so all are; their residuals about a median are of half
-    that, and sums up to 2^53 of these are exact.
+    This is so for integers, and for float32 of one sign and like size. The least sample L is a multiple of 2^-24 L or
+    more, and so are all others. Residuals about a median are multiples of half of that. Sums below 2^53 of these
+    units are exact.
     """
     if dtype.kind in "iu":
         return frames < 1 << 21

@@ -1,4 +1,4 @@
-"""Rejection by rank, and the writing of what survives."""
+"""Rejection by rank, and the masked stack."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ from xccd.kernels.compiled.compile import inner_function, kernel
 
 @kernel
 def extrema_bounds(pixels, number, total, nlow, nhigh, cuts, scratch, ties):
-    """Narrow the bounds to what is left without the ``nlow`` lowest and ``nhigh`` highest; as `clip.sigma_bounds`.
+    """Narrow the bounds by rejecting ``nlow`` lowest and ``nhigh`` highest samples; returns the count of tied pixels.
 
-    ``cuts`` is the network of the rows outside and next to the cuts, enough where nothing is missing and no sample is
-    tied. ``total`` gets the sums of what is left, if it is not empty; then no sample has to be told from one tied to
-    it. Returns how many pixels are tied: some of the samples that equal a bound go, some stay, as ``ties`` then says
-    (an `arguments.Ties`).
+    Bounds and ``number`` are as in `clip.sigma_bounds`. A pixel is tied if some samples equal to a bound are rejected
+    and some stay; ``ties`` (an `arguments.Ties`) then has their counts. ``cuts`` is the network for the rows outside
+    and next to the cuts. It is enough if no sample is missing or tied. ``total`` gets the sums of the remaining samples
+    unless it is empty. For a sum it does not matter which of several equal samples is rejected.
     """
     x, start, stop, least, most, bounded = pixels
     groups, pads, buffer, _ = scratch
@@ -22,6 +22,7 @@ def extrema_bounds(pixels, number, total, nlow, nhigh, cuts, scratch, ties):
     tied = 0
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        # The pruned network is enough if no sample is missing or equal to one across a cut. Else all rows are sorted.
         few = sort_block(x, start + i, a, b, bounded, buffer, cuts, pads, n)
         few |= nlow + nhigh >= frames
         if not few and total.size == 0:
@@ -60,7 +61,7 @@ def _add_up(buffer, n, nlow, nhigh, total):
 
 @inner_function
 def _bounds(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
-    """Bounds of each column with what it holds; returns how many are tied."""
+    """Set the bounds of each column from its own count of samples; returns the count of tied columns."""
     tied = 0
     for c in range(a.size):
         skip[c], keep[c] = 0, buffer.shape[0] - 2
@@ -76,7 +77,7 @@ def _bounds(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
 
 @inner_function
 def tied_samples(buffer, c, n, nlow, nhigh):
-    """How many of the lowest equal the lower bound, and how many up to the upper bound equal that."""
+    """``skip``: rejected low samples equal to the lower bound; ``keep``: remaining samples equal to the upper bound."""
     skip, keep = 0, 0
     while skip < nlow and buffer[nlow - skip - 1, c] == buffer[nlow, c]:
         skip += 1
@@ -87,7 +88,7 @@ def tied_samples(buffer, c, n, nlow, nhigh):
 
 @kernel
 def masked(pixels, out, first):
-    """Write the pixels to ``first ...`` of ``out``, NaN where outside the bounds."""
+    """Write the samples to columns from ``first`` on of ``out``, with NaN for samples outside the bounds."""
     x, start, stop, least, most, _ = pixels
     size = stop - start
     for k in range(x.shape[0]):
@@ -99,7 +100,7 @@ def masked(pixels, out, first):
 
 @kernel
 def masked_ties(pixels, ties, out, first):
-    """As `masked`, without the first ``skip`` samples at the least and with the first ``keep`` at the most only."""
+    """As `masked`, but also reject the samples at the bounds that ``ties`` rejects. ``ties`` is used up."""
     x, start, stop, least, most, _ = pixels
     skip, keep = ties
     for k in range(x.shape[0]):

@@ -1,14 +1,14 @@
-"""Why a sample is out: one bit for each that a rejection by bounds takes, the samples themselves left as they are."""
+"""Flags of rejected samples: one bit for each sample outside the bounds. The samples are not changed."""
 
 from xccd.kernels.compiled.compile import kernel
 
 
 @kernel
 def flag(pixels, ties, low, high, flags):
-    """Set ``low`` or ``high`` in ``flags`` where a sample that has no flag is outside the bounds, or tied and out.
+    """Set ``low`` or ``high`` in ``flags`` (uint8) for samples without a flag that are outside the bounds or tied.
 
-    Samples at the least: the first ``skip`` are low. Samples at the most: all but the first ``keep`` are high. Empty
-    ``ties`` take none.
+    The first ``skip`` samples equal to the least become low. All but the first ``keep`` samples equal to the most
+    become high. With empty ``ties`` no sample at a bound gets a flag.
     """
     x, start, stop, least, most, _ = pixels
     skip, keep = ties

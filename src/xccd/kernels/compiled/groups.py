@@ -1,4 +1,4 @@
-"""A sorting network by groups of up to eight rows, which are read once, compared in registers and written once."""
+"""A sorting network in groups of up to eight rows: each group is read once, compared in registers, and written once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from xccd.kernels import network
 
 Pairs = tuple[tuple[int, int], ...]
-# The kinds of groups: which of their rows are compared. All stand in `vectors`, as straight code.
+# The kinds of groups: the pairs of their rows that are compared. `vectors` has straight code for each kind.
 PAIR: Pairs = ((0, 1),)
 MERGE4: Pairs = ((0, 2), (1, 3), (1, 2))
 MERGE8: Pairs = ((0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (1, 2), (3, 4), (5, 6))
@@ -25,26 +25,26 @@ KINDS = (PAIR, MERGE4, MERGE8, WITHIN8, ACROSS6, SORT8)
 
 
 class Group(NamedTuple):
-    """Rows, in ascending order, and what kind of group they are."""
+    """A kind of group, and its rows in ascending order."""
 
     kind: Pairs
     rows: tuple[int, ...]
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """The rows that are compared, one pair after the other."""
+        """The pairs of rows that are compared, in order."""
         return [(self.rows[i], self.rows[j]) for i, j in self.kind]
 
 
 def grouped_network(n: int) -> Iterator[Group]:
-    """Batcher's odd-even merge sort of ``n`` rows (AFIPS 32, 307, 1968); rows beyond ``n`` stand for greatest samples.
+    """Batcher's odd-even merge sort of ``n`` rows (AFIPS 32, 307, 1968). Rows from ``n`` on hold a greatest value.
 
-    A merge compares rows that are ``stride`` apart, for strides that become halves. Rows that take part in some strides
-    one after the other and in nothing else between are a group: eight for the first three strides; for three later
-    ones eight and, across the ends of these, six.
+    A merge compares rows that are ``stride`` apart; the stride is then halved. Rows that take part in several strides
+    in a row, and in nothing else between, form a group. The first three strides make groups of eight. Three later
+    strides make groups of eight, and groups of six across the ends of these.
     """
     for start in range(0, n, 8):
-        if n - start < 6:  # so few take less one by one
+        if n - start < 6:  # for so few rows single pairs cost less
             yield from (Group(PAIR, (start + i, start + j)) for i, j in network.pairwise_network(n - start))
         else:
             yield Group(SORT8, tuple(range(start, start + 8)))
@@ -72,7 +72,7 @@ def _merge(start: int, length: int) -> Iterator[Group]:
 
 
 def _spread(kind: Pairs, first: int, end: int, step: int, apart: int) -> Iterator[Group]:
-    """Groups of rows ``apart``, so many next to each other, at ``first``, ``first + step`` and so on."""
+    """Groups whose rows are ``apart`` rows from each other: ``apart`` adjacent groups, repeated every ``step`` rows."""
     size = 1 + max(map(max, kind))
     for i in range(first, end, step):
         for k in range(i, i + apart):
@@ -80,13 +80,13 @@ def _spread(kind: Pairs, first: int, end: int, step: int, apart: int) -> Iterato
 
 
 def needed(groups: Iterable[Group], n: int, rows: Iterable[int]) -> list[Group]:
-    """What can change the samples that end in ``rows``: whole groups, or one by one those few of a group that can."""
+    """The part of the network that the final ``rows`` need: whole groups, or the few pairs needed of a group."""
     live = set(rows)
     kept: list[Group] = []
     for group in reversed(list(groups)):
         pairs = network.needed([pair for pair in group.pairs if pair[1] < n], live)
-        loaded = group.kind is SORT8 and group.rows[-1] < n  # in the same go, so in any case
-        if loaded or 2 * len(pairs) > max(len(group.rows), len(group.kind)):  # a pair is written in two cycles
+        loaded = group.kind is SORT8 and group.rows[-1] < n  # sorted whole by `load_sorted` in any case
+        if loaded or 2 * len(pairs) > max(len(group.rows), len(group.kind)):  # a pair takes two cycles to write
             kept.append(group)
         else:
             kept += [Group(PAIR, pair) for pair in reversed(pairs)]
@@ -95,7 +95,8 @@ def needed(groups: Iterable[Group], n: int, rows: Iterable[int]) -> list[Group]:
 
 @lru_cache(maxsize=256)
 def program(n: int, rows: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
-    """The groups as a read-only table: kind and rows of each; a row beyond ``n`` is ``n``, the spare one of a block."""
+    """The groups as a read-only uint16 table (groups, 9): kind, then rows. Row ``n`` replaces all rows beyond it."""
+    # A table, not code: one compiled loop runs the networks of all counts of frames.
     groups = needed(grouped_network(n), n, range(n) if rows is None else rows)
     table = np.zeros((len(groups), 9), np.uint16)
     for line, (kind, members) in zip(table, groups, strict=True):

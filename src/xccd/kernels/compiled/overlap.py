@@ -1,7 +1,7 @@
-"""Pixels of another grid as quadrilaterals over those of a frame: the areas that they have in common.
+"""Exact overlap: the areas that pixels of another grid, as quadrilaterals, share with the pixels of a frame.
 
-By Green's theorem such an area is the sum over the four edges of the integral of u dv, with v held to the rows and u to
-the columns of a pixel.
+By Green's theorem such an area is the sum of the integrals of u dv over the four edges. Here v is clamped to the rows
+of the pixel, and u to its columns.
 """
 
 import math
@@ -11,13 +11,13 @@ import numpy as np
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.limits import HALF, OUTSIDE
 
-FLAT = 1e-7  # of u, below which its mean is taken in place of a quotient of differences
-TOUCHED = 1e-9  # of the area: less in common is rounding
+FLAT = 1e-7  # pixels: if u changes less along an edge, its mean is used, because the quotient of differences is inexact
+TOUCHED = 1e-9  # of the area: a smaller overlap is rounding
 
 
 @inner_function
 def rise(u, i):
-    """The integral of u, held to a pixel's columns, up to ``u``."""
+    """The integral up to ``u`` of u clamped to the column ``i``."""
     d = u - i
     if d <= 0.0:
         return 0.0
@@ -26,7 +26,7 @@ def rise(u, i):
 
 @inner_function
 def under(u0, v0, u1, v1, i, j):
-    """What an edge adds to the area within pixel (j, i)."""
+    """The part of one edge in the area within pixel (j, i)."""
     va, vb = min(max(v0, j), j + 1.0), min(max(v1, j), j + 1.0)
     if va == vb:
         return 0.0
@@ -39,7 +39,7 @@ def under(u0, v0, u1, v1, i, j):
 
 @inner_function
 def quadrilateral(corners, k, c, us, vs):
-    """Pixel (k, c) as five points, the last the first, in coordinates of pixels' edges; its area, signed."""
+    """Write pixel (k, c) as a closed path of five points, in coordinates of pixel edges; returns its signed area."""
     area = 0.0
     for e in range(5):
         a, b = k + (e == 2 or e == 3), c + (e == 1 or e == 2)
@@ -51,7 +51,10 @@ def quadrilateral(corners, k, c, us, vs):
 
 @inner_function
 def summed(frame, variance, flags, first, height, us, vs, area):
-    """Over a quadrilateral: area of good pixels, sums, squares, area within the frame, bits of others, rows missed."""
+    """Over a quadrilateral: area of good pixels, sum, variance sum, area within the frame, flags, pixels not read.
+
+    The flags are those of bad pixels. Pixels not read are in the frame but not among the rows given.
+    """
     rows, width = frame.shape
     carries = variance.size > 0
     sign = 1.0 if area > 0.0 else -1.0
@@ -81,10 +84,11 @@ def summed(frame, variance, flags, first, height, us, vs, area):
 
 @kernel
 def overlapped(frame, variance, flags, first, height, corners, total, value, error, reasons):
-    """The mean of ``frame`` (rows from ``first`` on, of ``height``) over quadrilaterals with ``corners`` (x, y; ...).
+    """Write the mean of ``frame`` (rows from ``first`` on, of ``height``) over quadrilaterals to ``value``.
 
-    Weights are the areas in common with good pixels, which must be half of the whole. With ``total`` times the area of
-    the quadrilateral. Errors, bits and what is returned are as of `xccd.kernels.compiled.resample.resampled`.
+    ``corners`` is (2, rows + 1, columns + 1), x and y. Weights are the areas shared with good pixels; these must be
+    half of the quadrilateral. With ``total`` the mean is multiplied by the area of the quadrilateral. Errors, flags
+    and the returned count are as in `xccd.kernels.compiled.resample.resampled`.
     """
     width, carries, beyond = frame.shape[1], variance.size > 0, 0
     us, vs = np.empty(5), np.empty(5)

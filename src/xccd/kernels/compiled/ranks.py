@@ -1,4 +1,4 @@
-"""Combination by rank: what a sorted block gives."""
+"""Combination by rank, from a sorted block."""
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from xccd.kernels.limits import HUGE, MAD_TO_STD
 
 @inner_function
 def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
-    """As `block.sort_block`; missing samples become in turn the greatest and the least, so the middle stays there.
+    """As `block.sort_block`, but missing samples sort behind and before all in turn, so the median stays in the middle.
 
-    Returns whether any may be missing, and if so leaves in the last row of the buffer what the next one would become.
+    Returns whether any sample may be missing. If so, the last row of the buffer has the value that the next missing
+    sample would get: it tells whether their count is odd.
     """
     frames, columns, width = x.shape[0], least.size, buffer.shape[1]
     even, odd, zero = pads[0], pads[1], pads[2]
@@ -39,7 +40,7 @@ def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
 
 @kernel
 def median(pixels, counts, request, scratch, out):
-    """The middle sample; of an even count the mean of the two middle ones, or with ``mode`` 0 the lower one."""
+    """The middle sample. For an even count the mean of the two middle ones, or with ``mode`` 0 the lower one."""
     x, start, stop, least, most, bounded = pixels
     groups, pads, buffer, _ = scratch
     frames, columns, lower = x.shape[0], buffer.shape[1], request.mode == 0.0
@@ -49,7 +50,7 @@ def median(pixels, counts, request, scratch, out):
     for i in range(0, stop - start, columns):
         to, a, b = out[i : i + columns], least[i : i + columns], most[i : i + columns]
         if sort_balanced(x, start + i, a, b, bounded, buffer, groups, pads):
-            for c in range(to.size):  # whether an odd number is missing, is hard to guess
+            for c in range(to.size):  # a choice, not a branch: whether the missing count is odd cannot be predicted
                 both = (turn[c] != pads[0]) == odd
                 first, second = np.float64(one[c]), np.float64(other[c] if both else one[c])
                 to[c] = min(first, second) if lower else middle(first, second)
@@ -65,7 +66,10 @@ def median(pixels, counts, request, scratch, out):
 
 @inner_function
 def _empty(x, first, least, most, pads, one, other, to):
-    """NaN for pixels without a sample: one of their middle values is no sample's, or could be of whole numbers."""
+    """Write NaN for pixels without a sample.
+
+    Only pixels with a pad in the middle can be empty. Integers can be equal to a pad, so their samples are counted.
+    """
     for c in range(to.size):
         if one[c] == pads[0] or one[c] == pads[1] or other[c] == pads[0] or other[c] == pads[1]:
             n = 0
@@ -76,7 +80,7 @@ def _empty(x, first, least, most, pads, one, other, to):
 
 @kernel
 def quantile(pixels, counts, request, scratch, out):
-    """NumPy's "linear", of ``mode``."""
+    """The quantile ``mode`` by NumPy's method "linear"."""
     x, start, stop, least, most, bounded = pixels
     number, mode = counts.count, request.mode
     groups, pads, buffer, _ = scratch
@@ -99,7 +103,7 @@ def quantile(pixels, counts, request, scratch, out):
 
 @inner_function
 def _medians(buffer, frames, n, missing, med, inner, outer):
-    """Median and median distance to it (MAD) of each column, into ``med`` and ``outer``; ``inner`` is scratch."""
+    """Write the median of each column to ``med`` and its MAD to ``outer``; ``inner`` is scratch."""
     for c in range(n.size):
         low, high = buffer[(n[c] - 1) // 2 if n[c] else 0, c], buffer[n[c] // 2 if n[c] else 0, c]
         med[c] = middle(np.float64(low), np.float64(high))
@@ -114,7 +118,7 @@ def _medians(buffer, frames, n, missing, med, inner, outer):
 
 @kernel
 def mad_std(pixels, counts, request, scratch, out):
-    """Median absolute deviation from the median, as the sigma of normal noise."""
+    """Median absolute deviation from the median (MAD), scaled to the sigma of normal noise."""
     x, start, stop, least, most, bounded = pixels
     groups, pads, buffer, acc = scratch
     columns = buffer.shape[1]
@@ -130,9 +134,9 @@ def mad_std(pixels, counts, request, scratch, out):
 
 @kernel
 def biweight(pixels, counts, request, scratch, out):
-    """Tukey's biweight location, one step from the median: samples farther than ``mode`` MAD have no weight.
+    """Tukey's biweight location, one step from the median. Samples farther than ``mode`` MAD have no weight.
 
-    Where the MAD is 0 or overflows, or no sample is near enough, it is the median.
+    The result is the median if the MAD is 0 or overflows, or if no sample is near enough.
     """
     x, start, stop, least, most, bounded = pixels
     groups, pads, buffer, acc = scratch
@@ -172,7 +176,7 @@ def _weigh(row, k, n, med, far, total, whole):
 
 @inner_function
 def _huge_biweight(buffer, c, n, center, mad, reach):
-    """The same of ``buffer[:n, c]`` in a unit, a power of two, in which no difference leaves float64's range."""
+    """The biweight of huge samples ``buffer[:n, c]``, in units of 2^700, so that no difference overflows."""
     unit = 2.0**-700
     far = reach * (mad * unit) if mad < np.inf else 0.0
     total, whole = 0.0, 0.0

@@ -1,4 +1,4 @@
-"""Frames on another grid: where its pixels lie in a frame, and what the frame has there."""
+"""Frames on another grid: positions of its pixels in a frame, and interpolated values there."""
 
 import math
 
@@ -10,9 +10,10 @@ from xccd.kernels.limits import HALF, OUTSIDE
 
 @kernel
 def places(nodes, table, first, out):
-    """Planes of ``nodes`` (planes, rows, columns) at pixels ``first ...`` of a grid that they lie on, one each step.
+    """Interpolate ``nodes`` (planes, rows, columns) to the pixels of a grid, rows from ``first`` on, into ``out``.
 
-    By the cubic through four nodes along each axis, whose weights are ``table`` (4, step).
+    There is one node for every ``step`` pixels. Along each axis a cubic through four nodes is used; its weights are
+    ``table`` (4, step).
     """
     step, width = table.shape[1], out.shape[2]
     line = np.empty(nodes.shape[2])
@@ -32,7 +33,7 @@ def places(nodes, table, first, out):
 
 @inner_function
 def first_tap(x, taps, w):
-    """The first of the pixels that make up position ``x``; their weights go into ``w``."""
+    """The first of the ``taps`` pixels that are used for position ``x``; their weights are written to ``w``."""
     if taps == 1:
         w[0] = 1.0
         return math.floor(x + 0.5)
@@ -48,7 +49,7 @@ def first_tap(x, taps, w):
     elif t == 0.0:
         w[:] = 0.0
         w[2] = 1.0
-    else:  # Lanczos with three lobes, made to sum to 1
+    else:  # Lanczos with three lobes, normalised to a sum of 1
         total = 0.0
         for k in range(6):
             d = math.pi * (t + 2.0 - k)
@@ -61,8 +62,8 @@ def first_tap(x, taps, w):
 
 @inner_function
 def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
-    """Of the pixels that make up a position: sum and weight of the good ones, their squared weights times variances,
-    the bits of others, whether all are good, and how many are not here.
+    """For one position: sum and weight of its good pixels, the sum of squared weights times variances, the flags of
+    the bad ones, whether all are good, and the count of pixels not among the rows given.
     """
     rows, width = frame.shape
     carries = variance.size > 0
@@ -95,7 +96,7 @@ def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
 
 @inner_function
 def between(frame, first, x, y):
-    """The value between four pixels that are here; NaN where one of them is."""
+    """The bilinear value between four pixels; NaN if one of them is NaN. All four must be among the rows given."""
     i, j = int(x), int(y)
     t, u = x - i, y - j
     above, below = frame[j - first], frame[j - first + 1]
@@ -105,11 +106,12 @@ def between(frame, first, x, y):
 
 @kernel
 def resampled(frame, variance, flags, first, height, at, taps, value, error, reasons):
-    """``frame`` (rows from ``first`` on, of ``height``) at the positions ``at`` (x, y; ...), NaN where it has none.
+    """Write ``frame`` (rows from ``first`` on, of ``height``) at positions ``at`` (2, rows, columns) to ``value``.
 
-    Weights are those of the good pixels, which must have half of the whole. Of more than two pixels an axis all must
-    be good: else two are taken. Into ``error`` go standard errors, into ``reasons`` the bits of what is missing, unless
-    ``variance`` is empty. Returns how many pixels would have been needed that are not among the rows.
+    Only good pixels count, and they must have half of the weight, else the value is NaN. With more than two taps an
+    axis all pixels must be good, else the position is done with two taps. ``error`` gets standard errors and
+    ``reasons`` the flags of missing values, unless ``variance`` is empty. Returns the count of needed pixels that are
+    not among the rows given.
     """
     rows, width = frame.shape
     wx, wy, ux, uy = np.empty(taps), np.empty(taps), np.empty(2), np.empty(2)

@@ -7,21 +7,22 @@ import numpy as np
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.sums import COLUMNS
 
-PLACES = (6, COLUMNS)  # the whole weight, the mean, the greatest weight; sums of a r^2, a, and of h^2 r^2 / (1 - h)
+# Rows: total weight, mean, greatest weight, and the sums of a r^2, of a, and of h^2 r^2 / (1 - h).
+PLACES = (6, COLUMNS)
 
 
 @inner_function
 def weight(value, least, most, given):
-    """Of a sample: what it was given, if it is in use."""
+    """The given weight of a sample; 0 if it is not in use."""
     return given if (value >= least) & (value <= most) else 0.0
 
 
 @kernel
 def weighted_error(pixels, weights, acc, total, out):
-    """Into ``out``, and the whole weights into ``total``.
+    """Write the error of the weighted mean to ``out`` and the total weights to ``total``.
 
-    Of normalised weights h and residuals r: sum a r^2 / (1 + sum a), a = h^2 / (1 - 2 h), unbiased; its root.
-    Where one sample has half of the weight or more: sum h^2 r^2 / (1 - h).
+    With normalised weights h, residuals r and a = h^2 / (1 - 2 h) the variance is sum(a r^2) / (1 + sum(a)), which is
+    unbiased. If one sample has half of the weight or more, it is sum(h^2 r^2 / (1 - h)). The error is its root.
     """
     x, start, stop, least, most, _ = pixels
     per_frame, per_pixel = weights.shape[0] > 1, weights.shape[1] > 1

@@ -1,4 +1,4 @@
-"""Combination that measures the scatter, the extremes and the number of a pixel's samples."""
+"""Combination to the scatter, the extremes and the count of a pixel's samples."""
 
 import math
 
@@ -10,7 +10,7 @@ from xccd.kernels.compiled.sums import COLUMNS, LEAST, MOST, REST, WHOLE, count_
 
 @inner_function
 def squares(row, acc):
-    """Add one frame's residuals about the mean at ``WHOLE``, and their squares."""
+    """Add one frame's residuals to ``acc``, and their squares at ``REST``; the mean is at ``WHOLE``."""
     for c in range(row.size):
         v = np.float64(row[c])
         y = v - acc[c + WHOLE] if (v >= acc[c + LEAST]) & (v <= acc[c + MOST]) else 0.0
@@ -20,7 +20,7 @@ def squares(row, acc):
 
 @inner_function
 def rescued(x, j, least, most, n, ddof):
-    """Variance of one pixel and its unit, a power of two, where squares would leave float64's range."""
+    """Variance of one pixel in a unit that is a power of two, and the unit. Used if squares leave float64's range."""
     center, spread = 0.0, 0.0
     for k in range(x.shape[0]):
         if least <= x[k, j] <= most:
@@ -43,7 +43,7 @@ def rescued(x, j, least, most, n, ddof):
 
 @kernel
 def variance(pixels, counts, request, scratch, out):
-    """Variance about the mean by n - ddof, or with ``mode`` its root: two passes, the second about the mean."""
+    """Variance with divisor n - ddof, or with ``mode`` its root. Two passes: the second is about the mean."""
     x, start, stop, least, most, bounded = pixels
     known, number, exact = counts
     mode, ddof = request.mode, request.ddof
@@ -64,7 +64,7 @@ def variance(pixels, counts, request, scratch, out):
             spread = (s2 - s1 * s1 / n[c]) / (n[c] - ddof)
             if n[c] <= ddof or n[c] == 0:
                 spread = np.nan
-            elif not (1e-250 < s2 < 1e250):
+            elif not (1e-250 < s2 < 1e250):  # squares may have left float64's range: rare, so one pixel at a time
                 spread, unit = rescued(x, start + i + c, a[c], b[c], n[c], ddof)
             spread = 0.0 if spread < 0.0 else spread
             out[i + c] = math.sqrt(spread) / unit if mode > 0.0 else spread / unit / unit
@@ -73,7 +73,7 @@ def variance(pixels, counts, request, scratch, out):
 
 @inner_function
 def lesser(row, least, most, sign, acc):
-    """Keep the least of ``sign`` times the samples."""
+    """Lower ``acc`` to ``sign`` times the samples of one frame where these are less."""
     for c in range(row.size):
         v, best = row[c], acc[c]
         y = sign * np.float64(v) if (v >= least[c]) & (v <= most[c]) else np.inf
@@ -82,7 +82,7 @@ def lesser(row, least, most, sign, acc):
 
 @kernel
 def extremum(pixels, counts, request, scratch, out):
-    """The least of ``mode`` times the samples, times ``mode``: 1 for the minimum, -1 for the maximum."""
+    """The minimum with ``mode`` 1, the maximum with -1."""
     x, start, stop, least, most, _ = pixels
     mode, acc = request.mode, scratch.sums
     for i in range(0, stop - start, COLUMNS):
@@ -97,7 +97,7 @@ def extremum(pixels, counts, request, scratch, out):
 
 @kernel
 def count(pixels, counts, request, scratch, out):
-    """Number of samples."""
+    """Count of samples in use."""
     x, start, stop, least, most, _ = pixels
     known, number = counts.known, counts.count
     for i in range(0, stop - start, COLUMNS):

@@ -1,25 +1,26 @@
-"""Groups of a sorting network as vector instructions: the next 32 bytes of their rows at a time, compared in registers.
+"""Groups of a sorting network as vector instructions: 32 bytes of each row at a time, compared in registers.
 
-What LLVM makes of loops on rows by itself keeps one pair of them in registers, not eight rows, and takes 1.5 to 2.5
-times the time: it would have to ask of each two of eight rows whether they overlap.
+From plain loops LLVM makes code that is 1.5 to 2.5 times slower. It keeps one pair of rows in registers, not eight,
+because it would have to check every two of eight rows for overlap. Names of llvmlite and of numba's code generation
+are in this file only.
 """
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from xccd.kernels.compiled.compile import IS_OFF
 from xccd.kernels.compiled.groups import KINDS, SORT8
 
-BYTES = 32  # of a vector: an AVX register; where registers are of 16, LLVM takes two
-LANES = 16  # columns of a block come in multiples of so many: a vector of the smallest samples
-LINE = 64  # of the cache
+BYTES = 32  # of a vector: one AVX register; LLVM uses two registers of 16 bytes on other processors
+LANES = 16  # the columns of a block are a multiple of this: one vector of the smallest samples
+LINE = 64  # bytes of a cache line
 INDEX = ir.IntType(64)
 
 
 class Vectors:
-    """What instructions on vectors of one kind of sample are made of."""
+    """Builds instructions on vectors of one kind of sample."""
 
     def __init__(self, context, builder, kind):
         self.builder, self.real, self.align = builder, isinstance(kind, types.Float), kind.bitwidth // 8
@@ -35,17 +36,17 @@ class Vectors:
         return ("minnum", "maxnum") if self.real else ("min", "max")
 
     def function(self, name, kind):
-        """LLVM's function of two vectors that has this name.
+        """LLVM's intrinsic function of two vectors with this name.
 
-        Minimum and maximum are asked for by name: of a comparison and a choice LLVM sees that one of both values is in
-        place already, and makes the store conditional, which is 2.5 times slower.
+        Minimum and maximum are called by name. From a comparison and a choice LLVM concludes that one of the values is
+        in place already, and makes a masked store: 2.5 times slower.
         """
         letter = "f" if self.real and kind is self.type else "i"
         name = f"llvm.{name}.v{self.lanes}{letter}{8 * self.align}"
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(kind, [kind, kind]), name)
 
     def compare(self, values, pairs):
-        """Of each pair the lesser to its first place; no value that matters is NaN."""
+        """Put the lesser of each pair in its first place, the greater in its second. Values in use are never NaN."""
         flags = ("nnan",) if self.real else ()
         for i, j in pairs:
             both = values[i], values[j]
@@ -62,19 +63,19 @@ class Vectors:
         self.builder.store(value, self.place(row, column), align=self.align)
 
     def magnitude(self, value):
-        """Its bits without the sign: as an integer greater for what is not finite than for what is."""
+        """The bits without the sign. As integers those of NaN and infinity are greater than all others."""
         every = ir.Constant(self.bits, [(1 << (8 * self.align - 1)) - 1] * self.lanes)
         return self.builder.and_(self.builder.bitcast(value, self.bits), every)
 
     def outside(self, value, low, high):
-        """Whether it is below or above, or NaN."""
+        """Whether a value is below ``low``, above ``high``, or NaN."""
         if self.real:
             return self.builder.or_(*(self.builder.fcmp_unordered(o, value, v) for o, v in (("<", low), (">", high))))
         compare = self.builder.icmp_signed if self.signed else self.builder.icmp_unsigned
         return self.builder.or_(compare("<", value, low), compare(">", value, high))
 
     def positive(self, value):
-        """The same, 0.0 for -0.0."""
+        """The values, with 0.0 for -0.0."""
         return self.builder.fadd(value, ir.Constant(self.type, [0.0] * self.lanes)) if self.real else value
 
     def repeated(self, bits):
@@ -84,12 +85,12 @@ class Vectors:
         return self.builder.shuffle_vector(one, ir.Constant(self.bits, ir.Undefined), places)
 
     def flipped(self, value, some, bits):
-        """The same, where ``some`` says so with other bits."""
+        """The values, with ``bits`` flipped in the lanes where ``some`` is true."""
         change = self.builder.and_(self.builder.sext(some, self.bits), bits)
         return self.builder.bitcast(self.builder.xor(self.builder.bitcast(value, self.bits), change), self.type)
 
     def count(self, missing, number, column):
-        """Add to the int32 ``number`` of each column how often it is not among the ``missing``."""
+        """Add to the int32 ``number`` of each column its count of samples that are not ``missing``."""
         total = ir.Constant(self.bits, [len(missing)] * self.lanes)
         for some in missing:
             total = self.builder.add(total, self.builder.sext(some, self.bits))
@@ -105,7 +106,7 @@ class Vectors:
 
 
 def _row(context, builder, kind, value, k, column):
-    """Where row ``k`` of an array has its ``column``."""
+    """A pointer to ``column`` of row ``k`` of an array."""
     array = context.make_array(kind)(context, builder, value)
     return cgutils.get_item_pointer(context, builder, kind, array, [k, column])
 
@@ -118,7 +119,7 @@ def _members(context, builder, kind, table, s, number):
 
 
 def _each(builder, buffer, lanes):
-    """A loop over the columns of a block, so many at a time."""
+    """A loop over the columns of a block, ``lanes`` at a time."""
     return cgutils.for_range_slice(builder, INDEX(0), cgutils.unpack_tuple(builder, buffer.shape)[1], INDEX(lanes))
 
 
@@ -157,12 +158,12 @@ def _sorted_rows(x, first, buffer, row):
 
 
 def instructions(plain):
-    """Decorate what gives instructions to numba; where Python is not to be compiled, ``plain`` does the same."""
-    return (lambda _: plain) if getattr(numba.config, "DISABLE_JIT", 0) else intrinsic
+    """A decorator for a function that builds instructions; ``plain`` replaces it if numba does not compile."""
+    return (lambda _: plain) if IS_OFF else intrinsic
 
 
 def comparators(pairs):
-    """A function ``(buffer, table, s)``: rows of the group of line ``s`` are compared as ``pairs`` say."""
+    """A function ``(buffer, table, s)`` that compares the rows in line ``s`` of the table, by ``pairs``."""
 
     @instructions(_by_rows(pairs))
     def run(_, buffer, table, s):
@@ -187,7 +188,7 @@ def comparators(pairs):
 def load_sorted(_, x, first, buffer, row):
     """Sort eight rows of ``x`` from ``row`` and column ``first`` into the block; returns whether one is not finite.
 
-    The whole width of the block is filled: ``x`` must go on so far. -0.0 becomes 0.0.
+    The whole width of the block is filled, so ``x`` must have as many columns. -0.0 becomes 0.0.
     """
 
     def codegen(context, builder, signature, args):
@@ -219,11 +220,11 @@ def load_sorted(_, x, first, buffer, row):
 
 
 def loader(turning):
-    """As `load_sorted`, for samples that may be missing, which those outside ``least`` to ``most`` are.
+    """A function like `load_sorted` for samples that may be missing: those outside ``least`` to ``most``.
 
-    A function ``(x, first, least, most, buffer, row, even, odd, state)``. ``state`` has a place for each column. If
-    ``turning`` it holds what a missing sample becomes, ``even`` or ``odd``, the one after the other; else that is
-    ``even``, and to ``state``, int32, is added how many are not missing.
+    Its arguments are ``(x, first, least, most, buffer, row, even, odd, state)``. ``state`` has a value for each column.
+    If ``turning``, missing samples become ``even`` and ``odd`` in turn, and ``state`` is the value for the next one.
+    Else they become ``even``, and the count of samples that are not missing is added to ``state``, int32.
     """
 
     @instructions(_padded_by_rows(turning))
@@ -262,7 +263,7 @@ def loader(turning):
 
 @instructions(lambda x, row, first, size: None)
 def fetch(_, x, row, first, size):
-    """Have ``size`` bytes of a row brought into the cache while other work goes on; beyond its end is no error."""
+    """Fetch ``size`` bytes of a row into the cache while other work goes on. Beyond the end of ``x`` is no error."""
 
     def codegen(context, builder, signature, args):
         place = _row(context, builder, signature.args[0], *args[:3])

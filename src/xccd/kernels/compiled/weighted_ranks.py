@@ -1,4 +1,4 @@
-"""The weighted quantile: values are sorted as ever, and weights are summed from the samples in their own order."""
+"""The weighted quantile: values are sorted as usual, and weights are summed in the order of frames."""
 
 import numpy as np
 
@@ -6,14 +6,15 @@ from xccd.kernels.compiled.block import exchange
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import middle
 
-EPSILON = 2.220446049250313e-16
+EPSILON = 2.220446049250313e-16  # of float64
 
 
 @inner_function
 def load_weighted(x, first, least, most, weights, offset, buffer, pads, used, count):
-    """As `block.load`, samples of no weight missing too; ``used`` gets the weights, 0 for what is missing.
+    """Copy pixels to the block; returns the count of samples in use with an unusable weight.
 
-    Returns how many valid samples have a weight that cannot be used.
+    Samples of weight 0 are missing, too. ``used`` gets the weights, 0 for missing samples, and ``count`` the per-pixel
+    count of the others.
     """
     unusable = 0
     pad, zero = pads[0], pads[2]
@@ -36,7 +37,7 @@ def load_weighted(x, first, least, most, weights, offset, buffer, pads, used, co
 
 @inner_function
 def weight_up_to(x, first, value, used, total):
-    """Sum of the weights of the samples up to ``value``, pixel by pixel."""
+    """Write the sum of the weights of samples up to ``value`` to ``total``, for each pixel."""
     for c in range(value.size):
         total[c] = 0.0
     for k in range(x.shape[0]):
@@ -47,9 +48,10 @@ def weight_up_to(x, first, value, used, total):
 
 @inner_function
 def search(x, first, option, n, buffer, numbers):
-    """Halve the rows for the lowest whose cumulative weight reaches ``option`` of all: into ``numbers[1]``, with that.
+    """Find the lowest row whose cumulative weight reaches ``option`` of the total, by halving; it is ``numbers[1]``.
 
-    ``numbers`` are the cumulative weight, the row, the end of the search, the weight reached there, the whole, a value.
+    The rows of ``numbers`` are: a cumulative weight, the row, the end of the search, the weight reached at the row, the
+    total weight, a value; then the weights of all frames.
     """
     total, low, high, reached, whole, value = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
     used = numbers[6:]
@@ -65,7 +67,7 @@ def search(x, first, option, n, buffer, numbers):
         for c in range(n.size):
             value[c] = buffer[np.int64(low[c] + high[c]) // 2, c]
         weight_up_to(x, first, value[: n.size], used, total)
-        for c in range(n.size):  # choices, not branches: which way it goes cannot be guessed
+        for c in range(n.size):  # choices, not branches: the processor cannot predict them
             mid = np.floor((low[c] + high[c]) * 0.5)
             more = low[c] < high[c]
             enough = total[c] >= option * whole[c] - n[c] * EPSILON * whole[c]
@@ -76,16 +78,16 @@ def search(x, first, option, n, buffer, numbers):
 
 @kernel
 def weighted_quantile(pixels, counts, request, scratch, out):
-    """The smallest value whose cumulative weight reaches ``mode`` of all, the mean with the next where equal.
+    """The smallest value whose cumulative weight reaches ``mode`` of the total; if equal, the mean with the next value.
 
-    Equal means within n eps W: 0.1 + 0.2 is not 0.3. ``acc`` is (frames + 6, columns) here.
+    Equal means within n eps W, because 0.1 + 0.2 is not 0.3. The sums of the scratch are (frames + 6, columns) here.
     """
     x, start, stop, least, most, _ = pixels
     number = counts.count
     weights, mode = request.weights, request.mode
     groups, pads, buffer, acc = scratch
     columns = buffer.shape[1]
-    own = np.empty(columns, number.dtype)  # how many have a weight: those in use are the number of other combinations
+    own = np.empty(columns, number.dtype)  # samples with a weight; `counts` is of all samples in use
     bad = 0
     for i in range(0, stop - start, columns):
         a, b = least[i : i + columns], most[i : i + columns]

@@ -1,6 +1,6 @@
-"""One sorted column: the survivors of a clip are a window ``column[lo:hi]``, and a pass moves its ends inwards.
+"""Sigma clip of one sorted column: the survivors are a window ``column[lo:hi]``, and a pass moves its ends inwards.
 
-``options`` are a `table.ClipOptions`: eight float64. ``maxiters < 0`` goes on until stable.
+``options`` is a `table.ClipOptions`: eight float64. With ``maxiters < 0`` passes go on until the window is stable.
 """
 
 import math
@@ -16,22 +16,22 @@ MEAN, MAD_STD = CENTERS["mean"], DEVIATIONS["mad_std"]
 
 @inner_function
 def middle(a, b):
-    """The mean of two values, without overflow, exact wherever the sum is."""
+    """The mean of two values. It does not overflow, and is exact if their sum is."""
     total = a + b
     return 0.5 * total if abs(total) < np.inf else 0.5 * a + 0.5 * b
 
 
 @inner_function
 def median_distance(buffer, c, lo, hi, center):
-    """Median of the distances of ``buffer[lo:hi, c]`` to ``center``, their median.
+    """The median distance of ``buffer[lo:hi, c]`` to their median ``center`` (MAD).
 
-    The m nearest samples are a window of m, of all of them the one whose farther end is nearest. As it moves right
-    its left end comes nearer and its right end goes farther: halving finds where they cross.
+    The m nearest samples are a window of m. Its farther end is the nearest among all such windows. As the window moves
+    right, its left end comes nearer and its right end goes farther. Halving finds where both distances cross.
     """
     n = hi - lo
     m = n // 2 + 1
     a, rest = lo, hi - m - lo
-    while rest > 0:  # as many rounds for all columns of n, without a branch that the processor would have to guess
+    while rest > 0:  # the rounds depend on n only, and no branch must be predicted
         half = (rest + 1) // 2
         i = a + half - 1
         a = a + half if center - buffer[i, c] > buffer[i + m - 1, c] - center else a
@@ -48,7 +48,10 @@ def median_distance(buffer, c, lo, hi, center):
 
 @inner_function
 def scaled_moments(buffer, c, lo, hi, center):
-    """Sum and sum of squares about ``center`` in a unit that keeps squares in range: exact for whole numbers."""
+    """Sum and sum of squares about ``center``, and their unit.
+
+    The unit is a power of two that keeps squares in float64's range. So whole numbers stay exact.
+    """
     left, right = center - buffer[lo, c], buffer[hi - 1, c] - center
     spread = left if left > right else right
     unit = 1.0
@@ -67,13 +70,13 @@ def scaled_moments(buffer, c, lo, hi, center):
 
 @inner_function
 def _in_range(spread):
-    """Whether squares of residuals need no other unit."""
+    """Whether squares of residuals fit into float64 as they are."""
     return TINY < spread < HUGE
 
 
 @inner_function
 def without(buffer, c, lo, hi, origin, unit, s1, s2):
-    """The sums without the samples of a window."""
+    """The sums, less the samples of a window."""
     for k in range(lo, hi):
         y = buffer[k, c] * unit - origin * unit
         s1 -= y
@@ -83,7 +86,7 @@ def without(buffer, c, lo, hi, origin, unit, s1, s2):
 
 @inner_function
 def least_variance(buffer, c, lo, hi, center, by_mad, floor, unit):
-    """The square of n times the MAD, as the sigma of normal noise, or of n times the floor if that is more."""
+    """The square of n times the deviation: the scaled MAD, or the floor if that is more."""
     deviation = MAD_TO_STD * median_distance(buffer, c, lo, hi, center) * unit if by_mad else 0.0
     deviation = (deviation if deviation > floor else floor) * (hi - lo)
     return deviation * deviation
@@ -91,7 +94,10 @@ def least_variance(buffer, c, lo, hi, center, by_mad, floor, unit):
 
 @inner_function
 def put_back(buffer, c, old_lo, old_hi, lo, hi, center, keep):
-    """Widen ``lo, hi`` towards the old ones by smallest residual until ``keep`` are left, equal ones together."""
+    """Put rejected samples back, smallest residual first, until ``keep`` are left; returns the new window.
+
+    Samples with equal residuals are put back together.
+    """
     edge = -1.0
     while lo > old_lo or hi < old_hi:
         below = center - buffer[lo - 1, c] if lo > old_lo else np.inf
@@ -109,7 +115,8 @@ def put_back(buffer, c, old_lo, old_hi, lo, hi, center, keep):
 
 @inner_function
 def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
-    """Move both ends inwards past the samples outside; residuals are ``n (x - base) - shift`` in ``unit``."""
+    """Move both ends inwards past rejected samples. Residuals are ``n (x - base) - shift`` in ``unit``."""
+    # One sample at a time: most columns lose one sample, and two at once without a branch were no faster.
     n = hi - lo
     while lo < hi:
         r = (buffer[lo, c] * unit - base * unit) * n - shift
@@ -126,12 +133,12 @@ def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
 
 @inner_function
 def window(buffer, c, n, options, origin, s1, s2, known):
-    """The surviving window of the sorted ``buffer[:n, c]``.
+    """The window ``(lo, hi)`` of the sorted ``buffer[:n, c]`` that survives.
 
-    ``s1`` and ``s2`` are the sums about ``origin``, ``known`` the first variance times n^2 (n - ddof), or NaN.
-    The test is ``r^2 > k^2 var`` with both sides multiplied by n^2 (n - ddof): no division and no root, so a
-    sample exactly on a bound stays whenever the numbers are whole. What leaves is taken from the sums, which are made
-    anew where little of them is left.
+    ``s1`` and ``s2`` are the sums about ``origin``. ``known`` is the first variance times n^2 (n - ddof), or NaN.
+    The test is ``r^2 > k^2 var`` with both sides multiplied by n^2 (n - ddof). It needs no division and no root, so a
+    sample exactly on a bound stays if the numbers are whole. Rejected samples are subtracted from the sums. The sums
+    are computed again if less than 1/64 is left, because an outlier of 1e4 times the rest would leave its rounding.
     """
     by_mean, by_mad = options.center == MEAN, options.deviation == MAD_STD
     low, high, ddof, floor = options.low, options.high, options.ddof, options.floor
@@ -146,9 +153,10 @@ def window(buffer, c, n, options, origin, s1, s2, known):
             s1, s2, unit = scaled_moments(buffer, c, lo, hi, center)
             origin, whole = center, s2
         factor = 1.0 if by_mad else np.float64(n - ddof)
-        variance = known
+        variance = known  # of the first pass; NaN if the caller does not know it
         if passes > 0 or stale or known != known:
             variance = least_variance(buffer, c, lo, hi, center, by_mad, floor * unit, unit) * factor
+        # `variance` is the floor so far, unless it was known
         if not by_mad and (n * s2 - s1 * s1) * n > variance:
             variance = (n * s2 - s1 * s1) * n
         base, shift = (origin, s1) if by_mean else (center, 0.0)

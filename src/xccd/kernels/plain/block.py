@@ -1,4 +1,4 @@
-"""The sorted block of the NumPy engine: a comparator network on whole rows, each some thousand pixels long."""
+"""The sorted block of the NumPy engine: a sorting network on whole rows, each some thousand pixels long."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from xccd.kernels.limits import limits
 from xccd.kernels.network import network
 
-LINE = 64  # of the cache
-# Beyond so many frames NumPy's own sort is faster: 100 of float32 take 360 ns a pixel, by a network 860; but 16 bits,
-# for which it has no vector code, 2400 and 440.
+LINE = 64  # bytes of a cache line
+# Above these counts of frames NumPy's own sort is faster. With 100 frames of float32 it takes 360 ns a pixel, a network
+# 860 ns. For 16 bits, where NumPy has no vector code, it is 2400 ns and 440 ns.
 MOST_FRAMES, MOST_SMALL = 64, 512
 
 Rows = tuple[int, ...]
 
 
 class Block(NamedTuple):
-    """Pixels as sorted columns: row k begins at ``starts[k]`` of ``flat``; a column's first ``count`` are samples."""
+    """Pixels as sorted columns: row k begins at ``starts[k]`` of ``flat``. Samples are in the first ``count`` rows."""
 
     flat: Any
     starts: Any
     columns: int
-    count: Any  # a number where no sample is missing
+    count: Any  # int64 for each column, or one int if no sample is missing
 
     def raw(self, k: Any, columns: Any = None) -> Any:
-        """Row ``k`` of all columns or some, or of each its own row of an array ``k``."""
+        """Row ``k`` of all columns or some. If ``k`` is an array, row ``k[c]`` of column c. The stack's dtype."""
         if np.ndim(k) == 0:
             start = self.starts[k]
             row = self.flat[start : start + self.columns]
@@ -35,12 +35,12 @@ class Block(NamedTuple):
         return self.flat.take(self.starts.take(k) + (np.arange(self.columns) if columns is None else columns))
 
     def row(self, k: Any) -> Any:
-        """As `raw`, in float64, -0.0 as 0.0."""
+        """As `raw`, in float64, with 0.0 for -0.0."""
         return np.add(self.raw(k), 0.0, dtype=np.float64)
 
 
 def missing(x: Any, least: Any, most: Any, bounded: bool) -> Any:
-    """Which samples are not in use: not finite, or outside the bounds; None where all are."""
+    """Mask of the samples not in use: not finite, or outside the bounds. None if all are in use."""
     if bounded:
         valid = x >= least
         valid &= x <= most
@@ -52,19 +52,19 @@ def missing(x: Any, least: Any, most: Any, bounded: bool) -> Any:
 
 
 def tally(holes: Any, frames: int) -> Any:
-    """How many samples each pixel has; a number where nothing is missing."""
+    """The per-pixel count of samples in use, int64; one int if nothing is missing."""
     if holes is None:
         return frames
-    width = np.uint8 if frames < 256 else np.int64  # sums of bytes are 10 times faster
+    width = np.uint8 if frames < 256 else np.int64  # sums in uint8 are 10 times faster
     return frames - np.add.reduce(holes.view(np.uint8), axis=0, dtype=width).astype(np.int64)
 
 
 @lru_cache(maxsize=256)
 def program(n: int, rows: Rows | None, own: bool) -> tuple[list[Any], list[int], int]:
-    """A network as steps (function, p, q, to) between slots, in which slots its rows end, and how many there are.
+    """A network as steps (function, p, q, to) between slots, the final slot of each row, and the count of slots.
 
-    The samples are in slots 0 to n - 1, which are written to only if ``own``. What nobody reads is not computed: a
-    median of 25 takes 202 steps instead of 226.
+    The samples are in slots 0 to n - 1. These are written to only if ``own``. An output that is never read is not
+    computed: a median of 25 takes 202 steps instead of 226.
     """
     wanted = set(range(n) if rows is None else rows)
     pairs: list[tuple[int, int, bool, bool]] = []
@@ -75,7 +75,7 @@ def program(n: int, rows: Rows | None, own: bool) -> tuple[list[Any], list[int],
     free: list[int] = []
     for i, j, low, high in reversed(pairs):
         p, q = at[i], at[j]
-        after = [slot for slot in (p, q) if own or slot >= n]  # to be written once both are read
+        after = [slot for slot in (p, q) if own or slot >= n]  # free once both are read
         for row, keep, function in ((i, low, np.minimum), (j, high, np.maximum)):
             if not keep:
                 continue
@@ -93,9 +93,10 @@ def program(n: int, rows: Rows | None, own: bool) -> tuple[list[Any], list[int],
 
 
 def roomy(rows: int, columns: int, dtype: Any) -> Any:
-    """An uninitialised array of rows, longer than asked: they begin on cache lines, not multiples of 4096 bytes apart.
+    """An uninitialised array of rows, each a little longer than asked.
 
-    Rows that are, or that straddle lines, cost up to a third more time.
+    Rows begin on cache lines, and not at multiples of 4096 bytes from each other. Otherwise they cross lines or share
+    places in the cache, and take up to a third more time.
     """
     stride = -(-columns * dtype.itemsize // LINE) * LINE + LINE
     stride += LINE if stride % 4096 == 0 else 0
@@ -104,7 +105,7 @@ def roomy(rows: int, columns: int, dtype: Any) -> Any:
 
 
 def sort(x: Any, holes: Any, rows: Rows | None = None) -> Block:
-    """Sort the columns of ``x``, missing samples last; with ``rows`` only these become right."""
+    """The sorted columns of ``x``, missing samples last. If ``rows`` are given, only these are right."""
     frames, columns = x.shape
     direct = frames > (MOST_SMALL if x.dtype.itemsize <= 2 else MOST_FRAMES)
     own = direct or holes is not None or frames == 1
@@ -121,14 +122,14 @@ def sort(x: Any, holes: Any, rows: Rows | None = None) -> Block:
     slots = [*used] if own else [*x, *used]
     for function, p, q, to in steps:
         function(slots[p], slots[q], out=slots[to])
-    starts = np.maximum(np.array(at) - first, 0) * room.shape[1]  # what is not among ``rows`` may be in ``x`` still
+    starts = np.maximum(np.array(at) - first, 0) * room.shape[1]  # rows that are not wanted may still be in ``x``
     return Block(room.ravel(), starts, columns, tally(holes, frames))
 
 
 def fill(room: Any, x: Any, holes: Any) -> None:
-    """Copy samples, in place of missing ones what sorts last."""
+    """Copy samples to ``room``, with a value that sorts last for missing ones."""
     behind = limits(x.dtype).behind
-    if x.dtype.kind == "f":  # one pass is enough, and half the time, if only NaN and +inf are missing
+    if x.dtype.kind == "f":  # one pass in half the time, enough if only NaN and +inf are missing
         np.fmin(x, behind, out=room)
         if np.count_nonzero(room == behind) == np.count_nonzero(holes):
             return
@@ -137,7 +138,7 @@ def fill(room: Any, x: Any, holes: Any) -> None:
 
 
 def middle(a: Any, b: Any) -> Any:
-    """The mean of two values, without overflow, exact wherever the sum is."""
+    """The mean of two values. It does not overflow, and is exact if their sum is."""
     total = a + b
     half = 0.5 * total
     return half if np.isfinite(total).all() else np.where(np.abs(total) < np.inf, half, 0.5 * a + 0.5 * b)

@@ -1,7 +1,6 @@
-"""The clip of the NumPy engine: the first pass of all columns at once, then passes of those with an outlier.
+"""Sigma clip of the NumPy engine: the first pass handles all columns at once, later passes those with an outlier.
 
-The arithmetic is that of `compiled.clip` and `compiled.window`, operation by operation: the same samples
-survive.
+The operations are those of `compiled.clip` and `compiled.window` in the same order, so the same samples survive.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ MEAN, MAD_STD = CENTERS["mean"], DEVIATIONS["mad_std"]
 
 @np.errstate(all="ignore")
 def sigma(x: Any, start: int, stop: int, bounds: Bounds, options: ClipOptions, total: Any = None) -> Any:
-    """Narrow the bounds by a clip, returns how many samples survive."""
-    if total is not None:  # which takes no less than `reduce` here
+    """Narrow the bounds by a clip; returns the per-pixel count of survivors, int32. ``total`` becomes NaN."""
+    if total is not None:  # sums cost as much here as in `reduce`
         total[:] = np.nan
     least, most, bounded = bounds
     _, _, before, behind = limits(x.dtype)
@@ -43,9 +42,10 @@ def sigma(x: Any, start: int, stop: int, bounds: Bounds, options: ClipOptions, t
 
 
 def first_moments(block: Block, options: ClipOptions) -> tuple[Any, Any, Any, Any]:
-    """Median, sum about it and sum of squares of each column, then all residuals; of each what the options need.
+    """Median, sum and sum of squares about it for each column, and the residuals. Sums stay 0 if no option needs them.
 
-    Sums are made two frames at a time, as in `compiled.clip.moments`.
+    The residuals of all frames are kept only for a MAD, else of two. Sums are made two frames at a time, as in
+    `compiled.clip.moments`.
     """
     frames, columns = block.starts.size, block.columns
     n, keep, sums = block.count, options.deviation == MAD_STD, summed(options)
@@ -56,7 +56,7 @@ def first_moments(block: Block, options: ClipOptions) -> tuple[Any, Any, Any, An
     for i in range(0, frames, 2):
         pair = rest[i if keep else 0 :][: min(2, frames - i)]
         for k, y in enumerate(pair, i):
-            np.copyto(y, block.raw(k))  # then subtract: 1.6 times faster than to subtract float64 from another dtype
+            np.copyto(y, block.raw(k))  # a copy to float64 first is 1.6 times faster than a subtraction of two dtypes
             np.subtract(y, center, out=y)
             if k >= full:
                 y[n <= k] = 0.0
@@ -68,7 +68,7 @@ def first_moments(block: Block, options: ClipOptions) -> tuple[Any, Any, Any, An
 
 
 def nearest(rest: Any, m: int) -> Any:
-    """Distance of the m-th nearest sample from the sorted residuals: of all windows of m the nearest farther end."""
+    """Distance of the m-th nearest sample to the median, from sorted residuals: as `compiled.clip.nearest`."""
     distance = np.full(rest.shape[1], np.inf)
     farther = np.empty_like(distance)
     for below, above in zip(rest, rest[m - 1 :], strict=False):
@@ -79,14 +79,14 @@ def nearest(rest: Any, m: int) -> Any:
 
 
 def median_nearest(rest: Any) -> Any:
-    """Median distance of full columns from their median, of the sorted residuals."""
+    """The median distance to the median (MAD) of full columns, from their sorted residuals."""
     frames = len(rest)
     outer = nearest(rest, frames // 2 + 1)
     return outer if frames % 2 else middle(nearest(rest, frames // 2), outer)
 
 
 def limit(n: Any, s1: Any, s2: Any, mad: Any, unit: Any, options: ClipOptions) -> tuple[Any, Any]:
-    """Of `window`'s test ``r^2 factor > k^2 variance``: variance and factor, from the sums or from the MAD."""
+    """Variance and factor of the test ``r^2 factor > k^2 variance`` in `compiled.window`, from the sums or the MAD."""
     by_mad, ddof, floor = options.deviation == MAD_STD, options.ddof, options.floor
     if by_mad:
         deviation = np.fmax(MAD_TO_STD * mad, floor) * unit * n
@@ -97,7 +97,7 @@ def limit(n: Any, s1: Any, s2: Any, mad: Any, unit: Any, options: ClipOptions) -
 
 
 def suspect(block: Block, center: Any, s1: Any, s2: Any, rest: Any, options: ClipOptions) -> Any:
-    """Where the lowest or the highest sample of a column is outside, or may be: as `window`."""
+    """Mask of columns whose lowest or highest sample is outside or may be outside: as `compiled.clip.suspect`."""
     by_mean, by_mad = options.center == MEAN, options.deviation == MAD_STD
     low, high, nkeep = options.low, options.high, options.nkeep
     n = np.asarray(block.count, np.float64)
@@ -111,12 +111,16 @@ def suspect(block: Block, center: Any, s1: Any, s2: Any, rest: Any, options: Cli
     if not (spread.min() > TINY and spread.max() < HUGE):
         far |= (spread != 0.0) & ~((spread >= TINY) & (spread <= HUGE))
     if by_mad:
-        far |= n < len(block.starts)  # `nearest` took them for full
+        far |= n < len(block.starts)  # `nearest` is right for full columns only
     return far & (n > nkeep) & (factor > 0.0)
 
 
 class Columns:
-    """The columns that a clip goes on with: their samples in a row, windows of it (lo, hi), and sums as in `window`."""
+    """Columns that a clip goes on with: their samples one after another, windows (lo, hi), and sums as in `window`.
+
+    ``places`` has the rows index, lo and hi; ``numbers`` origin, s1, s2, whole and unit. ``stale`` columns need new
+    sums.
+    """
 
     def __init__(self, samples: Any, places: Any, numbers: Any, stale: Any) -> None:
         self.samples, self.places, self.numbers, self.stale = samples, places, numbers, stale
@@ -124,14 +128,14 @@ class Columns:
         self.origin, self.s1, self.s2, self.whole, self.unit = numbers
 
     def only(self, keep: Any) -> Columns:
-        """Some of them."""
+        """The columns where ``keep`` is true."""
         if keep.all():
             return self
         return Columns(self.samples, self.places[:, keep], self.numbers[:, keep], self.stale[keep])
 
 
 def gather(block: Block, columns: Any) -> tuple[Any, Any]:
-    """Some columns one after another, in float64, and where each begins."""
+    """Some columns one after another as one float64 array, and the index where each begins."""
     frames = block.starts.size
     samples = np.empty((columns.size, frames))
     for k in range(frames):
@@ -140,7 +144,7 @@ def gather(block: Block, columns: Any) -> tuple[Any, Any]:
 
 
 def windows(block: Block, columns: Any, center: Any, s1: Any, s2: Any, options: ClipOptions) -> tuple[Any, Any]:
-    """The surviving windows of some sorted columns, from the sums about their medians."""
+    """The windows ``(lo, hi)`` that survive in some sorted columns, from the sums about their medians."""
     size = columns.size
     samples, first = gather(block, columns)
     count = np.full(size, block.count) if np.ndim(block.count) == 0 else block.count[columns]
@@ -163,7 +167,7 @@ def windows(block: Block, columns: Any, center: Any, s1: Any, s2: Any, options: 
 
 
 def once(c: Columns, options: ClipOptions) -> tuple[Any, Any]:
-    """One pass: where the windows' ends move to."""
+    """One pass: the new ends of the windows, as indices of ``c.samples``."""
     by_mean, by_mad = options.center == MEAN, options.deviation == MAD_STD
     low, high, nkeep = options.low, options.high, options.nkeep
     size = c.hi - c.lo
@@ -191,9 +195,10 @@ def summed(options: ClipOptions) -> bool:
 
 
 def trim(c: Columns, numbers: Any) -> tuple[Any, Any]:
-    """Move the ends past samples outside; for the lower ends, then the upper ones, ``numbers`` has what `once` tells.
+    """Move the ends past rejected samples; ``numbers`` has the columns of the lower ends, then of the upper ends.
 
-    All at a time, as none goes past the centre: a lower one passes what is below, an upper one what is above.
+    Both ends move at the same time. They cannot meet: a lower end passes samples below the centre only, an upper end
+    samples above it.
     """
     size = c.lo.size
     edge, end = np.concatenate([c.lo, c.hi - 1]), np.concatenate([c.hi, c.lo - 1])
@@ -213,7 +218,7 @@ def trim(c: Columns, numbers: Any) -> tuple[Any, Any]:
 
 
 def put_back(c: Columns, some: Any, lo: Any, hi: Any, center: Any, nkeep: float) -> None:
-    """Widen ``lo, hi`` towards the old ones by smallest residual until ``nkeep`` are left, equal ones together."""
+    """Put rejected samples back in place, smallest residual first, until ``nkeep`` are left; equal ones together."""
     edge = np.full(lo.size, -1.0)
     while some.size:
         a, b, middles = lo[some], hi[some], center[some]
@@ -230,7 +235,7 @@ def put_back(c: Columns, some: Any, lo: Any, hi: Any, center: Any, nkeep: float)
 
 
 def leave(c: Columns, lo: Any, hi: Any, options: ClipOptions) -> None:
-    """Move the windows' ends and take what is outside from the sums; stale where little of them is left."""
+    """Set the windows and subtract rejected samples from the sums. A column is stale if little of its sums is left."""
     below = lo - c.lo
     out = below + c.hi - hi
     for i in range(out.max(initial=0) if summed(options) else 0):
@@ -246,7 +251,7 @@ def leave(c: Columns, lo: Any, hi: Any, options: ClipOptions) -> None:
 
 
 def renew(c: Columns, some: Any, center: Any, sums: bool) -> None:
-    """Sums about new centres, in units that keep squares in range: powers of two, exact for whole numbers."""
+    """Compute the sums of some columns again about new centres, in units as of `compiled.window.scaled_moments`."""
     lo, hi, center = c.lo[some], c.hi[some], center[some]
     first, last = c.samples[lo], c.samples[hi - 1]
     spread = np.maximum(center - first, last - center)
@@ -266,12 +271,12 @@ def renew(c: Columns, some: Any, center: Any, sums: bool) -> None:
 
 
 def added(rows: Any) -> Any:
-    """The sum of rows, one after another; of a single column NumPy would else sum by halves."""
+    """The sum of rows in their order. `accumulate` is needed for one column, which NumPy would sum pairwise."""
     return np.add.reduce(rows, axis=0) if rows.shape[1] > 1 else np.add.accumulate(rows, axis=0)[-1]
 
 
 def median_distance(samples: Any, lo: Any, hi: Any, center: Any) -> Any:
-    """Median of the distances of windows to their medians: see `compiled.window`."""
+    """The median distance of windows to their medians (MAD): as `compiled.window.median_distance`."""
     n = hi - lo
     m = n // 2 + 1
     a, b = lo, hi - m

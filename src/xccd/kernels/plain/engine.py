@@ -1,4 +1,4 @@
-"""The NumPy engine: the functions of `compiled.engine` where numba cannot be imported, and the same results."""
+"""The NumPy engine: the functions of `compiled.engine` without numba, with the same results to the bit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xccd.kernels.table import REDUCTIONS
 __all__ = ["KERNELS", "NAME", "extreme", "flag", "masked", "reduce", "sigma"]
 
 NAME = "numpy"
-# Each kernel that the table names, by that name.
+# The kernels of combination, by their names in the table.
 KERNELS: dict[str, Any] = {
     name: getattr(module, name)
     for module in (sums, ranks)
@@ -26,8 +26,8 @@ KERNELS: dict[str, Any] = {
 
 @np.errstate(all="ignore")
 def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int, total: Any = None) -> Any:
-    """Narrow the bounds by ranks; returns how many samples are left, and the `Ties` where some are tied."""
-    if total is not None:  # which takes no less than `reduce` here
+    """Narrow the bounds by ranks; returns the per-pixel count of samples left, and `Ties`, or None if none are tied."""
+    if total is not None:  # sums cost as much here as in `reduce`
         total[:] = np.nan
     least, most, bounded = bounds
     _, _, before, behind = limits(x.dtype)
@@ -53,7 +53,7 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
 
 
 def tied_samples(x: Any, holes: Any, some: Any, nlow: int, nhigh: int, least: Any, most: Any) -> Ties:
-    """For some columns: how many of the lowest equal the lower bound, how many up to the upper bound equal that."""
+    """The `Ties` of the columns ``some``: as `compiled.extrema.tied_samples`. Other columns have none."""
     frames, size = x.shape
     block = sort(x.take(some, axis=1), None if holes is None else holes[:, some])
     top = block.count - nhigh
@@ -68,7 +68,7 @@ def tied_samples(x: Any, holes: Any, some: Any, nlow: int, nhigh: int, least: An
 
 @np.errstate(all="ignore")
 def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, out: Any, first: int) -> None:
-    """Write the samples within the bounds to ``first ...`` of ``out``, NaN in place of others."""
+    """Write the samples in use to columns from ``first`` on of ``out`` (frames, columns), and NaN for all others."""
     least, most, _ = bounds
     piece, to = x[:, start:stop], out[:, first : first + stop - start]
     np.copyto(to, piece, casting="unsafe")
@@ -80,7 +80,7 @@ def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, out: Any, f
 
 
 def tied(x: Any, least: Any, most: Any, holes: Any, skip: Any, keep: Any) -> Any:
-    """What `masked` leaves out if of the samples at the least the first ``skip`` go, at the most ``keep`` stay."""
+    """The mask of missing samples, and of the samples at the bounds that ``skip`` and ``keep`` reject."""
     holes = np.zeros(x.shape, bool) if holes is None else holes
     for row, hole in zip(x, holes, strict=True):
         top, bottom = ~hole & (row == most), (row == least) & (skip > 0)
@@ -91,7 +91,7 @@ def tied(x: Any, least: Any, most: Any, holes: Any, skip: Any, keep: Any) -> Any
 
 @np.errstate(all="ignore")
 def flag(x: Any, start: int, stop: int, bounds: Bounds, ties: Any, low: int, high: int, flags: Any) -> None:
-    """Set ``low`` or ``high`` in ``flags`` where a sample that has no flag is not in use any more."""
+    """Set ``low`` or ``high`` in ``flags`` in place, for samples without a flag that are no longer in use."""
     least, most, _ = bounds
     piece = x[:, start:stop]
     free = flags == 0
@@ -112,9 +112,9 @@ def reduce(
     name: str, x: Any, start: int, stop: int, bounds: Bounds, weights: Any, argument: float, ddof: int, out: Any,
     count: Any = None,
 ) -> int:  # fmt: skip
-    """Combine into ``out``, one value a pixel from ``start``; returns how many samples have an unusable weight.
+    """Combine into ``out``, a float for each pixel; returns the count of samples with an unusable weight.
 
-    ``count``, how many samples each pixel has, saves nothing here.
+    The per-pixel ``count`` is not used: it would save nothing here.
     """
     piece, row = x[:, start:stop], REDUCTIONS[name]
     request = Request(weights, argument if row.mode is None else row.mode, ddof)

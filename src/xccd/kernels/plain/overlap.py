@@ -1,4 +1,4 @@
-"""The function of `compiled.overlap` in NumPy, all pixels of a band at a time, and the same results."""
+"""The kernel of `compiled.overlap` in NumPy: all pixels of a band at a time, with the same results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _under(u0: Any, v0: Any, u1: Any, v1: Any, i: Any, j: Any) -> Any:
 
 
 def _summed(frame: Any, variance: Any, flags: Any, first: int, height: int, us: Any, vs: Any, area: Any) -> Any:
-    """Over quadrilaterals: area of good pixels, sums, squares, area within the frame, bits of others, rows missed."""
+    """Over quadrilaterals: area of good pixels, sum, variance sum, area within the frame, flags, pixels not read."""
     rows, width = frame.shape
     sign = np.where(area > 0, 1.0, -1.0)
     i0, j0 = (np.floor(np.maximum(v.min(0), 0)).astype(int) for v in (us, vs))

@@ -1,4 +1,4 @@
-"""Combination by rank in NumPy, as in `compiled.ranks` and `compiled.weighted_ranks`."""
+"""Combination by rank in NumPy: twins of `compiled.ranks` and `compiled.weighted_ranks`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from xccd.kernels.plain.sums import usable
 
 
 def median(x: Any, holes: Any, request: Request, out: Any) -> None:
-    """The middle sample; of an even count the mean of the two middle ones, or with ``mode`` 0 the lower one."""
+    """The middle sample. For an even count the mean of the two middle ones, or with ``mode`` 0 the lower one."""
     frames = x.shape[0]
     if holes is None and frames % 2:
         out[:] = sort(x, None, (frames // 2,)).raw(frames // 2) + 0  # + 0: no -0.0
         return
     n = tally(holes, frames)
     fewest = frames if holes is None else n.min(initial=frames, where=n > 0)
-    # missing samples are last, so the fewer are left of a pixel the lower is its middle
+    # missing samples sort last, so a pixel with fewer samples has its middle in a lower row
     block = sort(x, holes, tuple(range((fewest - 1) // 2, frames // 2 + 1)))
     lower = block.row((n - 1) // 2)
     out[:] = middle(lower, block.row(n // 2)) if request.mode else lower
@@ -30,7 +30,7 @@ def median(x: Any, holes: Any, request: Request, out: Any) -> None:
 
 
 def quantile(x: Any, holes: Any, request: Request, out: Any) -> None:
-    """NumPy's "linear"."""
+    """The quantile ``mode`` by NumPy's method "linear"."""
     block = sort(x, holes)
     n = np.asarray(block.count)
     rank = request.mode * (n - 1)
@@ -44,7 +44,7 @@ def quantile(x: Any, holes: Any, request: Request, out: Any) -> None:
 
 
 def medians(x: Any, holes: Any) -> tuple[Block, Any, Any]:
-    """The sorted block, its medians, and the median distances to them (MAD)."""
+    """The sorted block, the median of each column, and its MAD; NaN for a column without samples."""
     block = sort(x, holes)
     n = block.count
     center = middle(block.row((n - 1) // 2), block.row(n // 2))
@@ -59,7 +59,7 @@ def medians(x: Any, holes: Any) -> tuple[Block, Any, Any]:
 
 
 def mad_std(x: Any, holes: Any, request: Request, out: Any) -> None:
-    """Median absolute deviation from the median, as the sigma of normal noise."""
+    """Median absolute deviation from the median (MAD), scaled to the sigma of normal noise."""
     _, _, mad = medians(x, holes)
     out[:] = MAD_TO_STD * mad
 
@@ -84,9 +84,9 @@ def biweight(x: Any, holes: Any, request: Request, out: Any) -> None:
 
 
 def weighted_quantile(x: Any, holes: Any, request: Request, out: Any) -> int:
-    """The smallest value whose cumulative weight reaches ``mode`` of all, the mean with the next where equal.
+    """The smallest value whose cumulative weight reaches ``mode`` of the total; if equal, the mean with the next value.
 
-    Equal means within n eps W: 0.1 + 0.2 is not 0.3.
+    Equal means within n eps W, because 0.1 + 0.2 is not 0.3.
     """
     used, bad = np.empty(x.shape), 0
     for k, (weight, unusable) in enumerate(usable(x, holes, request.weights)):
@@ -108,7 +108,7 @@ def weighted_quantile(x: Any, holes: Any, request: Request, out: Any) -> int:
 
 
 def weight_up_to(x: Any, used: Any, value: Any) -> Any:
-    """Sum of the weights of the samples up to ``value``, pixel by pixel; of all with None."""
+    """The sum of the weights of samples up to ``value``, for each pixel; of all samples if ``value`` is None."""
     total = np.zeros(x.shape[1])
     for row, weight in zip(x, used, strict=True):
         total += weight if value is None else weight * (row <= value)
@@ -116,7 +116,7 @@ def weight_up_to(x: Any, used: Any, value: Any) -> Any:
 
 
 def lowest_row(x: Any, used: Any, block: Any, total: Any, target: Any) -> tuple[Any, Any]:
-    """The lowest sorted row up to which the weights reach the target, and their sum up to it; by halving."""
+    """The lowest sorted row whose cumulative weight reaches ``target``, and that weight. Found by halving."""
     low, high, reached = np.zeros_like(block.count), np.maximum(block.count - 1, 0), total
     while (low < high).any():
         mid = (low + high) // 2

@@ -1,4 +1,4 @@
-"""The functions of `compiled.resample` in NumPy, all pixels of a band at a time, and the same results."""
+"""The kernels of `compiled.resample` in NumPy: all pixels of a band at a time, with the same results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def places(nodes: Any, table: Any, first: int, out: Any) -> None:
 
 
 def _taps(x: Any, taps: int) -> tuple[Any, list[Any]]:
-    """The first of the pixels that make up each position, and the weights of all."""
+    """The first of the ``taps`` pixels that are used for each position, and the weights of all of them."""
     if taps == 1:
         return np.floor(x + 0.5).astype(int), [np.ones_like(x)]
     i = np.floor(x).astype(int)
@@ -48,7 +48,7 @@ def _taps(x: Any, taps: int) -> tuple[Any, list[Any]]:
 
 
 def _gathered(frame: Any, variance: Any, flags: Any, first: int, height: int, x: Any, y: Any, taps: int) -> Any:
-    """Of positions the sum, weight, whether all pixels are good, how many are not here, squares, bits."""
+    """For each position: sum and weight of good pixels, whether all are good, pixels not read, variance sum, flags."""
     rows, width = frame.shape
     (i, wx), (j, wy) = _taps(x, taps), _taps(y, taps)
     total, weight, square = np.zeros(x.shape), np.zeros(x.shape), np.zeros(x.shape)

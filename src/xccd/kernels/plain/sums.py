@@ -1,8 +1,8 @@
-"""Combination by sums in NumPy, as in `compiled.sums` and `compiled.spread`: frame after frame, in their order.
+"""Combination by sums in NumPy: twins of `compiled.sums` and `compiled.spread`, frame after frame in their order.
 
-Kernels of combination take ``(x, holes, request, out)``: the pixels (frames, columns), which of their samples
-are not in use (None: all are), and an `arguments.Request`. Those with weights return how many samples have an
-unusable one.
+Kernels of combination take ``(x, holes, request, out)``: the pixels (frames, columns), the mask of samples not in use
+(None: all are in use), and an `arguments.Request`. Kernels with weights return the count of samples with an unusable
+weight.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from xccd.kernels.plain.block import tally
 
 
 class Sum:
-    """A sum of rows, with what rounding takes from each addition (Knuth's two-sum): as `compiled.sums.add`."""
+    """A sum of rows with the rounding error of each addition (Knuth's two-sum): as `compiled.sums.add`."""
 
     def __init__(self, columns: int, whole: bool = False) -> None:
         self.total, self.rest = np.zeros(columns), np.zeros(columns)
-        self.whole = whole  # of integers of at most 32 bits: nothing is rounded
+        self.whole = whole  # for integers of at most 32 bits: no addition rounds
         self.t, self.z = np.empty(columns), np.empty(columns)
 
     def add(self, value: Any) -> None:
@@ -37,12 +37,12 @@ class Sum:
         self.total, self.t = t, a
 
     def result(self) -> Any:
-        """The sum."""
+        """The sum of all rows, float64."""
         return self.total + np.where(np.abs(self.rest) < np.inf, self.rest, 0.0)
 
 
 def values(x: Any, holes: Any, k: int, out: Any) -> Any:
-    """One frame's samples as float64 in ``out``, 0 where not in use."""
+    """Write one frame's samples to ``out`` as float64, 0 if not in use; returns ``out``."""
     np.copyto(out, x[k])
     if holes is not None:
         out[holes[k]] = 0.0
@@ -50,7 +50,7 @@ def values(x: Any, holes: Any, k: int, out: Any) -> Any:
 
 
 def totals(x: Any, holes: Any) -> tuple[Any, Any]:
-    """Sum and count of the samples of each pixel."""
+    """Sum and count of the samples of each pixel, both float64."""
     frames, columns = x.shape
     found, value = Sum(columns, whole=x.dtype.kind != "f"), np.empty(columns)
     for k in range(frames):
@@ -59,13 +59,13 @@ def totals(x: Any, holes: Any) -> tuple[Any, Any]:
 
 
 def sums(x: Any, holes: Any, request: Request, out: Any) -> None:
-    """Sum, or with ``mode`` mean."""
+    """Sum, or with ``mode`` 1 the mean."""
     total, number = totals(x, holes)
     out[:] = total / number if request.mode else np.where(number > 0.0, total, np.nan)  # 0 / 0 is NaN
 
 
 def usable(x: Any, holes: Any, weights: Any) -> Any:
-    """Frame by frame the weights, 0 where not in use, and how many samples have one that cannot be used."""
+    """For each frame the weights, 0 for samples not in use, and the count of samples with an unusable weight."""
     for k in range(x.shape[0]):
         w = np.broadcast_to(weights[k if len(weights) > 1 else 0], x.shape[1])
         good = (w >= 0.0) & (w < np.inf)
@@ -74,7 +74,7 @@ def usable(x: Any, holes: Any, weights: Any) -> Any:
 
 
 def weighted_totals(x: Any, holes: Any, weights: Any) -> tuple[Any, Any, int]:
-    """sum(w x), NaN where no sample has a weight, sum(w), and how many samples have an unusable one."""
+    """sum(w x), NaN if no sample has a weight; sum(w); and the count of samples with an unusable weight."""
     columns = x.shape[1]
     total, whole, bad = Sum(columns), np.zeros(columns), 0
     value = np.empty(columns)
@@ -88,19 +88,19 @@ def weighted_totals(x: Any, holes: Any, weights: Any) -> tuple[Any, Any, int]:
 
 
 def weighted_sums(x: Any, holes: Any, request: Request, out: Any) -> int:
-    """sum(w x), or with ``mode`` sum(w x) / sum(w)."""
+    """sum(w x), or with ``mode`` 1 sum(w x) / sum(w)."""
     total, whole, bad = weighted_totals(x, holes, request.weights)
     out[:] = total / whole if request.mode else total
     return bad
 
 
 def positive(value: Any) -> Any:
-    """What is not above 0, and NaN, as 0."""
+    """The values, with 0 for negative ones and NaN."""
     return np.where(value > 0.0, value, 0.0)
 
 
 def variances(x: Any, holes: Any, ddof: int) -> tuple[Any, Any]:
-    """Variance and its unit: two passes, the second about the mean."""
+    """Variance and its unit. Two passes: the second is about the mean."""
     frames, columns = x.shape
     total, n = totals(x, holes)
     center = np.where(n > 0.0, total / n, 0.0)
@@ -123,7 +123,7 @@ def variances(x: Any, holes: Any, ddof: int) -> tuple[Any, Any]:
 
 
 def rescued(x: Any, holes: Any, n: Any, ddof: int) -> tuple[Any, Any]:
-    """Variance and its unit, a power of two, of pixels where squares would leave float64's range."""
+    """Variance in a unit that is a power of two, and the unit, for pixels whose squares leave float64's range."""
     valid = np.ones(x.shape, bool) if holes is None else ~holes
     center, spread, s1, s2 = np.zeros((4, n.size))
     for row, use in zip(x, valid, strict=True):
@@ -140,13 +140,13 @@ def rescued(x: Any, holes: Any, n: Any, ddof: int) -> tuple[Any, Any]:
 
 
 def variance(x: Any, holes: Any, request: Request, out: Any) -> None:
-    """Variance about the mean by n - ddof, or with ``mode`` its root."""
+    """Variance with divisor n - ddof, or with ``mode`` 1 its root."""
     found, unit = variances(x, holes, request.ddof)
     out[:] = np.sqrt(found) / unit if request.mode else found / unit / unit
 
 
 def extremum(x: Any, holes: Any, request: Request, out: Any) -> None:
-    """The least sample, or with ``mode`` -1 the greatest."""
+    """The minimum with ``mode`` 1, the maximum with -1."""
     found = limits(x.dtype)
     pad, pick = (found.behind, np.min) if request.mode > 0 else (found.before, np.max)
     out[:] = pick(x if holes is None else np.where(holes, pad, x), axis=0) + 0  # + 0: no -0.0
@@ -155,5 +155,5 @@ def extremum(x: Any, holes: Any, request: Request, out: Any) -> None:
 
 
 def count(x: Any, holes: Any, request: Request, out: Any) -> None:
-    """Count of samples."""
+    """Count of samples in use."""
     out[:] = tally(holes, x.shape[0])
