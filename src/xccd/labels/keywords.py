@@ -49,6 +49,12 @@ def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable, **others
     return numbers
 
 
+def label_of(stack: xr.DataArray, name: str, dim: Hashable) -> xr.DataArray | None:
+    """The coordinate with a value for each frame; None if there is none, or if computing it would compute samples."""
+    found = stack.coords.get(name)
+    return None if found is None or found.dims != (dim,) or lazy.made_from(found, stack) else found
+
+
 def keywords_of(stack: xr.DataArray, dim: Hashable) -> list[str]:
     """The keywords in the header of the first frame."""
     header = stack.coords.get("header")

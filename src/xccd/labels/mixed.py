@@ -10,8 +10,8 @@ import xarray as xr
 
 from xccd.headers import cards, common, kinds, rows
 from xccd.headers.coords import core
-from xccd.labels import lazy
 from xccd.labels.frames import frame_names
+from xccd.labels.keywords import label_of
 
 SHOWN = 5  # values in a message
 
@@ -45,17 +45,12 @@ def _shown(values: Sequence[str]) -> str:
 def _labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
     """IMAGETYP, OBSTYPE, FILTER, NCOMBINE of the frames: from labels, or for combined images from their headers."""
     names = ("IMAGETYP", "OBSTYPE", "FILTER", "NCOMBINE")
-    found = {name: stack.coords[name].values for name in names if _lies_along(stack, name, dim)}
-    if not found and _lies_along(stack, common.COMBINED, dim):
+    labels = {name: label_of(stack, name, dim) for name in names}
+    found = {name: label.values for name, label in labels.items() if label is not None}
+    if not found and label_of(stack, common.COMBINED, dim) is not None:
         found = core([cards.values(text) for text in common.texts(stack, dim)])
     none = [""] * stack.sizes[dim]
     return [["" if text is None or text != text else str(text).strip() for text in found.get(k, none)] for k in names]
-
-
-def _lies_along(stack: xr.DataArray, name: str, dim: Hashable) -> bool:
-    """Whether there is a label for each frame. A lazy label made from samples does not count: it would be computed."""
-    found = stack.coords.get(name)
-    return found is not None and found.dims == (dim,) and not lazy.made_from(found, stack)
 
 
 def check_rows(stack: xr.DataArray, dim: Hashable) -> None:

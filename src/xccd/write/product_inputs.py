@@ -12,8 +12,8 @@ import xarray as xr
 
 from xccd.compute import notes
 from xccd.headers import cards, common, coords, times
-from xccd.labels import lazy
 from xccd.labels.frames import frames_first
+from xccd.labels.keywords import label_of
 from xccd.labels.lazy import array_of
 
 Numbers = np.ndarray[Any, Any]  # one for each frame, NaN if unknown
@@ -54,8 +54,7 @@ class Inputs:
 
     def label(self, name: str) -> xr.DataArray | None:
         """A coordinate of the frames, else None; also None if it is lazy, as nothing is computed for a header."""
-        found = self.stack.coords.get(name)
-        return None if found is None or found.dims != (self.dim,) or lazy.made_from(found, self.stack) else found
+        return label_of(self.stack, name, self.dim)
 
     def numbers(self, name: str) -> Numbers:
         """A keyword of each frame as a float."""
