@@ -88,8 +88,13 @@ def tied_samples(buffer, c, n, nlow, nhigh):
 
 @kernel
 def masked(pixels, out, first):
-    """Write the samples to columns from ``first`` on of ``out``, with NaN for samples outside the bounds."""
+    """Write the pixels to ``first ...`` of ``out``, NaN where outside the bounds."""
     x, start, stop, least, most, _ = pixels
+    _within(x, start, stop, least, most, out, first)
+
+
+@inner_function
+def _within(x, start, stop, least, most, out, first):
     size = stop - start
     for k in range(x.shape[0]):
         row, to = x[k, start:stop], out[k, first : first + size]
@@ -103,14 +108,15 @@ def masked_ties(pixels, ties, out, first):
     """As `masked`, but also reject the samples at the bounds that ``ties`` rejects. ``ties`` is used up."""
     x, start, stop, least, most, _ = pixels
     skip, keep = ties
-    for k in range(x.shape[0]):
-        for c in range(stop - start):
+    _within(x, start, stop, least, most, out, first)
+    for c in range(stop - start):  # few columns are tied
+        if skip[c] == 0 and keep[c] >= x.shape[0]:
+            continue
+        for k in range(x.shape[0]):
             value = x[k, start + c]
-            valid = (value >= least[c]) & (value <= most[c])
-            if valid and value == most[c]:
-                valid = keep[c] > 0
+            if value == most[c]:
+                out[k, first + c] = value if keep[c] > 0 else np.nan
                 keep[c] -= 1
             if value == least[c] and skip[c] > 0:
-                valid = False
+                out[k, first + c] = np.nan
                 skip[c] -= 1
-            out[k, first + c] = value if valid else np.nan

@@ -13,24 +13,22 @@ def flag(pixels, ties, low, high, flags):
     x, start, stop, least, most, _ = pixels
     skip, keep = ties
     size = stop - start
-    if skip.size == 0:
-        for k in range(x.shape[0]):
-            row, to = x[k, start:stop], flags[k]
-            for c in range(size):
-                value = row[c]
-                reason = low if value < least[c] else high if value > most[c] else 0
-                to[c] = reason if to[c] == 0 else to[c]
-        return
     for k in range(x.shape[0]):
+        row, to = x[k, start:stop], flags[k]
         for c in range(size):
+            value = row[c]
+            reason = low if value < least[c] else high if value > most[c] else 0
+            to[c] = reason if to[c] == 0 else to[c]
+    for c in range(skip.size):  # few columns are tied: to look at each sample of all takes five times as long
+        if skip[c] == 0 and keep[c] >= x.shape[0]:
+            continue
+        for k in range(x.shape[0]):
             value = x[k, start + c]
             if flags[k, c] != 0:
                 continue
-            reason = low if value < least[c] else high if value > most[c] else 0
-            if reason == 0 and value == most[c]:
-                reason = 0 if keep[c] > 0 else high
+            if value == most[c]:
+                flags[k, c] = 0 if keep[c] > 0 else high
                 keep[c] -= 1
             if value == least[c] and skip[c] > 0:
-                reason = low
+                flags[k, c] = low
                 skip[c] -= 1
-            flags[k, c] = reason
