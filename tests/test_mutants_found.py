@@ -134,7 +134,7 @@ def test_tiles_take_the_place_of_pixels(tmp_path: Path) -> None:
 def test_a_frame_is_known_by_another_name(tmp_path: Path) -> None:
     files = [write(tmp_path / f"named-{i}.fits", np.full((2, 3), i, "f4")) for i in range(2)]
     os.link(files[0], tmp_path / "other.fits")
-    with pytest.raises(FileExistsError, match=r"other\.fits' is a file that this is made of"):
+    with pytest.raises(FileExistsError, match=r"other\.fits' is a file that this was made of"):
         xccd.open_stack(files).load().ccd.combine().ccd.to_fits(tmp_path / "other.fits", overwrite=True)
 
 
