@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import oracles
 import xccd
@@ -96,3 +97,22 @@ def test_warm_up_runs_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not row.weighted or ends.Combine(method, weighted=True) in seen
     wanted = {name for name, row in REJECTIONS.items() if row.kernel}
     assert {name for name, step in steps.STEPS.items() if any(type(s) is step for s in seen)} >= wanted
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize("method", METHODS)
+def test_an_argument_goes_with_the_methods_that_take_it(method: str, name: str) -> None:
+    row, stack = ARGUMENTS[name], xr.DataArray([1.0, 2.0, 4.0], dims="frame")
+    value = 1 if name == "ddof" else row.default if row.default is not None else 0.5  # a default counts as given, too
+    needed = {k: 0.5 for k in METHODS[method].takes if ARGUMENTS[k].default is None}
+    if name in METHODS[method].takes:
+        assert np.isfinite(xccd.combine(stack, method, **(needed | {name: value})))
+    else:
+        with pytest.raises(ValueError, match=rf"{name}={value!r} with method='{method}': {name} goes with '"):
+            xccd.combine(stack, method, **(needed | {name: value}))
+
+
+@pytest.mark.parametrize("value", [0, -1, np.nan, np.inf, "6", True, [6]])
+def test_how_far_a_biweight_reaches_is_a_number_above_0(value: object) -> None:
+    with pytest.raises(ValueError, match=r"c=.* is not one finite number above 0"):
+        xccd.combine(xr.DataArray([1.0, 2.0], dims="frame"), "biweight", c=value)

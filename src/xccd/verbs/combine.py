@@ -214,17 +214,15 @@ def check_method(method: Method, weights: Any, **arguments: Any) -> None:
 
 
 def _check_argument(method: Method, takes: tuple[str, ...], name: str, value: Any) -> None:
-    row, given = ARGUMENTS[name], f"{name}={called(value)}"
-    is_default = value is None and row.may_be_none
-    if (name not in takes and not is_default and value != row.default) or (
-        is_default and name in takes and row.default is None
-    ):
+    row, shown = ARGUMENTS[name], f"{name}={called(value)}"
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    given = value is not None if row.may_be_none else not (number and value == row.default)
+    if given != (name in takes) and (given or row.default is None):
         goes_with = " and ".join(repr(k) for k, other in METHODS.items() if name in other.takes)
         needs = f", which needs it, as {name}=0.25" if row.default is None else ""
-        raise ValueError(f"{given} with method={called(method)}: {name} goes with {goes_with}{needs}")
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not is_default and not (number and row.is_right(value)):
-        raise ValueError(f"{given} is not {row.rule}")
+        raise ValueError(f"{shown} with method={called(method)}: {name} goes with {goes_with}{needs}")
+    if (given or not row.may_be_none) and not (number and row.is_right(value)):
+        raise ValueError(f"{shown} is not {row.rule}")
 
 
 def _own_arguments(method: str, arguments: dict[str, Any]) -> tuple[float, int]:
