@@ -188,7 +188,7 @@ def test_a_tile_that_unpacks_to_more_than_its_pixels(tmp_path: Path, kind: str, 
     stack = xccd.open_stack(bomb(tmp_path / "a.fits", kind, members))
     tracemalloc.start()
     try:
-        with pytest.raises(OSError, match=r"HDU 1: (a tile of shape \(32, 40\) holds|its tiles cannot be read)"):
+        with pytest.raises(OSError, match=r"HDU 1: a tile of shape \(32, 40\) holds more than its pixels"):
             stack.load()
         assert tracemalloc.get_traced_memory()[1] < 5e6
     finally:
@@ -205,7 +205,7 @@ def test_the_tile_that_could_not_be_quantised_is_bounded_as_well(tmp_path: Path)
     second = content.index(b"\x1f\x8b", first + 2)
     assert len(longer) <= second - first
     path.write_bytes(content[:first] + longer.ljust(second - first, b"\0") + content[second:])
-    with pytest.raises(OSError, match=r"HDU 1: its tiles cannot be read: cannot reshape"):
+    with pytest.raises(OSError, match=r"HDU 1: a tile of shape \(1, 30\) holds more than its pixels"):
         xccd.open_stack(path).load()
 
 

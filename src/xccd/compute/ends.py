@@ -53,6 +53,7 @@ def check_factors(valid: Array, scale: Array) -> None:
 
 
 def is_scaled(scale: Array) -> bool:
+    """Whether the factors are more than the single number 1, which stands for none."""
     return bool(scale.size > 1 or scale.flat[0] != 1)
 
 

@@ -26,6 +26,7 @@ DISTORTED = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d")  # the WCS is distorted by a 
 
 
 def wcs_with_tables(content: bytes) -> WCS:
+    """The WCS of a FITS file given as bytes: its header, and the tables of distortion in its extensions."""
     from astropy.io import fits
 
     with fits.open(BytesIO(content)) as hdus:
@@ -33,6 +34,7 @@ def wcs_with_tables(content: bytes) -> WCS:
 
 
 def header_text(header: Any) -> str:
+    """The cards of an astropy header, or of a dict of keywords, as lines of text."""
     if isinstance(header, Mapping) and not hasattr(header, "cards"):
         return "\n".join(cards.make(k.upper(), v) for k, v in header.items())
     return "\n".join(str(card) for card in header.cards)

@@ -91,6 +91,7 @@ def _check_joined(weight: Array, argument: str, names: list[str]) -> None:
 
 
 def measure(frame: xr.DataArray, name: str) -> float:
+    """The level ``name`` (a row of `LEVELS`) of the finite samples of a frame; NaN if it has none."""
     values = frame.values
     values = values[np.isfinite(values)].astype(np.float64)
     return LEVELS[name](values) if values.size else float("nan")
