@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from xccd.kernels.compiled.groups import Group, grouped_network, needed
+from xccd.kernels.compiled.groups import Group, grouped_network, needed_groups
 from xccd.kernels.network import middle_rows
 
 FOLDER = Path(__file__).resolve().parent / "_static"
@@ -97,7 +97,7 @@ def network() -> Figure:
     """The groups of comparators that give the median of sixteen samples, one colour each."""
     n = 16
     rows = middle_rows(n)
-    groups = needed(grouped_network(n), n, rows)
+    groups = needed_groups(grouped_network(n), n, rows)
     stages: list[list[Group]] = []  # of groups side by side: those that share no stretch of rows
     for group in groups:
         beside = stages and all(g.rows[-1] < group.rows[0] for g in stages[-1])

@@ -122,7 +122,7 @@ def test_any_card_is_mended_without_a_warning(start: str, field: str, comment: s
     ],
 )
 def test_one_value_of_a_text(text: str, keyword: str, value: object) -> None:
-    assert same(cards.lookup(text, keyword), value)
+    assert same(cards.card_value(text, keyword), value)
     if value is not None:
         assert same(cards.values(text)[keyword.upper()], value)
 

@@ -329,5 +329,5 @@ def test_demo_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(demo, "preview", missing)
     monkeypatch.setattr(demo, "simulate_night", lambda *_, **__: None)
     monkeypatch.setattr(demo, "reduce_night", lambda *_: iter(()))
-    demo.run(tmp_path / "demo", 0, said.append)
+    demo.run_demo(tmp_path / "demo", 0, said.append)
     assert said[-1].startswith("No picture: matplotlib is missing, python -m pip install 'xccd[plot]'")

@@ -92,7 +92,7 @@ def test_names_of_layers_are_not_needed(monkeypatch, files):
     expected = clipped(xccd.open_stack(files, chunks=None)[1:]).ccd.combine("mean").values
     monkeypatch.setattr(dask_joint, "SELECTING", ())
     stack = xccd.open_stack(files, chunks={"y": 5})[1:]
-    assert notes.origin(stack.data) == ""
+    assert notes.origin_of_samples(stack.data) == ""
     np.testing.assert_array_equal(clipped(stack).ccd.combine("mean").values, expected)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processes import finish, start
-from xccd.kernels.arguments import Bounds, Pixels, Scratch, Ties
+from xccd.kernels.arguments import Bounds, PixelRange, Scratch, Ties
 from xccd.kernels.compiled import clip, extrema
 from xccd.kernels.compiled import engine as compiled
 from xccd.kernels.compiled.block import block
@@ -41,7 +41,7 @@ def test_clips_write_to_their_pixels_alone(dtype, bounded, frames, pixels, size)
     total, numbers = fenced(size, np.float64), np.zeros((clip.ROWS, buffer.shape[1]))
     scratch = Scratch(program(frames), pads, buffer, numbers)
     rule = ClipOptions(0.0, 0.0, 2.0, 2.0, maxiters=-1.0)
-    some = Pixels(x, 0, size, least[0], most[0], bounded), number[0], total[0]
+    some = PixelRange(x, 0, size, least[0], most[0], bounded), number[0], total[0]
     for which in ("sigma", "extrema"):
         least[0][:], most[0][:] = found.least, found.most
         if which == "sigma":

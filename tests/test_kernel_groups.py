@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from xccd.kernels.compiled import block, vectors
-from xccd.kernels.compiled.groups import KINDS, MERGE4, MERGE8, PAIR, SORT8, grouped_network, needed, program
+from xccd.kernels.compiled.groups import KINDS, MERGE4, MERGE8, PAIR, SORT8, grouped_network, needed_groups, program
 from xccd.kernels.limits import DIRECT, limits
 from xccd.kernels.network import middle_rows, network
 
@@ -79,8 +79,8 @@ def test_groups_that_are_loaded_whole_lead():
 
 
 def test_what_is_not_needed_is_left_out():
-    assert needed(grouped_network(7), 7, []) == []
-    few = needed(grouped_network(7), 7, [0])
+    assert needed_groups(grouped_network(7), 7, []) == []
+    few = needed_groups(grouped_network(7), 7, [0])
     assert len(few) == 6
     assert all(group.kind is PAIR for group in few)
 
@@ -96,7 +96,7 @@ def test_programs_are_kept_and_not_to_be_changed():
 
 @numba.njit
 def exchanged(buffer, groups, x):
-    block.exchange(buffer, groups, 0, x, x.shape[1])  # which is beyond its end
+    block.run_network(buffer, groups, 0, x, x.shape[1])  # which is beyond its end
 
 
 @numba.njit

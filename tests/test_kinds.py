@@ -193,7 +193,7 @@ def test_words_of_obstype_below_the_kind() -> None:
 
 def test_the_page_lists_every_word() -> None:
     page = (Path(__file__).parents[1] / "docs" / "kinds.md").read_text()
-    for row in (*KINDS.values(), kinds.Kind(MASTERS, NOTHING), kinds.Kind(kinds.CLEAR)):
+    for row in (*KINDS.values(), kinds.KindWords(MASTERS, NOTHING), kinds.KindWords(kinds.CLEAR)):
         for word in row.words + row.beside:
             assert f"`{word}`" in page, word
     for keyword in (*kinds.IMAGETYP, *kinds.OBSTYPE, "FRAME", "DATATYPE", *kinds.FILTER, *sum(kinds.WHEELS, ())):

@@ -60,7 +60,7 @@ def child(owner, name, count, when, target):
 
 for owner, name, count, file, swaps in (
     (os, "fsync", 1, "a.fits", True), (os, "replace", 1, "a.fits", True), (os, "fsync", 1, "a.zarr", True),
-    (zarr, "exchange", 1, "a.zarr", True), (os, "rename", 1, "b.zarr", False), (os, "rename", 2, "b.zarr", False),
+    (zarr, "swap_names", 1, "a.zarr", True), (os, "rename", 1, "b.zarr", False), (os, "rename", 2, "b.zarr", False),
 ):
     for when in ("before", "after"):
         target = Path(sys.argv[1]) / file
@@ -103,7 +103,7 @@ def test_a_kill_at_each_step(tmp_path: Path) -> None:
 def test_a_store_is_swapped_in_one_step(tmp_path: Path) -> None:
     """A reader that opens it again and again never finds it gone."""
     path = IMAGE.ccd.to_zarr(tmp_path / "a.zarr")
-    if not zarr.exchange(path, path):
+    if not zarr.swap_names(path, path):
         pytest.skip("this file system cannot swap")
     wrong: list[object] = []
     over = threading.Event()
@@ -127,7 +127,7 @@ def test_a_store_is_swapped_in_one_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize("swaps", [True, False])
 def test_a_store_is_replaced(tmp_path: Path, swaps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not swaps:
-        monkeypatch.setattr(zarr, "exchange", lambda *_: False)
+        monkeypatch.setattr(zarr, "swap_names", lambda *_: False)
     path = IMAGE.ccd.to_zarr(tmp_path / "a.zarr")
     (IMAGE + 1).ccd.to_zarr(path, overwrite=True)
     assert int(xr.open_dataarray(path, engine="zarr").max()) == 2

@@ -20,7 +20,7 @@ from xccd.write import input_files, place
 from xccd.write import zarr as staging
 from xccd.write.encode import Encoder
 from xccd.write.product_cards import error_of_median
-from xccd.write.stream import HDU
+from xccd.write.stream import NewHDU
 
 # Writing
 
@@ -36,8 +36,10 @@ def test_what_lies_together_is_written_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int]
 ) -> None:
     sizes = []
-    plain = place.Output.write
-    monkeypatch.setattr(place.Output, "write", lambda self, data: (sizes.append(len(data)), plain(self, data))[1])
+    plain = place.UnfinishedFile.write
+    monkeypatch.setattr(
+        place.UnfinishedFile, "write", lambda self, data: (sizes.append(len(data)), plain(self, data))[1]
+    )
     xr.DataArray(np.ones(shape, "f4"), dims=("z", "y", "x")[-len(shape) :]).ccd.to_fits(tmp_path / "a.fits")
     assert sizes.count(4 * np.prod(shape)) == 1
 
@@ -92,7 +94,7 @@ def test_two_folders_are_swapped_where_linux_can(tmp_path: Path) -> None:
         pytest.skip("it is not sure that this file system can")
     for name in "ab":
         (tmp_path / name / name).mkdir(parents=True)
-    assert staging.exchange(tmp_path / "a", tmp_path / "b")
+    assert staging.swap_names(tmp_path / "a", tmp_path / "b")
     assert [os.listdir(tmp_path / name) for name in "ab"] == [["b"], ["a"]]
 
 
@@ -106,7 +108,7 @@ def test_nothing_is_swapped_without_a_function_for_it(
         return object()
 
     monkeypatch.setattr("ctypes.CDLL", library)
-    assert staging.exchange(tmp_path / "a", tmp_path / "b") is False
+    assert staging.swap_names(tmp_path / "a", tmp_path / "b") is False
 
 
 @pytest.mark.parametrize("sizes", [(3, 5, 3), (3, 5), (5, 3, 3)])
@@ -213,7 +215,7 @@ def test_what_is_said_of_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_how_long_an_hdu_is() -> None:
     pixels = np.zeros((30, 40), "f4")  # 4800 bytes
-    assert HDU(b" " * 2880, pixels, Encoder(pixels.dtype, pixels.dtype)).size == 2880 + 2 * 2880
+    assert NewHDU(b" " * 2880, pixels, Encoder(pixels.dtype, pixels.dtype)).size == 2880 + 2 * 2880
 
 
 # The header of a product

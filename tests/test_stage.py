@@ -116,7 +116,7 @@ def test_what_came_meanwhile_is_kept(tmp_path: Path) -> None:
 def test_without_dask_nothing_is_written_twice(
     files: list[Path], tmp_path: Path, dtype: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xccd.write.zarr.fill", lambda *_: None)
+    monkeypatch.setattr("xccd.write.zarr.write_arrays", lambda *_: None)
     path = xccd.open_stack(files, chunks=None, dtype=dtype).ccd.to_zarr(tmp_path / "a.zarr")
     assert [name for name in os.listdir(path / "data") if name != "zarr.json"] == []
 

@@ -121,19 +121,19 @@ def test_origins():
         clipped = stack.ccd.sigma_clip(1, 1).ccd.mask_where(np.zeros(SHAPE[1:]))
         some = clipped[1:4, 1:, :3] if chunks is not None else clipped[1:4]
         for known in (stack, clipped, some):
-            assert notes.origin(array_of(known)) == notes.READ
+            assert notes.origin_of_samples(array_of(known)) == notes.READ
         for unknown in (stack * 1.5, clipped - stack[0], stack + 0, np.sqrt(stack), stack.where(stack > 3)):
-            assert notes.origin(array_of(unknown)) == ""
+            assert notes.origin_of_samples(array_of(unknown)) == ""
         stack[0] = stack[1] * 2
-        assert notes.origin(array_of(stack)) == ""
-        assert notes.origin(array_of(clipped)) == notes.READ
+        assert notes.origin_of_samples(array_of(stack)) == ""
+        assert notes.origin_of_samples(array_of(clipped)) == notes.READ
 
 
 @pytest.mark.versions
 def test_the_origin_of_what_was_loaded():
     stack = xccd.open_stack(frames(), chunks=None)
     stack.load()
-    assert notes.origin(array_of(stack)) == notes.READ
-    assert notes.origin(array_of(stack.ccd.minmax(0, 9)[:, 1:])) == notes.READ
+    assert notes.origin_of_samples(array_of(stack)) == notes.READ
+    assert notes.origin_of_samples(array_of(stack.ccd.minmax(0, 9)[:, 1:])) == notes.READ
     stack *= 2
-    assert notes.origin(array_of(stack)) == ""
+    assert notes.origin_of_samples(array_of(stack)) == ""

@@ -117,7 +117,7 @@ def preview(raw: Path, products: Path, path: Path) -> Path:
     return path
 
 
-def new_folder(wanted: Path) -> Path:
+def next_free_folder(wanted: Path) -> Path:
     """Create ``wanted``, or the next free name; an existing folder is never overwritten."""
     folder, number = wanted, 1
     while folder.exists():
@@ -127,9 +127,9 @@ def new_folder(wanted: Path) -> Path:
     return folder
 
 
-def run(wanted: Path, seed: int, say: Callable[[str], object] = print) -> Path:
+def run_demo(wanted: Path, seed: int, say: Callable[[str], object] = print) -> Path:
     """Run the demo from raw frames to picture; returns the folder with everything."""
-    folder = new_folder(wanted)
+    folder = next_free_folder(wanted)
     raw, products = folder / "raw", folder / "products"
     products.mkdir()
     say(f"Making a night of raw frames in {raw} ...")

@@ -14,7 +14,7 @@ from xccd.compute.steps import Extrema, Sigma
 from xccd.kernels.limits import DIRECT, float_dtype
 from xccd.kernels.table import CENTERS, DEVIATIONS, METHODS, ClipOptions
 from xccd.messages import did_you_mean
-from xccd.sky.pixel_map import kernel, table
+from xccd.sky.pixel_map import call_kernel, table
 
 CLIP = Sigma(ClipOptions(CENTERS["median"], DEVIATIONS["std"], 3.0, 3.0))
 
@@ -66,9 +66,9 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
 def _resample(dtype: np.dtype[Any]) -> None:
     frame, value, error = np.ones((2, 2), dtype), np.empty((1, 1), dtype), np.empty((1, 1), dtype)
     none, bits = np.zeros((2, 2), np.uint8), np.empty((1, 1), np.uint8)
-    kernel("resample", "places", np.zeros((2, 4, 4)), table(8), 0, np.zeros((2, 1, 1)))
-    kernel("resample", "resampled", frame, frame, none, 0, 2, np.zeros((2, 1, 1)), 2, value, error, bits)
-    kernel("overlap", "overlapped", frame, frame, none, 0, 2, np.zeros((2, 2, 2)), False, value, error, bits)
+    call_kernel("resample", "places", np.zeros((2, 4, 4)), table(8), 0, np.zeros((2, 1, 1)))
+    call_kernel("resample", "resampled", frame, frame, none, 0, 2, np.zeros((2, 1, 1)), 2, value, error, bits)
+    call_kernel("overlap", "overlapped", frame, frame, none, 0, 2, np.zeros((2, 2, 2)), False, value, error, bits)
 
 
 def _run(chain: Chain | Reasons, x: np.ndarray[Any, Any]) -> None:

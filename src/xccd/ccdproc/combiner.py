@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.ccdproc.functions import Function, named, of_nan
+from xccd.ccdproc.functions import Function, kernel_of, of_nan
 from xccd.ccdproc.values import Values, check_numpy, computed_in, numbers
 from xccd.kernels.table import CENTERS, DEVIATIONS
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
@@ -328,4 +328,4 @@ def labelled(samples: np.ndarray[Any, Any]) -> xr.DataArray:
 
 
 def _statistic(given: Any, allowed: Container[str]) -> Any:
-    return (named(given, allowed) or of_nan(given)) if callable(given) else given
+    return (kernel_of(given, allowed) or of_nan(given)) if callable(given) else given

@@ -146,8 +146,8 @@ def _check_units(items: list[Any], headers: Any, unit: Any) -> None:
         if hasattr(item, "unit"):
             same, found = item.unit == unit, item.unit
         else:
-            found = cards.lookup(str(header), "BUNIT")
-            same = str(found).casefold() == str(cards.lookup(str(headers[0]), "BUNIT") or unit).casefold()
+            found = cards.card_value(str(header), "BUNIT")
+            same = str(found).casefold() == str(cards.card_value(str(headers[0]), "BUNIT") or unit).casefold()
         if not same:
             name = shown(item) if isinstance(item, str) else f"image {i}"
             raise TypeError(f"img_list: {name} has the unit {found}, the first image {unit}: give unit=, or convert")

@@ -28,7 +28,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 _ABSENT = object()
 
 
-def named(function: Any, allowed: Container[str]) -> str | None:
+def kernel_of(function: Any, allowed: Container[str]) -> str | None:
     """The kernel among ``allowed`` that computes the same as ``function``; None if there is none.
 
     Modules are not imported: a function cannot come from a module that is not loaded.

@@ -14,7 +14,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 SHORT = "Shortened name for ccdproc command"  # the comment of its card
 
 
-def logged(short: str) -> Callable[[Function], Function]:
+def logs_its_call(short: str) -> Callable[[Function], Function]:
     """Let a function log its call in the header of its CCDData, unless ``add_keyword`` says otherwise.
 
     A function's name is too long for a keyword. Its card holds the ``short`` name, whose card holds the arguments.

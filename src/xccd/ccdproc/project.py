@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xccd.ccdproc import splines
-from xccd.ccdproc.logged import check_keyword, logged
+from xccd.ccdproc.logged import check_keyword, logs_its_call
 from xccd.ccdproc.values import check_numpy
 from xccd.compute import options
 from xccd.compute.pool import run_all
@@ -27,7 +27,7 @@ ROWS = ("rows", "columns")
 OF_WCS = ("MJDREF", "MJDREFI", "MJDREFF", "DATEREF")  # other cards that a WCS writes
 
 
-@logged("wcsproj")
+@logs_its_call("wcsproj")
 def wcs_project(
     ccd: CCDData, target_wcs: Any, target_shape: Any = None, order: str = "bilinear", add_keyword: Any = True,
     xp: Any = None,
@@ -134,7 +134,7 @@ def _checked(ccd: Any, target_wcs: Any, target_shape: Any, order: str) -> tuple[
 def _projected(image: Array, at: PixelMap, shape: tuple[int, ...], degree: int, *, variance: bool = False) -> Array:
     """The values of an image, or of each plane of a cube, at the positions of a map; NaN outside of the image."""
     made = np.full(shape, np.nan)
-    call = splines.variances if variance else splines.values
+    call = splines.spline_variances if variance else splines.spline_values
     left, right = at.box[2:]
     step = max(1, PIXELS // max(1, right - left))
     rows = range(at.box[0], at.box[1], step)

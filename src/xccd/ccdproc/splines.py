@@ -42,13 +42,13 @@ def _filter(c: Array, pole: float) -> None:
         c[i] = pole * (c[i + 1] - c[i])
 
 
-def values(coefficient: Array, y: Array, x: Array, degree: int) -> Array:
+def spline_values(coefficient: Array, y: Array, x: Array, degree: int) -> Array:
     """The spline at some positions; NaN outside of the image."""
     return _sum(coefficient, y, x, partial(_basis, degree=degree))
 
 
-def variances(variance: Array, y: Array, x: Array, degree: int) -> Array:
-    """The variance of `values`, from the variances of independent pixels."""
+def spline_variances(variance: Array, y: Array, x: Array, degree: int) -> Array:
+    """The variance of `spline_values`, from the variances of independent pixels."""
     return _sum(variance, y, x, partial(_squares, degree=degree))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.ccdproc.functions import Function, named, of_masked, of_nan
+from xccd.ccdproc.functions import Function, kernel_of, of_masked, of_nan
 from xccd.kernels.table import DEVIATIONS
 from xccd.verbs.combine import combine, count
 
@@ -25,16 +25,16 @@ class Values:
         return np.asarray(image.values)
 
     def image(self, method: str, function: Function | None) -> np.ndarray[Any, Any]:
-        own = function is None or named(function, (method,))
+        own = function is None or kernel_of(function, (method,))
         return self.reduce(method if own else of_masked(function), weights=self.weights)  # type: ignore[arg-type]
 
     def sum(self, function: Function | None) -> np.ndarray[Any, Any]:
-        if function is None or self.weights is None or named(function, ("sum",)):
+        if function is None or self.weights is None or kernel_of(function, ("sum",)):
             return self.image("sum", function)
         return self._of_products(self.call(function))
 
     def weighted_mean(self, sum_func: Function) -> np.ndarray[Any, Any]:
-        if named(sum_func, ("sum",)):
+        if kernel_of(sum_func, ("sum",)):
             return self.reduce("mean", weights=self.weights)
         call = self.call(sum_func)
         shares = xr.where(np.isfinite(self.stack), self._spread(), np.nan)
@@ -53,7 +53,7 @@ class Values:
 
     def deviation(self, function: Function | None, default: str = "std") -> tuple[Any, Any]:
         """The deviation over the root of the count of valid samples, and that count."""
-        method = default if function is None else named(function, DEVIATIONS) or self.call(function)
+        method = default if function is None else kernel_of(function, DEVIATIONS) or self.call(function)
         number = count(self.stack).values
         with np.errstate(divide="ignore", invalid="ignore"):  # a pixel without samples
             return self.reduce(method) / np.sqrt(number), number

@@ -254,12 +254,12 @@ def emptied(stack: Any, steps: list[tuple[str, Any]]) -> str:
 
 def level_or_keyword(option: str, stack: Any, name: str) -> None:
     """Raise if ``name`` is neither a level nor a numeric keyword of the frames."""
-    from xccd.labels.keywords import named
+    from xccd.labels.keywords import keyword_of_frames
     from xccd.verbs.levels import LEVELS
 
     levels = [*LEVELS, *(["overlap"] if option == "normalize" else [])]
     if name not in levels:
-        named(option, name, stack, "frame", levels=levels)
+        keyword_of_frames(option, name, stack, "frame", levels=levels)
 
 
 def scale(stack: Any, name: str | None) -> str | Callable[[Any], float] | None:

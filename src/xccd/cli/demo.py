@@ -15,7 +15,7 @@ from xccd.cli.shell import NO_OUTPUT, say, stage
 @click.option("--seed", default=0, type=click.IntRange(min=0), show_default=True, help="Another night for each number.")
 def demo(folder: Path, seed: int) -> None:
     """Make a night of raw frames, reduce and stack it, and show what that did."""
-    from xccd.demo import run
+    from xccd.demo import run_demo
 
     with stage(NO_OUTPUT, OSError):
-        run(folder, seed, say)
+        run_demo(folder, seed, say)

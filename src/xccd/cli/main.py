@@ -15,7 +15,7 @@ from xccd.cli.shell import (
     RUN_FAILED,
     USAGE,
     Stop,
-    logged,
+    log_on_stderr,
     of_click,
     one_line,
     terminable,
@@ -36,7 +36,7 @@ cli.add_command(demo)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with a code of `shell.ENDS`."""
     try:
-        with terminable(), logged(), warnings.catch_warnings():
+        with terminable(), log_on_stderr(), warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = one_line
             code = cli.main(arguments, prog_name="xccd", standalone_mode=False)

@@ -131,7 +131,7 @@ class Log(logging.Handler):
 
 
 @contextmanager
-def logged() -> Iterator[None]:
+def log_on_stderr() -> Iterator[None]:
     """Print the package's log from WARNING up on stderr."""
     handler, log = Log(logging.WARNING), logging.getLogger("xccd")
     log.addHandler(handler)

@@ -31,12 +31,12 @@ def is_lazy(x: Any) -> bool:
     return is_dask(x) or is_deferred(x)
 
 
-def to_numpy(x: Array) -> Array:
+def as_dask_input(x: Array) -> Array:
     """``x`` as an input of dask: dask arrays as they are, deferred arrays loaded, NumPy arrays as they are now."""
     return x.load() if isinstance(x, Deferred) else x if is_dask(x) else notes.kept(x)
 
 
-def store(arrays: list[Array], targets: list[Any]) -> None:
+def store_dask(arrays: list[Array], targets: list[Any]) -> None:
     """Compute all dask arrays together; each thread assigns the blocks it computed to their places in the targets."""
     import dask.array as da
 
@@ -55,7 +55,7 @@ def map_over_frames(function: Kernel, x: Array, *extras: Array, reduce: bool, dt
         return Deferred(function, inputs, x.shape[1:] if reduce else x.shape, dtype, frames=not reduce)
     import dask.array as da
 
-    x, extras = to_numpy(x), tuple(map(to_numpy, extras))
+    x, extras = as_dask_input(x), tuple(map(as_dask_input, extras))
     x = _frames_together(x, extras)
     return da.map_blocks(
         function,
@@ -76,7 +76,7 @@ def map_elementwise(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[
         return Deferred(function, list(map(notes.kept, (x, *extras))), x.shape, dtype, frames=frames)
     import dask.array as da
 
-    x, extras = to_numpy(x), tuple(map(to_numpy, extras))
+    x, extras = as_dask_input(x), tuple(map(as_dask_input, extras))
     if not is_dask(x):
         whole = next(e for e in extras if is_dask(e))
         x = da.from_array(x, chunks=tuple(c if sum(c) == n else -1 for c, n in zip(whole.chunks, x.shape, strict=True)))

@@ -28,9 +28,10 @@ def plan(shape: tuple[int, ...], itemsize: int, chunks: Any, memory: Any, unit: 
     row = shape[0] * prod(shape[2:]) * itemsize
     rows = BAND_BYTES // max(row, 1) if limit is None else _rows_within(limit, row)
     if limit is not None and rows < 1:
-        least = threads() * (COPIES * row + SCRATCH)
+        held = bands_at_a_time()
+        least = held * (COPIES * row + SCRATCH)
         raise ValueError(
-            f"memory={limit} bytes hold less than one row of all {shape[0]} frames in each of {threads()} threads: "
+            f"memory={limit} bytes hold less than one row of all {shape[0]} frames in each of {held} threads: "
             f"give {-(-least >> 20)} MB or more, fewer threads, or chunks= that cut the rows"
         )
     if rows >= unit > 1:
@@ -42,10 +43,10 @@ def plan(shape: tuple[int, ...], itemsize: int, chunks: Any, memory: Any, unit: 
 
 def _rows_within(limit: int, row: int) -> int:
     """The rows of a band if every thread holds `COPIES` of it within ``limit`` bytes; never more than without limit."""
-    return min(BAND_BYTES // max(row, 1) or 1, (limit // threads() - SCRATCH) // (COPIES * max(row, 1)))
+    return min(BAND_BYTES // max(row, 1) or 1, (limit // bands_at_a_time() - SCRATCH) // (COPIES * max(row, 1)))
 
 
-def threads() -> int:
+def bands_at_a_time() -> int:
     """How many bands are computed at a time: dask's ``num_workers`` if set, because dask's threads do the work."""
     import dask.config
 

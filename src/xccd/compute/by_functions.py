@@ -44,7 +44,7 @@ def clipped(x: Any, options: FunctionOptions) -> Any:
     return np.where(missing, np.nan, x).astype(float_dtype(x.dtype), copy=False)
 
 
-def flagged(x: Any, flags: Any, options: FunctionOptions) -> Any:
+def flags_by_functions(x: Any, flags: Any, options: FunctionOptions) -> Any:
     """The flags of the block, with those of the rejected samples added. Samples with a flag are not in use."""
     flags = np.where((flags == 0) & ~np.isfinite(x), np.uint8(Flag.NOT_FINITE), flags)
     x = np.where(flags == 0, x, np.nan).astype(float_dtype(x.dtype), copy=False)

@@ -81,7 +81,7 @@ class Deferred:
 
     def _known(self, values: Any) -> Any:
         """The values, with the notes of this array on them."""
-        notes.mark(values, notes.origin(self))
+        notes.mark(values, notes.origin_of_samples(self))
         notes.mark_image(values, self.text)
         return values
 
@@ -114,7 +114,7 @@ class MultiOutput(Deferred):
 
     @property
     def fields(self) -> list[Deferred]:
-        return [Output(self, i) for i in range(len(self.results))]
+        return [OneOutput(self, i) for i in range(len(self.results))]
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:
@@ -131,7 +131,7 @@ class MultiOutput(Deferred):
             return self.kept.pop(number)
 
 
-class Output(Deferred):
+class OneOutput(Deferred):
     """One output of a `MultiOutput`."""
 
     def __init__(self, several: MultiOutput, number: int) -> None:
@@ -156,7 +156,7 @@ def _wanted_outputs(arrays: Sequence[Deferred]) -> dict[int, set[int]]:
     rest = list(arrays)
     while rest:
         array = rest.pop()
-        if isinstance(array, Output):
+        if isinstance(array, OneOutput):
             found.setdefault(id(array.several), set()).add(array.number)
         rest += [value for value in array.inputs if isinstance(value, Deferred)]
     return found
@@ -187,11 +187,11 @@ def evaluate(arrays: Sequence[Deferred], box: Box) -> list[Any]:
     """The values of arrays with the same pixels, in a box of them."""
     inner = tuple(part.stop - part.start for part in box)
     out = [np.empty((*array.shape[: array.ndim - len(box)], *inner), array.dtype) for array in arrays]
-    store(arrays, out, box)
+    store_deferred(arrays, out, box)
     return out
 
 
-def store(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box | None = None) -> None:
+def store_deferred(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box | None = None) -> None:
     """Compute arrays with the same pixels, band after band, and assign each band to its place in its target.
 
     What the arrays have in common is computed once for each band.
@@ -249,7 +249,7 @@ def view(array: Deferred, key: tuple[Any, ...]) -> Deferred | None:
         return array
     shape = pixels if numbers is None else (numbers.size, *pixels)
     part = _View(array, parts, numbers, shape)
-    notes.mark(part, notes.origin(array))
+    notes.mark(part, notes.origin_of_samples(array))
     return part
 
 

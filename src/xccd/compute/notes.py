@@ -84,7 +84,7 @@ def mark(array: Array, origin: str) -> None:
         array.origin = origin
 
 
-def origin(array: Array) -> str:
+def origin_of_samples(array: Array) -> str:
     """The origin of an array: `READ`, `LEVELLED`, or "" if it is unknown.
 
     It survives masking and selections. Arithmetic makes another array, whose origin is unknown.

@@ -10,7 +10,7 @@ from xccd.compute.arrays import Array, is_lazy
 from xccd.compute.steps import Step
 
 
-class Plan(NamedTuple):
+class ClipPlan(NamedTuple):
     """A clipped stack: ``steps`` applied to ``source``."""
 
     source: Array
@@ -28,9 +28,9 @@ class FlagPlan(NamedTuple):
     steps: tuple[Step, ...]
 
 
-def remember(result: Array, source: Array, steps: tuple[Step, ...]) -> None:
+def remember_steps(result: Array, source: Array, steps: tuple[Step, ...]) -> None:
     """Note on a lazy array that it is ``steps`` applied to ``source``."""
-    notes.note(result, notes.PLAN, Plan(notes.kept(source), steps))
+    notes.note(result, notes.PLAN, ClipPlan(notes.kept(source), steps))
 
 
 def remember_flags(flags: Array, x: Array, first: Array | None, steps: tuple[Step, ...]) -> None:

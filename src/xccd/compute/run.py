@@ -13,19 +13,19 @@ from xccd.compute import notes, options, partials
 from xccd.compute.arrays import (
     Array,
     _frames_together,
+    as_dask_input,
     dtype_of,
     is_dask,
     is_lazy,
     map_elementwise,
     map_over_frames,
     pack_fields,
-    to_numpy,
     unpack_fields,
 )
 from xccd.compute.chain import Chain
 from xccd.compute.deferred import MultiOutput
 from xccd.compute.flagged import Reasons
-from xccd.compute.plans import plan_of_flags, remember, remember_flags
+from xccd.compute.plans import plan_of_flags, remember_flags, remember_steps
 from xccd.compute.pool import run_all
 from xccd.compute.steps import Step, Unsigned, is_by_sample
 
@@ -47,13 +47,13 @@ def chained(
     launched = _launch(chain, x, extras, dtypes)
     if not chain.ends:
         (masked,) = launched.results
-        notes.mark(masked, notes.origin(x))
+        notes.mark(masked, notes.origin_of_samples(x))
         if is_lazy(x) and flags is None:
-            remember(masked, launched.source, launched.steps)
+            remember_steps(masked, launched.source, launched.steps)
     return launched.results
 
 
-def flagged(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
+def flags_after(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
     """The flags of all samples after these steps, run as in `chained`."""
     one = _nothing(x, np.float64) + 1
     (result,) = _launch(Reasons(steps), x, [flags, one, one], [np.dtype(np.uint8)]).results
@@ -97,11 +97,11 @@ def _launch(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Seque
     run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
     frames_in_chunks = is_dask(source) and source.numblocks[0] > 1
     if frames_in_chunks and partials.are_sums(chain):
-        result = partials.reduced(chain, _run, source, list(map(to_numpy, extras)), dtype)
+        result = partials.reduced(chain, _run, source, list(map(as_dask_input, extras)), dtype)
     elif frames_in_chunks and not chain.ends and all(map(is_by_sample, chain.steps)):
         result = map_elementwise(run, source, *extras, dtype=dtype)
     else:
-        source = _frames_together(to_numpy(source), extras)
+        source = _frames_together(as_dask_input(source), extras)
         result = map_over_frames(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
     return _Launched(unpack_fields(result), source, chain.steps)
 

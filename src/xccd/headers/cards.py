@@ -288,7 +288,7 @@ def values(text: str) -> dict[str, str | int | float]:
     return found
 
 
-def lookup(text: str, keyword: str) -> str | int | float | None:
+def card_value(text: str, keyword: str) -> str | int | float | None:
     """The value of one keyword in a header text; None if it is missing or undefined."""
     keyword = keyword.upper()
     if keyword not in text and "HIERARCH" not in text:  # HIERARCH keywords may differ in blanks and case
@@ -341,7 +341,7 @@ def inherit(extension: str, primary: str) -> str:
     return join([*own, *more])
 
 
-def history(step: str) -> str:
+def history_cards(step: str) -> str:
     """HISTORY cards for a step, wrapped at 72 columns."""
     import textwrap
 

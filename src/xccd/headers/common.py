@@ -85,14 +85,14 @@ def why_no_wcs(obj: xr.DataArray) -> str:
     return "its header has no CTYPE1"
 
 
-def history(obj: xr.DataArray) -> list[str]:
+def history_steps(obj: xr.DataArray) -> list[str]:
     """The steps since the samples were opened or combined, one text each."""
     return str(obj.attrs.get(HISTORY) or "").split("\n") if obj.attrs.get(HISTORY) else []
 
 
 def remarks(obj: xr.DataArray) -> list[str]:
-    """`history` as HISTORY cards."""
-    return [cards.history(line) for line in history(obj) if line.strip()]
+    """`history_steps` as HISTORY cards."""
+    return [cards.history_cards(line) for line in history_steps(obj) if line.strip()]
 
 
 def lines(headers: list[str]) -> list[str]:
@@ -144,7 +144,7 @@ def _positions(text: str) -> np.ndarray[Any, Any] | None:
 
 
 def _size(text: str, axis: int) -> int:
-    size = cards.as_number(cards.lookup(text, f"NAXIS{axis}"))
+    size = cards.as_number(cards.card_value(text, f"NAXIS{axis}"))
     return int(size) if 1 <= size < 1e9 else 1000
 
 

@@ -57,9 +57,9 @@ def number(name: str, values: Mapping[str, Any]) -> float:
     return next((value for value in found if value == value), float("nan"))
 
 
-def lookup(text: str, name: str) -> str | int | float | None:
+def keyword_value(text: str, name: str) -> str | int | float | None:
     """The value of a keyword in a header text; a keyword of the core by its first spelling with a number."""
-    found = {k: cards.lookup(text, k) for k in CORE_NUMBERS.get(name, (name,))}
+    found = {k: cards.card_value(text, k) for k in CORE_NUMBERS.get(name, (name,))}
     return next((v for k, v in found.items() if number(name, {k: v}) == number(name, {k: v})), found.get(name))
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from xccd.headers import cards
 
 
-class Kind(NamedTuple):
+class KindWords(NamedTuple):
     """The words that name a kind, and the words that may accompany them but name none alone."""
 
     words: tuple[str, ...]
@@ -22,16 +22,16 @@ class Kind(NamedTuple):
 
 
 KINDS = {  # tried in this order: a dark flat is a dark
-    "bias": Kind(("bias", "zero", "offset")),
-    "dark": Kind(("dark",), ("flat",)),
-    "flat": Kind(
+    "bias": KindWords(("bias", "zero", "offset")),
+    "dark": KindWords(("dark",), ("flat",)),
+    "flat": KindWords(
         ("flat", "dome", "sky", "twilight"),
         ("lamp", "screen", "led", "pixel", "internal", "morning", "evening", "dawn", "dusk"),
     ),
-    "light": Kind(
+    "light": KindWords(
         ("light", "object", "science", "target", "standard", "std", "expose", "tricolor"), ("star", "color", "colour")
     ),
-    "arc": Kind(("arc", "comp", "comparison"), ("lamp",)),
+    "arc": KindWords(("arc", "comp", "comparison"), ("lamp",)),
 }
 MASTERS = ("master", "super", "combined")  # a master has another kind than its frames
 NOTHING = ("frame", "field", "image", "img", "exposure", "raw", "none", "unknown", "undefined")  # these name no kind

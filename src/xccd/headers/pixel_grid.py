@@ -18,10 +18,10 @@ IN_FILE = "in each file, as their origins differ"  # attribute "numbered": pixel
 DISTORTED = re.compile(r"[AB]_ORDER|(CPDIS|CQDIS|D2IMDIS)\d.*")
 
 
-def origin(text: str, axis: int) -> int:
+def first_pixel(text: str, axis: int) -> int:
     """The detector pixel number of a file's first pixel, from IRAF's LTV; 0 if LTV is not a whole shift."""
-    shift = cards.as_number(cards.lookup(text, f"LTV{axis}") or 0)
-    step = cards.as_number(cards.lookup(text, f"LTM{axis}_{axis}") or 1)
+    shift = cards.as_number(cards.card_value(text, f"LTV{axis}") or 0)
+    step = cards.as_number(cards.card_value(text, f"LTM{axis}_{axis}") or 1)
     plain = step == 1 and abs(shift) < 1e9 and shift.is_integer()
     return int(-shift) if plain else 0
 
@@ -32,7 +32,7 @@ def coordinates(texts: list[str], names: tuple[str, ...], shape: tuple[int, ...]
     for name, size in zip(names, shape, strict=True):
         if name in AXES:
             attrs = {"long_name": f"detector pixel along {name}, 0-based"}
-            origins = {origin(text, AXES.index(name) + 1) for text in texts}
+            origins = {first_pixel(text, AXES.index(name) + 1) for text in texts}
             first = origins.pop()
             if origins:
                 first, attrs["numbered"] = 0, IN_FILE
@@ -47,10 +47,10 @@ def moves(frame: xr.DataArray, text: str) -> dict[int, tuple[float, float]]:
         if name not in frame.coords or (name == "z" and not is_ours(frame.coords[name])):
             continue  # a scalar z may be a redshift
         if name not in frame.dims and name != "z":
-            if cards.lookup(text, "CTYPE1") is not None:
+            if cards.card_value(text, "CTYPE1") is not None:
                 raise ValueError(f"the image has no dimension {name!r} left: its WCS needs both x and y")
             continue
-        found[axis] = _start_and_step(frame.coords[name], name, origin(text, axis))
+        found[axis] = _start_and_step(frame.coords[name], name, first_pixel(text, axis))
     return {} if all(move == (0, 1) for move in found.values()) else found
 
 

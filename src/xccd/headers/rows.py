@@ -19,7 +19,7 @@ PATTERN = re.compile(r"[RGB]{4}")
 
 def order_of(text: str) -> str:
     """ROWORDER of a header text: "TOP-DOWN", "BOTTOM-UP", or another word as written; "" if it is missing."""
-    return as_order(cards.lookup(text, "ROWORDER")) if "ROWORDER" in text else ""
+    return as_order(cards.card_value(text, "ROWORDER")) if "ROWORDER" in text else ""
 
 
 def as_order(word: Any) -> str:
@@ -37,10 +37,10 @@ def pattern_of(text: str) -> str:
     """The colours of the first 2 x 2 pixels, row by row, from BAYERPAT and its offsets; "" if it is missing."""
     if "BAYERPAT" not in text:
         return ""
-    word = str(cards.lookup(text, "BAYERPAT") or "").strip().upper()
+    word = str(cards.card_value(text, "BAYERPAT") or "").strip().upper()
     if not PATTERN.fullmatch(word):
         return word
-    dx, dy = (cards.as_number(cards.lookup(text, f"{axis}BAYROFF") or 0) for axis in "XY")
+    dx, dy = (cards.as_number(cards.card_value(text, f"{axis}BAYROFF") or 0) for axis in "XY")
     if not (dx.is_integer() and dy.is_integer()):
         return f"{word} at ({dx:g}, {dy:g})"
     rows = np.roll(np.array(list(word)).reshape(2, 2), (-int(dy), -int(dx)), (0, 1))

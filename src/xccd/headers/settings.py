@@ -82,7 +82,7 @@ def units_of(bunits: Iterable[Any]) -> list[str | None]:
     written = [_written(value) for value in bunits]
     same: dict[str, str] = {}
     for text in filter(None, dict.fromkeys(written)):
-        same[text] = next((other for other in same.values() if same_unit(text, other)), plain(text))
+        same[text] = next((other for other in same.values() if same_unit(text, other)), one_spelling(text))
     return [same.get(text) for text in written]
 
 
@@ -92,7 +92,7 @@ def _written(value: Any) -> str:
 
 
 @lru_cache(maxsize=1 << 10)
-def plain(unit: str) -> str:
+def one_spelling(unit: str) -> str:
     """A unit with one spelling for each of its words."""
     return _WORD.sub(lambda match: _spelled(match[0]), re.sub(r"\s+", " ", unit.strip()))
 
@@ -105,7 +105,7 @@ def _spelled(word: str) -> str:
 
 def same_unit(a: str, b: str) -> bool:
     """Whether two texts mean one unit: the same words, or equal for astropy ("adu/s", "adu s-1")."""
-    if plain(a) == plain(b):
+    if one_spelling(a) == one_spelling(b):
         return True
     read = [_read(text) for text in (a, b)]
     return read[0] is not None and read[0] == read[1]

@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 
-class Kind(NamedTuple):
+class UncertaintyType(NamedTuple):
     """A type of uncertainty: its class in `astropy.nddata` (also its UTYPE), and its unit as a power of the data's."""
 
     astropy: str
@@ -14,9 +14,9 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "std": Kind("StdDevUncertainty", 1),
-    "var": Kind("VarianceUncertainty", 2),
-    "ivar": Kind("InverseVariance", -2),
+    "std": UncertaintyType("StdDevUncertainty", 1),
+    "var": UncertaintyType("VarianceUncertainty", 2),
+    "ivar": UncertaintyType("InverseVariance", -2),
 }
 TYPES = tuple(KINDS)
 BY_UTYPE = {kind.astropy.upper(): name for name, kind in KINDS.items()} | {name.upper(): name for name in TYPES}
@@ -31,7 +31,7 @@ NAMES = [*BY_NAME, "STD_DEV", "INVERSE_VARIANCE", "INV_VAR"]  # looked for by de
 WAY_OUT = "uncertainty_type= says which of std, var, ivar it is, uncertainty_hdu=None leaves it"
 
 
-def plain(name: str) -> str:
+def bare_name(name: str) -> str:
     """A name in upper case, without the marks between its words and the number at its end."""
     return re.sub(r"[\s_-]+|[\s_-]*\d+$", "", name.strip().upper())
 
@@ -54,7 +54,7 @@ def type_of(where: str, name: str, utype: Any, given: str | None) -> str:
             f"{where}: its UTYPE = {str(utype).strip()!r} says {written!r}, not uncertainty_type={given!r}: "
             "leave that argument out, or mend the file"
         )
-    found = written or given or ("" if written == "" else BY_NAME.get(plain(name), ""))
+    found = written or given or ("" if written == "" else BY_NAME.get(bare_name(name), ""))
     if not found:
         says = f"UTYPE = {str(utype).strip()!r}" if written == "" else f"name {name!r}" if name else "header"
         raise ValueError(f"{where}: its {says} does not say what it holds: {WAY_OUT}")

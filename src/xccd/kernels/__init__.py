@@ -8,7 +8,7 @@ have a function of that name; ``KERNELS`` in each ``engine.py`` finds it. `compu
 **What it is given.** The NamedTuples of `arguments`, by which all kernels of combination have one signature:
 
 ============  =====================================================================================
-``compiled``  ``(pixels: Pixels, counts: Counts, request: Request, scratch: Scratch, out)``
+``compiled``  ``(pixels: PixelRange, counts: Counts, request: Request, scratch: Scratch, out)``
 ``plain``     ``(x, holes, request: Request, out)``: x is (frames, pixels), ``holes`` its missing samples or None
 returns       the count of samples whose weight is negative, NaN or infinite; 0 or None without weights
 ``out``       float32 or float64, one value for each pixel

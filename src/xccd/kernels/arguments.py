@@ -29,7 +29,7 @@ class Ties(NamedTuple):
     keep: Any
 
 
-class Pixels(NamedTuple):
+class PixelRange(NamedTuple):
     """Pixels ``start <= j < stop`` of a stack ``x`` (frames, pixels), and their bounds, (stop - start) of each."""
 
     x: Any

@@ -150,7 +150,7 @@ REJECTIONS: dict[str, Rejection] = {
 }
 
 
-class Output(NamedTuple):
+class ProductMap(NamedTuple):
     """A map of a product, the variable ``<name>_<map>``: its attributes, and its form in a FITS file."""
 
     extname: str
@@ -161,11 +161,11 @@ class Output(NamedTuple):
 
 
 # Extension names are those that `astropy.nddata.CCDData.read` looks for.
-OUTPUTS: dict[str, Output] = {
-    "flags": Output("MASK", dtype="uint8"),
-    "uncertainty": Output(
+OUTPUTS: dict[str, ProductMap] = {
+    "flags": ProductMap("MASK", dtype="uint8"),
+    "uncertainty": ProductMap(
         "UNCERT", has_unit=True,
         attrs={"long_name": "standard error, from the scatter of the samples", "uncertainty_type": "std"},
     ),
-    "count": Output("COUNT", "int32", "int64", attrs={"long_name": "number of samples in use"}),  # < 2^31
+    "count": ProductMap("COUNT", "int32", "int64", attrs={"long_name": "number of samples in use"}),  # < 2^31
 }  # fmt: skip

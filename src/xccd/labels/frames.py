@@ -10,7 +10,7 @@ import xarray as xr
 
 from xccd.compute import arrays, run
 from xccd.compute.chain import Chain
-from xccd.headers.common import HISTORY, history
+from xccd.headers.common import HISTORY, history_steps
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import MAPS, ancillary_names, apart, flags_of, map_name
 from xccd.labels.lazy import array_of, as_lazy_indexed
@@ -123,7 +123,7 @@ def add_history(stack: xr.DataArray, step: str) -> xr.DataArray:
 
     History is an attribute: arithmetic of a stack and its clip would drop a label that differs between the two.
     """
-    return stack.assign_attrs({HISTORY: "\n".join([*history(stack), step])})
+    return stack.assign_attrs({HISTORY: "\n".join([*history_steps(stack), step])})
 
 
 def step_text(verb: str, **arguments: Any) -> str:

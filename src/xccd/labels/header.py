@@ -74,7 +74,7 @@ def _lines(frame: xr.DataArray, text: str) -> list[str]:
 def _has_its_unit(frame: xr.DataArray, text: str) -> bool:
     """Whether the header text has the unit of the image."""
     units = frame.attrs.get("units")
-    return units is None or str(units) == str(cards.lookup(text, "BUNIT") or "")
+    return units is None or str(units) == str(cards.card_value(text, "BUNIT") or "")
 
 
 def as_written(image: xr.DataArray) -> list[str] | None:

@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards, common
-from xccd.headers.coords import lookup, number
+from xccd.headers.coords import keyword_value, number
 from xccd.labels import lazy
 from xccd.labels.frames import frame_names
 from xccd.messages import did_you_mean
 
 
-def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable, **others: Iterable[str]) -> Any:
+def keyword_of_frames(argument: str, name: str, stack: xr.DataArray, dim: Hashable, **others: Iterable[str]) -> Any:
     """The value of a keyword for each frame, as N float64: from a coordinate, else the header texts, else an attribute.
 
     A coordinate that is computed from lazy samples stays lazy. ``others`` has other names that the argument takes, for
@@ -31,7 +31,7 @@ def named(argument: str, name: str, stack: xr.DataArray, dim: Hashable, **others
             return label.data.astype(np.float64)
         values = np.broadcast_to(label.values, n).tolist()
     else:
-        values = [lookup(text, name) for text in common.texts(stack, dim)] or [None] * n
+        values = [keyword_value(text, name) for text in common.texts(stack, dim)] or [None] * n
     if all(v is None for v in values):
         if name not in stack.attrs:
             known = sorted(str(k) for k, c in stack.coords.items() if c.dims == (dim,))

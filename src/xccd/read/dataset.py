@@ -15,7 +15,7 @@ from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import attributes, map_name
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.read.images.chips import Frame, HDUNames, Wanted
-from xccd.read.images.pixels import ArrayPixels, FilePixels, Index, Pixels, Samples
+from xccd.read.images.pixels import ArrayPixels, FilePixels, Index, PixelReader, Samples
 from xccd.read.images.sources import frames
 from xccd.read.images.turned import Turned
 from xccd.read.reader import StackReader, deferred, lazy
@@ -105,9 +105,9 @@ def open_dataset(
 class _Bare:
     """The pixels of a frame with nothing marked as missing, and the masks that were taken from them."""
 
-    pixels: Pixels
+    pixels: PixelReader
     blank: float  # the value of missing integers; NaN without BLANK
-    masks: tuple[Pixels, ...]
+    masks: tuple[PixelReader, ...]
 
     @classmethod
     def of(cls, frame: Frame) -> _Bare:
@@ -139,7 +139,7 @@ def _uncertainty(stack: xr.DataArray, found: list[Frame]) -> xr.Variable | None:
     return xr.Variable(stack.dims, as_lazy_indexed(_map_array(stack, pixels, dtype)), attrs)
 
 
-def _map_array(stack: xr.DataArray, pixels: Sequence[Pixels], dtype: np.dtype[Any]) -> Any:
+def _map_array(stack: xr.DataArray, pixels: Sequence[PixelReader], dtype: np.dtype[Any]) -> Any:
     """A lazy array of one map of each frame, with the chunks of the stack."""
     squeezed = len(pixels[0].shape) + 1 - stack.ndim
     reader = StackReader(tuple(pixels), (None,) * len(pixels), squeezed, dtype)
@@ -175,8 +175,8 @@ class _Bits:
     """A reader of one frame's flags, from its masks and its own flags."""
 
     shape: tuple[int, ...]
-    sources: tuple[Pixels, ...]
-    flags: Pixels | None
+    sources: tuple[PixelReader, ...]
+    flags: PixelReader | None
     native = np.dtype(np.uint8)
     masks = False
 

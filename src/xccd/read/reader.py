@@ -15,7 +15,7 @@ from xccd.compute.steps import Unsigned
 from xccd.kernels.limits import float_dtype
 from xccd.messages import did_you_mean
 from xccd.read.files.remote import AT_ONCE
-from xccd.read.images.pixels import FilePixels, Pixels
+from xccd.read.images.pixels import FilePixels, PixelReader
 
 SIMPLE = ("u1", "i2", "u2", "i4", "f4", "f8")  # stored dtypes with which a chain can begin
 
@@ -24,8 +24,8 @@ SIMPLE = ("u1", "i2", "u2", "i4", "f4", "f8")  # stored dtypes with which a chai
 class StackReader:
     """An array-like object of frames of one shape along axis 0; picklable, without an open file."""
 
-    frames: tuple[Pixels, ...]
-    masks: tuple[Pixels | None, ...]
+    frames: tuple[PixelReader, ...]
+    masks: tuple[PixelReader | None, ...]
     squeezed: int  # leading axes of size 1 of the frames, dropped in the stack
     dtype: np.dtype[Any]
 
@@ -117,7 +117,7 @@ def deferred(reader: StackReader) -> Files:
     notes.mark(files, notes.READ)
     if found is not None:
         raw, unsigned = found
-        plans.remember(files, Files(raw), (Unsigned(),) if unsigned else ())
+        plans.remember_steps(files, Files(raw), (Unsigned(),) if unsigned else ())
     return files
 
 
@@ -141,7 +141,7 @@ def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any],
     found = reader.stored()
     if found is not None:
         raw, unsigned = found
-        plans.remember(stack, _bands(raw, whole, f"stored-{token}"), (Unsigned(),) if unsigned else ())
+        plans.remember_steps(stack, _bands(raw, whole, f"stored-{token}"), (Unsigned(),) if unsigned else ())
     return stack
 
 

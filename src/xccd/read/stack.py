@@ -163,7 +163,7 @@ def stack_of(
 def agreed(names: list[str], headers: list[str], units: Any) -> str:
     """The unit of the frames; raises if units or Bayer patterns differ."""
     check_patterns(names, headers)
-    return one_unit(names, [cards.lookup(text, "BUNIT") for text in headers], units)
+    return one_unit(names, [cards.card_value(text, "BUNIT") for text in headers], units)
 
 
 def _by_position(chunks: Any, dims: tuple[str, ...]) -> Any:

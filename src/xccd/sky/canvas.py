@@ -11,7 +11,7 @@ import xarray as xr
 
 from xccd.headers import cards, common, pixel_grid
 from xccd.labels.frames import frame_names
-from xccd.labels.keywords import named
+from xccd.labels.keywords import keyword_of_frames
 from xccd.messages import did_you_mean
 from xccd.sky.grid import Grid, grids_of
 from xccd.sky.transform import positions
@@ -54,7 +54,7 @@ def canvas_of(stacks: list[xr.DataArray], offsets: Any, to: Any) -> Canvas:
 def _grid(stack: xr.DataArray, by: Array, low: Array, shape: tuple[int, int]) -> Grid | None:
     """The first frame's WCS on the canvas."""
     texts = common.texts(stack, "frame")
-    if not texts or cards.lookup(texts[0], "CTYPE1") is None:
+    if not texts or cards.card_value(texts[0], "CTYPE1") is None:
         return None
     (grid,) = grids_of(stack.isel(frame=slice(0, 1)))
     start = low - by
@@ -67,7 +67,9 @@ def _offsets(stacks: list[xr.DataArray], offsets: Any) -> Any:
     if isinstance(offsets, str):
         found = _by_name(stacks, offsets, n)
     elif isinstance(offsets, list | tuple) and len(offsets) == 2 and all(isinstance(name, str) for name in offsets):
-        columns = [np.concatenate([np.asarray(named("offsets", k, s, "frame")) for s in stacks]) for k in offsets]
+        columns = [
+            np.concatenate([np.asarray(keyword_of_frames("offsets", k, s, "frame")) for s in stacks]) for k in offsets
+        ]
         found = np.stack(columns, axis=1)
     else:
         try:
@@ -95,7 +97,7 @@ def _by_name(stacks: list[xr.DataArray], offsets: str, n: int) -> Array:
         texts = [t for s in stacks for t in common.texts(s, "frame")]
         if len(texts) != n:
             raise ValueError("offsets='physical' needs the headers of the frames (LTV1, LTV2)")
-        return np.array([[pixel_grid.origin(t, 2), pixel_grid.origin(t, 1)] for t in texts], float)
+        return np.array([[pixel_grid.first_pixel(t, 2), pixel_grid.first_pixel(t, 1)] for t in texts], float)
     if offsets == "wcs":
         return _by_wcs(stacks)
     raise ValueError(

@@ -12,7 +12,7 @@ import numpy as np
 from xccd.headers import cards
 from xccd.messages import shown
 from xccd.read.files.remote import Remote
-from xccd.read.images.hdus import HDU, Walk
+from xccd.read.images.hdus import StoredHDU, Walk
 from xccd.read.images.sources import items
 
 TABLES = ("WCSDVARR", "D2IMARR")  # EXTNAMEs of the convention
@@ -30,12 +30,12 @@ def one_file(source: str | os.PathLike[str]) -> Path | Remote:
 def header_of(source: str | os.PathLike[str]) -> str:
     """The header text of a file's first image. Without an image: of the first HDU with a WCS, else of the primary."""
     with Walk(one_file(source)) as walk:
-        seen: list[HDU] = []
+        seen: list[StoredHDU] = []
         for unit in walk:
             if unit.is_image:
                 return unit.text
             seen.append(unit)
-    return next((unit.text for unit in seen if cards.lookup(unit.text, "CTYPE1") is not None), seen[0].text)
+    return next((unit.text for unit in seen if cards.card_value(unit.text, "CTYPE1") is not None), seen[0].text)
 
 
 def tables_of(source: str | os.PathLike[str]) -> Any:

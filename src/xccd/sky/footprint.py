@@ -83,7 +83,7 @@ def _maps(stack: xr.DataArray, shape: tuple[int, int]) -> list[PixelMap]:
     if label is None or label.dims != ("frame",):
         return [shifted(shape, shape, (0, 0))] * stack.sizes["frame"]
     texts = label.values.tolist()
-    by_sky = any(cards.lookup(t, "CTYPE1") is not None for t in texts)
+    by_sky = any(cards.card_value(t, "CTYPE1") is not None for t in texts)
     grid = grids_of(stack.isel(frame=slice(0, 1)))[0] if by_sky and common.texts(stack, "frame") else None
     if by_sky and grid is None:
         raise ValueError("weights by footprint need the headers of the aligned frames: keep the coordinate 'header'")
@@ -96,7 +96,9 @@ def _maps(stack: xr.DataArray, shape: tuple[int, int]) -> list[PixelMap]:
 
 def _moved(stack: xr.DataArray, text: str, shape: tuple[int, int]) -> PixelMap:
     """The map of a frame that was aligned by offsets, for the pixels that are left after crops."""
-    rows, columns, dy, dx = (cards.as_number(cards.lookup(text, k)) for k in ("NAXIS2", "NAXIS1", "OFFSET2", "OFFSET1"))
+    rows, columns, dy, dx = (
+        cards.as_number(cards.card_value(text, k)) for k in ("NAXIS2", "NAXIS1", "OFFSET2", "OFFSET1")
+    )
     first = [float(stack.coords[d].values[0]) if d in stack.coords else 0.0 for d in ("y", "x")]
     return moved((int(rows), int(columns)), shape, (dy + first[0], dx + first[1]))
 

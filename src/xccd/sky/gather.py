@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xccd.compute import bands, notes, options
-from xccd.compute.arrays import dtype_of, is_dask, is_deferred, pack_fields, to_numpy, unpack_fields
+from xccd.compute.arrays import as_dask_input, dtype_of, is_dask, is_deferred, pack_fields, unpack_fields
 from xccd.compute.deferred import WANTED, Box, Deferred, MultiOutput
 from xccd.compute.pool import run_all
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import check_uncertainty
 from xccd.sky.adaptive import UNIT, reprojected
-from xccd.sky.pixel_map import PixelMap, kernel
+from xccd.sky.pixel_map import PixelMap, call_kernel
 
 Array = Any
 ORDERS = {"nearest": 1, "bilinear": 2, "bicubic": 4, "lanczos3": 6}  # pixels along an axis that one pixel is made from
@@ -56,7 +56,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AlignmentPlan:
     """How the frames become rows of the target, with a map for each frame in the order of the result."""
 
     maps: tuple[tuple[PixelMap, ...], ...]  # for each source
@@ -160,7 +160,7 @@ class Plan:
             near, error = np.empty((2, *value.shape), frame.dtype)
             reasons, positions = np.empty(value.shape, np.uint8), one.positions(top, bottom)
             arguments = (frame, more[1], more[0], first, one.shape[0], positions, 2)
-            kernel("resample", "resampled", *arguments, near, error, reasons)
+            call_kernel("resample", "resampled", *arguments, near, error, reasons)
             reasons[np.isfinite(value)] = 0
             # masked samples farther away than two pixels
             reasons[~np.isfinite(value) & (reasons == 0)] = Flag.NOT_FINITE
@@ -177,9 +177,9 @@ class Plan:
         flags, variance = more or (np.empty((0, 0), np.uint8), np.empty((0, 0), frame.dtype))
         arguments = (frame, variance, flags, first, one.shape[0], at[:2])
         if exact:
-            beyond = kernel("overlap", "overlapped", *arguments, self.total, value, error, reasons)
+            beyond = call_kernel("overlap", "overlapped", *arguments, self.total, value, error, reasons)
         else:
-            beyond = kernel("resample", "resampled", *arguments, self.taps, value, error, reasons)
+            beyond = call_kernel("resample", "resampled", *arguments, self.taps, value, error, reasons)
         if beyond:
             raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond): please report it")
         made = [value, reasons, error][: len(self.dtypes)]  # the others are not filled
@@ -191,17 +191,19 @@ class Plan:
         return made
 
 
-def aligned(sources: Sequence[Source], plan: Plan) -> list[Array]:
+def aligned(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
     """Samples, flags and uncertainties of all frames on the target, as far as the sources have them."""
     every = [array for source in sources for array in source.arrays]
     if any(map(is_dask, every)):
-        return _by_dask([Source(*(None if a is None else to_numpy(a) for a in source.all)) for source in sources], plan)
+        return _by_dask(
+            [Source(*(None if a is None else as_dask_input(a) for a in source.all)) for source in sources], plan
+        )
     if any(map(is_deferred, every)):
         return list(_Aligned(sources, plan).fields)
     return _now(sources, plan)
 
 
-def _now(sources: Sequence[Source], plan: Plan) -> list[Array]:
+def _now(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
     """Compute at once in the pool of threads, a band of one frame at a time."""
     out = plan.empty(plan.shape[0])
     threads = options.threads()
@@ -224,7 +226,7 @@ def _now(sources: Sequence[Source], plan: Plan) -> list[Array]:
     return out
 
 
-def _band(plan: Plan, start: int, stop: int, groups: Sequence[Any], *pieces: Any) -> list[Array]:
+def _band(plan: AlignmentPlan, start: int, stop: int, groups: Sequence[Any], *pieces: Any) -> list[Array]:
     """Rows of the target. A group is (source, frames, rows); ``pieces`` has its arrays, or readers of them."""
     parts, number = iter(pieces), len(plan.dtypes)
     out = plan.empty(stop - start)
@@ -239,11 +241,11 @@ def _band(plan: Plan, start: int, stop: int, groups: Sequence[Any], *pieces: Any
     return out
 
 
-def _together(plan: Plan, start: int, stop: int, groups: Any, *pieces: Any, dtype: Any) -> Array:
+def _together(plan: AlignmentPlan, start: int, stop: int, groups: Any, *pieces: Any, dtype: Any) -> Array:
     return pack_fields(_band(plan, start, stop, groups, *pieces), dtype)
 
 
-def _by_dask(sources: Sequence[Source], plan: Plan) -> list[Array]:
+def _by_dask(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
     import dask.array as da
     from dask.delayed import delayed
 
@@ -278,7 +280,7 @@ def _readers(sources: Sequence[Source]) -> dict[int, Any]:
     return found
 
 
-def _bands(sources: Sequence[Source], plan: Plan) -> list[tuple[int, int]]:
+def _bands(sources: Sequence[Source], plan: AlignmentPlan) -> list[tuple[int, int]]:
     """Bands of target rows, as large in bytes as the bands of an opened stack, or as the chunks of the input."""
     size = sum(d.itemsize for d in plan.dtypes)
     (_, rows, _) = bands.plan((plan.frames, *plan.shape), size, "auto", None)
@@ -297,7 +299,7 @@ def _edges(starts: Iterable[int], end: int) -> list[int]:
 class _Aligned(MultiOutput):
     """Aligned frames without dask. A band needs other rows of the inputs than its own."""
 
-    def __init__(self, sources: Sequence[Source], plan: Plan) -> None:
+    def __init__(self, sources: Sequence[Source], plan: AlignmentPlan) -> None:
         shape = (plan.frames, *plan.shape)
         super().__init__(_band, [a for s in sources for a in s.arrays], [(shape, d) for d in plan.dtypes])
         self.sources, self.plan = sources, plan

@@ -18,7 +18,7 @@ from xccd.labels.flags import science_variable, science_variables
 from xccd.labels.frames import frame_names
 from xccd.messages import public, shown
 from xccd.sky import distortion
-from xccd.sky.grid_text import DISTORTED, KEPT, TABLES, TEXTS, header_text, wcs_with_tables, written
+from xccd.sky.grid_text import DISTORTED, KEPT, TABLES, TEXTS, grid_header_text, wcs_with_tables, written
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -123,7 +123,7 @@ class Grid:
             raise TypeError(
                 f"a {type(source).__name__} has no WCS: give a Grid, WCS, Header, FITS file, or an image or stack"
             )
-        return cls.from_text(header_text(source), shape)
+        return cls.from_text(grid_header_text(source), shape)
 
     @classmethod
     def from_text(cls, text: str, shape: tuple[int, int] | None = None) -> Grid:
@@ -302,7 +302,7 @@ def _sizes(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
     """Rows and columns as given, else from the header."""
     if shape is not None:
         return int(shape[0]), int(shape[1])
-    rows, columns = (cards.as_number(cards.lookup(text, k)) for k in ("NAXIS2", "NAXIS1"))
+    rows, columns = (cards.as_number(cards.card_value(text, k)) for k in ("NAXIS2", "NAXIS1"))
     if not all(1 <= n <= LARGEST and n.is_integer() for n in (rows, columns)):
         raise ValueError("the header does not say how large the image is (NAXIS1, NAXIS2): give shape=")
     return int(rows), int(columns)

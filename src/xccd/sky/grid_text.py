@@ -33,7 +33,7 @@ def wcs_with_tables(content: bytes) -> WCS:
         return common.read_wcs(hdus[0].header, 2, hdus)
 
 
-def header_text(header: Any) -> str:
+def grid_header_text(header: Any) -> str:
     """The cards of an astropy header, or of a dict of keywords, as lines of text."""
     if isinstance(header, Mapping) and not hasattr(header, "cards"):
         return "\n".join(cards.make(k.upper(), v) for k, v in header.items())

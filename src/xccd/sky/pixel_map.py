@@ -86,7 +86,7 @@ class PixelMap:
             assert self.grids is not None
             return positions(*self.grids, *_mesh(start, stop, *self.box[2:]), area=area)
         at = np.empty((2 + area, stop - start, self.box[3] - self.box[2]))
-        kernel("resample", "places", self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
+        call_kernel("resample", "places", self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
         return at
 
     def edges(self, start: int, stop: int) -> Array:
@@ -97,11 +97,11 @@ class PixelMap:
             x, y = _mesh(start, stop + 1, left, right + 1)
             return positions(*self.grids, x - 0.5, y - 0.5)
         at = np.empty((2, stop - start + 1, right - left + 1))
-        kernel("resample", "places", self.corners, table(self.step), start - self.box[0], at)
+        call_kernel("resample", "places", self.corners, table(self.step), start - self.box[0], at)
         return at
 
 
-def kernel(module: str, name: str, *arguments: Any) -> Any:
+def call_kernel(module: str, name: str, *arguments: Any) -> Any:
     """Call a kernel of the module "resample" or "overlap", in the engine that is in use."""
     return options.with_engine(lambda engine: getattr(_modules(engine.NAME == "numba")[module], name)(*arguments))
 

@@ -311,14 +311,14 @@ def _result(
             f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
         )
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
-    plan = gather.Plan(
+    plan = gather.AlignmentPlan(
         tuple(tuple(some) for some in maps), shape, gather.ORDERS[how.order], how.flux == "total",
         (dtype, np.dtype(np.uint8), dtype)[: parts.pop()], _kind(stacks), how.method,
     )  # fmt: skip
     _check_size(frames, plan)
     data, *more = gather.aligned(frames, plan)
     if all(m.shift is not None for some in maps for m in some):  # whole pixels are copied
-        origins = {notes.origin(f.x) for f in frames}
+        origins = {notes.origin_of_samples(f.x) for f in frames}
         notes.mark(data, origins.pop() if len(origins) == 1 else "")
     dims = ("frame", "y", "x")
     lies_on = "\n".join(grid.lines if grid is not None else _sizes(shape))
@@ -357,7 +357,7 @@ def _kind(stacks: list[xr.DataArray]) -> str:
     return kinds.pop() if kinds else "std"
 
 
-def _check_size(frames: list[gather.Source], plan: gather.Plan) -> None:
+def _check_size(frames: list[gather.Source], plan: gather.AlignmentPlan) -> None:
     """Raise if the result does not fit into memory, before it is allocated."""
     rows, columns = plan.shape
     one = rows * columns * sum(d.itemsize for d in plan.dtypes)

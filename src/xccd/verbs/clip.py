@@ -13,7 +13,7 @@ import xarray as xr
 from xccd.compute import arrays, by_functions, notes
 from xccd.compute.by_functions import FunctionOptions, Statistic
 from xccd.compute.chain import Chain
-from xccd.compute.run import chained, flagged
+from xccd.compute.run import chained, flags_after
 from xccd.compute.steps import Extrema, Range, Rejecting, Sigma
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import CENTERS, DEVIATIONS, ClipOptions
@@ -138,16 +138,16 @@ def _rejected(stack: xr.DataArray, dim: Hashable, step: Rejecting | FunctionOpti
         if isinstance(step, FunctionOptions):
             run = partial(by_functions.clipped, options=step)
             data = arrays.map_over_frames(run, x, reduce=False, dtype=dtype)
-            notes.mark(data, notes.origin(x))
+            notes.mark(data, notes.origin_of_samples(x))
         else:
             (data,) = chained(Chain((step,)), x, dtypes=[dtype])
         return add_history(copy_with(stack, dim, data), text)
     before = frames_first(flags, dim)
     if isinstance(step, FunctionOptions):
-        run = partial(by_functions.flagged, options=step)
+        run = partial(by_functions.flags_by_functions, options=step)
         after = arrays.map_over_frames(run, x, before, reduce=False, dtype=flags.dtype)
     else:
-        after = flagged((step,), x, before)
+        after = flags_after((step,), x, before)
     return add_history(stack.assign_coords({flags.name: copy_with(flags, dim, after).variable}), text)
 
 

@@ -120,7 +120,7 @@ def mask_where(stack: xr.DataArray, bad: Any, *, bits: Any = None, dim: Hashable
     x = frames_first(stack, along)
     if flags is None:
         data = arrays.map_elementwise(partial(_without, bits=chosen, dtype=dtype), x, marks, dtype=dtype)
-        notes.mark(data, notes.origin(x))
+        notes.mark(data, notes.origin_of_samples(x))
         return add_history(copy_with(stack, along, data), text)
     before = frames_first(flags, along)
     after = arrays.map_elementwise(partial(_marked, bits=chosen), before, marks, dtype=flags.dtype)

@@ -11,12 +11,12 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays
-from xccd.compute.notes import LEVELLED, mark, origin
+from xccd.compute.notes import LEVELLED, mark, origin_of_samples
 from xccd.kernels.limits import float_dtype
 from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of
 from xccd.labels.frames import add_history, check_stack, copy_with, frame_names, frames_first, step_text
-from xccd.labels.keywords import named
+from xccd.labels.keywords import keyword_of_frames
 from xccd.messages import did_you_mean
 from xccd.verbs.levels import LEVELS, measure
 from xccd.verbs.levels import levels as solved
@@ -113,7 +113,7 @@ def normalize(
     if scale is None:
         terms = np.ones(stack.sizes[dim]), terms[1]
     result = copy_with(stack, dim, data).assign_coords(_kept(stack, dim, terms) | _light(stack, dim, scale, to))
-    if _is_level(scale) and origin(frames_first(stack, dim)):
+    if _is_level(scale) and origin_of_samples(frames_first(stack, dim)):
         mark(data, LEVELLED)
     step = step_text("normalize", scale=scale, zero=zero, to=to, region=region)
     return add_history(result, step)
@@ -140,7 +140,7 @@ def _levels(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> An
         return solved(argument, stack, dim)
     if isinstance(level, str):
         if level not in LEVELS:
-            return named(argument, level, stack, dim, levels=(*LEVELS, "overlap"))
+            return keyword_of_frames(argument, level, stack, dim, levels=(*LEVELS, "overlap"))
         level = partial(measure, name=level)
     if callable(level) and not isinstance(level, xr.DataArray):
         return of_frames(argument, level, stack, dim)

@@ -14,7 +14,7 @@ from xccd.compute import arrays
 from xccd.kernels.limits import float_dtype
 from xccd.labels import lazy
 from xccd.labels.frames import check_array, file_names, frame_names, frames_first, unflagged
-from xccd.labels.keywords import named
+from xccd.labels.keywords import keyword_of_frames
 from xccd.labels.lazy import array_of
 from xccd.labels.mixed import check_alike
 from xccd.messages import called
@@ -52,7 +52,7 @@ def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Pe
         return PerSample(data if order == [0, 1, 2] else data.transpose(order), None)
     if isinstance(value, str):
         others = {"weights by geometry": NAMED} if argument == "weights" else {}
-        return PerSample.of_frames(named(argument, value, stack, dim, **others), ndim)
+        return PerSample.of_frames(keyword_of_frames(argument, value, stack, dim, **others), ndim)
     if callable(value) and not isinstance(value, xr.DataArray):
         return PerSample.of_frames(of_frames(argument, value, stack, dim), ndim)
     if isinstance(value, xr.DataArray):

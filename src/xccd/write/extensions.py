@@ -18,14 +18,14 @@ from xccd.kernels.table import OUTPUTS
 from xccd.labels.flags import ancillary_names
 from xccd.labels.lazy import array_of
 from xccd.write.encode import Encoder
-from xccd.write.stream import HDU
+from xccd.write.stream import NewHDU
 
 NAMES = {name: row.extname for name, row in OUTPUTS.items()} | {"mask": "MASK"}
 DTYPES = {name: np.dtype(row.fits_dtype) for name, row in OUTPUTS.items() if row.fits_dtype}
 TABLE = "FRAMES"  # the extension with the list of inputs
 
 
-def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtype[Any] | None) -> Iterator[HDU]:
+def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtype[Any] | None) -> Iterator[NewHDU]:
     """An extension for each map of the image, a variable of ``ds`` in its ``ancillary_variables``.
 
     ``version`` is EXTVER, if a file has several images; ``real`` is the dtype of float maps, None for their own. Raises
@@ -48,7 +48,7 @@ def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtyp
         target = real if real is not None and values.dtype.kind == "f" else DTYPES.get(kind) or in_file(values.dtype)
         encoder = Encoder(values.dtype, target, what=f"the map {key!r}")
         lines = [*structure(target, values.shape).split("\n"), *_cards(kind, values)]
-        yield HDU(extension(lines, values.ndim, name, version), array_of(values.transpose(*image.dims)), encoder)
+        yield NewHDU(extension(lines, values.ndim, name, version), array_of(values.transpose(*image.dims)), encoder)
 
 
 def _cards(kind: str, values: xr.DataArray) -> list[str]:

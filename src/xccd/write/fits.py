@@ -26,9 +26,9 @@ from xccd.write.encode import Encoder, checked_dtype
 from xccd.write.extensions import extension, frames_table, maps, primary
 from xccd.write.finish import add_checksums, compress, with_room
 from xccd.write.input_files import check_apart
-from xccd.write.place import Output, check_place, replacing, target_of
+from xccd.write.place import UnfinishedFile, check_place, replacing, target_of
 from xccd.write.planes import Plane, nodes_of, planes_of
-from xccd.write.stream import HDU, Progress, check_progress, write_hdus
+from xccd.write.stream import NewHDU, Progress, check_progress, write_hdus
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -210,7 +210,7 @@ class _Product:
 
     target: Path
     overwrite: bool
-    hdus: list[HDU]
+    hdus: list[NewHDU]
     rest: bytes
 
     def write(self, checksum: bool, progress: Any) -> Path:
@@ -260,12 +260,12 @@ class _Maker:
             hdus[0] = hdus[0]._replace(head=head)
         return _Product(target, self.overwrite, hdus, rest)
 
-    def _hdus(self, plane: Plane, number: int | None) -> Iterator[HDU]:
+    def _hdus(self, plane: Plane, number: int | None) -> Iterator[NewHDU]:
         """The HDUs of an image and its maps; without ``number`` the header of the image is left empty."""
         image = in_order(plane.image)
         kind = in_file(image.dtype) if self.dtype is None else self.dtype
         head = b"" if number is None else extension(self._lines(image), image.ndim, plane.name, number)
-        yield HDU(head, array_of(image), Encoder(image.dtype, kind, self.fill))
+        yield NewHDU(head, array_of(image), Encoder(image.dtype, kind, self.fill))
         yield from maps(image, plane.ds, number, kind if self.dtype is not None and kind.kind == "f" else None)
 
     def _lines(self, image: xr.DataArray) -> list[str]:
@@ -276,10 +276,10 @@ class _Maker:
         return _lines(image, self.header)
 
 
-def _empty() -> HDU:
+def _empty() -> NewHDU:
     """The primary HDU without data of a file with several images."""
     lines = [*structure(np.dtype("u1"), ()).split("\n"), made_by()]
-    return HDU(primary(lines, 0, extended=True), np.zeros(0, np.uint8), Encoder(np.dtype("u1"), np.dtype("u1")))
+    return NewHDU(primary(lines, 0, extended=True), np.zeros(0, np.uint8), Encoder(np.dtype("u1"), np.dtype("u1")))
 
 
 def check_target(target: Path, overwrite: bool) -> None:
@@ -321,11 +321,11 @@ def _set_card(made: Header, keyword: str, value: Any) -> None:
     made[keyword if plain or keyword in made else f"HIERARCH {keyword}"] = (value, *map(cards.ascii_only, comment))
 
 
-def _new_file(folder: Path, overwrite: bool) -> Output:
+def _new_file(folder: Path, overwrite: bool) -> UnfinishedFile:
     """A file in ``folder`` that this process has locked, so that no other sweeps it."""
     while True:
         name = temporary.new_name(folder)
         file = open(name, "xb")  # noqa: SIM115
         if temporary.lock(file.fileno()):
-            return Output(name, file, overwrite)
+            return UnfinishedFile(name, file, overwrite)
         file.close()  # swept before it was locked

@@ -90,7 +90,7 @@ def _inputs_of(objects: list[xr.DataArray | xr.Dataset]) -> tuple[list[str], set
     return paths, names, known
 
 
-def remember(files: Iterable[Any]) -> None:
+def remember_paths(files: Iterable[Any]) -> None:
     """Note the paths of a list of inputs, as the header of a product holds only their names."""
     given = [str(file) for file in files]
     paths = tuple(map(os.path.abspath, given))

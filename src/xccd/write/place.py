@@ -97,7 +97,7 @@ def replacing(target: Path, begin: Callable[[Path], U], needed: Callable[[], int
     sync_folder(target.parent)
 
 
-class Output:
+class UnfinishedFile:
     """A file under a temporary name; it notes the errors of its own writes."""
 
     def __init__(self, name: Path, file: IO[bytes], overwrite: bool) -> None:

@@ -103,7 +103,7 @@ def _free(name: str, prefix: str) -> str:
 def _units(image: xr.DataArray) -> set[Any]:
     """BUNIT of the headers of all planes."""
     texts = np.ravel(image.coords[COMBINED].values).tolist() if COMBINED in image.coords else []
-    return {cards.lookup(text, "BUNIT") for text in texts if isinstance(text, str)}
+    return {cards.card_value(text, "BUNIT") for text in texts if isinstance(text, str)}
 
 
 def _by_itself(plane: xr.DataArray, units: set[Any]) -> xr.DataArray:
@@ -114,7 +114,7 @@ def _by_itself(plane: xr.DataArray, units: set[Any]) -> xr.DataArray:
     if not any(name in plane.coords for name in TEXTS):
         plane.attrs = {k: v for k, v in plane.attrs.items() if str(k) != str(k).upper()}
     elif COMBINED in plane.coords and len(units) > 1:
-        unit = cards.lookup(str(plane.coords[COMBINED].values.item()), "BUNIT")
+        unit = cards.card_value(str(plane.coords[COMBINED].values.item()), "BUNIT")
         plane.attrs = {k: v for k, v in plane.attrs.items() if k != "units"} | ({"units": unit} if unit else {})
     return plane
 
@@ -125,7 +125,7 @@ def _is_own_list(plane: xr.DataArray) -> bool:
     text = str(plane.coords[COMBINED].values.item()) if COMBINED in plane.coords else ""
     names = [cards.ascii_only(name) for name in str(files).split("\n")]
     ends = (1, MAX_IMCMB)
-    return len(names) > MAX_IMCMB and all(cards.lookup(text, f"IMCMB{i:03d}") == names[i - 1] for i in ends)
+    return len(names) > MAX_IMCMB and all(cards.card_value(text, f"IMCMB{i:03d}") == names[i - 1] for i in ends)
 
 
 def nodes_of(tree: xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:

@@ -43,9 +43,9 @@ def describe(
     new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in found.items()]
     names = _names(stack, dim, texts)
     if "file" in stack.coords and stack.coords["file"].dims == (dim,):
-        input_files.remember(stack.coords["file"].values.tolist())
+        input_files.remember_paths(stack.coords["file"].values.tolist())
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
-    new += [*steps(texts), *remarks(stack), cards.history(step)]
+    new += [*steps(texts), *remarks(stack), cards.history_cards(step)]
     text = "\n".join(filter(None, [*lines, *new]))
     notes.mark_image(array_of(image), text)
     image = image.assign_coords({COMBINED: scalar(text)}).drop_vars([FILES, ALIGNED_TO], errors="ignore")

@@ -37,7 +37,7 @@ class Inputs:
     stack: xr.DataArray
     dim: Hashable
     texts: list[str]
-    origin: str  # from `notes.origin`: what happened to the samples since they were read
+    origin: str  # from `notes.origin_of_samples`: what happened to the samples since they were read
 
     @classmethod
     def of(cls, stack: xr.DataArray, dim: Hashable) -> Inputs:
@@ -46,7 +46,7 @@ class Inputs:
         if not texts and one is not None and one.ndim == 0 and "file" not in stack.coords:
             own = str(one.values.item())  # images with equal headers that were concatenated
             texts = [own] * stack.sizes[dim] if notes.may_be_images(frames_first(stack, dim), own) else []
-        return cls(stack, dim, texts, notes.origin(array_of(stack)))
+        return cls(stack, dim, texts, notes.origin_of_samples(array_of(stack)))
 
     @property
     def size(self) -> int:

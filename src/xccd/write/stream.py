@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from xccd.compute import arrays
-from xccd.compute.deferred import Deferred, store
+from xccd.compute.deferred import Deferred, store_deferred
 from xccd.headers.cards import BLOCK
 from xccd.write.encode import Encoder
-from xccd.write.place import Output
+from xccd.write.place import UnfinishedFile
 
 GROUP_BYTES = 256 << 20  # bytes computed at a time if a scheduler returns whole results
 PIECE_BYTES = 16 << 20  # bytes of an array in memory converted to big-endian at a time
@@ -27,7 +27,7 @@ def check_progress(progress: Any) -> None:
         raise TypeError(f"progress={progress!r} is neither True nor a function of (bytes done, bytes in all)")
 
 
-class HDU(NamedTuple):
+class NewHDU(NamedTuple):
     """The bytes of a header with END, an array of pixels, and the encoder for its bytes."""
 
     head: bytes
@@ -41,7 +41,7 @@ class HDU(NamedTuple):
         return len(self.head) + -(-pixels // BLOCK) * BLOCK
 
 
-def write_hdus(file: Output, hdus: Sequence[HDU], progress: Progress) -> None:
+def write_hdus(file: UnfinishedFile, hdus: Sequence[NewHDU], progress: Progress) -> None:
     """Write HDUs at the file's position: headers and padding, then all pixels; lazy images are computed together."""
     meter = Meter()
     places = []
@@ -51,11 +51,11 @@ def write_hdus(file: Output, hdus: Sequence[HDU], progress: Progress) -> None:
         file.seek(places[-1].end)
         file.write(b"\0" * (-places[-1].size % BLOCK))
     end = file.tell()
-    fill([(hdu.data, place) for hdu, place in zip(hdus, places, strict=True)], meter, progress, "to_fits")
+    write_arrays([(hdu.data, place) for hdu, place in zip(hdus, places, strict=True)], meter, progress, "to_fits")
     file.seek(end)
 
 
-def fill(pairs: Sequence[tuple[Any, Place]], meter: Meter, progress: Progress, name: str) -> None:
+def write_arrays(pairs: Sequence[tuple[Any, Place]], meter: Meter, progress: Progress, name: str) -> None:
     """Write arrays of any kind to their places, lazy ones together. ``progress`` is told; ``name`` is for its bar."""
     with _shown(progress, meter, name), meter:
         for wanted, write in ((_is_here, _from_memory), (_is_deferred, _by_shape), (arrays.is_dask, _computed)):
@@ -76,7 +76,7 @@ def _by_shape(images: list[Any], places: list[Place]) -> None:
     """Write deferred images, those with the same shape of pixels together."""
     for shape in dict.fromkeys(image.pixels for image in images):
         some = [(image, place) for image, place in zip(images, places, strict=True) if image.pixels == shape]
-        store([image for image, _ in some], [place for _, place in some])
+        store_deferred([image for image, _ in some], [place for _, place in some])
 
 
 def _computed(images: list[Any], places: list[Place]) -> None:
@@ -84,7 +84,7 @@ def _computed(images: list[Any], places: list[Place]) -> None:
     if (client := arrays.cluster(images[0])) is not None:
         _from_cluster(client, images, places)
     elif arrays.shares_memory(images[0]):
-        arrays.store(images, places)
+        arrays.store_dask(images, places)
     else:
         _in_groups(images, places)
 
@@ -129,7 +129,7 @@ class Meter:
 class _Place:
     """The place of an image's pixels in the file; blocks are assigned to it from any thread."""
 
-    def __init__(self, file: Output, shape: tuple[int, ...], encoder: Encoder, meter: Meter) -> None:
+    def __init__(self, file: UnfinishedFile, shape: tuple[int, ...], encoder: Encoder, meter: Meter) -> None:
         self.file, self.start, self.shape, self.encoder, self.meter = file, file.tell(), shape, encoder, meter
         self.size = prod(shape) * encoder.stored.itemsize
         self.end = self.start + self.size

@@ -19,7 +19,7 @@ from xccd.labels.lazy import array_of
 from xccd.read.files import temporary
 from xccd.write.input_files import check_apart
 from xccd.write.place import Failures, check_place, replacing, sync_folder, target_of
-from xccd.write.stream import Meter, Progress, check_progress, fill
+from xccd.write.stream import Meter, Progress, check_progress, write_arrays
 
 BAND_BYTES = 32 << 20  # of a chunk, if the stack has no chunks
 MARKS = (".zgroup", ".zarray", "zarr.json")  # every store has one of them
@@ -101,7 +101,7 @@ def to_zarr(
             _layout(ds, pixels).to_zarr(store.folder, zarr_format=3, consolidated=True, compute=False)
             group: Any = zarr.open_group(store.folder, mode="r+", zarr_format=3)
         places = [(data, _Place(group[name], meter, store.failures)) for name, data in pixels.items()]
-        fill(places, meter, progress, "to_zarr")
+        write_arrays(places, meter, progress, "to_zarr")
     return target
 
 
@@ -205,7 +205,7 @@ def _put(made: Path, target: Path, aside: Path) -> None:
     """Give the new folder the target's name; an old one goes to the place of the new one, or to ``aside``."""
     if not os.path.lexists(target):
         os.rename(made, target)
-    elif not exchange(made, target):
+    elif not swap_names(made, target):
         aside.mkdir()
         os.rename(target, aside / target.name)  # if this process is killed now, the next one puts it back
         try:
@@ -226,7 +226,7 @@ class Swap(NamedTuple):
 SWAPS = {"linux": Swap("renameat2", (-100,), 2), "darwin": Swap("renamex_np", (), 2)}
 
 
-def exchange(one: Path, other: Path) -> bool:
+def swap_names(one: Path, other: Path) -> bool:
     """Swap two names in one step; False if the system or the file system cannot."""
     if sys.platform not in SWAPS:
         return False

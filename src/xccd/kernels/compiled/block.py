@@ -39,7 +39,7 @@ def block(frames, dtype, pixels):
 
 
 @inner_function
-def exchange(buffer, groups, first, x, ahead):
+def run_network(buffer, groups, first, x, ahead):
     """Run the network of `groups.program` on all columns, beginning with its group ``first``.
 
     Meanwhile the pixels of ``x`` from ``ahead`` on are fetched into the cache for the next block. A median that would
@@ -85,7 +85,7 @@ def sort_clean(x, first, columns, buffer, groups, zero):
             to[c] = value + zero
             missing |= value - value != zero  # NaN for NaN and infinities
     if not missing:
-        exchange(buffer, groups, done, x, first + width)
+        run_network(buffer, groups, done, x, first + width)
     return not missing
 
 
@@ -113,7 +113,7 @@ def sort_block(x, first, least, most, bounded, buffer, groups, pads, count):
             valid = (value >= least[c]) & (value <= most[c])
             to[c] = (value if valid else pad) + zero
             count[c] += np.int32(1) if valid else np.int32(0)
-    exchange(buffer, groups, done, x, first + width)
+    run_network(buffer, groups, done, x, first + width)
     missing = False
     for c in range(columns):
         missing |= count[c] < frames

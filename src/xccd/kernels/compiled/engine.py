@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.kernels.arguments import Bounds, Counts, Pixels, Request, Scratch, Ties
+from xccd.kernels.arguments import Bounds, Counts, PixelRange, Request, Scratch, Ties
 from xccd.kernels.compiled import clip, extrema, ranks, scatter, spread, sums, weighted_ranks
 from xccd.kernels.compiled import flags as flag_kernels
 from xccd.kernels.compiled.block import block
@@ -60,7 +60,7 @@ def _sigma(
     count, numbers = np.empty(stop - start, np.int32), np.zeros((clip.ROWS, buffer.shape[1]))
     scratch = Scratch(groups, _pads(x.dtype), buffer, numbers)
     low, high = clip.sigma_bounds(
-        Pixels(x, start, stop, *bounds), count, _NO_SUMS if total is None else total, options, scratch
+        PixelRange(x, start, stop, *bounds), count, _NO_SUMS if total is None else total, options, scratch
     )
     if total is not None and not _never_rounds(x.dtype, x.shape[0], low, high):
         total[:] = np.nan
@@ -103,7 +103,7 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
     cuts = program(frames, tuple(r for r in range(frames) if r <= nlow or r >= frames - nhigh - 1))
     scratch = Scratch(program(frames), _pads(x.dtype), buffer, _NO_SUMS)
     tied = extrema.extrema_bounds(
-        Pixels(x, start, stop, *bounds), count, _NO_SUMS if total is None else total, nlow, nhigh, cuts, scratch,
+        PixelRange(x, start, stop, *bounds), count, _NO_SUMS if total is None else total, nlow, nhigh, cuts, scratch,
         Ties(skip, keep),
     )  # fmt: skip
     if total is not None:
@@ -120,7 +120,7 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
 
 def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Ties | None, out: Any, first: int) -> None:
     """Write the samples in use to columns from ``first`` on of ``out`` (frames, columns), and NaN for all others."""
-    pixels = Pixels(x, start, stop, *bounds)
+    pixels = PixelRange(x, start, stop, *bounds)
     if ties is None:
         extrema.masked(pixels, out, first)
     else:
@@ -130,7 +130,7 @@ def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Ties | None, out
 def flag(x: Any, start: int, stop: int, bounds: Bounds, ties: Ties | None, low: int, high: int, flags: Any) -> None:
     """Set ``low`` or ``high`` in ``flags`` in place, for samples without a flag that are no longer in use."""
     own = _UNTIED if ties is None else Ties(*(np.ascontiguousarray(t, np.int32) for t in ties))
-    flag_kernels.flag(Pixels(x, start, stop, *bounds), own, low, high, flags)
+    flag_kernels.flag(PixelRange(x, start, stop, *bounds), own, low, high, flags)
 
 
 def reduce(
@@ -159,13 +159,13 @@ def reduce(
     counts = Counts(known, count if known else np.empty(stop - start, np.int32), _exact(x.dtype, frames, bounds))
     request = Request(weights, float(argument) if mode is None else mode, ddof)
     scratch = Scratch(groups, _pads(x.dtype), buffer, acc)
-    return int(KERNELS[kernel](Pixels(x, start, stop, *bounds), counts, request, scratch, out))
+    return int(KERNELS[kernel](PixelRange(x, start, stop, *bounds), counts, request, scratch, out))
 
 
 def weighted_error(x: Any, start: int, stop: int, bounds: Bounds, weights: Any, out: Any) -> Any:
     """Write the error of the weighted mean to ``out``; returns the total weight of each pixel, float64."""
     whole = np.empty(stop - start)
-    scatter.weighted_error(Pixels(x, start, stop, *bounds), weights, np.empty(scatter.PLACES), whole, out)
+    scatter.weighted_error(PixelRange(x, start, stop, *bounds), weights, np.empty(scatter.PLACES), whole, out)
     return whole
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xccd.kernels.compiled.block import exchange, sort_block
+from xccd.kernels.compiled.block import run_network, sort_block
 from xccd.kernels.compiled.compile import inner_function, kernel
 
 
@@ -30,7 +30,7 @@ def extrema_bounds(pixels, number, total, nlow, nhigh, cuts, scratch, ties):
                 few |= nlow > 0 and buffer[nlow - 1, c] == buffer[nlow, c]
                 few |= nhigh > 0 and buffer[frames - nhigh, c] == buffer[frames - nhigh - 1, c]
         if few:
-            exchange(buffer, groups, 0, x, start + i + columns)
+            run_network(buffer, groups, 0, x, start + i + columns)
             tied += _bounds(buffer, n, nlow, nhigh, pads, a, b, skip[i : i + columns], keep[i : i + columns])
         else:
             for c in range(a.size):

@@ -79,12 +79,12 @@ def _spread(kind: Pairs, first: int, end: int, step: int, apart: int) -> Iterato
             yield Group(kind, tuple(range(k, k + size * apart, apart)))
 
 
-def needed(groups: Iterable[Group], n: int, rows: Iterable[int]) -> list[Group]:
+def needed_groups(groups: Iterable[Group], n: int, rows: Iterable[int]) -> list[Group]:
     """The part of the network that the final ``rows`` need: whole groups, or the few pairs needed of a group."""
     live = set(rows)
     kept: list[Group] = []
     for group in reversed(list(groups)):
-        pairs = network.needed([pair for pair in group.pairs if pair[1] < n], live)
+        pairs = network.needed_pairs([pair for pair in group.pairs if pair[1] < n], live)
         loaded = group.kind is SORT8 and group.rows[-1] < n  # sorted whole by `load_sorted` in any case
         if loaded or 2 * len(pairs) > max(len(group.rows), len(group.kind)):  # a pair takes two cycles to write
             kept.append(group)
@@ -97,7 +97,7 @@ def needed(groups: Iterable[Group], n: int, rows: Iterable[int]) -> list[Group]:
 def program(n: int, rows: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
     """The groups as a read-only uint16 table (groups, 9): kind, then rows. Row ``n`` replaces all rows beyond it."""
     # A table, not code: one compiled loop runs the networks of all counts of frames.
-    groups = needed(grouped_network(n), n, range(n) if rows is None else rows)
+    groups = needed_groups(grouped_network(n), n, range(n) if rows is None else rows)
     table = np.zeros((len(groups), 9), np.uint16)
     for line, (kind, members) in zip(table, groups, strict=True):
         line[0] = KINDS.index(kind)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xccd.kernels.compiled.block import exchange, sort_block, sort_clean
+from xccd.kernels.compiled.block import run_network, sort_block, sort_clean
 from xccd.kernels.compiled.clip import both_nearest
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.vectors import load_turned
@@ -34,7 +34,7 @@ def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
             other = odd if pad == even else even
             to[c] = (value if valid else pad) + zero
             turn[c] = (pad if valid else other) + zero
-    exchange(buffer, groups, done, x, first + width)
+    run_network(buffer, groups, done, x, first + width)
     return True
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xccd.kernels.compiled.block import exchange
+from xccd.kernels.compiled.block import run_network
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import middle
 
@@ -93,7 +93,7 @@ def weighted_quantile(pixels, counts, request, scratch, out):
         a, b = least[i : i + columns], most[i : i + columns]
         n = own[: a.size]
         bad += load_weighted(x, start + i, a, b, weights, i, buffer, pads, acc[6:], n)
-        exchange(buffer, groups, 0, x, start + i + columns)
+        run_network(buffer, groups, 0, x, start + i + columns)
         search(x, start + i, mode, n, buffer, acc)
         for c in range(n.size):
             k = np.int64(acc[1, c])

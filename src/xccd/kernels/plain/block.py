@@ -114,7 +114,7 @@ def sort(x: Any, holes: Any, rows: Rows | None = None) -> Block:
     room = roomy(size - first, columns, x.dtype)
     used = room[:, :columns]
     if holes is not None:
-        fill(used[:frames], x, holes)
+        fill_block(used[:frames], x, holes)
     elif own:
         used[:frames] = x
     if direct:
@@ -126,7 +126,7 @@ def sort(x: Any, holes: Any, rows: Rows | None = None) -> Block:
     return Block(room.ravel(), starts, columns, tally(holes, frames))
 
 
-def fill(room: Any, x: Any, holes: Any) -> None:
+def fill_block(room: Any, x: Any, holes: Any) -> None:
     """Copy samples to ``room``, with a value that sorts last for missing ones."""
     behind = limits(x.dtype).behind
     if x.dtype.kind == "f":  # one pass in half the time, enough if only NaN and +inf are missing

@@ -48,7 +48,7 @@ def first_moments(block: Block, options: ClipOptions) -> tuple[Any, Any, Any, An
     `compiled.clip.moments`.
     """
     frames, columns = block.starts.size, block.columns
-    n, keep, sums = block.count, options.deviation == MAD_STD, summed(options)
+    n, keep, sums = block.count, options.deviation == MAD_STD, takes_sums(options)
     full = n if np.ndim(n) == 0 else n.min(initial=frames)
     center = middle(block.row((n - 1) // 2), block.row(n // 2))
     rest, squares, total = np.empty((frames if keep else 2, columns)), np.empty((2, columns)), np.empty(columns)
@@ -174,7 +174,7 @@ def once(c: Columns, options: ClipOptions) -> tuple[Any, Any]:
     n = size.astype(np.float64)
     center = middle(c.samples.take(c.lo + (size - 1) // 2), c.samples.take(c.lo + size // 2))
     if c.stale.any():
-        renew(c, np.flatnonzero(c.stale), center, summed(options))
+        renew(c, np.flatnonzero(c.stale), center, takes_sums(options))
     mad = median_distance(c.samples, c.lo, c.hi, center) if by_mad else 0.0
     variance, factor = limit(n, c.s1, c.s2, mad, c.unit, options)
     base, shift = (c.origin, c.s1) if by_mean else (center, 0.0)
@@ -189,7 +189,7 @@ def once(c: Columns, options: ClipOptions) -> tuple[Any, Any]:
     return lo, hi
 
 
-def summed(options: ClipOptions) -> bool:
+def takes_sums(options: ClipOptions) -> bool:
     """Whether a clip needs sums."""
     return bool(options.center == MEAN or options.deviation != MAD_STD)
 
@@ -238,7 +238,7 @@ def leave(c: Columns, lo: Any, hi: Any, options: ClipOptions) -> None:
     """Set the windows and subtract rejected samples from the sums. A column is stale if little of its sums is left."""
     below = lo - c.lo
     out = below + c.hi - hi
-    for i in range(out.max(initial=0) if summed(options) else 0):
+    for i in range(out.max(initial=0) if takes_sums(options) else 0):
         some = np.flatnonzero(out > i)
         under = below[some]
         unit = c.unit[some]
@@ -247,7 +247,7 @@ def leave(c: Columns, lo: Any, hi: Any, options: ClipOptions) -> None:
         c.s2[some] -= y * y
     c.lo[:], c.hi[:] = lo, hi
     n = (hi - lo).astype(np.float64)
-    c.stale[:] = ~((64.0 * c.s2 > c.whole) & (64.0 * (n * c.s2 - c.s1 * c.s1) > n * c.s2)) | (not summed(options))
+    c.stale[:] = ~((64.0 * c.s2 > c.whole) & (64.0 * (n * c.s2 - c.s1 * c.s1) > n * c.s2)) | (not takes_sums(options))
 
 
 def renew(c: Columns, some: Any, center: Any, sums: bool) -> None:

@@ -41,7 +41,7 @@ class Sum:
         return self.total + np.where(np.abs(self.rest) < np.inf, self.rest, 0.0)
 
 
-def values(x: Any, holes: Any, k: int, out: Any) -> Any:
+def samples_or_zero(x: Any, holes: Any, k: int, out: Any) -> Any:
     """Write one frame's samples to ``out`` as float64, 0 if not in use; returns ``out``."""
     np.copyto(out, x[k])
     if holes is not None:
@@ -54,7 +54,7 @@ def totals(x: Any, holes: Any) -> tuple[Any, Any]:
     frames, columns = x.shape
     found, value = Sum(columns, whole=x.dtype.kind != "f"), np.empty(columns)
     for k in range(frames):
-        found.add(values(x, holes, k, value))
+        found.add(samples_or_zero(x, holes, k, value))
     return found.result(), np.broadcast_to(tally(holes, frames), columns).astype(np.float64)
 
 

@@ -12,7 +12,7 @@ from xccd.headers import cards, uncertainties
 from xccd.messages import did_you_mean, shown
 from xccd.read.images import quality
 from xccd.read.images.hdus import HDUName
-from xccd.read.images.pixels import Pixels
+from xccd.read.images.pixels import PixelReader
 
 HDUNames = HDUName | list[HDUName] | range  # one image of a file, all ("all"), or some
 Wanted = HDUName | list[str]  # a map: its number, its name, or several names of which the first found is taken
@@ -42,12 +42,12 @@ class Frame:
 
     file: str
     header: str
-    pixels: Pixels
-    mask: Pixels | None = None
-    uncertainty: Pixels | None = None
+    pixels: PixelReader
+    mask: PixelReader | None = None
+    uncertainty: PixelReader | None = None
     uncertainty_type: str = "std"
     uncertainty_unit: str = ""
-    flags: Pixels | None = None  # the bits of `xccd.kernels.flags.Flag`
+    flags: PixelReader | None = None  # the bits of `xccd.kernels.flags.Flag`
     chip: str | None = None  # the label of the image, if several of each file were opened
 
     @property
@@ -157,7 +157,7 @@ class Options:
         """Whether an image is a map of another one, by its name."""
         words = set(re.findall(r"[A-Z]+", unit.name))
         wanted = [*self.names("mask_hdu"), *self.names("uncertainty_hdu")]
-        known = bool(words & MAP_WORDS) or uncertainties.plain(unit.name) in MAP_NAMES
+        known = bool(words & MAP_WORDS) or uncertainties.bare_name(unit.name) in MAP_NAMES
         return known or any(matches(unit, name) for name in wanted)
 
 
@@ -189,8 +189,12 @@ def version(unit: Unit) -> Any:
 
 
 def opened(
-    label: str, units: Sequence[U], listing: Callable[[], str], options: Options, pixels: Callable[[U, bool], Pixels]
-) -> Opened:  # fmt: skip
+    label: str,
+    units: Sequence[U],
+    listing: Callable[[], str],
+    options: Options,
+    pixels: Callable[[U, bool], PixelReader],
+) -> Opened:
     """The frames of a file, from its HDUs.
 
     ``label`` is the file's name in messages, ``listing()`` describes its HDUs, ``pixels(unit, as_bits)`` is a reader.
@@ -260,7 +264,7 @@ def _called(unit: Unit) -> str:
 
 
 def _frame(
-    label: str, image: U, units: Sequence[U], options: Options, pixels: Callable[[U, bool], Pixels]
+    label: str, image: U, units: Sequence[U], options: Options, pixels: Callable[[U, bool], PixelReader]
 ) -> Frame:  # fmt: skip
     """One image with its mask, its uncertainties and the header that it inherits."""
     own = image is units[0] or image.text.startswith("SIMPLE")  # SIMPLE: it was the primary image before compression
@@ -270,7 +274,7 @@ def _frame(
     if error is not None:
         where, given = f"{shown(label)}: the extension {error}", options.uncertainty_type
         kind = uncertainties.type_of(where, _own_name(error), error.value("UTYPE"), given)
-        data, its = (str(u or "").strip() for u in (cards.lookup(text, "BUNIT"), error.value("BUNIT")))
+        data, its = (str(u or "").strip() for u in (cards.card_value(text, "BUNIT"), error.value("BUNIT")))
         unit = uncertainties.unit_of(where, its, data, kind, given)
     bad = None
     if mask is not None:

@@ -21,7 +21,7 @@ def is_one(values: dict[str, Any]) -> bool:
     return values.get("NAXIS") == 0 and "PIXVALUE" in values and "NPIX1" in values
 
 
-def image_text(text: str) -> str:
+def as_array_header(text: str) -> str:
     """The header with NAXISn instead of NPIXn, and without PIXVALUE: a product with it would be read as constant."""
     sizes = {c.keyword: c.lines[0][8:] for c in cards.split(text) if OWN.fullmatch(c.keyword)}
     lines = []

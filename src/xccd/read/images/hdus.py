@@ -32,7 +32,7 @@ BITPIX = (8, 16, 32, 64, -32, -64)
 
 
 @dataclass(frozen=True)
-class HDU:
+class StoredHDU:
     """One header-data unit: its name, its header text and the place of its data."""
 
     index: int
@@ -89,7 +89,7 @@ class Walk:
     def __exit__(self, *_: object) -> None:
         self.file.close()
 
-    def __iter__(self) -> Iterator[HDU]:
+    def __iter__(self) -> Iterator[StoredHDU]:
         index, position = 0, 0
         while (text := self._header(index, position)) is not None:
             hdu = self._hdu(index, text, self.file.tell())
@@ -160,7 +160,7 @@ class Walk:
             raise OSError(f"{where}: its header has no END before bytes that are no cards: the file is damaged")
         return None
 
-    def _hdu(self, index: int, text: str, offset: int) -> HDU:
+    def _hdu(self, index: int, text: str, offset: int) -> StoredHDU:
         """The HDU of a header text; for tile-compressed and constant images with the header of the image."""
         where = f"{self.name}, HDU {index}"
         structure.check(text, structure.OF_ANY, where)
@@ -178,12 +178,12 @@ class Walk:
                 f"{where}: it has ZCMPTYPE, as tile-compressed images have, but no ZIMAGE = T: the file is damaged"
             )
         elif kind == "IMAGE" and constant.is_one(values):
-            text = constant.image_text(text)
+            text = constant.as_array_header(text)
         else:
-            return HDU(index, kind, text, values, offset, nbytes)
+            return StoredHDU(index, kind, text, values, offset, nbytes)
         image = cards.values(text)
         self._data_size(index, image)  # checks the image's own size, too
-        return HDU(index, kind, text, image, offset, nbytes, table, None if table else values["PIXVALUE"])
+        return StoredHDU(index, kind, text, image, offset, nbytes, table, None if table else values["PIXVALUE"])
 
     def _data_size(self, index: int, values: dict[str, Any]) -> int:
         """Bytes of data according to the header; raises if one of its cards is invalid."""
@@ -209,7 +209,7 @@ class Walk:
         items = size("GCOUNT", 1) * (size("PCOUNT", 0) + math.prod(sizes))
         return items * abs(bitpix) // 8
 
-    def pixels(self, hdu: HDU) -> FilePixels:
+    def pixels(self, hdu: StoredHDU) -> FilePixels:
         """A reader for the image of ``hdu``; raises if the file cannot hold it."""
         where, v = f"{self.name}, HDU {hdu.index}", hdu.values
         if 0 in hdu.shape:
@@ -267,7 +267,7 @@ def _blank(where: str, values: dict[str, Any]) -> int | None:
     return value if isinstance(value, int) else int(number)
 
 
-def listing(walk: Walk, seen: list[HDU]) -> str:
+def listing(walk: Walk, seen: list[StoredHDU]) -> str:
     """A text that describes the HDUs read so far."""
     named = "; ".join(map(str, seen[:LISTED]))
     more = f"; and {len(seen) - LISTED} more" if len(seen) > LISTED else ""
@@ -275,7 +275,7 @@ def listing(walk: Walk, seen: list[HDU]) -> str:
     return f"{named}{more}{' (truncated, the file ends within its data)' if cut else ''}"
 
 
-def warn_lost(walk: Walk, seen: list[HDU], chosen: HDU | None) -> None:
+def warn_lost(walk: Walk, seen: list[StoredHDU], chosen: StoredHDU | None) -> None:
     """Warn if the file seems to have lost extensions; call it when all HDUs were read."""
     first, last, count = seen[0], seen[-1], len(seen) - 1
     announced = first.values.get("NEXTEND")  # a chip by itself often has its mosaic's; beside SCI belong ERR and DQ

@@ -16,7 +16,7 @@ from xccd.read.files.local import LocalFile
 from xccd.read.images import constant
 from xccd.read.images.chips import Chip, Frame, Opened, Options, opened
 from xccd.read.images.hdus import Walk
-from xccd.read.images.pixels import ArrayPixels, FilePixels, Pixels
+from xccd.read.images.pixels import ArrayPixels, FilePixels, PixelReader
 
 
 def is_image(item: Any) -> bool:
@@ -29,11 +29,11 @@ def _is_ccddata(item: Any) -> bool:
     return hasattr(item, "uncertainty") and hasattr(item, "mask") and hasattr(item, "header")
 
 
-def open_image(item: Any, options: Options) -> Opened:
+def open_in_memory(item: Any, options: Options) -> Opened:
     """The frames of an object for which `is_image` is true."""
     if isinstance(item, tuple):
         array, header = item
-        return _alone(Frame("", header_text(header), _array_pixels(array)), options)
+        return _alone(Frame("", frame_header_text(header), _array_pixels(array)), options)
     if _is_ccddata(item):
         return _alone(_open_ccddata(item, options), options)
     return _open_hdulist(item if isinstance(item, list) else [item], options)
@@ -43,8 +43,8 @@ def _alone(frame: Frame, options: Options) -> Opened:
     """A frame without a file, as if it were the only image of a file."""
     if not options.several:
         return Opened([frame])
-    name = str(cards.lookup(frame.header, "EXTNAME") or "").strip()
-    return Opened([frame], (Chip(name, cards.lookup(frame.header, "EXTVER") or 1, 0, 1),))
+    name = str(cards.card_value(frame.header, "EXTNAME") or "").strip()
+    return Opened([frame], (Chip(name, cards.card_value(frame.header, "EXTVER") or 1, 0, 1),))
 
 
 def _array_pixels(array: Any, missing: Any = None) -> ArrayPixels:
@@ -63,7 +63,7 @@ def _array_pixels(array: Any, missing: Any = None) -> ArrayPixels:
     return ArrayPixels(data, missing)
 
 
-def header_text(header: Any) -> str:
+def frame_header_text(header: Any) -> str:
     """The text of a fits.Header, a dict or None."""
     if header is None:
         return ""
@@ -129,8 +129,8 @@ class Loaded:
 
     @property
     def text(self) -> str:
-        text = header_text(self.hdu.header)
-        return constant.image_text(text) if self.is_constant else text
+        text = frame_header_text(self.hdu.header)
+        return constant.as_array_header(text) if self.is_constant else text
 
     def value(self, keyword: str) -> Any:
         return self.hdu.header.get(keyword)
@@ -145,14 +145,14 @@ def _open_hdulist(hdus: Any, options: Options) -> Opened:
     name = (hdus.filename() if hasattr(hdus, "filename") else None) or ""
     units = [Loaded(i, hdu) for i, hdu in enumerate(hdus)]
 
-    def pixels(unit: Loaded, as_bits: bool) -> Pixels:
+    def pixels(unit: Loaded, as_bits: bool) -> PixelReader:
         return _unit_pixels(unit, name, as_bits)
 
     found = opened(name or "an HDUList", units, lambda: "; ".join(map(str, units)), options, pixels)
     return found._replace(frames=[replace(frame, file=name) for frame in found.frames])
 
 
-def _unit_pixels(unit: Loaded, name: str, as_bits: bool) -> Pixels:
+def _unit_pixels(unit: Loaded, name: str, as_bits: bool) -> PixelReader:
     """A reader for one HDU: from its file if astropy has not loaded the data, as astropy treats BLANK = 0 wrongly.
 
     astropy turns integers that may be BLANK into floats; ``as_bits`` turns them back.
@@ -177,7 +177,7 @@ def _unit_pixels(unit: Loaded, name: str, as_bits: bool) -> Pixels:
     return _array_pixels(data, blanks)
 
 
-def _constant(unit: Loaded, name: str) -> Pixels:
+def _constant(unit: Loaded, name: str) -> PixelReader:
     """The pixels of a constant image that exists only in memory."""
     values = cards.values(unit.text)
     file = LocalFile(name or "an HDUList", "", 0, 0)
@@ -202,8 +202,8 @@ def _blanks(unit: Any, data: Any) -> Any:
 
 def _open_ccddata(ccd: Any, options: Options) -> Frame:
     """A CCDData as a frame: its WCS and unit go into the header text."""
-    text = header_text(ccd.header)
-    own = header_text(ccd.wcs.to_header(relax=True)) if hasattr(ccd.wcs, "to_header") else ""
+    text = frame_header_text(ccd.header)
+    own = frame_header_text(ccd.wcs.to_header(relax=True)) if hasattr(ccd.wcs, "to_header") else ""
     # slicing a CCDData moves its WCS but not its header
     if own and not common.same_grid(list(_sized((text, own), ccd.shape))):
         kept = cards.join(c for c in cards.split(text) if not cards.WCS.fullmatch(c.keyword))

@@ -16,7 +16,7 @@ Samples = np.ndarray[Any, Any]
 INTEGERS: dict[tuple[bool, float], str] = {(True, 0): "u", (True, -1): "i", (False, 0): "i", (False, 1): "u"}
 
 
-class Pixels(Protocol):
+class PixelReader(Protocol):
     """A reader of one image, in a file or in memory."""
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.read.images.pixels import ArrayPixels, FilePixels, Index, Pixels, Samples
+from xccd.read.images.pixels import ArrayPixels, FilePixels, Index, PixelReader, Samples
 
 WHOLE = "iub"  # dtype kinds that have bits
 FLAG = np.dtype(np.uint8)
@@ -40,7 +40,7 @@ def bits_of(given: Any) -> int | None:
     return found
 
 
-def bad_pixels(plane: Pixels, bits: int | None, name: str) -> Pixels:
+def bad_pixels(plane: PixelReader, bits: int | None, name: str) -> PixelReader:
     """A plane as a mask: pixels with one of ``bits`` (None: any number but 0). Raises if its dtype lacks these bits."""
     if bits is None:
         return plane
@@ -68,7 +68,7 @@ def bad_values(values: Samples, bits: int) -> Samples:
 class BadBits:
     """A plane of bits as a mask: 1 for a pixel with a bad bit or with BLANK."""
 
-    plane: Pixels
+    plane: PixelReader
     bits: int
     native = FLAG
     masks = False

@@ -21,8 +21,8 @@ from xccd.messages import shown
 from xccd.read.files.local import OPENERS
 from xccd.read.files.remote import AT_ONCE, Remote, is_url, places
 from xccd.read.images.chips import Frame, HDUNames, NoImageError, Opened, Options, Wanted, matches, may_leave, opened
-from xccd.read.images.hdus import HDU, Walk, listing, warn_lost
-from xccd.read.images.memory import is_image, open_image
+from xccd.read.images.hdus import StoredHDU, Walk, listing, warn_lost
+from xccd.read.images.memory import is_image, open_in_memory
 from xccd.read.images.turned import in_one_order
 
 log = logging.getLogger("xccd")
@@ -145,7 +145,7 @@ def _log_left(left: list[tuple[str, tuple[str, ...]]]) -> None:
 def _named(frame: Frame, i: int, chip: str | None) -> Frame:
     if frame.file and chip is None:
         return frame
-    name = frame.file or cards.lookup(frame.header, "FILENAME") or f"frame-{i + 1}"
+    name = frame.file or cards.card_value(frame.header, "FILENAME") or f"frame-{i + 1}"
     return replace(frame, file=str(name), chip=chip)
 
 
@@ -217,7 +217,7 @@ def natural(name: str | Path | Remote) -> tuple[list[Any], str]:
 
 
 def _open(item: Any, options: Options) -> Opened:
-    return _open_file(item, options) if isinstance(item, (Path, Remote)) else open_image(item, options)
+    return _open_file(item, options) if isinstance(item, (Path, Remote)) else open_in_memory(item, options)
 
 
 def _open_file(path: Path | Remote, options: Options) -> Opened:
@@ -226,9 +226,9 @@ def _open_file(path: Path | Remote, options: Options) -> Opened:
         return opened(str(path), units, lambda: listing(walk, units), options, lambda unit, _: walk.pixels(unit))
 
 
-def _units(walk: Walk, options: Options) -> list[HDU]:
+def _units(walk: Walk, options: Options) -> list[StoredHDU]:
     """The HDUs of a file up to the last that is needed."""
-    seen: list[HDU] = []
+    seen: list[StoredHDU] = []
     found = False
     units = iter(walk)
     while True:
@@ -249,7 +249,7 @@ def _units(walk: Walk, options: Options) -> list[HDU]:
             return seen
 
 
-def _looks_on(walk: Walk, primary: HDU, options: Options) -> bool:
+def _looks_on(walk: Walk, primary: StoredHDU, options: Options) -> bool:
     """Whether to look at more HDUs after the image."""
     if walk.packing:  # looking on would unpack the whole file
         return options.bits is not None or (options.maps and bool(primary.value("EXTEND")))

@@ -13,7 +13,7 @@ from xccd.headers.rows import ORDERS, PATTERN, SECTION, check_orders, order_of
 
 if TYPE_CHECKING:
     from xccd.read.images.chips import Frame
-    from xccd.read.images.pixels import Index, Pixels, Samples
+    from xccd.read.images.pixels import Index, PixelReader, Samples
 
 VERSION = re.compile(r"(?:(?:CTYPE|CRVAL|CRPIX|CDELT)\d|(?:CD|PC)\d+_\d+)([A-Z]?)")  # a header may have several WCS
 SIP = re.compile(r"(A|B|AP|BP)_(\d+)_(\d+)")
@@ -45,7 +45,7 @@ def in_one_order(found: list[Frame], flip: bool | str = False) -> list[Frame]:
 class Turned:
     """A reader with the rows in reverse order."""
 
-    base: Pixels
+    base: PixelReader
 
     @property
     def shape(self) -> tuple[int, ...]:
