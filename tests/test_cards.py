@@ -18,7 +18,7 @@ def by_astropy(*lines: str) -> object:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            value = fits.Card.fromstring(cards._image(lines)).value
+            value = fits.Card.fromstring(cards._padded(lines)).value
         except (fits.VerifyError, ValueError):
             return None
     if isinstance(value, bool | int):

@@ -190,9 +190,9 @@ def test_a_limit_of_memory_makes_bands_small(files: list[Path], monkeypatch: pyt
     box = tuple(slice(0, n) for n in SHAPE)
     monkeypatch.setattr(deferred, "SCRATCH", 0)
     with xccd.set_options(threads=2, memory=2 * 4 * 7 * 9 * 4 * 3):  # three rows of four bands in two threads
-        assert len(deferred._edges([array], box)) - 1 == 4
+        assert len(deferred._band_edges([array], box)) - 1 == 4
     with xccd.set_options(threads=2, memory=1):
-        assert len(deferred._edges([array], box)) - 1 == 12
+        assert len(deferred._band_edges([array], box)) - 1 == 12
 
 
 def test_neither_dask_nor_astropy_is_needed(files: list[Path], tmp_path: Path) -> None:

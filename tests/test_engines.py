@@ -346,7 +346,7 @@ def test_warm_up_does_nothing_harmful_with_numpy():
     ],
 )
 def test_warm_up_of_what_kernels_do_not_know(monkeypatch, given, dtype):
-    monkeypatch.setattr(warm, "_run", lambda chain, x: None)
+    monkeypatch.setattr(warm, "_run_chain", lambda chain, x: None)
     with pytest.raises(
         ValueError, match=f"^dtypes: {dtype} is none of {', '.join(map(str, DIRECT))}, which others are converted to$"
     ):
@@ -359,7 +359,7 @@ def test_warm_up_of_what_kernels_do_not_know(monkeypatch, given, dtype):
 )
 def test_dtypes_of_warm_up(monkeypatch, given, dtypes):
     ran = []
-    monkeypatch.setattr(warm, "_run", lambda chain, x: ran.append((x.dtype, chain)))
+    monkeypatch.setattr(warm, "_run_chain", lambda chain, x: ran.append((x.dtype, chain)))
     xccd.warm_up(*given)
     assert tuple(dict.fromkeys(dtype for dtype, _ in ran)) == dtypes
     for dtype in dtypes:

@@ -133,7 +133,7 @@ def test_places_are_cubics_through_nodes(engine, step):
     f = lambda x, y: 3 + 2 * x - y + 0.01 * x * y + 1e-3 * y**2 - 1e-5 * x**3 + 1e-6 * x**2 * y**3  # noqa: E731
     nodes = np.stack([f(i, j), f(j, i)])
     out = np.empty((2, 11, 3 * step + 5))
-    engine.places(nodes, pixel_map.table(step), 5, out)
+    engine.interpolated_nodes(nodes, pixel_map.table(step), 5, out)
     y, x = np.mgrid[5:16, : out.shape[2]].astype(float)
     np.testing.assert_allclose(out, np.stack([f(x, y), f(y, x)]), rtol=1e-11, atol=1e-9)
 
@@ -143,6 +143,6 @@ def test_places_have_the_same_bits():
     found = []
     for engine in ENGINES:
         out = np.empty((3, 30, 37))
-        engine.places(nodes, pixel_map.table(8), 1, out)
+        engine.interpolated_nodes(nodes, pixel_map.table(8), 1, out)
         found.append(out)
     np.testing.assert_array_equal(*found)

@@ -123,7 +123,7 @@ def test_a_graph_may_be_a_dict() -> None:
         def __dask_graph__(self) -> dict[str, object]:
             return {"task": ("a.fits",)}
 
-    assert list(input_files._within(Collection(), set())) == [("a.fits",)]
+    assert list(input_files._objects_within(Collection(), set())) == [("a.fits",)]
 
 
 def test_tiles_take_the_place_of_pixels(tmp_path: Path) -> None:

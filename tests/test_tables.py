@@ -89,7 +89,7 @@ def test_the_command_lists_all_methods() -> None:
 
 def test_warm_up_runs_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(warm, "_run", lambda chain, x: seen.extend((*chain.steps, *chain.ends)))
+    monkeypatch.setattr(warm, "_run_chain", lambda chain, x: seen.extend((*chain.steps, *chain.ends)))
     monkeypatch.setattr(warm, "_resample", lambda dtype: None)
     xccd.warm_up(["float32"])
     for method, row in METHODS.items():

@@ -73,7 +73,7 @@ def _stacked(name: str, frames: xr.DataArray, path: Path) -> tuple[xr.DataArray,
     image = combine(clipped, "mean")
     to_fits(image, path)
     rejected = (mask(clipped) & ~mask(frames)).sum(("y", "x"))
-    return image, Row(name, tuple(rejected.values.tolist()), *_noise(frames, clipped), path)
+    return image, Row(name, tuple(rejected.values.tolist()), *_measured_noise(frames, clipped), path)
 
 
 def _step(frames: xr.DataArray) -> float:
@@ -82,17 +82,17 @@ def _step(frames: xr.DataArray) -> float:
     return 1.0 if scale is None else float(scale.max())
 
 
-def _noise(frames: xr.DataArray, clipped: xr.DataArray) -> tuple[float, float]:
+def _measured_noise(frames: xr.DataArray, clipped: xr.DataArray) -> tuple[float, float]:
     """The noise of one frame and of the mean, from differences, where the scene cancels.
 
     The means of odd and of even frames differ by twice the noise of the mean of all.
     """
     pair = (frames[0] - frames[1]) / np.sqrt(2)
     halves = (combine(clipped[::2], "mean") - combine(clipped[1::2], "mean")) / 2
-    return _spread(pair), _spread(halves)
+    return _scatter_of_image(pair), _scatter_of_image(halves)
 
 
-def _spread(image: xr.DataArray) -> float:
+def _scatter_of_image(image: xr.DataArray) -> float:
     """Standard deviation of an image without its stars and defects."""
     pixels = xr.DataArray(image.values.ravel(), dims="frame")
     return float(combine(sigma_clip(pixels, 4, 4, center="median", maxiters=None), "std"))

@@ -51,14 +51,14 @@ def to_ccddata(obj: xr.DataArray | xr.Dataset) -> CCDData | list[CCDData]:
     >>> str(ccd.unit), ccd.mask.tolist()
     ('adu', [[False, True]])
     """
-    image = _image(obj, "to_ccddata")
+    image = _image_with_maps(obj, "to_ccddata")
     if "frame" not in image.dims:
         return _ccddata(image, None)
     stack = image.transpose("frame", ...).load()
     return [_ccddata(stack.isel(frame=i), i) for i in range(stack.sizes["frame"])]
 
 
-def _image(obj: Any, verb: str) -> xr.DataArray:
+def _image_with_maps(obj: Any, verb: str) -> xr.DataArray:
     """The image with its maps as coordinates."""
     if isinstance(obj, xr.DataArray):
         return obj
@@ -70,7 +70,7 @@ def _image(obj: Any, verb: str) -> xr.DataArray:
 def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
     from astropy import nddata
 
-    unit = _unit(str(image.attrs.get("units", "")), "this image" if number is None else f"frame {number}")
+    unit = _understood_unit(str(image.attrs.get("units", "")), "this image" if number is None else f"frame {number}")
     flags, error = flags_of(image), image.coords.get(map_name(image.name, "uncertainty"))
     mask = ~np.isfinite(image.values) if flags is None else flags.values != 0
     if error is not None:
@@ -90,21 +90,21 @@ def _ccddata(image: xr.DataArray, number: int | None) -> CCDData:
     )
 
 
-def _unit(text: str, name: str) -> Any:
+def _understood_unit(text: str, name: str) -> Any:
     """The astropy unit of a text; spellings of cameras and squares are understood, too."""
     for spelling in (text, units.spelled(text)):
         try:
-            return _parsed(spelling)
+            return _unit_of_text(spelling)
         except ValueError as failed:
             error = failed
     raise ValueError(f"{name} has the unit {text!r}, which astropy does not know: set attrs['units']") from error
 
 
-def _parsed(text: str) -> Any:
+def _unit_of_text(text: str) -> Any:
     from astropy import units as u
 
     inner = units.root(text)
-    return _parsed(inner) ** 2 if inner else u.Unit(text)  # "" is no unit
+    return _unit_of_text(inner) ** 2 if inner else u.Unit(text)  # "" is no unit
 
 
 def to_masked_array(obj: xr.DataArray | xr.Dataset) -> np.ma.MaskedArray[Any, Any]:
@@ -132,7 +132,7 @@ def to_masked_array(obj: xr.DataArray | xr.Dataset) -> np.ma.MaskedArray[Any, An
     >>> float(xr.DataArray([1.0, float("inf"), 3.0], dims="x").ccd.to_masked_array().mean())
     2.0
     """
-    image = _image(obj, "to_masked_array")
+    image = _image_with_maps(obj, "to_masked_array")
     flags = flags_of(image)
     out = ~np.isfinite(image.values) if flags is None else flags.values != 0
     return np.ma.MaskedArray(image.values, mask=out)

@@ -152,10 +152,10 @@ def simulate_night(
     bias-001.fits bias-002.fits dark-120s-001.fits dark-60s-001.fits light-r-001.fits
     """
     folder, shape = Path(folder), _pair(shape)
-    counts = {"bias": _number("nbias", nbias), "dark": _number("ndark", ndark),
-              "flat": _number("nflat", nflat), "light": _number("nlight", nlight)}  # fmt: skip
-    dither = _number("dither", dither, kind=float)
-    seeds = SeedSequence(_number("seed", seed)).spawn(len(STREAMS))
+    counts = {"bias": _checked_number("nbias", nbias), "dark": _checked_number("ndark", ndark),
+              "flat": _checked_number("nflat", nflat), "light": _checked_number("nlight", nlight)}  # fmt: skip
+    dither = _checked_number("dither", dither, kind=float)
+    seeds = SeedSequence(_checked_number("seed", seed)).spawn(len(STREAMS))
     streams = dict(zip(STREAMS, seeds, strict=True))
     night = list(_night(counts, streams))
     _check_folder(folder, names := {frame.name for frame in night}, overwrite)
@@ -175,7 +175,7 @@ def simulate_night(
     return folder
 
 
-def _number(name: str, value: Any, least: int = 0, kind: type = int) -> Any:
+def _checked_number(name: str, value: Any, least: int = 0, kind: type = int) -> Any:
     abstract: Any = Integral if kind is int else Real
     if isinstance(value, bool) or not isinstance(value, abstract):
         raise TypeError(f"{name}={value!r} is not {'a whole' if kind is int else 'a'} number")
@@ -187,7 +187,7 @@ def _number(name: str, value: Any, least: int = 0, kind: type = int) -> Any:
 def _pair(shape: object) -> Shape:
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         raise TypeError(f"shape={shape!r} is not a pair (rows, columns)")
-    return _number("shape[0]", shape[0], 32), _number("shape[1]", shape[1], 32)
+    return _checked_number("shape[0]", shape[0], 32), _checked_number("shape[1]", shape[1], 32)
 
 
 def _check_folder(folder: Path, frames: Set[str], overwrite: bool) -> None:
@@ -233,7 +233,7 @@ def _truth(shape: Shape, nlight: int, dither: float, streams: Mapping[str, SeedS
         flat={band: flat / flat.mean() * alive for band, flat in flats.items()},
         glow=FIELD.glow * (1 + 0.08 * x + 0.05 * y),
         trail=_trail(shape, rng["trail"]),
-        stars=_stars(shape, rng["stars"]),
+        stars=_simulated_stars(shape, rng["stars"]),
         offsets=dither * pointed_away * rng["dither"].uniform(-1, 1, (nlight, 2)),
     )
 
@@ -264,7 +264,7 @@ def _read_out(bias: Image, mean: Image, rays: Image | float, rng: Generator) -> 
     return np.clip(adu, 0, 65535).astype(np.uint16)
 
 
-def _stars(shape: Shape, rng: Generator) -> Image:
+def _simulated_stars(shape: Shape, rng: Generator) -> Image:
     """Rows x, y (pixels from 0) and flux (e-). The count of stars above a flux goes as flux**(-3/4)."""
     count = max(LEAST, round(FIELD.stars * math.prod(shape)))
     y, x = (rng.uniform(0, n - 1, count) for n in shape)

@@ -51,14 +51,14 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
         if dtype not in DIRECT:
             raise ValueError(f"dtypes: {dtype} is none of {', '.join(map(str, DIRECT))}, which others are converted to")
         tied, untied = (np.array(rows, dtype) for rows in ([[1], [1], [2]], [[1], [2], [3]]))
-        _run(Chain((CLIP,)), untied)
-        _run(Chain((Extrema(1, 0),)), tied)
+        _run_chain(Chain((CLIP,)), untied)
+        _run_chain(Chain((Extrema(1, 0),)), tied)
         for method, row in METHODS.items():
             for weighted in (False, True) if row.weighted else (False,):
-                _run(Chain((), (Combine(method, weighted),)), untied)
-        _run(Chain((), (Scatter("mean", weighted=True),)), untied)
+                _run_chain(Chain((), (Combine(method, weighted),)), untied)
+        _run_chain(Chain((), (Scatter("mean", weighted=True),)), untied)
         for x in (tied, untied):
-            _run(Reasons((CLIP, Extrema(1, 0))), x)
+            _run_chain(Reasons((CLIP, Extrema(1, 0))), x)
     for dtype in {float_dtype(dtype) for dtype in chosen}:
         _resample(dtype)
 
@@ -66,12 +66,12 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
 def _resample(dtype: np.dtype[Any]) -> None:
     frame, value, error = np.ones((2, 2), dtype), np.empty((1, 1), dtype), np.empty((1, 1), dtype)
     none, bits = np.zeros((2, 2), np.uint8), np.empty((1, 1), np.uint8)
-    call_kernel("resample", "places", np.zeros((2, 4, 4)), table(8), 0, np.zeros((2, 1, 1)))
+    call_kernel("resample", "interpolated_nodes", np.zeros((2, 4, 4)), table(8), 0, np.zeros((2, 1, 1)))
     call_kernel("resample", "resampled", frame, frame, none, 0, 2, np.zeros((2, 1, 1)), 2, value, error, bits)
     call_kernel("overlap", "overlapped", frame, frame, none, 0, 2, np.zeros((2, 2, 2)), False, value, error, bits)
 
 
-def _run(chain: Chain | Reasons, x: np.ndarray[Any, Any]) -> None:
+def _run_chain(chain: Chain | Reasons, x: np.ndarray[Any, Any]) -> None:
     one, none = np.ones((1, 1)), np.zeros((1, 1), np.uint8)
     if not chain.ends:
         dtype = np.dtype(np.uint8) if isinstance(chain, Reasons) else float_dtype(x.dtype)

@@ -119,7 +119,7 @@ def combine(
         statistics = (sigma_clip_func or np.ma.mean, sigma_clip_dev_func or np.ma.std)
         whole.sigma_clipping(sigma_clip_low_thresh, sigma_clip_high_thresh, *statistics)
     own = {} if combine_uncertainty_function is None else {"uncertainty_func": combine_uncertainty_function}
-    bands.fill(product, lambda part: getattr(_band(whole, part), METHODS[method])(**own), np.dtype(whole.dtype))
+    bands.fill(product, lambda part: getattr(_loaded_band(whole, part), METHODS[method])(**own), np.dtype(whole.dtype))
     if output_file is not None:
         product.write(output_file, overwrite=overwrite_output)
     return product
@@ -134,7 +134,7 @@ def _of_stack(stack: xr.DataArray, unit: Any, dtype: Any) -> Combiner:
     return combiner
 
 
-def _band(whole: Combiner, part: Part) -> Combiner:
+def _loaded_band(whole: Combiner, part: Part) -> Combiner:
     """Some rows of a lazy combiner, in memory. Without labels, as each step would build labels of a product."""
     part = (slice(None), *part)
     band = _of_stack(labelled(whole._stack[part].values), whole.unit, whole.dtype)

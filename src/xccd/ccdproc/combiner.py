@@ -52,7 +52,7 @@ class Combiner:
 
     def __init__(self, ccd_iter: Iterable[Any], dtype: Any = None, xp: Any = None) -> None:
         check_numpy("xp", xp)
-        self.ccd_list = _checked(ccd_iter)
+        self.ccd_list = _checked_list(ccd_iter)
         first = self.ccd_list[0]
         stack = np.empty((len(self.ccd_list), *first.shape), computed_in(dtype))
         for sample, ccd in zip(stack, self.ccd_list, strict=True):
@@ -199,8 +199,8 @@ class Combiner:
             self._stack,
             low,
             high,
-            center=_statistic(func, CENTERS),
-            deviation=_statistic(dev_func, DEVIATIONS),
+            center=_kernel_or_function(func, CENTERS),
+            deviation=_kernel_or_function(dev_func, DEVIATIONS),
             maxiters=kwd.get("maxiters", 1),
         )
 
@@ -302,7 +302,7 @@ class Combiner:
         return product
 
 
-def _checked(ccd_iter: Any) -> list[Any]:
+def _checked_list(ccd_iter: Any) -> list[Any]:
     from astropy.nddata import CCDData
 
     if ccd_iter is None or isinstance(ccd_iter, CCDData):
@@ -327,5 +327,5 @@ def labelled(samples: np.ndarray[Any, Any]) -> xr.DataArray:
     return xr.DataArray(samples, dims=("frame", *(f"axis_{i}" for i in range(1, samples.ndim))))
 
 
-def _statistic(given: Any, allowed: Container[str]) -> Any:
+def _kernel_or_function(given: Any, allowed: Container[str]) -> Any:
     return (kernel_of(given, allowed) or of_nan(given)) if callable(given) else given

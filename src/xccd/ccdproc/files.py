@@ -47,7 +47,7 @@ def check_output(path: Any, overwrite: bool) -> None:
         raise OSError(f"output_file={str(path)!r} is there already: overwrite_output=True replaces it")
 
 
-def _read(item: Any, options: dict[str, Any]) -> Any:
+def _as_ccddata(item: Any, options: dict[str, Any]) -> Any:
     from astropy.nddata import CCDData
 
     return item if isinstance(item, CCDData) else CCDData.read(item, **options)
@@ -58,13 +58,13 @@ def read_first(items: list[Any], options: dict[str, Any]) -> Any:
     unknown = set(options) - set(READER)
     if unknown:
         raise TypeError(f"combine does not take {', '.join(sorted(unknown))}: of CCDData.read it has {READER}")
-    first = _read(items[0], options)
+    first = _as_ccddata(items[0], options)
     return first.copy() if first is items[0] else first
 
 
 def factors_of(scale: Any, items: list[Any], options: dict[str, Any]) -> Any:
     """The factors as given, or a function's result for each whole image, with one image in memory at a time."""
-    return [scale(_read(item, options).data) for item in items] if callable(scale) else scale
+    return [scale(_as_ccddata(item, options).data) for item in items] if callable(scale) else scale
 
 
 class Bands:
@@ -76,14 +76,14 @@ class Bands:
         shape = _squeezed(first.shape)
         axis = max(range(max(1, len(shape) - 1)), key=shape.__getitem__)  # rows of an image; of a cube its longest axis
         row = len(items) * math.prod(shape) // shape[axis] * dtype.itemsize
-        rows = int(min(shape[axis], max(1, _room(first, dtype, limit) / COPIES // max(row, 1))))
+        rows = int(min(shape[axis], max(1, _room_for_band(first, dtype, limit) / COPIES // max(row, 1))))
         before = (slice(None),) * axis
         self.parts = [(*before, slice(i, min(i + rows, shape[axis]))) for i in range(0, shape[axis], rows)]
         pieces = [-1] * (len(shape) + 1)
         pieces[axis + 1] = -(-rows // threads())
         hdu, mask = options.get("hdu", 0), options.get("hdu_mask", "MASK")
         self.stack = open_stack(
-            [_frame(item) for item in items],
+            [_frame_to_open(item) for item in items],
             hdu=None if hdu == 0 else hdu,  # like CCDData.read: an empty primary HDU is skipped
             mask_hdu=[mask] if isinstance(mask, str) else mask,  # only that name, like CCDData.read
             chunks=tuple(pieces),
@@ -91,7 +91,7 @@ class Bands:
             units=first.unit.to_string() or None,
         )
         if not options.get("unit"):
-            _check_units(items, self.stack.coords["header"].values, first.unit)
+            _check_same_unit(items, self.stack.coords["header"].values, first.unit)
 
     def weights(self, given: Any, first: Any) -> Any:
         """Weights for each sample, without leading axes of length 1 as in the stack; other weights as given."""
@@ -122,7 +122,7 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[next((i for i in range(spare) if shape[i] != 1), spare) :]
 
 
-def _room(first: Any, dtype: np.dtype[Any], limit: float) -> float:
+def _room_for_band(first: Any, dtype: np.dtype[Any], limit: float) -> float:
     """Bytes for a band: the limit less the first image and the product, but not below the smallest band."""
     number = isinstance(limit, (int, float, np.number)) and not isinstance(limit, bool)
     if not (number and limit > 0):
@@ -133,7 +133,7 @@ def _room(first: Any, dtype: np.dtype[Any], limit: float) -> float:
     return float(min(COPIES * BAND_BYTES, max(limit - image, LEAST * image, LEAST_BYTES)))
 
 
-def _frame(item: Any) -> Any:
+def _frame_to_open(item: Any) -> Any:
     """A file name, or pixels without their header, which no product needs here."""
     if not hasattr(item, "uncertainty"):
         return str(item)
@@ -141,7 +141,7 @@ def _frame(item: Any) -> Any:
     return np.ma.MaskedArray(item.data, mask), None
 
 
-def _check_units(items: list[Any], headers: Any, unit: Any) -> None:
+def _check_same_unit(items: list[Any], headers: Any, unit: Any) -> None:
     for i, (item, header) in enumerate(zip(items, headers, strict=True)):
         if hasattr(item, "unit"):
             same, found = item.unit == unit, item.unit

@@ -32,7 +32,7 @@ def logs_its_call(short: str) -> Callable[[Function], Function]:
                 if _is_on():
                     _add_call(made.meta, function.__name__, short, given)
             elif asked:
-                made.meta.update(_cards(asked))
+                made.meta.update(_as_dict(asked))
             return made
 
         return run  # type: ignore[return-value]
@@ -42,10 +42,10 @@ def logs_its_call(short: str) -> Callable[[Function], Function]:
 
 def check_keyword(asked: Any) -> None:
     """Raise if ``asked`` is not a valid ``add_keyword``."""
-    _cards(asked if asked and asked is not True else {})
+    _as_dict(asked if asked and asked is not True else {})
 
 
-def _cards(asked: Any) -> dict[str, Any]:
+def _as_dict(asked: Any) -> dict[str, Any]:
     """A name, a ccdproc Keyword or a mapping, as a dict."""
     if isinstance(asked, str):
         return {asked: None}
@@ -65,10 +65,10 @@ def _is_on() -> bool:
 def _add_call(meta: Any, name: str, short: str, given: dict[str, Any]) -> None:
     long = f"HIERARCH {name.upper()}" if hasattr(meta, "cards") else name
     meta[long] = (short, SHORT)
-    meta[short] = ", ".join(f"{k}={_shown(v)}" for k, v in given.items()).replace("\n", "")
+    meta[short] = ", ".join(f"{k}={_value_or_class(v)}" for k, v in given.items()).replace("\n", "")
 
 
-def _shown(value: Any) -> Any:
+def _value_or_class(value: Any) -> Any:
     """The value; for an array the name of its class."""
     array = value if isinstance(value, np.ndarray) else getattr(value, "data", None)
     return f"<{type(value).__name__}>" if isinstance(array, np.ndarray) and array.size > 1 else value

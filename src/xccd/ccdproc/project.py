@@ -84,7 +84,7 @@ def wcs_project(
     """
     check_numpy("xp", xp)
     check_keyword(add_keyword)
-    shape = _checked(ccd, target_wcs, target_shape, order)
+    shape = _checked_shape(ccd, target_wcs, target_shape, order)
     here, there = (
         Grid.of(wcs, shape=(size[-2], size[-1])) for wcs, size in ((ccd.wcs, ccd.shape), (target_wcs, shape))
     )
@@ -104,13 +104,13 @@ def wcs_project(
         data,
         unit=ccd.unit,
         mask=mask if mask.any() else None,
-        uncertainty=_uncertainty(ccd, at, shape, degree, ratio),
+        uncertainty=_projected_uncertainty(ccd, at, shape, degree, ratio),
         wcs=target_wcs,
         header=_header(ccd),
     )
 
 
-def _checked(ccd: Any, target_wcs: Any, target_shape: Any, order: str) -> tuple[int, ...]:
+def _checked_shape(ccd: Any, target_wcs: Any, target_shape: Any, order: str) -> tuple[int, ...]:
     """The shape of the result; raises for arguments that do not go together."""
     if not hasattr(ccd, "wcs"):
         raise TypeError(f"ccd is a {type(ccd).__name__}: give CCDData")
@@ -143,13 +143,13 @@ def _projected(image: Array, at: PixelMap, shape: tuple[int, ...], degree: int, 
 
         def piece(n: int, whole: Array = whole, out: Array = out) -> None:
             start, stop = rows[n], min(rows[n] + step, at.box[1])
-            out[start:stop, left:right] = call(whole, *_positions(at, start, stop), degree)
+            out[start:stop, left:right] = call(whole, *_positions_in_image(at, start, stop), degree)
 
         run_all(piece, len(rows), options.threads())
     return made
 
 
-def _positions(at: PixelMap, start: int, stop: int) -> tuple[Array, Array]:
+def _positions_in_image(at: PixelMap, start: int, stop: int) -> tuple[Array, Array]:
     """Row and column positions in the image, for some rows of the target."""
     if at.shift is not None:
         y, x = np.mgrid[start:stop, at.box[2] : at.box[3]] + np.reshape(at.shift, (2, 1, 1))
@@ -167,7 +167,7 @@ def _ratio(ccd: Any, target_wcs: Any) -> float:
     return float(proj_plane_pixel_area(target_wcs) / proj_plane_pixel_area(ccd.wcs))
 
 
-def _uncertainty(ccd: Any, at: PixelMap, shape: tuple[int, ...], degree: int, ratio: float) -> Any:
+def _projected_uncertainty(ccd: Any, at: PixelMap, shape: tuple[int, ...], degree: int, ratio: float) -> Any:
     """The uncertainty of the result, of the image's type; None for a type that has no variance."""
     given = ccd.uncertainty
     kind = getattr(given, "uncertainty_type", None)

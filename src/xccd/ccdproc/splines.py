@@ -49,7 +49,7 @@ def spline_values(coefficient: Array, y: Array, x: Array, degree: int) -> Array:
 
 def spline_variances(variance: Array, y: Array, x: Array, degree: int) -> Array:
     """The variance of `spline_values`, from the variances of independent pixels."""
-    return _sum(variance, y, x, partial(_squares, degree=degree))
+    return _sum(variance, y, x, partial(_squared_weights, degree=degree))
 
 
 def _sum(image: Array, y: Array, x: Array, taps: Any) -> Array:
@@ -69,12 +69,12 @@ def _sum(image: Array, y: Array, x: Array, taps: Any) -> Array:
 
 def _basis(x: Array, n: int, degree: int) -> Taps:
     """Pixels near positions, folded back at the edges of ``n``, and the basis functions of each."""
-    first = _first(x, degree)
+    first = _first_pixel(x, degree)
     weights = FUNCTIONS[degree](x - first - degree // 2)
     return [_folded(first + k, n) for k in range(len(weights))], weights
 
 
-def _first(x: Array, degree: int) -> Array:
+def _first_pixel(x: Array, degree: int) -> Array:
     """The first pixel whose basis function reaches a position."""
     return np.asarray(np.floor(x + 0.5 * (1 - degree % 2)) - degree // 2, np.intp)
 
@@ -94,11 +94,11 @@ def _folded(index: Array, n: int) -> Array:
     return np.asarray(np.minimum(around, 2 * n - 2 - around))
 
 
-def _squares(x: Array, n: int, degree: int) -> Taps:
+def _squared_weights(x: Array, n: int, degree: int) -> Taps:
     """Pixels near positions, and the squares of their weights in the value there."""
     pixels, weights = _basis(x, n, degree)
     if degree in POLES:
-        first = _first(x, degree) - FAR
+        first = _first_pixel(x, degree) - FAR
         each = range(len(weights) + 2 * FAR)
         pixels = [_folded(first + k, n) for k in each]
         weights = [np.sum([_response(a + FAR - k, degree) * b for a, b in enumerate(weights)], axis=0) for k in each]

@@ -63,12 +63,12 @@ def sides(x: Any, options: FunctionOptions) -> Any:
         valid = np.isfinite(values)
         shown = np.where(valid.any(0), values, 0.0)  # NumPy's nan-functions warn about pixels that are all NaN
         with np.errstate(all="ignore"):
-            residual = values - _statistic("center", options.center, shown, ddof)
-            size = np.maximum(_statistic("deviation", options.deviation, shown, ddof), options.floor)
+            residual = values - _computed_statistic("center", options.center, shown, ddof)
+            size = np.maximum(_computed_statistic("deviation", options.deviation, shown, ddof), options.floor)
             below = residual < -options.low * size
             out = below | (residual > options.high * size)
         out &= valid & live & (valid.sum(0) > nkeep)
-        out &= ~_put_back(np.abs(residual), valid, out, nkeep)
+        out &= ~_to_put_back(np.abs(residual), valid, out, nkeep)
         live = out.any(0)
         values[out] = np.nan
         found[out] = np.where(below[out], low, high)
@@ -76,7 +76,7 @@ def sides(x: Any, options: FunctionOptions) -> Any:
     return found
 
 
-def _put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:
+def _to_put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:
     """Mask of the rejected samples to put back: those of smallest residual, until each pixel has ``nkeep``."""
     left = (valid & ~out).sum(0)
     lacking = np.clip(np.minimum(valid.sum(0), nkeep) - left, 0, None)
@@ -85,7 +85,7 @@ def _put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:
     return out & (lacking > 0) & (distance <= edge)
 
 
-def _statistic(argument: str, given: Statistic, values: Any, ddof: int) -> Any:
+def _computed_statistic(argument: str, given: Statistic, values: Any, ddof: int) -> Any:
     """The centre or deviation of each pixel, by a user's function or by name."""
     if not callable(given):
         return _STATISTICS[given](values, ddof)

@@ -64,7 +64,7 @@ class Deferred:
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         """The values in some pixels. ``made`` caches, by `id`, what was computed for these pixels already."""
         if id(self) not in made:
-            made[id(self)] = self.function(*(_cut(value, box, made) for value in self.inputs))
+            made[id(self)] = self.function(*(_part_of(value, box, made) for value in self.inputs))
         return made[id(self)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -119,7 +119,7 @@ class MultiOutput(Deferred):
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:
             wanted = sorted(made[WANTED][id(self)])
-            values = self.function(*(_cut(value, box, made) for value in self.inputs), wanted=wanted)
+            values = self.function(*(_part_of(value, box, made) for value in self.inputs), wanted=wanted)
             made[id(self)] = dict(zip(wanted, values, strict=True))
         return made[id(self)]
 
@@ -135,7 +135,7 @@ class OneOutput(Deferred):
     """One output of a `MultiOutput`."""
 
     def __init__(self, several: MultiOutput, number: int) -> None:
-        super().__init__(_same, [several], *several.results[number], frames=several.frames)
+        super().__init__(_unchanged, [several], *several.results[number], frames=several.frames)
         self.several, self.number = several, number
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
@@ -174,7 +174,7 @@ def box_of(key: Any, size: int) -> tuple[slice, Any]:
     return slice(low, high), rest
 
 
-def _cut(value: Any, box: Box, made: dict[Any, Any]) -> Any:
+def _part_of(value: Any, box: Box, made: dict[Any, Any]) -> Any:
     """The values of an input in some pixels."""
     if isinstance(value, Deferred):
         return value.block(box, made)
@@ -199,7 +199,7 @@ def store_deferred(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box 
     box = tuple(slice(0, n) for n in arrays[0].pixels) if box is None else box
     if any(part.start == part.stop for part in box):
         return
-    edges, wanted = _edges(arrays, box), _wanted_outputs(arrays)
+    edges, wanted = _band_edges(arrays, box), _wanted_outputs(arrays)
 
     def band(i: int) -> None:
         first, last = edges[i], edges[i + 1]
@@ -212,7 +212,7 @@ def store_deferred(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box 
     run_all(band, len(edges) - 1, options.threads())
 
 
-def _edges(arrays: Sequence[Deferred], box: Box) -> list[int]:
+def _band_edges(arrays: Sequence[Deferred], box: Box) -> list[int]:
     """The first rows of the bands, and the end. Bands are nearly equal, fit a cache, and each thread has two or more.
 
     These are not the chunks of `bands.plan`: they are never seen, and are planned again for each box that is loaded.
@@ -257,7 +257,7 @@ class _View(Deferred):
     """Some frames of another deferred array, in a box of its pixels."""
 
     def __init__(self, base: Deferred, box: Box, numbers: Any, shape: tuple[int, ...]) -> None:
-        super().__init__(_same, [base], shape, base.dtype, frames=base.frames)
+        super().__init__(_unchanged, [base], shape, base.dtype, frames=base.frames)
         self.box, self.numbers = box, numbers
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
@@ -270,5 +270,5 @@ class _View(Deferred):
         return made[id(self)]
 
 
-def _same(values: Any) -> Any:
+def _unchanged(values: Any) -> Any:
     return values

@@ -116,7 +116,7 @@ def is_known(method: str, weighted: bool) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _factors(method: str, frames: int) -> Array:
+def _error_factors(method: str, frames: int) -> Array:
     """The factors of the error formula for 0 to ``frames`` samples, float64 (frames + 1,)."""
     error = METHODS[method].error
     assert error is not None  # `is_known` was asked
@@ -148,7 +148,7 @@ class Scatter:
             _reduce(engine, "count", tile, 0, found)
             count = found.astype(np.int32)
         _reduce(engine, error.statistic, tile, error.ddof, value, count)
-        return value * _factors(self.method, tile.x.shape[0])[count]
+        return value * _error_factors(self.method, tile.x.shape[0])[count]
 
 
 def _reduce(engine: Any, method: str, tile: Tile, ddof: int, out: Array, count: Array | None = None) -> None:
@@ -159,11 +159,11 @@ def _count(end: Any) -> End | None:
     return None if end == Combine("count") else Combine("count")
 
 
-def _uncertainty(end: Any) -> End | None:
+def _uncertainty_end(end: Any) -> End | None:
     known = isinstance(end, Combine) and is_known(end.method, end.weighted)
     return Scatter(end.method, end.weighted) if known else None
 
 
 # For each map of a product (a row of `OUTPUTS`): a function that returns the map's end, None if there is no such map.
 # Its argument is the image's end, or a user's function.
-MAPS_OF_A_PRODUCT: dict[str, Callable[[Any], End | None]] = {"count": _count, "uncertainty": _uncertainty}
+MAPS_OF_A_PRODUCT: dict[str, Callable[[Any], End | None]] = {"count": _count, "uncertainty": _uncertainty_end}

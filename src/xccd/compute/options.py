@@ -95,7 +95,7 @@ def _check_engine(engine: Any) -> None:
 def as_bytes(memory: Any) -> int:
     """A size in bytes, from a number or a text such as "2 GB"."""
     try:
-        size = _parsed(memory) if isinstance(memory, str) else operator.index(memory)
+        size = _bytes_of_text(memory) if isinstance(memory, str) else operator.index(memory)
     except (TypeError, ValueError):
         raise ValueError(f"memory={memory!r} is no size: give bytes, or a text as '500 MB' or '2 GiB'") from None
     if isinstance(memory, bool) or size < 1:
@@ -106,7 +106,7 @@ def as_bytes(memory: Any) -> int:
 _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kMGTP]?)(i?)B?\s*", re.IGNORECASE)
 
 
-def _parsed(text: str) -> int:
+def _bytes_of_text(text: str) -> int:
     """Bytes of a text, as dask reads it: decimal units, and binary units with an i."""
     found = _SIZE.fullmatch(text)
     if not found or (found[3] and not found[2]):

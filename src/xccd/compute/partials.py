@@ -41,7 +41,7 @@ def _added(end: End, parts: Parts) -> Array:
     return total
 
 
-def _squares(end: End, parts: Parts) -> Array:
+def _sum_of_squares(end: End, parts: Parts) -> Array:
     """Sums of squares: within the chunks, and of the chunks' means about the mean of all.
 
     This is the formula of Chan, Golub and LeVeque (1979).
@@ -66,7 +66,7 @@ MERGE: dict[End, Callable[[End, Parts], Array]] = {
     PARTS["weight"]: _added,
     PARTS["least"]: _extreme(np.fmin),
     PARTS["most"]: _extreme(np.fmax),
-    PARTS["squares"]: _squares,
+    PARTS["squares"]: _sum_of_squares,
 }
 
 # For each end: the partial sums it needs and how to finish them. The error of a weighted mean has no such row: its
@@ -96,7 +96,7 @@ def reduced(chain: Chain, run: Run, x: Any, extras: list[Any], dtype: np.dtype[A
     of_chunks = da.map_blocks(
         partial(_part, run=run, chain=Chain(chain.steps, asked)),
         x,
-        *(_cut(x, e) for e in extras),
+        *(_rechunked_like(x, e) for e in extras),
         chunks=((1,) * x.numblocks[0], *x.chunks[1:], (len(asked),)),
         new_axis=x.ndim,
         dtype=np.float64,
@@ -110,7 +110,7 @@ def reduced(chain: Chain, run: Run, x: Any, extras: list[Any], dtype: np.dtype[A
     return da.map_blocks(finish, whole, drop_axis=x.ndim - 1, dtype=dtype, meta=np.empty((0,) * (x.ndim - 1), dtype))
 
 
-def _cut(x: Any, extra: Any) -> Any:
+def _rechunked_like(x: Any, extra: Any) -> Any:
     """Weights or factors in the chunks of ``x``."""
     import dask.array as da
 

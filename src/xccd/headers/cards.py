@@ -159,10 +159,10 @@ def _odd_value(lines: tuple[str, ...]) -> str | int | float | None:
     if match := _TRUTH_FIELD.fullmatch(field):
         return "FT".index(match[1])
     if match := _NUMBER_FIELD.fullmatch(field):
-        number = _number(match[1])
+        number = _number_of_digits(match[1])
         return number if isinstance(number, float) or abs(number) < 1 << 63 else str(number)
     if match := _PAIR_FIELD.fullmatch(field):
-        return str(_number(match[1]) + _number(match[2]) * 1j)
+        return str(_number_of_digits(match[1]) + _number_of_digits(match[2]) * 1j)
     return None
 
 
@@ -202,7 +202,7 @@ def _continued(fields: list[str]) -> str:
     return f"'{''.join(parts)}'"
 
 
-def _number(digits: str) -> int | float:
+def _number_of_digits(digits: str) -> int | float:
     digits = digits.replace(" ", "").upper().replace("D", "E")
     return int(digits) if digits.lstrip("+-").isdigit() else float(digits)
 
@@ -222,10 +222,10 @@ def parsed(lines: Iterable[str]) -> Header:
     """An astropy Header of some lines, padded to 80 columns: with unpadded lines astropy misreads CONTINUE cards."""
     from astropy.io import fits
 
-    return fits.Header.fromstring(_image(lines))
+    return fits.Header.fromstring(_padded(lines))
 
 
-def _image(lines: Iterable[str]) -> str:
+def _padded(lines: Iterable[str]) -> str:
     return "".join(line.ljust(80) for line in lines)
 
 
@@ -243,10 +243,10 @@ def mended(lines: tuple[str, ...]) -> tuple[str, ...]:
     if _field(lines[0]) is None:
         return _as_comment(lines)
     try:
-        card = fits.Card.fromstring(_image(lines))
+        card = fits.Card.fromstring(_padded(lines))
         card.verify("silentfix")
         with quiet():  # warns if the comment is cut because the value takes more room
-            again = _lines(card.image)
+            again = _lines_of_card(card.image)
     except (fits.VerifyError, ValueError):
         return _as_comment(lines)
     return again if _is_sound(again) else _as_comment(lines)
@@ -264,7 +264,7 @@ def _is_sound(lines: tuple[str, ...]) -> bool:
             card.verify("exception")
         read = [(card.keyword, card.value, card.comment) for card in header.cards]
         again = header.tostring(endcard=False, padding=False)
-        return read[0][0] != "CONTINUE" and bool(again == _image(lines))
+        return read[0][0] != "CONTINUE" and bool(again == _padded(lines))
     except (fits.VerifyError, ValueError, IndexError):
         return False
 
@@ -273,7 +273,7 @@ def _as_comment(lines: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"COMMENT {part}" for line in lines for part in (line[:72], line[72:]) if part)
 
 
-def _lines(image: str) -> tuple[str, ...]:
+def _lines_of_card(image: str) -> tuple[str, ...]:
     return tuple(image[i : i + 80].rstrip() for i in range(0, len(image), 80))
 
 
@@ -357,4 +357,4 @@ def make(keyword: str, value: Any, comment: str = "") -> str:
     from astropy.io import fits
 
     card = fits.Card(keyword, ascii_only(value) if isinstance(value, str) else value, comment)
-    return "\n".join(_lines(card.image))
+    return "\n".join(_lines_of_card(card.image))

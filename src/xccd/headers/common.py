@@ -122,7 +122,7 @@ def same_grid(headers: list[str]) -> bool:
     written = {tuple(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)): text for text in headers}
     if len({tuple(card.lines for card in some) for some in written}) == 1:
         return True
-    positions = [_positions(text) for text in written.values()]
+    positions = [_world_positions(text) for text in written.values()]
     if any(p is None for p in positions):
         return False
     first, *rest = [p for p in positions if p is not None]
@@ -130,7 +130,7 @@ def same_grid(headers: list[str]) -> bool:
     return all(np.abs((p - first + 180) % 360 - 180).max() < 1e-4 * pixel for p in rest)
 
 
-def _positions(text: str) -> np.ndarray[Any, Any] | None:
+def _world_positions(text: str) -> np.ndarray[Any, Any] | None:
     """World coordinates (27, 2) of two neighbouring pixels and of 25 points over the image; None without a WCS."""
     kept = (c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
     nx, ny = (_size(text, axis) for axis in (1, 2))

@@ -73,17 +73,17 @@ READ: dict[str, Callable[[Any], float]] = {"EXPTIME": times.seconds, "EGAIN": _p
 
 def _text(name: str, values: Values) -> str:
     """A text keyword of the core; from keywords that also hold other things only a known kind of frame."""
-    if text := _as_text(_first(values, CORE_TEXTS[name])):
+    if text := _stripped(_first_value(values, CORE_TEXTS[name])):
         return text
-    perhaps = (_as_text(values.get(keyword)) for keyword in kinds.PERHAPS.get(name, ()))
+    perhaps = (_stripped(values.get(keyword)) for keyword in kinds.PERHAPS.get(name, ()))
     return next((text for text in perhaps if kinds.known(text)), "")
 
 
-def _first(values: Values, spellings: Iterable[str]) -> str | int | float | None:
+def _first_value(values: Values, spellings: Iterable[str]) -> str | int | float | None:
     return next((values[s] for s in spellings if values.get(s, "") != ""), None)
 
 
-def _as_text(value: Any) -> str:
+def _stripped(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
@@ -109,7 +109,7 @@ def column(headers: Sequence[Values], keyword: str) -> np.ndarray[Any, Any]:
     """One keyword of all frames as an array: int64, float64 (missing NaN), or object for texts (missing "")."""
     values = [h.get(keyword) for h in headers]
     if any(isinstance(v, str) for v in values):
-        return np.array([_as_text(v) for v in values], object)
+        return np.array([_stripped(v) for v in values], object)
     if all(isinstance(v, int) for v in values):
         return np.array(values, np.int64)
     return np.array([cards.as_number(v) for v in values], np.float64)

@@ -120,17 +120,17 @@ def filter_counts(kind: str | None) -> bool:
 
 def filter_of(values: Mapping[str, Any]) -> str:
     """The filter of a header: FILTER or a like keyword, else the contents of the wheels joined by "+"; else ""."""
-    names = _texts(values, FILTER)
+    names = _texts_of(values, FILTER)
     if name := next((name for name in names if not is_clear(name)), ""):
         return name
-    rows = [_texts(values, row) for row in WHEELS]
+    rows = [_texts_of(values, row) for row in WHEELS]
     for row in rows:
         if held := dict.fromkeys(name for name in row if not is_clear(name)):
             return "+".join(held)
     return names[0] if names else "CLEAR" if any(rows) else ""
 
 
-def _texts(values: Mapping[str, Any], keywords: Iterable[str]) -> list[str]:
+def _texts_of(values: Mapping[str, Any], keywords: Iterable[str]) -> list[str]:
     every = (str(values.get(keyword, "")).strip() for keyword in keywords)
     return [text for text in every if text]
 

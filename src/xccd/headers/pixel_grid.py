@@ -61,10 +61,10 @@ def move(made: Header, moved: dict[int, tuple[float, float]]) -> None:
         _check_stride(made, steps)
     for axis, (start, step) in moved.items():
         for keyword in [k for k in made if re.fullmatch(rf"CRPIX{axis}[A-Z]?", k)]:
-            made[keyword] = (_number(made, keyword, 0) - 1 - start) / step + 1
-        made[f"LTV{axis}"] = (_number(made, f"LTV{axis}", 0) - 1 - start) / step + 1
+            made[keyword] = (_number_or(made, keyword, 0) - 1 - start) / step + 1
+        made[f"LTV{axis}"] = (_number_or(made, f"LTV{axis}", 0) - 1 - start) / step + 1
         if step != 1:
-            made[f"LTM{axis}_{axis}"] = _number(made, f"LTM{axis}_{axis}", 1) / step
+            made[f"LTM{axis}_{axis}"] = _number_or(made, f"LTM{axis}_{axis}", 1) / step
             _stretch(made, axis, step)
 
 
@@ -73,7 +73,7 @@ def is_ours(coord: xr.DataArray) -> bool:
     return str(coord.attrs.get("long_name", "")).startswith("detector pixel")
 
 
-def _number(made: Header, keyword: str, default: float) -> float:
+def _number_or(made: Header, keyword: str, default: float) -> float:
     """A card as a number; the standard's default if it is missing or not a number."""
     value = cards.as_number(made.get(keyword, default))
     return value if np.isfinite(value) else default
@@ -99,7 +99,7 @@ def _check_stride(made: Header, steps: dict[int, float]) -> None:
     distorted = [k for k in made if DISTORTED.fullmatch(k)]
     if distorted:
         raise ValueError(f"the WCS is distorted ({distorted[0]}): it cannot be kept with a stride {steps}")
-    rotated = [k for k in made if re.fullmatch(r"CROTA\d", k) and _number(made, k, 0)]
+    rotated = [k for k in made if re.fullmatch(r"CROTA\d", k) and _number_or(made, k, 0)]
     if rotated and len({steps.get(1), steps.get(2)}) > 1:
         raise ValueError(f"the WCS is rotated by {rotated[0]}: x and y must have the same stride")
 
@@ -115,4 +115,4 @@ def _stretch(made: Header, axis: int, step: float) -> None:
             made.setdefault(diagonal, 1.0)
         column = [k for k in made if re.fullmatch(rf"{kind}\d+_{axis}{version}", k)] if kind else []
         for keyword in column or [k for k in made if k == f"CDELT{axis}{version}"]:
-            made[keyword] = _number(made, keyword, 0) * step
+            made[keyword] = _number_or(made, keyword, 0) * step

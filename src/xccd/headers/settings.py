@@ -68,7 +68,7 @@ def one_unit(names: Sequence[str], bunits: Iterable[Any], units: Any = None) -> 
     """The unit of frames with these BUNITs, in the spelling of the first; "" without any. Raises if they differ."""
     if (given := given_unit(units)) is not None:
         return given
-    written = [_written(value) for value in bunits]
+    written = [_unit_as_written(value) for value in bunits]
     if len(set(units_of(written)) - {None}) > 1:
         raise ValueError(
             f"the frames have differing units ({listed(names, written)}): convert them, open each unit apart "
@@ -79,14 +79,14 @@ def one_unit(names: Sequence[str], bunits: Iterable[Any], units: Any = None) -> 
 
 def units_of(bunits: Iterable[Any]) -> list[str | None]:
     """The unit of each frame from its BUNIT, equal units in one spelling; None for a frame without one."""
-    written = [_written(value) for value in bunits]
+    written = [_unit_as_written(value) for value in bunits]
     same: dict[str, str] = {}
     for text in filter(None, dict.fromkeys(written)):
         same[text] = next((other for other in same.values() if same_unit(text, other)), one_spelling(text))
     return [same.get(text) for text in written]
 
 
-def _written(value: Any) -> str:
+def _unit_as_written(value: Any) -> str:
     unit = "" if value is None else str(value).strip()
     return "" if unit.lower() in NO_UNIT else unit
 
@@ -107,12 +107,12 @@ def same_unit(a: str, b: str) -> bool:
     """Whether two texts mean one unit: the same words, or equal for astropy ("adu/s", "adu s-1")."""
     if one_spelling(a) == one_spelling(b):
         return True
-    read = [_read(text) for text in (a, b)]
+    read = [_astropy_unit(text) for text in (a, b)]
     return read[0] is not None and read[0] == read[1]
 
 
 @lru_cache(maxsize=1 << 10)
-def _read(text: str) -> Any:
+def _astropy_unit(text: str) -> Any:
     """The astropy unit; None if astropy does not know it."""
     from astropy import units as u
 
@@ -133,19 +133,19 @@ def tell_settings(labels: Mapping[str, Iterable[Any]], node: str = "") -> None:
 
 def values_of(name: str, values: Iterable[Any]) -> str:
     """A keyword with its values, as "GAIN (1, 2)"; "" if the frames that have it agree."""
-    texts = {_shown(value) for value in values if value is not None} - {"nan", ""}
-    found = sorted(texts, key=_order)
+    texts = {_value_in_log(value) for value in values if value is not None} - {"nan", ""}
+    found = sorted(texts, key=_order_of_texts)
     if len(found) < 2:
         return ""
     more = f" and {len(found) - SHOWN} more" if found[SHOWN:] else ""
     return f"{name} ({', '.join(found[:SHOWN])}{more})"
 
 
-def _shown(value: Any) -> str:
+def _value_in_log(value: Any) -> str:
     number = cards.as_number(value)
     return str(value).strip() if np.isnan(number) else f"{number:.12g}"
 
 
-def _order(text: str) -> tuple[bool, float, str]:
+def _order_of_texts(text: str) -> tuple[bool, float, str]:
     number = cards.as_number(text)
     return (bool(np.isnan(number)), 0.0 if np.isnan(number) else number, text)

@@ -64,8 +64,8 @@ def start(values: Values) -> np.datetime64:
 
     From a date with its time, else a date and UT or TIME-OBS, else MJD-OBS if it is of that day.
     """
-    dates = [parts(text) for text in _texts(values, DATES)]
-    for day, time in (*dates, *map(parts, _texts(values, TIMES))):
+    dates = [parts(text) for text in _present_texts(values, DATES)]
+    for day, time in (*dates, *map(parts, _present_texts(values, TIMES))):
         if time is not None:
             return np.datetime64(day + time)
     day = next((day for day, _ in dates if not np.isnat(day)), NAT)
@@ -79,7 +79,7 @@ def day(values: Values) -> np.datetime64:
     """An instant on the day of the exposure, even if the time is unknown; NaT if the day is unknown."""
     found = start(values)
     if np.isnat(found):
-        found = next((day for day, _ in map(parts, _texts(values, DATES)) if not np.isnat(day)), NAT)
+        found = next((day for day, _ in map(parts, _present_texts(values, DATES)) if not np.isnat(day)), NAT)
     number = _mjd_of(values)
     if np.isnat(found) and number.is_integer():
         return MJD_0 + np.timedelta64(int(number), "D")
@@ -88,7 +88,7 @@ def day(values: Values) -> np.datetime64:
 
 def instant(text: Any) -> np.datetime64:
     """The instant in a text of date and time, as DATE-END; NaT if one of them is unknown."""
-    day, time = parts(_as_text(text))
+    day, time = parts(_text_or_nothing(text))
     return NAT if time is None or np.isnat(day) else np.datetime64(day + time)
 
 
@@ -118,11 +118,11 @@ def mjd(instants: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return days
 
 
-def _texts(values: Values, keywords: tuple[str, ...]) -> Iterator[str]:
-    return (text for k in keywords if (text := _as_text(values.get(k))))
+def _present_texts(values: Values, keywords: tuple[str, ...]) -> Iterator[str]:
+    return (text for k in keywords if (text := _text_or_nothing(values.get(k))))
 
 
-def _as_text(value: Any) -> str:
+def _text_or_nothing(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
@@ -147,7 +147,7 @@ def clock(value: Any) -> np.timedelta64 | None:
     """Time since midnight UTC, from a sexagesimal text or hours, with or without a zone; None if not understood."""
     if isinstance(value, (int, float)):
         return _since_midnight(value, 0.0, 0.0)
-    match = ZONE.fullmatch(_as_text(value))
+    match = ZONE.fullmatch(_text_or_nothing(value))
     form = next((m for c in CLOCKS if match and (m := c.fullmatch(match["time"]))), None)
     if match is None or form is None:
         return None

@@ -91,14 +91,14 @@ def _compared(own: str, data: str, power: int) -> tuple[bool, bool]:
     """Whether ``own`` equals ``data**power``, and whether it does up to a scale; (True, False) if that is unknown."""
     if written := re.fullmatch(rf"\(?{re.escape(data)}\)?\s*(?:\*\*|\^)?\s*\(?([+-]?\d+)?\)?", own, re.IGNORECASE):
         return int(written[1] or 1) == power, False  # also for units that astropy does not know
-    units = [_unit(text) for text in (own, data)]
+    units = [_unit_in_any_case(text) for text in (own, data)]
     if None in units:
         return True, False
     mine, expected = units[0], units[1] ** power
     return bool(mine == expected), bool(mine.is_equivalent(expected))
 
 
-def _unit(text: str) -> Any:
+def _unit_in_any_case(text: str) -> Any:
     """A text as an astropy unit, in any case; None if astropy does not know it."""
     from astropy import units as u
 

@@ -91,7 +91,7 @@ def _common_labels(done: dict[Hashable, xr.DataArray]) -> dict[Hashable, xr.Vari
     for name, new in done.items():
         for k in (k for k in new.coords if k not in new.indexes):
             mine, other = new.coords[k].variable, labels.setdefault(k, new.coords[k].variable)
-            if mine.dtype.kind in "fiub" and not _same(mine, other):
+            if mine.dtype.kind in "fiub" and not _equal_labels(mine, other):
                 raise ValueError(
                     f"the variables of this Dataset need a coordinate {k!r} each, and it holds one: work on one "
                     f"after the other, as ds[{name!r}].ccd"
@@ -110,7 +110,7 @@ def _common_text(one: xr.Variable, other: xr.Variable) -> xr.Variable:
     return xr.Variable((), scalar("\n".join(kept)))
 
 
-def _same(a: xr.Variable, b: xr.Variable) -> bool:
+def _equal_labels(a: xr.Variable, b: xr.Variable) -> bool:
     """Whether two labels are equal. Lazy ones are compared by name, so that nothing is computed."""
     if arrays.is_dask(a.data) or arrays.is_dask(b.data):
         return bool(getattr(a.data, "name", a) == getattr(b.data, "name", b))

@@ -128,11 +128,11 @@ def add_history(stack: xr.DataArray, step: str) -> xr.DataArray:
 
 def step_text(verb: str, **arguments: Any) -> str:
     """The text of a call for HISTORY, with functions by name and arrays by shape."""
-    shown = (f"{k}={_shown(v)}" for k, v in arguments.items() if v is not None)
+    shown = (f"{k}={_argument_in_history(v)}" for k, v in arguments.items() if v is not None)
     return f"xccd.{verb}({', '.join(shown)})"
 
 
-def _shown(value: Any) -> str:
+def _argument_in_history(value: Any) -> str:
     if callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
     shape = getattr(value, "shape", ())

@@ -55,7 +55,7 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
     """
     frame = in_order(_one_frame(obj, i))
     text = _own_text(frame)
-    made = cards.parsed(_lines(frame, text))
+    made = cards.parsed(_lines_of_image(frame, text))
     if not _has_its_unit(frame, text):
         made["BUNIT"] = cards.ascii_only(str(frame.attrs["units"]))
     if frame.ndim:
@@ -63,7 +63,7 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
     return made
 
 
-def _lines(frame: xr.DataArray, text: str) -> list[str]:
+def _lines_of_image(frame: xr.DataArray, text: str) -> list[str]:
     """The cards that describe the array of an image, then those of the header text that still hold."""
     kept = [c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword)]
     by = [made_by()] if any(c.keyword == "NCOMBINE" for c in kept) else []  # a frame keeps the card of its camera
@@ -82,7 +82,7 @@ def as_written(image: xr.DataArray) -> list[str] | None:
     text = _own_text(image)
     if not _has_its_unit(image, text) or moves(image, text):
         return None
-    return _lines(image, text)
+    return _lines_of_image(image, text)
 
 
 def in_order(image: xr.DataArray) -> xr.DataArray:
@@ -121,7 +121,7 @@ def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
     [1.0, 1.0]
     """
     frame = _one_frame(obj, i, "wcs")
-    made, name = header(obj, i), _name(frame)
+    made, name = header(obj, i), _name_in_message(frame)
     if "CTYPE1" not in made:
         raise ValueError(f"{name} has no WCS: {common.why_no_wcs(obj)}")
     try:
@@ -150,7 +150,7 @@ def _one_frame(obj: xr.DataArray, i: int | None, verb: str = "header") -> xr.Dat
     return obj.isel(frame=i)
 
 
-def _name(frame: xr.DataArray) -> str:
+def _name_in_message(frame: xr.DataArray) -> str:
     if "frame" in frame.dims:
         return "this stack (the WCS that all frames share; say which frame)"
     return shown(frame.coords["file"].values.item()) if "file" in frame.coords else "this image"
@@ -164,12 +164,12 @@ def _own_text(frame: xr.DataArray) -> str:
     if (text := common.text_of(frame)) is not None:
         return "\n".join(filter(None, [text, *common.remarks(frame)]))
     names = sorted(str(n) for n, c in frame.coords.items() if c.ndim == 0 and str(n).isupper())  # Zarr keeps no order
-    ours = {name: _plain(frame.coords[name]) for name in names}
+    ours = {name: _keyword_of(frame.coords[name]) for name in names}
     made = from_attrs(frame.attrs | {k: v for k, v in ours.items() if v not in ("", None) and v == v})
     return "\n".join(filter(None, [made, *common.remarks(frame)]))
 
 
-def _plain(coord: xr.DataArray) -> Any:
+def _keyword_of(coord: xr.DataArray) -> Any:
     """A keyword's value from its coordinate."""
     if coord.dtype.kind != "M":
         return coord.values.item()

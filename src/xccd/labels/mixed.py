@@ -24,7 +24,7 @@ def mixed(stack: xr.DataArray, dim: Hashable = "frame") -> str:
     found: dict[str, str] = {}
     filters: dict[str, None] = {}
     keyword = "OBSTYPE"
-    for imagetyp, obstype, name, number in dict.fromkeys(zip(*_labels(stack, dim), strict=True)):
+    for imagetyp, obstype, name, number in dict.fromkeys(zip(*_kind_labels(stack, dim), strict=True)):
         word = kinds.kind_of(imagetyp, obstype)
         kind = kinds.made_of(word, number)
         if kind is not None:
@@ -34,15 +34,15 @@ def mixed(stack: xr.DataArray, dim: Hashable = "frame") -> str:
         if name and kinds.filter_counts(kind):
             filters[name] = None
     differing = {keyword: [*found.values()], "FILTER": [*filters]}
-    return " and in ".join(f"{k} ({_shown(v)})" for k, v in differing.items() if len(v) > 1)
+    return " and in ".join(f"{k} ({_first_few(v)})" for k, v in differing.items() if len(v) > 1)
 
 
-def _shown(values: Sequence[str]) -> str:
+def _first_few(values: Sequence[str]) -> str:
     more = f" and {len(values) - SHOWN} more" if values[SHOWN:] else ""
     return ", ".join(values[:SHOWN]) + more
 
 
-def _labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
+def _kind_labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
     """IMAGETYP, OBSTYPE, FILTER, NCOMBINE of the frames: from labels, or for combined images from their headers."""
     names = ("IMAGETYP", "OBSTYPE", "FILTER", "NCOMBINE")
     labels = {name: label_of(stack, name, dim) for name in names}

@@ -95,7 +95,7 @@ def open_dataset(
         units=units,
     )  # fmt: skip
     maps = {map_name("data", "flags"): _flags(stack, found, bare)}
-    if (error := _uncertainty(stack, found)) is not None:
+    if (error := _uncertainties_of_frames(stack, found)) is not None:
         maps[map_name("data", "uncertainty")] = error
     stack.attrs["ancillary_variables"] = " ".join(maps)
     return stack.to_dataset(name="data").assign(maps)
@@ -124,7 +124,7 @@ class _Bare:
         return cls(pixels, np.nan, masks)
 
 
-def _uncertainty(stack: xr.DataArray, found: list[Frame]) -> xr.Variable | None:
+def _uncertainties_of_frames(stack: xr.DataArray, found: list[Frame]) -> xr.Variable | None:
     """The uncertainties of the frames, NaN for a frame without them; None if no frame has them."""
     kinds = {f.uncertainty_type for f in found if f.uncertainty is not None}
     if not kinds:
@@ -154,13 +154,13 @@ def _flags(stack: xr.DataArray, found: list[Frame], bare: list[_Bare]) -> xr.Var
     bits = [_Bits(f.pixels.shape, b.masks, f.flags) for f, b in zip(found, bare, strict=True)]
     some = any(one.sources or one.flags for one in bits)
     marks = [_map_array(stack, bits, np.dtype(np.uint8))] if some else []
-    data = arrays.map_elementwise(_first, array_of(stack), *per_frame, *marks, dtype=np.dtype(np.uint8))
+    data = arrays.map_elementwise(_flags_of_block, array_of(stack), *per_frame, *marks, dtype=np.dtype(np.uint8))
     if not some and np.isnan(blanks).all() and (not_finite == Flag.NOT_FINITE).all():
         plans.remember_flags(data, array_of(stack), None, ())  # first=None: only non-finite samples are flagged
     return xr.Variable(stack.dims, as_lazy_indexed(data), attributes())
 
 
-def _first(x: Any, blanks: Any, not_finite: Any, bits: Any = None) -> Any:
+def _flags_of_block(x: Any, blanks: Any, not_finite: Any, bits: Any = None) -> Any:
     """Flags (uint8) of a block of samples."""
     flags = np.zeros(x.shape, np.uint8) if bits is None else bits.copy()
     if not np.isnan(blanks).all():

@@ -135,17 +135,17 @@ def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any],
         near = did_you_mean(chunks, ("auto",))
         raise ValueError(f"chunks={chunks!r} does not cut the shape {reader.shape}: {error}{near}") from None
     token = tokenize(reader, whole)  # with the chunks: dask assumes that equal names mean equal blocks
-    stack = _bands(reader, whole, f"open_stack-{token}")
+    stack = _dask_bands(reader, whole, f"open_stack-{token}")
     notes.note(stack, notes.READER, reader)
     notes.mark(stack, notes.READ)
     found = reader.stored()
     if found is not None:
         raw, unsigned = found
-        plans.remember_steps(stack, _bands(raw, whole, f"stored-{token}"), (Unsigned(),) if unsigned else ())
+        plans.remember_steps(stack, _dask_bands(raw, whole, f"stored-{token}"), (Unsigned(),) if unsigned else ())
     return stack
 
 
-def _bands(reader: StackReader, chunks: Any, name: str) -> Any:
+def _dask_bands(reader: StackReader, chunks: Any, name: str) -> Any:
     import dask.array as da
 
     return da.from_array(

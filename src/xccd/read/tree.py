@@ -137,11 +137,11 @@ def open_tree(
     >>> masters["bias"]["data"].values[0].tolist()
     [2.0, 2.0, 2.0]
     """
-    wanted, unit = _checked(by), given_unit(units)
+    wanted, unit = _checked_by(by), given_unit(units)
     found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
     headers = [cards.values(frame.header) for frame in found]
     names = asked(keywords, headers)
-    levels = _levels(wanted, found, headers, default=by is KINDS)
+    levels = _levels_of_tree(wanted, found, headers, default=by is KINDS)
     if unit is None:
         levels.append(Level("unit", [*units_of(h.get("BUNIT") for h in headers)], where_it_differs=True))
     nodes: dict[str, xr.Dataset] = {}
@@ -163,14 +163,14 @@ def open_tree(
     return xr.DataTree.from_dict(nodes)
 
 
-def _checked(by: Any) -> list[By]:
+def _checked_by(by: Any) -> list[By]:
     wanted = list(by) if isinstance(by, (list, tuple)) else [by]
     if not wanted or not all(callable(one) or (isinstance(one, str) and one.strip()) for one in wanted):
         raise TypeError(f"by={by!r} is not a header keyword, a function of a header, or a list of them")
     return [one if callable(one) or one.strip() == CHIP else one.strip().upper() for one in wanted]
 
 
-def _levels(wanted: list[By], found: list[Frame], headers: list[Values], *, default: bool) -> list[Level]:
+def _levels_of_tree(wanted: list[By], found: list[Frame], headers: list[Values], *, default: bool) -> list[Level]:
     """The levels of the tree, with shape and binning at the end; raises for a keyword that no frame has."""
     known = core(headers)
     if "DATE-OBS" in known and np.isnat(known["DATE-OBS"]).all():  # only days without a time: use them as written
@@ -211,7 +211,7 @@ def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any], w
         return [*_kinds(("IMAGETYP", "OBSTYPE"), known, headers)]
     if keyword == "OBSTYPE" and "IMAGETYP" not in wanted:
         return [*_kinds(("OBSTYPE",), known, headers)]
-    values = [_plain(value) for value in known.get(keyword, column(headers, keyword))]
+    values = [_text_or_number(value) for value in known.get(keyword, column(headers, keyword))]
     if keyword == "OBSTYPE":  # below the kind, its own words are kept
         values = [short(value) if isinstance(value, str) else value for value in values]
     return values
@@ -241,12 +241,12 @@ def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], 
             raise TypeError(
                 f"by= gave {value!r} for {shown(frame.file)}: a name is a text, a number, or None where there is none"
             )
-        values.append(None if value is None else _plain(value))
+        values.append(None if value is None else _text_or_number(value))
     name = getattr(function, "__name__", "<>")
     return Level("name" if name.startswith("<") else name, values)
 
 
-def _plain(value: Any) -> Value:
+def _text_or_number(value: Any) -> Value:
     """A value as text or number; None if it is missing."""
     if isinstance(value, np.datetime64):
         return None if np.isnat(value) else str(value).rstrip("0").rstrip(".")
@@ -279,23 +279,23 @@ def _groups(numbers: list[int], levels: list[Level]) -> Iterator[tuple[tuple[str
     by_value: dict[Value, list[int]] = {}
     for i in numbers:
         by_value.setdefault(level.values[i], []).append(i)
-    values = sorted(by_value, key=_order)
-    for name, value in zip(_names(values, level.name), values, strict=True):
+    values = sorted(by_value, key=_order_of_values)
+    for name, value in zip(_names_of_nodes(values, level.name), values, strict=True):
         yield from (((name, *path), some) for path, some in _groups(by_value[value], below))
 
 
-def _order(value: Value) -> tuple[int, float, Any]:
+def _order_of_values(value: Value) -> tuple[int, float, Any]:
     """A sorting key: numbers, then texts in natural order, then missing values."""
     if value is None:
         return 2, 0.0, natural("")
     return (1, 0.0, natural(value)) if isinstance(value, str) else (0, float(value), natural(""))
 
 
-def _names(values: Iterable[Value], level: str) -> list[str]:
+def _names_of_nodes(values: Iterable[Value], level: str) -> list[str]:
     """A unique name of a node for each value."""
     names: list[str] = []
     for value in values:
-        name = stem = _name(value, level)
+        name = stem = _name_of_node(value, level)
         again = 1
         while name in names:
             again += 1
@@ -304,7 +304,7 @@ def _names(values: Iterable[Value], level: str) -> list[str]:
     return names
 
 
-def _name(value: Value, level: str) -> str:
+def _name_of_node(value: Value, level: str) -> str:
     if isinstance(value, (int, float)):
         size = abs(value)
         whole = size < 1e15 and size == int(size)

@@ -48,10 +48,10 @@ def canvas_of(stacks: list[xr.DataArray], offsets: Any, to: Any) -> Canvas:
     if (high <= low).any():
         raise ValueError("to='intersection': the frames have no pixel in common at these offsets")
     rows, columns = (int(n) for n in high - low)
-    return Canvas((rows, columns), low - by, _grid(stacks[0], by[0], low, (rows, columns)))
+    return Canvas((rows, columns), low - by, _grid_of_canvas(stacks[0], by[0], low, (rows, columns)))
 
 
-def _grid(stack: xr.DataArray, by: Array, low: Array, shape: tuple[int, int]) -> Grid | None:
+def _grid_of_canvas(stack: xr.DataArray, by: Array, low: Array, shape: tuple[int, int]) -> Grid | None:
     """The first frame's WCS on the canvas."""
     texts = common.texts(stack, "frame")
     if not texts or cards.card_value(texts[0], "CTYPE1") is None:

@@ -67,17 +67,17 @@ def weights(kind: str, stack: xr.DataArray) -> Any:
     if set(stack.dims) != {"frame", "y", "x"}:
         raise ValueError(f"weights={kind!r} takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
     shape = (stack.sizes["y"], stack.sizes["x"])
-    plan = Weights(kind, tuple(_maps(stack, shape)), shape[1])
+    plan = Weights(kind, tuple(_maps_to_sources(stack, shape)), shape[1])
     data = array_of(stack)
     if arrays.is_dask(data):
         rows = stack.chunksizes["y"]
-        return _by_dask(plan, rows)
+        return _weights_by_dask(plan, rows)
     if arrays.is_deferred(data):
         return DeferredWeights(plan, (stack.sizes["frame"], *shape))
     return plan(0, shape[0])
 
 
-def _maps(stack: xr.DataArray, shape: tuple[int, int]) -> list[PixelMap]:
+def _maps_to_sources(stack: xr.DataArray, shape: tuple[int, int]) -> list[PixelMap]:
     """The map of each frame; for frames that `align` did not touch, a shift of 0."""
     label = stack.coords.get("aligned_from")
     if label is None or label.dims != ("frame",):
@@ -103,7 +103,7 @@ def _moved(stack: xr.DataArray, text: str, shape: tuple[int, int]) -> PixelMap:
     return moved((int(rows), int(columns)), shape, (dy + first[0], dx + first[1]))
 
 
-def _by_dask(plan: Weights, rows: tuple[int, ...]) -> Any:
+def _weights_by_dask(plan: Weights, rows: tuple[int, ...]) -> Any:
     import dask.array as da
     from dask.delayed import delayed
 

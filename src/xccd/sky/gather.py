@@ -195,7 +195,7 @@ def aligned(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
     """Samples, flags and uncertainties of all frames on the target, as far as the sources have them."""
     every = [array for source in sources for array in source.arrays]
     if any(map(is_dask, every)):
-        return _by_dask(
+        return _aligned_by_dask(
             [Source(*(None if a is None else as_dask_input(a) for a in source.all)) for source in sources], plan
         )
     if any(map(is_deferred, every)):
@@ -210,7 +210,7 @@ def _now(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
     work = [(s, i) for s, maps in enumerate(plan.maps) for i in range(len(maps))]
     pieces = 1 if len(work) >= 4 * threads else -(-4 * threads // len(work))
     cuts = np.linspace(0, plan.shape[0], min(pieces, plan.shape[0]) + 1).astype(int)
-    edges = _edges(cuts // plan.unit * plan.unit, plan.shape[0])
+    edges = _sorted_edges(cuts // plan.unit * plan.unit, plan.shape[0])
 
     def piece(n: int) -> None:
         number, band = divmod(n, len(edges) - 1)
@@ -226,7 +226,7 @@ def _now(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
     return out
 
 
-def _band(plan: AlignmentPlan, start: int, stop: int, groups: Sequence[Any], *pieces: Any) -> list[Array]:
+def _rows_of_target(plan: AlignmentPlan, start: int, stop: int, groups: Sequence[Any], *pieces: Any) -> list[Array]:
     """Rows of the target. A group is (source, frames, rows); ``pieces`` has its arrays, or readers of them."""
     parts, number = iter(pieces), len(plan.dtypes)
     out = plan.empty(stop - start)
@@ -242,17 +242,17 @@ def _band(plan: AlignmentPlan, start: int, stop: int, groups: Sequence[Any], *pi
 
 
 def _together(plan: AlignmentPlan, start: int, stop: int, groups: Any, *pieces: Any, dtype: Any) -> Array:
-    return pack_fields(_band(plan, start, stop, groups, *pieces), dtype)
+    return pack_fields(_rows_of_target(plan, start, stop, groups, *pieces), dtype)
 
 
-def _by_dask(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
+def _aligned_by_dask(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
     import dask.array as da
     from dask.delayed import delayed
 
     dtype = dtype_of(plan.dtypes)
     shared, readers = delayed(plan, pure=True, traverse=False), _readers(sources)
     blocks = []
-    for start, stop in _bands(sources, plan):
+    for start, stop in _bands_of_target(sources, plan):
         groups = [(s, *group) for s in range(len(sources)) for group in plan.groups(s, start, stop)]
         pieces = [
             readers[id(a)] if id(a) in readers else a[frames, rows]
@@ -280,7 +280,7 @@ def _readers(sources: Sequence[Source]) -> dict[int, Any]:
     return found
 
 
-def _bands(sources: Sequence[Source], plan: AlignmentPlan) -> list[tuple[int, int]]:
+def _bands_of_target(sources: Sequence[Source], plan: AlignmentPlan) -> list[tuple[int, int]]:
     """Bands of target rows, as large in bytes as the bands of an opened stack, or as the chunks of the input."""
     size = sum(d.itemsize for d in plan.dtypes)
     (_, rows, _) = bands.plan((plan.frames, *plan.shape), size, "auto", None)
@@ -288,11 +288,11 @@ def _bands(sources: Sequence[Source], plan: AlignmentPlan) -> list[tuple[int, in
     if held and len(sources) == 1:
         most = max(int(max(held)), LEAST)
         rows = max(1, min(rows, most // (plan.frames * plan.shape[1] * size)))
-    edges = _edges(range(0, plan.shape[0], max(plan.unit, rows // plan.unit * plan.unit)), plan.shape[0])
+    edges = _sorted_edges(range(0, plan.shape[0], max(plan.unit, rows // plan.unit * plan.unit)), plan.shape[0])
     return list(itertools.pairwise(edges))
 
 
-def _edges(starts: Iterable[int], end: int) -> list[int]:
+def _sorted_edges(starts: Iterable[int], end: int) -> list[int]:
     return sorted({0, end, *(int(s) for s in starts)})
 
 
@@ -301,7 +301,7 @@ class _Aligned(MultiOutput):
 
     def __init__(self, sources: Sequence[Source], plan: AlignmentPlan) -> None:
         shape = (plan.frames, *plan.shape)
-        super().__init__(_band, [a for s in sources for a in s.arrays], [(shape, d) for d in plan.dtypes])
+        super().__init__(_rows_of_target, [a for s in sources for a in s.arrays], [(shape, d) for d in plan.dtypes])
         self.sources, self.plan = sources, plan
         self.unit = max(self.unit, plan.unit)
 
@@ -312,7 +312,7 @@ class _Aligned(MultiOutput):
             stop = min(-(-box[0].stop // unit) * unit, self.plan.shape[0])
             groups = [(s, *g) for s in range(len(self.sources)) for g in self.plan.groups(s, start, stop)]
             pieces = [self._rows(a, f, r, made) for s, f, r in groups for a in self.sources[s].arrays]
-            values = _band(self.plan, start, stop, groups, *pieces)
+            values = _rows_of_target(self.plan, start, stop, groups, *pieces)
             rows = slice(box[0].start - start, box[0].stop - start)
             made[id(self)] = dict(enumerate(v[:, rows, box[1]] for v in values))
         return made[id(self)]

@@ -131,7 +131,7 @@ class Grid:
         found = {card.keyword: card for card in reversed(list(cards.split(text)))}
         if "CTYPE1" not in found:
             raise ValueError("there is no WCS: the header has no CTYPE1")
-        sizes = _sizes(text, shape)
+        sizes = _rows_and_columns(text, shape)
         tables = [k for k in found if DISTORTED.fullmatch(k)]
         if tables:
             raise ValueError(f"the WCS is distorted by a table in another HDU ({tables[0]}): only its file has that")
@@ -157,7 +157,7 @@ class Grid:
         """The grid of a header text whose distortion is in tables of its file. Raises ValueError, OSError like `of`."""
         own = (line for c in cards.split(text) if cards.WCS.fullmatch(c.keyword) for line in c.lines)
         wcs = common.read_wcs(cards.parsed(own), 2, distortion.tables_of(source))
-        return cls._of_wcs(wcs, _sizes(text, shape))
+        return cls._of_wcs(wcs, _rows_and_columns(text, shape))
 
     @classmethod
     def _of_wcs(cls, wcs: Any, shape: tuple[int, int] | None) -> Grid:
@@ -298,7 +298,7 @@ class Grid:
         )
 
 
-def _sizes(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
+def _rows_and_columns(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
     """Rows and columns as given, else from the header."""
     if shape is not None:
         return int(shape[0]), int(shape[1])
@@ -334,7 +334,7 @@ def grids_of(stack: xr.DataArray) -> list[Grid]:
         own = cards.join(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
         if own not in known:
             try:
-                known[own] = _grid(stack.isel(frame=i), own, shape)
+                known[own] = _grid_of_frame(stack.isel(frame=i), own, shape)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}; {WITHOUT}") from error
         found.append(known[own])
@@ -355,7 +355,7 @@ def every(frames: Any) -> list[Grid]:
     return found
 
 
-def _grid(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
+def _grid_of_frame(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
     moved = pixel_grid.moves(frame, text)
     if any(DISTORTED.fullmatch(card.keyword) for card in cards.split(text)):
         if moved:

@@ -86,7 +86,7 @@ class PixelMap:
             assert self.grids is not None
             return positions(*self.grids, *_mesh(start, stop, *self.box[2:]), area=area)
         at = np.empty((2 + area, stop - start, self.box[3] - self.box[2]))
-        call_kernel("resample", "places", self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
+        call_kernel("resample", "interpolated_nodes", self.nodes[: 2 + area], table(self.step), start - self.box[0], at)
         return at
 
     def edges(self, start: int, stop: int) -> Array:
@@ -97,7 +97,7 @@ class PixelMap:
             x, y = _mesh(start, stop + 1, left, right + 1)
             return positions(*self.grids, x - 0.5, y - 0.5)
         at = np.empty((2, stop - start + 1, right - left + 1))
-        call_kernel("resample", "places", self.corners, table(self.step), start - self.box[0], at)
+        call_kernel("resample", "interpolated_nodes", self.corners, table(self.step), start - self.box[0], at)
         return at
 
 

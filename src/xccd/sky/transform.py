@@ -72,17 +72,17 @@ def pixels_at(grid: Grid, longitude: Array, latitude: Array) -> tuple[Array, Arr
     world = [longitude, latitude] if wcs.wcs.lng == 0 else [latitude, longitude]
     with np.errstate(all="ignore"):
         if not wcs.has_distortion:
-            x, y = _each(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
+            x, y = _by_halves(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
         else:
             x, y = wcs.all_world2pix(*world, 0, tolerance=1e-7, maxiter=50, adaptive=True, quiet=True)
-            core = _each(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
+            core = _by_halves(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
             # Far outside the grid the polynomials fold back into it.
             ghost = np.hypot(x - core[0], y - core[1]) > max(grid.shape) / 4
             x, y = np.where(ghost, np.nan, x), np.where(ghost, np.nan, y)
     return np.asarray(x).reshape(shape), np.asarray(y).reshape(shape)
 
 
-def _each(call: Callable[..., Any], one: Array, other: Array) -> Any:
+def _by_halves(call: Callable[..., Any], one: Array, other: Array) -> Any:
     """A call of wcslib, NaN for positions it refuses. With some distortions it refuses all because of one."""
     try:
         return np.array(call(one, other))
@@ -90,7 +90,8 @@ def _each(call: Callable[..., Any], one: Array, other: Array) -> Any:
         if one.size <= 1:
             return np.full((2, one.size), np.nan)
         half = one.size // 2
-        return np.concatenate([_each(call, one[:half], other[:half]), _each(call, one[half:], other[half:])], axis=1)
+        parts = (slice(None, half), slice(half, None))
+        return np.concatenate([_by_halves(call, one[part], other[part]) for part in parts], axis=1)
 
 
 def _changed(old: Grid, new: Grid, longitude: Array, latitude: Array) -> tuple[Array, Array]:

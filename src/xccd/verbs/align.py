@@ -164,8 +164,8 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -
     stacks = [stack.transpose("frame", "y", "x") for stack in stacks]
     _check_alike(stacks)
     if how.flux == "total":
-        _check_units(stacks)
-    step = step_text("align", to=_shown(to), **how._asdict(), offsets=offsets)
+        _check_per_pixel(stacks)
+    step = step_text("align", to=_target_in_history(to), **how._asdict(), offsets=offsets)
     if offsets is not None:
         if how.method != "interp":
             raise ValueError(f"method={how.method!r} with offsets=: frames at offsets are copied, or interpolated")
@@ -175,12 +175,12 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -
     grids = [grids_of(stack) for stack in stacks]
     grid = _target(to, stacks, grids)
     if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
-        return _in_place(stacks[0], [_lines(g) for g in grids[0]])
-    maps = _maps(grids, grid, corners=how.method == "exact")
+        return _in_place(stacks[0], [_text_of_grid(g) for g in grids[0]])
+    maps = _maps_to_target(grids, grid, corners=how.method == "exact")
     if all(m.box[0] == m.box[1] for some in maps for m in some):
         raise ValueError(_apart([g for some in grids for g in some], grid))
     _check_scales(grids, stacks, grid)
-    sources = [[_lines(g) for g in some] for some in grids]
+    sources = [[_text_of_grid(g) for g in some] for some in grids]
     if grid.tables:
         raise ValueError("to= is distorted by tables, which a header cannot hold: give a grid without them")
     upright = [without_order(stack) for stack in stacks]  # rows now run as in the grid
@@ -213,7 +213,7 @@ def _target(to: Any, stacks: list[xr.DataArray], grids: list[list[Grid]]) -> Gri
         raise ValueError(f"to= has no grid that can be used: {error}") from error
 
 
-def _maps(grids: list[list[Grid]], grid: Grid, *, corners: bool) -> list[list[PixelMap]]:
+def _maps_to_target(grids: list[list[Grid]], grid: Grid, *, corners: bool) -> list[list[PixelMap]]:
     """A map for each frame. Frames with the same grid share one."""
     known: dict[Grid, PixelMap] = {}
     for g in (g for some in grids for g in some):
@@ -242,7 +242,7 @@ def _check_scales(grids: list[list[Grid]], stacks: list[xr.DataArray], grid: Gri
         )
 
 
-def _check_units(stacks: list[xr.DataArray]) -> None:
+def _check_per_pixel(stacks: list[xr.DataArray]) -> None:
     from astropy import units as u
 
     for stack in stacks:
@@ -281,16 +281,16 @@ def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:
     return stack.assign_coords({name: ("frame", values) for name, values in labels.items()})
 
 
-def _lines(grid: Grid) -> str:
+def _text_of_grid(grid: Grid) -> str:
     return "\n".join(grid.lines)
 
 
 def _moved_lines(shape: tuple[int, int], by: Sequence[float]) -> str:
-    """Like `_lines`, for a frame that is aligned by an offset."""
-    return "\n".join([*_sizes(shape), cards.make("OFFSET1", float(by[1])), cards.make("OFFSET2", float(by[0]))])
+    """Like `_text_of_grid`, for a frame that is aligned by an offset."""
+    return "\n".join([*_size_cards(shape), cards.make("OFFSET1", float(by[1])), cards.make("OFFSET2", float(by[0]))])
 
 
-def _sizes(shape: tuple[int, int]) -> list[str]:
+def _size_cards(shape: tuple[int, int]) -> list[str]:
     return [cards.make(f"NAXIS{k}", n) for k, n in enumerate(shape[::-1], 1)]
 
 
@@ -321,8 +321,8 @@ def _result(
         origins = {notes.origin_of_samples(f.x) for f in frames}
         notes.mark(data, origins.pop() if len(origins) == 1 else "")
     dims = ("frame", "y", "x")
-    lies_on = "\n".join(grid.lines if grid is not None else _sizes(shape))
-    coords = _labels(stacks) | {
+    lies_on = "\n".join(grid.lines if grid is not None else _size_cards(shape))
+    coords = _labels_of_frames(stacks) | {
         common.ALIGNED_TO: ("frame", np.array([lies_on] * plan.frames, object)),
         "align_error": ("frame", np.array([m.error for some in maps for m in some])),
         "aligned_from": ("frame", np.array([text for some in sources for text in some], object)),
@@ -371,7 +371,7 @@ def _check_size(frames: list[gather.Source], plan: gather.AlignmentPlan) -> None
         )
 
 
-def _labels(stacks: list[xr.DataArray]) -> dict[Any, Any]:
+def _labels_of_frames(stacks: list[xr.DataArray]) -> dict[Any, Any]:
     """Coordinates on ``frame`` of all stacks, and scalar coordinates that all stacks share."""
     found: dict[Any, Any] = {}
     names = dict.fromkeys(k for s in stacks for k, c in s.coords.items() if c.dims == ("frame",))
@@ -395,6 +395,6 @@ def _column(parts: list[tuple[Any, int]]) -> Any:
     return np.concatenate(columns)
 
 
-def _shown(to: Any) -> Any:
+def _target_in_history(to: Any) -> Any:
     """The argument ``to`` for HISTORY."""
     return to if to is None or isinstance(to, str | int) else repr(to) if isinstance(to, Grid) else type(to).__name__

@@ -130,14 +130,14 @@ def combine(
         end = Combine(method, weights is not None, *_own_arguments(method, arguments))
     if method != "count" and (keywords := mixed(stack, dim)):
         warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
-    data, maps = _images(stack, dim, end, factor.data, weight.data, image_dtype)
+    data, maps = _image_and_maps(stack, dim, end, factor.data, weight.data, image_dtype)
     step = step_text("combine", method=method, weights=weights, scale=scale, q=q, c=c, ddof=ddof or None, dtype=dtype)
     ones = np.ones(stack.sizes[dim])
     how = How(str(method), ones if weights is None else known, ones if scale is None else factor.per_frame)
     return _with_maps(describe(without_frames(stack, dim, data), stack, dim, how=how, step=step), maps)
 
 
-def _images(
+def _image_and_maps(
     stack: xr.DataArray, dim: Hashable, end: Combine | Callable[..., Any], scale: Any, weights: Any, dtype: Any
 ) -> tuple[Any, dict[str, Any]]:  # fmt: skip
     """The image; for a stack with flags also its maps, by name (`MAPS_OF_A_PRODUCT`)."""
@@ -153,7 +153,7 @@ def _images(
         return images.pop("image"), images
     if bits is not None:
         (x,) = chained(Chain(()), x, flags=bits, dtypes=[float_dtype(x.dtype)])
-    run = partial(_apply, method=end, dtype=dtype)
+    run = partial(_by_function, method=end, dtype=dtype)
     return arrays.map_over_frames(run, x, scale, weights, reduce=True, dtype=dtype), images
 
 
@@ -254,7 +254,7 @@ def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[A
     return dtype
 
 
-def _apply(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any], dtype: np.dtype[Any]) -> Any:
+def _by_function(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any], dtype: np.dtype[Any]) -> Any:
     """A user's function of (values, axis) on one block."""
     valid = np.isfinite(x)
     check_factors(valid, scale)

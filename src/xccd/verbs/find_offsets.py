@@ -77,7 +77,7 @@ def find_offsets(
     >>> stack.ccd.align(offsets=offsets).shape
     (2, 67, 68)
     """
-    stack = _one(stack)
+    stack = _only_stack(stack)
     n = check_stack(stack, "frame")
     if not isinstance(method, str) or method not in METHODS:
         near = did_you_mean(method, METHODS)
@@ -90,13 +90,13 @@ def find_offsets(
         raise ValueError(f"precision={precision!r} is not a whole number from 1 to 1000")
     stack = unflagged(stack).transpose("frame", "y", "x")
     names = frame_names(stack, "frame")
-    first = _filled(stack.isel(frame=reference).values, names[reference])
+    first = _zero_where_masked(stack.isel(frame=reference).values, names[reference])
     found, alike = np.zeros((n, 2)), np.ones(n)
     size = max(1, int(GROUP_BYTES // max(1, stack.nbytes // n)))
     for start in range(0, n, size):
         for k, frame in enumerate(stack[start : start + size].values, start):
             if k != reference % n:
-                frame = _filled(frame, names[k])
+                frame = _zero_where_masked(frame, names[k])
                 found[k] = METHODS[method](first, frame, precision, names[k])
                 alike[k] = _correlation(first, frame, found[k])
     _doubt(alike, names)
@@ -109,7 +109,7 @@ def find_offsets(
     return result
 
 
-def _one(stack: Any) -> xr.DataArray:
+def _only_stack(stack: Any) -> xr.DataArray:
     """The stack itself, or the only stack of a Dataset with its maps."""
     if isinstance(stack, xr.Dataset):
         names = science_variables(stack, "frame")
@@ -124,7 +124,7 @@ def _one(stack: Any) -> xr.DataArray:
     return stack
 
 
-def _filled(frame: Array, name: str) -> Array:
+def _zero_where_masked(frame: Array, name: str) -> Array:
     """The frame minus its median, 0 where masked."""
     good = np.isfinite(frame)
     if not good.any():
@@ -152,7 +152,7 @@ def _phase(reference: Array, frame: Array, precision: int, name: str) -> Array:
     return whole + shift_of(one, other, precision) if min(one.shape) > 1 else whole
 
 
-def _stars(reference: Array, frame: Array, precision: int, name: str) -> Array:
+def _offset_by_stars(reference: Array, frame: Array, precision: int, name: str) -> Array:
     try:
         import astroalign
     except ImportError as error:
@@ -170,7 +170,7 @@ def _stars(reference: Array, frame: Array, precision: int, name: str) -> Array:
     return np.asarray((found(centre)[0] - centre)[::-1])
 
 
-METHODS: dict[str, Callable[[Array, Array, int, str], Array]] = {"phase": _phase, "stars": _stars}
+METHODS: dict[str, Callable[[Array, Array, int, str], Array]] = {"phase": _phase, "stars": _offset_by_stars}
 
 
 def _overlap(reference: Array, frame: Array, offset: Array) -> tuple[Array, Array]:

@@ -62,21 +62,21 @@ def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None
     name = "data" if stack.name is None else stack.name
     marks = []
     if mask is not None:
-        masked = _spread("mask", mask, stack)
+        masked = _with_all_dims("mask", mask, stack)
         if masked.dtype.kind not in "biu":
             raise TypeError(f"mask= has dtype {masked.dtype}: give booleans, True where masked")
         marks.append(masked.data)
-    data = arrays.map_elementwise(_first, array_of(stack), *marks, dtype=np.dtype(np.uint8))
+    data = arrays.map_elementwise(_flags_of_stack, array_of(stack), *marks, dtype=np.dtype(np.uint8))
     if not marks:
         plans.remember_flags(data, array_of(stack), None, ())
     maps = {map_name(name, "flags"): xr.Variable(stack.dims, as_lazy_indexed(data), attributes())}
     if uncertainty is not None:
-        maps[map_name(name, "uncertainty")] = _uncertainty(uncertainty, stack)
+        maps[map_name(name, "uncertainty")] = _uncertainty_given(uncertainty, stack)
     image = stack.assign_attrs(ancillary_variables=" ".join(maps))
     return image.to_dataset(name=name).assign(maps)
 
 
-def _first(x: Any, mask: Any = None) -> Any:
+def _flags_of_stack(x: Any, mask: Any = None) -> Any:
     flags = np.zeros(x.shape, np.uint8)
     if x.dtype.kind == "f":
         flags[~np.isfinite(x)] = Flag.NOT_FINITE
@@ -85,7 +85,7 @@ def _first(x: Any, mask: Any = None) -> Any:
     return flags
 
 
-def _spread(argument: str, given: Any, stack: xr.DataArray) -> xr.Variable:
+def _with_all_dims(argument: str, given: Any, stack: xr.DataArray) -> xr.Variable:
     """A mask or uncertainties with all dimensions of the stack, of size 1 where ``given`` has none."""
     if isinstance(given, xr.DataArray):
         unknown = [d for d in given.dims if d not in stack.dims]
@@ -104,21 +104,22 @@ def _spread(argument: str, given: Any, stack: xr.DataArray) -> xr.Variable:
     return xr.Variable(stack.dims, data.reshape(tuple(sizes.values())))
 
 
-def _uncertainty(given: Any, stack: xr.DataArray) -> xr.Variable:
+def _uncertainty_given(given: Any, stack: xr.DataArray) -> xr.Variable:
     kind = getattr(given, "uncertainty_type", None) or getattr(given, "attrs", {}).get("uncertainty_type", "std")
     if kind not in TYPES:
         raise ValueError(
             f"uncertainty= has the unknown type {kind!r}: use one of {', '.join(TYPES)}{did_you_mean(kind, TYPES)}"
         )
-    spread = _spread("uncertainty", given if isinstance(given, xr.DataArray) else getattr(given, "array", given), stack)
+    errors = given if isinstance(given, xr.DataArray) else getattr(given, "array", given)
+    spread = _with_all_dims("uncertainty", errors, stack)
     if spread.dtype.kind not in "fiu":
         raise TypeError(f"uncertainty= has dtype {spread.dtype}: give real numbers")
-    data = arrays.map_elementwise(_filled, array_of(stack), spread.data, dtype=float_dtype(spread.dtype))
+    data = arrays.map_elementwise(_whole_shape, array_of(stack), spread.data, dtype=float_dtype(spread.dtype))
     units = {k: v for k, v in stack.attrs.items() if k == "units"} if kind == "std" else {}
     return xr.Variable(stack.dims, as_lazy_indexed(data), {"uncertainty_type": kind} | units)
 
 
-def _filled(x: Any, values: Any) -> Any:
+def _whole_shape(x: Any, values: Any) -> Any:
     return np.broadcast_to(values, x.shape).astype(float_dtype(values.dtype))
 
 

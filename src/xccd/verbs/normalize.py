@@ -99,14 +99,14 @@ def normalize(
     names = frame_names(stack, dim)
     measured = _region(stack, region, dim)
     levels = [
-        None if level is None else _levels(argument, level, measured, dim)
+        None if level is None else _levels_of_frames(argument, level, measured, dim)
         for argument, level in (("scale", scale), ("zero", zero))
     ]
-    terms = _terms(levels, partial(_factors, have=[v is not None for v in levels], to=to, names=names))
+    terms = _terms(levels, partial(_factors_of_levels, have=[v is not None for v in levels], to=to, names=names))
     dtype = float_dtype(stack.dtype)
     shape = (-1,) + (1,) * (stack.ndim - 1)
     data = arrays.map_over_frames(
-        partial(_apply, dtype=dtype),
+        partial(_levelled, dtype=dtype),
         frames_first(stack, dim), terms[0].reshape(shape), terms[1].reshape(shape),
         reduce=False, dtype=dtype,
     )  # fmt: skip
@@ -134,7 +134,7 @@ def _check_to(to: Any, scale: Any, zero: Any) -> None:
         raise ValueError(f"to={to!r}: the level that frames are scaled to must be positive")
 
 
-def _levels(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> Any:
+def _levels_of_frames(argument: str, level: Any, stack: xr.DataArray, dim: Hashable) -> Any:
     """One level a frame, as an array of N float64; lazy on dask input."""
     if isinstance(level, str) and level == "overlap":
         return solved(argument, stack, dim)
@@ -163,7 +163,7 @@ def _terms(levels: list[Any], factors: Callable[..., Any]) -> Any:
     return da.map_blocks(factors, table, chunks=((2,), (n,)), dtype=np.float64, meta=np.empty((0, 0)))
 
 
-def _factors(table: Any, *, have: list[bool], to: str | float, names: list[str]) -> Any:
+def _factors_of_levels(table: Any, *, have: list[bool], to: str | float, names: list[str]) -> Any:
     rows = iter(table)
     n = table.shape[1]
     s = next(rows) if have[0] else np.ones(n)
@@ -180,7 +180,7 @@ def _reference(levels: Any, to: str | float) -> float:
     return {"first": float(levels[0]), "mean": float(levels.mean())}[to] if isinstance(to, str) else float(to)
 
 
-def _apply(x: Any, scale: Any, zero: Any, *, dtype: np.dtype[Any]) -> Any:
+def _levelled(x: Any, scale: Any, zero: Any, *, dtype: np.dtype[Any]) -> Any:
     return (x * scale - zero).astype(dtype, copy=False)
 
 
@@ -216,7 +216,7 @@ def _region(stack: xr.DataArray, region: Any, dim: Hashable) -> xr.DataArray:
     elif isinstance(region, slice) or (isinstance(region, tuple) and all(isinstance(s, slice) for s in region)):
         part = stack.isel(_slices(region, image_dims[-2:]))
     else:
-        part = stack.where(_image(region, stack, image_dims))
+        part = stack.where(_region_image(region, stack, image_dims))
     if 0 in part.shape:
         raise ValueError(f"region={region!r} holds no pixel of the frames {dict(stack.sizes)}")
     return part
@@ -258,7 +258,7 @@ def _between(labels: Any, first: int, last: int) -> Any:
     return slice(int(inside[0]), int(inside[-1]) + 1) if run else inside
 
 
-def _image(region: Any, stack: xr.DataArray, dims: list[Hashable]) -> xr.DataArray:
+def _region_image(region: Any, stack: xr.DataArray, dims: list[Hashable]) -> xr.DataArray:
     """``region`` as a boolean image with all dimensions of a frame, or some of them if it is a DataArray."""
     if isinstance(region, xr.DataArray):
         check_labels("region", region, stack)

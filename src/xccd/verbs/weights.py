@@ -57,7 +57,7 @@ def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Pe
         return PerSample.of_frames(of_frames(argument, value, stack, dim), ndim)
     if isinstance(value, xr.DataArray):
         return _labelled(argument, value, stack, dim)
-    return _plain(argument, value, stack, dim)
+    return _of_numbers(argument, value, stack, dim)
 
 
 def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
@@ -146,7 +146,7 @@ def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim:
     return value.isel({dim: [place[name] for name in ours]})
 
 
-def _plain(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
+def _of_numbers(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
     """A number, N numbers (one a frame), or an array of the stack's own shape."""
     array = value if arrays.is_dask(value) else np.asarray(value)
     _check_dtype(argument, array.dtype)

@@ -47,11 +47,11 @@ def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtyp
         used[name] = key
         target = real if real is not None and values.dtype.kind == "f" else DTYPES.get(kind) or in_file(values.dtype)
         encoder = Encoder(values.dtype, target, what=f"the map {key!r}")
-        lines = [*structure(target, values.shape).split("\n"), *_cards(kind, values)]
+        lines = [*structure(target, values.shape).split("\n"), *_cards_of_map(kind, values)]
         yield NewHDU(extension(lines, values.ndim, name, version), array_of(values.transpose(*image.dims)), encoder)
 
 
-def _cards(kind: str, values: xr.DataArray) -> list[str]:
+def _cards_of_map(kind: str, values: xr.DataArray) -> list[str]:
     """The header cards of a map: its type, unit and the meaning of flags."""
     lines = []
     if kind == "uncertainty":
@@ -72,11 +72,11 @@ def primary(lines: list[str], ndim: int, *, extended: bool) -> bytes:
 def extension(lines: list[str], ndim: int, name: str, version: int | None) -> bytes:
     """The same lines as the header of an image extension."""
     sizes = 3 + ndim
-    own = [cards.make("PCOUNT", 0), cards.make("GCOUNT", 1), *_named(name, version)]
+    own = [cards.make("PCOUNT", 0), cards.make("GCOUNT", 1), *_name_cards(name, version)]
     return as_block([cards.make("XTENSION", "IMAGE"), *lines[1:sizes], *own, *lines[sizes:]])
 
 
-def _named(name: str, version: int | None) -> Iterable[str]:
+def _name_cards(name: str, version: int | None) -> Iterable[str]:
     yield from cards.make("EXTNAME", name).split("\n")
     if version is not None:
         yield cards.make("EXTVER", version)

@@ -152,19 +152,19 @@ def to_fits(
     target, wanted = target_of(path), checked_dtype(dtype, fill)
     make = _Maker(overwrite, header, wanted, fill)
     if not isinstance(image, xr.DataTree):
-        products = [make(planes_of(_checked(image)), target)]
+        products = [make(planes_of(_writable(image)), target)]
         check = [image]
     else:
         nodes = list(nodes_of(image))
         check = [ds for _, ds in nodes]
-        products = _one(make, nodes, target) if single else _some(make, nodes, target)
+        products = _one_product(make, nodes, target) if single else _some(make, nodes, target)
     if overwrite:
         check_apart([product.target for product in products], check)
-    written = _written(products, checksum, progress)
+    written = _write_all(products, checksum, progress)
     return written if isinstance(image, xr.DataTree) and not single else written[0]
 
 
-def _checked(obj: Any) -> xr.DataArray | xr.Dataset:
+def _writable(obj: Any) -> xr.DataArray | xr.Dataset:
     if not isinstance(obj, xr.DataArray | xr.Dataset):
         raise TypeError(f"to_fits writes a DataArray or a Dataset, not a {type(obj).__name__}: xr.DataArray(values)")
     return obj
@@ -182,7 +182,7 @@ def _some(make: _Maker, nodes: list[tuple[str, xr.Dataset]], folder: Path) -> li
     return products
 
 
-def _one(make: _Maker, nodes: list[tuple[str, xr.Dataset]], target: Path) -> list[_Product]:
+def _one_product(make: _Maker, nodes: list[tuple[str, xr.Dataset]], target: Path) -> list[_Product]:
     """One product for all nodes."""
     planes = []
     for node, ds in nodes:
@@ -191,7 +191,7 @@ def _one(make: _Maker, nodes: list[tuple[str, xr.Dataset]], target: Path) -> lis
     return [make(planes, target)]
 
 
-def _written(products: list[_Product], checksum: bool, progress: Any) -> list[Path]:
+def _write_all(products: list[_Product], checksum: bool, progress: Any) -> list[Path]:
     """Write the products and return their paths. A note on an error lists those that are written."""
     done: list[Path] = []
     try:
@@ -250,7 +250,7 @@ class _Maker:
                 raise TypeError(f"an image of dtype {plane.image.dtype} cannot be written as {self.dtype}")
             in_file(plane.image.dtype if self.dtype is None else self.dtype)
         check_target(target, self.overwrite)
-        hdus = [_empty()] if several else []
+        hdus = [_empty_primary()] if several else []
         rest = b""
         for number, plane in enumerate(planes, 1):
             hdus += self._hdus(plane, number if several else None)
@@ -273,10 +273,10 @@ class _Maker:
         image = in_order(image)
         if self.dtype is not None:
             image = image.copy(deep=False, data=np.broadcast_to(np.zeros((), self.dtype), image.shape))
-        return _lines(image, self.header)
+        return _header_lines(image, self.header)
 
 
-def _empty() -> NewHDU:
+def _empty_primary() -> NewHDU:
     """The primary HDU without data of a file with several images."""
     lines = [*structure(np.dtype("u1"), ()).split("\n"), made_by()]
     return NewHDU(primary(lines, 0, extended=True), np.zeros(0, np.uint8), Encoder(np.dtype("u1"), np.dtype("u1")))
@@ -291,7 +291,7 @@ def check_target(target: Path, overwrite: bool) -> None:
     check_place(target, overwrite)
 
 
-def _lines(image: xr.DataArray, more: dict[str, Any] | None) -> list[str]:
+def _header_lines(image: xr.DataArray, more: dict[str, Any] | None) -> list[str]:
     """The header lines of an image, structural cards first; ``more`` is the argument ``header``."""
     if more is None and (lines := as_written(image)) is not None:
         return lines

@@ -36,13 +36,13 @@ def check_inputs(target: str | os.PathLike[str], files: Iterable[Any], argument:
 
     A folder is refused if it contains one of the files: an array is read from a folder within its store.
     """
-    wanted = _identity(target)
+    wanted = _inode(target)
     if wanted is None:
         return
     folder = os.path.isdir(target)
     for file in files:
         path = os.fspath(file)
-        if _identity(path) == wanted or (folder and any(_identity(p) == wanted for p in PurePath(path).parents)):
+        if _inode(path) == wanted or (folder and any(_inode(p) == wanted for p in PurePath(path).parents)):
             raise FileExistsError(
                 f"{argument}={str(target)!r} is a file that this was made of or is still read from "
                 f"({shown(path)}): give another name; an image of one file that is in memory, after .load(), may go "
@@ -120,7 +120,7 @@ def _ascii(name: str) -> str:
     return cards.ascii_only(name)
 
 
-def _identity(path: Any) -> tuple[int, int] | None:
+def _inode(path: Any) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -145,7 +145,7 @@ def still_read(obj: xr.DataArray | xr.Dataset) -> set[str]:
             rest.extend(getattr(item, name) for name in slots)
         elif id(item) not in seen:
             seen[id(item)] = item  # keeps the object, so that its id is not reused
-            rest.extend(_within(item, found))
+            rest.extend(_objects_within(item, found))
     return found
 
 
@@ -162,7 +162,7 @@ def _slots(kind: Any) -> tuple[str, ...] | None:
     return tuple(name for name in PARTS if hasattr(kind, name)) if plain else None
 
 
-def _within(item: Any, found: set[str]) -> Iterator[Any]:
+def _objects_within(item: Any, found: set[str]) -> Iterator[Any]:
     """The objects within an object of a graph or a wrapped array; paths are added to ``found``."""
     graph = getattr(item, "__dask_graph__", None)
     if isinstance(item, (str, os.PathLike)):

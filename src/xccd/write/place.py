@@ -130,7 +130,7 @@ def cannot_write(error: OSError, target: Path, needed: int) -> OSError:
     """An error of an output with the name of the target; for a full disk also the bytes needed and free."""
     if "path=" in str(error):
         return error
-    why, room = error.strerror or str(error), _room(target, needed) if error.errno in NO_ROOM else ""
+    why, room = error.strerror or str(error), _room_on_disk(target, needed) if error.errno in NO_ROOM else ""
     full = room.endswith("free")  # else a quota may be the reason
     message = f"path={str(target)!r} cannot be written: {why}{f' ({room})' if full else ''}"
     made = OSError(message) if error.errno is None else OSError(error.errno, message)
@@ -139,7 +139,7 @@ def cannot_write(error: OSError, target: Path, needed: int) -> OSError:
     return made
 
 
-def _room(target: Path, needed: int) -> str:
+def _room_on_disk(target: Path, needed: int) -> str:
     """Text with the bytes needed and free; it ends with "free" if these are too few."""
     try:
         free = shutil.disk_usage(target.parent).free

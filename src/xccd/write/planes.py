@@ -42,7 +42,7 @@ def planes_of(obj: xr.DataArray | xr.Dataset, node: str = "") -> list[Plane]:
     if not dims:
         return [Plane(_free(node, "node") if node else "", image, ds)]
     found = []
-    units = _units(image)
+    units = _units_of_planes(image)
     for numbers in np.ndindex(*(image.sizes[d] for d in dims)):
         where = dict(zip(dims, numbers, strict=True))
         plane = image.isel(where)
@@ -100,7 +100,7 @@ def _free(name: str, prefix: str) -> str:
     return f"{prefix}_{name}" if name.upper() in RESERVED else name
 
 
-def _units(image: xr.DataArray) -> set[Any]:
+def _units_of_planes(image: xr.DataArray) -> set[Any]:
     """BUNIT of the headers of all planes."""
     texts = np.ravel(image.coords[COMBINED].values).tolist() if COMBINED in image.coords else []
     return {cards.card_value(text, "BUNIT") for text in texts if isinstance(text, str)}

@@ -38,10 +38,10 @@ def describe(
     texts, gone = frames.texts, WRITTEN if frames.as_read else WRITTEN | CAMERA
     lines = _inherited(texts, gone) if texts else from_attrs(_from_labels(frames, gone)).split("\n")
     own = str(stack.attrs.get("units") or "")
-    unit = _unit(own, how.method)
+    unit = _unit_of_product(own, how.method)
     found = made(frames, how, own) | ({"BUNIT": unit} if unit else {})
     new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in found.items()]
-    names = _names(stack, dim, texts)
+    names = _names_of_inputs(stack, dim, texts)
     if "file" in stack.coords and stack.coords["file"].dims == (dim,):
         input_files.remember_paths(stack.coords["file"].values.tolist())
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
@@ -68,7 +68,7 @@ def _by_its_header(image: xr.DataArray) -> dict[str, xr.Variable]:
     return found
 
 
-def _unit(unit: str, method: str) -> str:
+def _unit_of_product(unit: str, method: str) -> str:
     """The unit of the product in astropy's spelling: "" for method "count", the square for "var"."""
     text = units.spelled(unit)
     if method != "var" or not text:
@@ -132,7 +132,7 @@ def _from_labels(frames: Inputs, gone: frozenset[str]) -> dict[str, Any]:
     return {k: v for k, v in found.items() if k not in gone}
 
 
-def _names(stack: xr.DataArray, dim: Hashable, texts: list[str]) -> list[str]:
+def _names_of_inputs(stack: xr.DataArray, dim: Hashable, texts: list[str]) -> list[str]:
     names, files = file_names(stack, dim), file_names(stack, dim, chips=False)
     if not names:  # concatenated products
         every = [card for text in texts for card in cards.split(text) if card.keyword.startswith("IMCMB")]

@@ -28,7 +28,7 @@ def made(frames: Inputs, how: How, unit: str) -> dict[str, Any]:
         **_exposure(frames, how),
         **_dates(frames),
         **_middle(frames, how, units.per_time(unit)),
-        **(_noise(frames, how, units.spelled(unit)) if frames.origin else {}),
+        **(_noise_cards(frames, how, units.spelled(unit)) if frames.origin else {}),
     }
 
 
@@ -103,7 +103,7 @@ def _instant(name: str, instant: np.datetime64, mjd: float) -> dict[str, Any]:
     return {f"DATE-{name}": str(np.datetime_as_string(instant, "ms")), f"MJD-{name}": round(mjd, 8)}
 
 
-def _noise(frames: Inputs, how: How, unit: str) -> dict[str, float]:
+def _noise_cards(frames: Inputs, how: How, unit: str) -> dict[str, float]:
     """EFFGAIN and EFFRDN: gain and readout noise for which the CCD noise equation holds for the product.
 
     They assume that all frames have the same level, by themselves or after their factors. {} if they are unknown.

@@ -47,7 +47,7 @@ def write_hdus(file: UnfinishedFile, hdus: Sequence[NewHDU], progress: Progress)
     places = []
     for hdu in hdus:
         file.write(hdu.head)
-        places.append(_Place(file, hdu.data.shape, hdu.encoder, meter))
+        places.append(_PlaceInFile(file, hdu.data.shape, hdu.encoder, meter))
         file.seek(places[-1].end)
         file.write(b"\0" * (-places[-1].size % BLOCK))
     end = file.tell()
@@ -57,7 +57,7 @@ def write_hdus(file: UnfinishedFile, hdus: Sequence[NewHDU], progress: Progress)
 
 def write_arrays(pairs: Sequence[tuple[Any, Place]], meter: Meter, progress: Progress, name: str) -> None:
     """Write arrays of any kind to their places, lazy ones together. ``progress`` is told; ``name`` is for its bar."""
-    with _shown(progress, meter, name), meter:
+    with _progress_shown(progress, meter, name), meter:
         for wanted, write in ((_is_here, _from_memory), (_is_deferred, _by_shape), (arrays.is_dask, _computed)):
             some = [pair for pair in pairs if wanted(pair[0])]
             if some:
@@ -126,7 +126,7 @@ class Meter:
             self.over = True
 
 
-class _Place:
+class _PlaceInFile:
     """The place of an image's pixels in the file; blocks are assigned to it from any thread."""
 
     def __init__(self, file: UnfinishedFile, shape: tuple[int, ...], encoder: Encoder, meter: Meter) -> None:
@@ -154,7 +154,7 @@ class _Place:
 
 
 @contextmanager
-def _shown(progress: Progress, meter: Meter, name: str) -> Iterator[None]:
+def _progress_shown(progress: Progress, meter: Meter, name: str) -> Iterator[None]:
     """Report what is written to ``progress``; True shows a bar."""
     if progress is not True:
         if callable(progress):

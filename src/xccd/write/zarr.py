@@ -86,7 +86,7 @@ def to_zarr(
     target = target_of(path)
     temporary.sweep(target.parent)  # first, as it may put back the old store of a process that was killed
     temporary.sweep_scratch()
-    _check(ds, target, overwrite)
+    _check_target(ds, target, overwrite)
     try:
         import zarr
     except ImportError as error:
@@ -100,7 +100,7 @@ def to_zarr(
             warnings.filterwarnings("ignore", "Consolidated metadata")
             _layout(ds, pixels).to_zarr(store.folder, zarr_format=3, consolidated=True, compute=False)
             group: Any = zarr.open_group(store.folder, mode="r+", zarr_format=3)
-        places = [(data, _Place(group[name], meter, store.failures)) for name, data in pixels.items()]
+        places = [(data, _PlaceInStore(group[name], meter, store.failures)) for name, data in pixels.items()]
         write_arrays(places, meter, progress, "to_zarr")
     return target
 
@@ -124,7 +124,7 @@ def _with_labels(ds: xr.Dataset) -> xr.Dataset:
     return made
 
 
-def _check(ds: xr.Dataset, target: Path, overwrite: bool) -> None:
+def _check_target(ds: xr.Dataset, target: Path, overwrite: bool) -> None:
     """Raise if the store cannot be written there."""
     if os.path.lexists(target) and not any((target / mark).exists() for mark in MARKS):
         raise FileExistsError(
@@ -157,7 +157,7 @@ def _layout(ds: xr.Dataset, pixels: dict[Any, Any]) -> xr.Dataset:
     return made
 
 
-class _Place:
+class _PlaceInStore:
     """The place of a variable's pixels in the store; blocks are assigned to it from any thread."""
 
     def __init__(self, array: Any, meter: Meter, failures: Failures) -> None:

@@ -90,11 +90,11 @@ def tied_samples(buffer, c, n, nlow, nhigh):
 def masked(pixels, out, first):
     """Write the pixels to ``first ...`` of ``out``, NaN where outside the bounds."""
     x, start, stop, least, most, _ = pixels
-    _within(x, start, stop, least, most, out, first)
+    _nan_outside(x, start, stop, least, most, out, first)
 
 
 @inner_function
-def _within(x, start, stop, least, most, out, first):
+def _nan_outside(x, start, stop, least, most, out, first):
     size = stop - start
     for k in range(x.shape[0]):
         row, to = x[k, start:stop], out[k, first : first + size]
@@ -108,7 +108,7 @@ def masked_ties(pixels, ties, out, first):
     """As `masked`, but also reject the samples at the bounds that ``ties`` rejects. ``ties`` is used up."""
     x, start, stop, least, most, _ = pixels
     skip, keep = ties
-    _within(x, start, stop, least, most, out, first)
+    _nan_outside(x, start, stop, least, most, out, first)
     for c in range(stop - start):  # few columns are tied
         if skip[c] == 0 and keep[c] >= x.shape[0]:
             continue

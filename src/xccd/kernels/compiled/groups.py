@@ -57,21 +57,21 @@ def grouped_network(n: int) -> Iterator[Group]:
 
 def _merge(start: int, length: int) -> Iterator[Group]:
     """Merge two sorted runs of ``length`` rows, 8 or more."""
-    yield from _spread(MERGE8, start, start + 1, length, length // 4)
+    yield from _groups_apart(MERGE8, start, start + 1, length, length // 4)
     end, stride = start + 2 * length, length // 8
     while stride >= 4:
         quarter = stride // 4
-        yield from _spread(WITHIN8, start + stride, end - stride, 2 * stride, quarter)
-        yield from _spread(ACROSS6, start + quarter, end - stride, 2 * stride, quarter)
+        yield from _groups_apart(WITHIN8, start + stride, end - stride, 2 * stride, quarter)
+        yield from _groups_apart(ACROSS6, start + quarter, end - stride, 2 * stride, quarter)
         stride //= 8
     if stride == 2:
-        yield from _spread(MERGE4, start + 2, end - 2, 4, 1)
-        yield from _spread(PAIR, start + 1, end - 1, 4, 1)
+        yield from _groups_apart(MERGE4, start + 2, end - 2, 4, 1)
+        yield from _groups_apart(PAIR, start + 1, end - 1, 4, 1)
     elif stride == 1:
-        yield from _spread(PAIR, start + 1, end - 1, 2, 1)
+        yield from _groups_apart(PAIR, start + 1, end - 1, 2, 1)
 
 
-def _spread(kind: Pairs, first: int, end: int, step: int, apart: int) -> Iterator[Group]:
+def _groups_apart(kind: Pairs, first: int, end: int, step: int, apart: int) -> Iterator[Group]:
     """Groups whose rows are ``apart`` rows from each other: ``apart`` adjacent groups, repeated every ``step`` rows."""
     size = 1 + max(map(max, kind))
     for i in range(first, end, step):

@@ -54,7 +54,7 @@ def median(pixels, counts, request, scratch, out):
                 both = (turn[c] != pads[0]) == odd
                 first, second = np.float64(one[c]), np.float64(other[c] if both else one[c])
                 to[c] = min(first, second) if lower else middle(first, second)
-            _empty(x, start + i, a, b, pads, one, other, to)
+            _nan_where_empty(x, start + i, a, b, pads, one, other, to)
         elif odd or lower:
             for c in range(to.size):
                 to[c] = one[c]
@@ -65,7 +65,7 @@ def median(pixels, counts, request, scratch, out):
 
 
 @inner_function
-def _empty(x, first, least, most, pads, one, other, to):
+def _nan_where_empty(x, first, least, most, pads, one, other, to):
     """Write NaN for pixels without a sample.
 
     Only pixels with a pad in the middle can be empty. Integers can be equal to a pad, so their samples are counted.

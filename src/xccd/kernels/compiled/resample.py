@@ -9,7 +9,7 @@ from xccd.kernels.limits import HALF, OUTSIDE
 
 
 @kernel
-def places(nodes, table, first, out):
+def interpolated_nodes(nodes, table, first, out):
     """Interpolate ``nodes`` (planes, rows, columns) to the pixels of a grid, rows from ``first`` on, into ``out``.
 
     There is one node for every ``step`` pixels. Along each axis a cubic through four nodes is used; its weights are

@@ -118,7 +118,7 @@ def _members(context, builder, kind, table, s, number):
         yield builder.zext(builder.load(place), INDEX)
 
 
-def _each(builder, buffer, lanes):
+def _columns(builder, buffer, lanes):
     """A loop over the columns of a block, ``lanes`` at a time."""
     return cgutils.for_range_slice(builder, INDEX(0), cgutils.unpack_tuple(builder, buffer.shape)[1], INDEX(lanes))
 
@@ -172,7 +172,8 @@ def comparators(pairs):
             vectors = Vectors(context, builder, block.dtype)
             members = _members(context, builder, lines, table, s, 1 + max(map(max, pairs)))
             rows = [_row(context, builder, block, whole, k, INDEX(0)) for k in members]
-            with _each(builder, context.make_array(block)(context, builder, whole), vectors.lanes) as (column, _):
+            array = context.make_array(block)(context, builder, whole)
+            with _columns(builder, array, vectors.lanes) as (column, _):
                 values = [vectors.load(row, column) for row in rows]
                 vectors.compare(values, pairs)
                 for row, value in zip(rows, values, strict=True):
@@ -198,7 +199,7 @@ def load_sorted(_, x, first, buffer, row):
         sources = [_row(context, builder, stack, x, k, first) for k in members]
         rows = [_row(context, builder, block, whole, k, INDEX(0)) for k in members]
         greatest = cgutils.alloca_once_value(builder, ir.Constant(vectors.bits, [0] * vectors.lanes))
-        with _each(builder, context.make_array(block)(context, builder, whole), vectors.lanes) as (column, _):
+        with _columns(builder, context.make_array(block)(context, builder, whole), vectors.lanes) as (column, _):
             values = [vectors.load(source, column) for source in sources]
             if vectors.real:
                 largest = vectors.function("umax", vectors.bits)
@@ -238,7 +239,8 @@ def loader(turning):
             least, most, state = (context.make_array(kinds[k])(context, builder, args[k]).data for k in (2, 3, 8))
             pad, other = (vectors.repeated(builder.bitcast(v, vectors.bits.element)) for v in (even, odd))
             change = builder.xor(pad, other)
-            with _each(builder, context.make_array(kinds[4])(context, builder, whole), vectors.lanes) as (column, _):
+            array = context.make_array(kinds[4])(context, builder, whole)
+            with _columns(builder, array, vectors.lanes) as (column, _):
                 low, high = vectors.load(least, column), vectors.load(most, column)
                 now = vectors.load(state, column) if turning else builder.bitcast(pad, vectors.type)
                 missing, values = [], []

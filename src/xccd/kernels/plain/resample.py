@@ -9,8 +9,8 @@ import numpy as np
 from xccd.kernels.limits import HALF, OUTSIDE
 
 
-def places(nodes: Any, table: Any, first: int, out: Any) -> None:
-    """As `compiled.resample.places`."""
+def interpolated_nodes(nodes: Any, table: Any, first: int, out: Any) -> None:
+    """As `compiled.resample.interpolated_nodes`."""
     step, (_, rows, width) = table.shape[1], out.shape
     j, t = np.divmod(first + np.arange(rows), step)
     i, s = np.divmod(np.arange(width), step)

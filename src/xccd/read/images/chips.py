@@ -122,13 +122,13 @@ class Options:
             if not hdu:
                 raise ValueError(f"hdu={hdu} names no image: None takes the first, 'all' takes all")
             for one in hdu:
-                _check("hdu", one, of=hdu)
+                _check_name("hdu", one, of=hdu)
         else:
-            _check("hdu", hdu)
+            _check_name("hdu", hdu)
         for name, value in (("mask_hdu", mask_hdu), ("uncertainty_hdu", uncertainty_hdu)):
             if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
                 continue
-            _check(name, value)
+            _check_name(name, value)
         found = quality.bits_of(bits)
         if found is not None and mask_hdu is None:
             raise ValueError(f"bits={bits!r} goes with a mask: mask_hdu=None reads none")
@@ -161,7 +161,7 @@ class Options:
         return known or any(matches(unit, name) for name in wanted)
 
 
-def _check(argument: str, value: Any, of: Any = None) -> None:
+def _check_name(argument: str, value: Any, of: Any = None) -> None:
     """Raise if a value cannot name an HDU; ``of`` is the list that holds it."""
     given = f"{argument}={value!r}" if of is None else f"{argument}={of!r}: {value!r}"
     if isinstance(value, bool) or not isinstance(value, (int, str, tuple, type(None))) or (of and value is None):
@@ -199,8 +199,8 @@ def opened(
 
     ``label`` is the file's name in messages, ``listing()`` describes its HDUs, ``pixels(unit, as_bits)`` is a reader.
     """
-    images = _images(label, units, listing, options)
-    frames = [_frame(label, unit, units, options, pixels) for unit in images]
+    images = _wanted_images(label, units, listing, options)
+    frames = [_frame_of_image(label, unit, units, options, pixels) for unit in images]
     if not options.several:
         more = len(units) > 1 and may_leave(options)
         left = tuple(_called(u) for u in _rivals(units, options) if u not in images) if more else ()
@@ -222,7 +222,7 @@ def _rivals(units: Sequence[U], options: Options) -> list[U]:
     return [u for u in images if (not options.is_map(u) if options.hdu is None else matches(u, options.hdu))]
 
 
-def _images(label: str, units: Sequence[U], listing: Callable[[], str], options: Options) -> list[U]:
+def _wanted_images(label: str, units: Sequence[U], listing: Callable[[], str], options: Options) -> list[U]:
     """The requested images, in the order of the list ``hdu``, else of the file."""
     if options.hdu == "all":
         images = [u for u in units if u.is_image]
@@ -263,7 +263,7 @@ def _called(unit: Unit) -> str:
     return f"{unit.index}" if not name else name if number is None else f"{name},{number}"
 
 
-def _frame(
+def _frame_of_image(
     label: str, image: U, units: Sequence[U], options: Options, pixels: Callable[[U, bool], PixelReader]
 ) -> Frame:  # fmt: skip
     """One image with its mask, its uncertainties and the header that it inherits."""

@@ -226,7 +226,7 @@ class Walk:
         bitpix = int(v["BITPIX"])
         structure.check(hdu.text, structure.OF_PIXELS if bitpix > 0 else structure.OF_REALS, where)
         source = replace(self.source, end=self.reach) if self.packing else self.source
-        scaling = (_scale(where, v, "BSCALE", 1), _scale(where, v, "BZERO", 0), _blank(where, v))
+        scaling = (_scale(where, v, "BSCALE", 1), _scale(where, v, "BZERO", 0), _blank_value(where, v))
         plain = FilePixels(source, hdu.offset, hdu.shape, bitpix, *scaling)
         if hdu.table:
             tile = tile_shape(where, cards.values(hdu.table), hdu.nbytes)
@@ -256,7 +256,7 @@ def _scale(where: str, values: dict[str, Any], keyword: str, default: int) -> in
     return int(value) if value.is_integer() else value
 
 
-def _blank(where: str, values: dict[str, Any]) -> int | None:
+def _blank_value(where: str, values: dict[str, Any]) -> int | None:
     """BLANK, the stored number of missing pixels; None without it, and for floats, which have NaN."""
     value = values.get("BLANK")
     if value is None or int(values["BITPIX"]) < 0:

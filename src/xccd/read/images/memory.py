@@ -72,10 +72,10 @@ def frame_header_text(header: Any) -> str:
     with cards.quiet():  # astropy warns of a comment that is cut
         if not isinstance(header, fits.Header):
             header = _from_dict(header)
-        return cards.from_bytes("".join(map(_image, header.cards)).encode("latin-1", "replace"))
+        return cards.from_bytes("".join(map(_card_image, header.cards)).encode("latin-1", "replace"))
 
 
-def _image(card: Any) -> str:
+def _card_image(card: Any) -> str:
     """The 80-column text of an astropy card, as COMMENT if it is damaged beyond repair."""
     from astropy.io import fits
 
@@ -215,7 +215,7 @@ def _open_ccddata(ccd: Any, options: Options) -> Frame:
     mask = None if ccd.mask is np.ma.nomask else ccd.mask
     pixels = _array_pixels(ccd.data, mask)
     error = getattr(ccd.uncertainty, "array", None) if options.uncertainty_hdu is not None else None
-    kind, unit = _uncertainty(ccd, options) if error is not None else ("std", "")
+    kind, unit = _uncertainty_of_ccddata(ccd, options) if error is not None else ("std", "")
     flags = getattr(ccd, "flags", None)
     bits = isinstance(flags, np.ndarray) and flags.dtype == np.uint8 and flags.shape == pixels.shape
     return Frame(
@@ -227,7 +227,7 @@ def _open_ccddata(ccd: Any, options: Options) -> Frame:
     )  # fmt: skip
 
 
-def _uncertainty(ccd: Any, options: Options) -> tuple[str, str]:
+def _uncertainty_of_ccddata(ccd: Any, options: Options) -> tuple[str, str]:
     """Type and unit of the uncertainties of a CCDData."""
     known = getattr(ccd.uncertainty, "uncertainty_type", "std")
     given, where = options.uncertainty_type, "files= holds a CCDData"

@@ -57,7 +57,7 @@ def frames(
     left: list[tuple[str, tuple[str, ...]]] = []
     for i, one in enumerate(found):
         labels = (chip.label(repeated) for chip in one.chips)
-        named += [_named(frame, i, next(labels, None)) for frame in one.frames]
+        named += [_with_name(frame, i, next(labels, None)) for frame in one.frames]
         left += [(named[-1].file, one.left)] if one.left else []
     _log_left(left)
     if options.bits is not None and not any(map(_is_masked, named)):
@@ -82,7 +82,7 @@ def _again(some: Iterable[Any]) -> str:
     first: dict[Any, Path] = {}
     again: list[str] = []
     for path in (item for item in some if isinstance(item, Path)):
-        known = first.setdefault(_identity(path), path)
+        known = first.setdefault(_one_for_all_names(path), path)
         if known is not path:
             one, other = shown(path), shown(known)
             again.append(f"{one} is given twice" if known == path else f"{one} is the same file as {other}")
@@ -90,7 +90,7 @@ def _again(some: Iterable[Any]) -> str:
     return f"files=: {again[0]}{more}, so its samples would count twice: give each file once" if again else ""
 
 
-def _identity(path: Path) -> Any:
+def _one_for_all_names(path: Path) -> Any:
     """A key that is equal for all names of one file."""
     try:
         status = path.stat()
@@ -142,7 +142,7 @@ def _log_left(left: list[tuple[str, tuple[str, ...]]]) -> None:
     )  # fmt: skip
 
 
-def _named(frame: Frame, i: int, chip: str | None) -> Frame:
+def _with_name(frame: Frame, i: int, chip: str | None) -> Frame:
     if frame.file and chip is None:
         return frame
     name = frame.file or cards.card_value(frame.header, "FILENAME") or f"frame-{i + 1}"
@@ -222,11 +222,11 @@ def _open(item: Any, options: Options) -> Opened:
 
 def _open_file(path: Path | Remote, options: Options) -> Opened:
     with Walk(path) as walk:
-        units = _units(walk, options)
+        units = _units_needed(walk, options)
         return opened(str(path), units, lambda: listing(walk, units), options, lambda unit, _: walk.pixels(unit))
 
 
-def _units(walk: Walk, options: Options) -> list[StoredHDU]:
+def _units_needed(walk: Walk, options: Options) -> list[StoredHDU]:
     """The HDUs of a file up to the last that is needed."""
     seen: list[StoredHDU] = []
     found = False

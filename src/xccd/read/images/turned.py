@@ -102,16 +102,16 @@ def _turned_cards(values: dict[str, Any], ny: int, name: str) -> dict[str, Any]:
     """The new values of WCS cards and BAYERPAT in a frame of ``ny`` rows upside down."""
     made: dict[str, Any] = {}
     for version in {m[1] for k in values if (m := VERSION.fullmatch(k))}:
-        made[f"CRPIX2{version}"] = ny + 1 - _number(values, f"CRPIX2{version}", 0.0, name)
+        made[f"CRPIX2{version}"] = ny + 1 - _number_to_turn(values, f"CRPIX2{version}", 0.0, name)
         matrix = [k for k in values if re.fullmatch(rf"(CD|PC)\d+_\d+{version}", k)]
         if any(k.startswith("PC") for k in matrix):
             made[f"PC2_2{version}"] = -1.0  # a missing diagonal element is 1
         column = [k for k in matrix if re.fullmatch(rf".*_2{version}", k)] if matrix else [f"CDELT2{version}"]
-        made |= {k: -_number(values, k, 1.0, name) for k in column}
+        made |= {k: -_number_to_turn(values, k, 1.0, name) for k in column}
     for match in filter(None, map(SIP.fullmatch, values)):
         # odd powers of y change sign; B corrects y, which changes sign itself
         if (int(match[3]) + match[1].startswith("B")) % 2:
-            made[match[0]] = -_number(values, match[0], 0.0, name)
+            made[match[0]] = -_number_to_turn(values, match[0], 0.0, name)
     if word := str(values.get("BAYERPAT", "")).strip():
         if not PATTERN.fullmatch(word.upper()):
             raise ValueError(f"{name}: BAYERPAT = {word!r} is not four of R, G and B: flip= cannot turn it")
@@ -119,7 +119,7 @@ def _turned_cards(values: dict[str, Any], ny: int, name: str) -> dict[str, Any]:
     return made
 
 
-def _number(values: dict[str, Any], keyword: str, default: float, name: str) -> float:
+def _number_to_turn(values: dict[str, Any], keyword: str, default: float, name: str) -> float:
     number = cards.as_number(values.get(keyword, default))
     if not np.isfinite(number):
         raise ValueError(f"{name}: {keyword} = {values[keyword]!r} is not a number: flip= cannot turn its WCS")
