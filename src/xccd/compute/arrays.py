@@ -40,7 +40,7 @@ def store_dask(arrays: list[Array], targets: list[Any]) -> None:
     """Compute all dask arrays together; each thread assigns the blocks it computed to their places in the targets."""
     import dask.array as da
 
-    da.store(arrays, targets, lock=False)
+    da.store(arrays, targets, lock=False)  # targets have their own lock, if they need one
 
 
 def map_over_frames(function: Kernel, x: Array, *extras: Array, reduce: bool, dtype: np.dtype[Any]) -> Array:
@@ -51,7 +51,7 @@ def map_over_frames(function: Kernel, x: Array, *extras: Array, reduce: bool, dt
     if not any(map(is_dask, (x, *extras))):
         if not any(map(is_deferred, (x, *extras))):
             return function(x, *extras)
-        inputs = list(map(notes.kept, (x, *extras)))
+        inputs = list(map(notes.kept, (x, *extras)))  # as they are now: the caller may write into them later
         return Deferred(function, inputs, x.shape[1:] if reduce else x.shape, dtype, frames=not reduce)
     import dask.array as da
 
@@ -63,7 +63,7 @@ def map_over_frames(function: Kernel, x: Array, *extras: Array, reduce: bool, dt
         *(_in_chunks_of(x, e) for e in extras),
         drop_axis=0 if reduce else None,
         dtype=dtype,
-        meta=np.empty((0,) * (x.ndim - reduce), dtype),
+        meta=np.empty((0,) * (x.ndim - reduce), dtype),  # else dask calls the function to find it out
     )
 
 
@@ -96,6 +96,7 @@ def _frames_together(x: Array, extras: Sequence[Array]) -> Array:
         whole = next(e for e in extras if is_dask(e))
         x = da.from_array(x, chunks=_chunks_like(whole, x.shape))
     if x.numblocks[0] > 1:
+        # "auto" along the pixels, as chunks of all frames would not fit into memory otherwise
         x = x.rechunk({0: -1, **dict.fromkeys(range(1, x.ndim), "auto")})
     return x
 
@@ -157,6 +158,7 @@ def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
     groups = []
     for first in range(0, x.shape[0], size):
         group = optimized(x[first : first + size])
+        # pure: equal calls have one name, and are computed once
         values = delayed(_values, pure=True)(function, first, group)
         groups.append(da.from_delayed(values, (group.shape[0],), np.float64))
     return da.concatenate(groups)

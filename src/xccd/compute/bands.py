@@ -34,6 +34,7 @@ def plan(shape: tuple[int, ...], itemsize: int, chunks: Any, memory: Any, unit: 
             f"memory={limit} bytes hold less than one row of all {shape[0]} frames in each of {held} threads: "
             f"give {-(-least >> 20)} MB or more, fewer threads, or chunks= that cut the rows"
         )
+    # A band that ends within a row of compressed tiles would unpack these tiles twice.
     if rows >= unit > 1:
         return (-1, min(shape[1], rows // unit * unit), *(-1,) * (len(shape) - 2))
     bands = -(-shape[1] // max(1, min(shape[1], rows)))

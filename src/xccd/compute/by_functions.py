@@ -56,7 +56,7 @@ def sides(x: Any, options: FunctionOptions) -> Any:
     ddof, nkeep = options.ddof, options.nkeep
     low, high = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
     found = np.zeros(x.shape, np.uint8)
-    values = np.where(np.isfinite(x), x, np.nan).astype(np.float64)
+    values = np.where(np.isfinite(x), x, np.nan).astype(np.float64)  # so that a user's mean does not round in float32
     live = np.ones(x.shape[1:], bool)
     passes = 0
     while passes != options.maxiters and live.any():
@@ -64,12 +64,13 @@ def sides(x: Any, options: FunctionOptions) -> Any:
         shown = np.where(valid.any(0), values, 0.0)  # NumPy's nan-functions warn about pixels that are all NaN
         with np.errstate(all="ignore"):
             residual = values - _computed_statistic("center", options.center, shown, ddof)
+            # not fmax: where the deviation is NaN nothing may be rejected
             size = np.maximum(_computed_statistic("deviation", options.deviation, shown, ddof), options.floor)
             below = residual < -options.low * size
             out = below | (residual > options.high * size)
         out &= valid & live & (valid.sum(0) > nkeep)
         out &= ~_to_put_back(np.abs(residual), valid, out, nkeep)
-        live = out.any(0)
+        live = out.any(0)  # a pixel that lost nothing would lose nothing in the next pass
         values[out] = np.nan
         found[out] = np.where(below[out], low, high)
         passes += 1
@@ -81,6 +82,7 @@ def _to_put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:
     left = (valid & ~out).sum(0)
     lacking = np.clip(np.minimum(valid.sum(0), nkeep) - left, 0, None)
     ranked = np.sort(np.where(out, distance, np.inf), axis=0)
+    # Samples as far as the last one come back with it, so the order of frames plays no role.
     edge = np.take_along_axis(ranked, np.maximum(lacking - 1, 0)[None], 0)[0]
     return out & (lacking > 0) & (distance <= edge)
 

@@ -28,7 +28,7 @@ def find(owner: Any, name: str) -> Any:
 def is_dask(x: Any) -> bool:
     """Whether ``x`` is a dask collection. It is asked by protocol, so dask is not imported."""
     graph = getattr(x, "__dask_graph__", None)
-    return graph is not None and graph() is not None
+    return graph is not None and graph() is not None  # xarray's objects have the method, and give None without dask
 
 
 def array_name(x: Array) -> str | None:
@@ -64,6 +64,7 @@ def _scheduler(x: Array) -> Any:
 
 def cluster(x: Array) -> Any:
     """The client of the dask.distributed cluster that would compute ``x``; None without a cluster, or if unknown."""
+    # with a cluster the scheduler is a method of its client
     client = find(_scheduler(x), "__self__")
     return None if find(client, "scheduler_info") is None else client
 

@@ -107,7 +107,7 @@ class MultiOutput(Deferred):
         self.lock = Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"kept": {}, "lock": None}
+        return self.__dict__ | {"kept": {}, "lock": None}  # a lock cannot be pickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state | {"lock": Lock()})
@@ -128,7 +128,7 @@ class MultiOutput(Deferred):
         with self.lock:
             if number not in self.kept:
                 self.kept = dict(enumerate(evaluate(self.fields, tuple(slice(0, n) for n in self.pixels))))
-            return self.kept.pop(number)
+            return self.kept.pop(number)  # not kept for a second time: it would stay in memory
 
 
 class OneOutput(Deferred):
@@ -203,7 +203,7 @@ def store_deferred(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box 
 
     def band(i: int) -> None:
         first, last = edges[i], edges[i + 1]
-        made: dict[Any, Any] = {WANTED: wanted}
+        made: dict[Any, Any] = {WANTED: wanted}  # for this band alone: memory holds one band in each thread
         for array, target in zip(arrays, targets, strict=True):
             rows = (slice(first - box[0].start, last - box[0].start), *(slice(0, p.stop - p.start) for p in box[1:]))
             lead = tuple(slice(0, n) for n in array.shape[: array.ndim - len(box)])
@@ -225,6 +225,7 @@ def _band_edges(arrays: Sequence[Deferred], box: Box) -> list[int]:
     found: list[int] = np.linspace(box[0].start, box[0].stop, count + 1).astype(int).tolist()
     unit = max(array.unit for array in arrays)
     if unit > 1 and rows > unit:
+        # An edge within a row of compressed tiles would unpack these tiles twice.
         found[1:-1] = [min(-(-edge // unit) * unit, box[0].stop) for edge in found[1:-1]]
     return sorted(set(found))
 

@@ -136,6 +136,7 @@ class Scatter:
         if not self.weighted:
             out[:] = self._plain(engine, tile)
             return
+        # The table's formulas are for equal weights, so weights have a kernel of their own.
         error = np.empty(tile.stop - tile.start)
         total = engine.weighted_error(tile.x, tile.start, tile.stop, tile.bounds, weights, error)
         out[:] = error * total if self.method == "sum" else error

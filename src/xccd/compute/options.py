@@ -60,7 +60,7 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
         for name, value in options.items():
             if value is not None:
                 _CHECKS[name](value)
-        self._before = {name: _OPTIONS[name] for name in options}
+        self._before = {name: _OPTIONS[name] for name in options}  # after all checks: a wrong value changes nothing
         _OPTIONS.update(options)
 
     def __enter__(self) -> set_options:
@@ -133,7 +133,7 @@ def installed() -> int:
     """The memory of this machine in bytes; 2^62 if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf, other systems lack a name
         return 1 << 62
 
 
@@ -141,6 +141,7 @@ def cores(root: str = "/sys/fs/cgroup") -> int:
     """The cores that this process may use, by its affinity mask and the time quota of its control group."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS or Windows
     allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
+    # rounded up: one thread cannot use a quota of 1.5 cores
     return max(1, math.ceil(min(allowed, _quota(Path(root)))))
 
 

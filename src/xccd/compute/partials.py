@@ -37,6 +37,7 @@ Parts = dict[End, Array]  # partial sums of several chunks, (chunks, pixels) eac
 
 
 def _added(end: End, parts: Parts) -> Array:
+    # NaN is a chunk without a sample of this pixel
     total: Array = np.nansum(parts[end], axis=0, keepdims=True)
     return total
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 NAME = "xccd-pool"
 _pools: dict[int, ThreadPoolExecutor] = {}
-_pools_lock = threading.RLock()
+_pools_lock = threading.RLock()  # reentrant: `run_all` holds it while `_pool` takes it
 
 
 def run_all(function: Callable[[int], None], count: int, threads: int) -> None:
@@ -24,7 +24,7 @@ def run_all(function: Callable[[int], None], count: int, threads: int) -> None:
         return
     with _pools_lock:
         done = _pool(threads).map(function, range(count))
-    list(done)
+    list(done)  # waits for all calls, or raises the first error
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

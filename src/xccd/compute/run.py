@@ -49,6 +49,7 @@ def chained(
         (masked,) = launched.results
         notes.mark(masked, notes.origin_of_samples(x))
         if is_lazy(x) and flags is None:
+            # With flags the steps alone would not give this stack: the flags reject, too.
             remember_steps(masked, launched.source, launched.steps)
     return launched.results
 
@@ -60,6 +61,7 @@ def flags_after(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
     if is_lazy(x):
         first, before = plan_of_flags(x, flags)
         if is_dask(x) and result.chunks != x.chunks:
+            # a Dataset needs the same chunks in all its variables
             result = result.rechunk(x.chunks)
         remember_flags(result, x, first, before + steps)
     return result
@@ -96,6 +98,7 @@ def _launch(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Seque
     dtype = dtype_of(dtypes)  # fields of one array, so that one task makes all images of a band
     run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
     frames_in_chunks = is_dask(source) and source.numblocks[0] > 1
+    # Sums can be made chunk by chunk. All else needs all frames of a pixel in one chunk.
     if frames_in_chunks and partials.are_sums(chain):
         result = partials.reduced(chain, _run, source, list(map(as_dask_input, extras)), dtype)
     elif frames_in_chunks and not chain.ends and all(map(is_by_sample, chain.steps)):

@@ -97,6 +97,7 @@ class Range:
     def __call__(self, engine: Any, tile: Tile) -> Tile:
         low, high = inner(self.low, self.high, tile.x.dtype)
         bounds = tile.own_bounds()
+        # No sample is read: bounds are narrowed, and the count is not known.
         np.maximum(bounds.least, low, out=bounds.least)
         np.minimum(bounds.most, high, out=bounds.most)
         tile.bounds, tile.count = bounds._replace(bounded=True), None
@@ -108,6 +109,7 @@ class Range:
         beyond = (self.low, np.less, Flag.BELOW_MINIMUM), (self.high, np.greater, Flag.ABOVE_MAXIMUM)
         for limit, is_beyond, flag in beyond:
             if limit is not None:
+                # in float64, as a limit between two float32 must not be rounded onto one
                 bits[free & is_beyond(x, np.float64(limit))] = flag
         return self(engine, tile)
 

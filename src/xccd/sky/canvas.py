@@ -37,8 +37,10 @@ def canvas_of(stacks: list[xr.DataArray], offsets: Any, to: Any) -> Canvas:
     whole = np.round(by)
     first, last = np.floor(by), np.ceil(by + sizes)
     if to is None or (isinstance(to, str) and to == "union"):
+        # outwards: a frame between pixels touches one more
         low, high = first.min(0), last.max(0)
     elif isinstance(to, str) and to == "intersection":
+        # inwards: each frame covers these pixels wholly
         low, high = np.ceil(by).max(0), np.floor(by + sizes).min(0)
     elif isinstance(to, int | np.integer) and not isinstance(to, bool) and -len(by) <= to < len(by):
         low, high = whole[to], whole[to] + sizes[to]
@@ -83,7 +85,7 @@ def _offsets(stacks: list[xr.DataArray], offsets: Any) -> Any:
         raise ValueError(f"offsets of frame {bad} are {found[bad].tolist()}: give numbers")
     if np.abs(found).max() > 1e6:
         raise ValueError(f"offsets reach {np.abs(found).max():.4g} pixels: 1e6 is the most")
-    return found - found[0]
+    return found - found[0]  # the canvas has the WCS of the first frame
 
 
 def _by_name(stacks: list[xr.DataArray], offsets: str, n: int) -> Array:
@@ -116,9 +118,10 @@ def _by_wcs(stacks: list[xr.DataArray]) -> Array:
         x, y = (np.array(v, float) for v in ([0, columns - 1, 0, columns - 1], [0, 0, rows - 1, rows - 1]))
         at = positions(grids[0], grid, x, y)
         by = at - np.stack([x, y])
+        # 2: from the least to the greatest shift of a corner
         if not np.isfinite(by).all() or np.ptp(by, axis=1).max() > 2 * OFF:
             raise ValueError(
                 f"offsets='wcs': {name} is turned or stretched against the first frame: align() without offsets"
             )
-        found.append(np.round(by.mean(1))[::-1])
+        found.append(np.round(by.mean(1))[::-1])  # (x, y) to (row, column)
     return np.array(found)

@@ -29,6 +29,7 @@ def _share(x: Array, y: Array, shape: tuple[int, int]) -> Array:
 
 def _feather(x: Array, y: Array, shape: tuple[int, int]) -> Array:
     """0 at the edge of the frame, 1 at half of its shorter side."""
+    # From one pixel outside, where the bilinear weights end, so no good pixel has the weight 0.
     nearest = np.minimum(np.minimum(x + 1, shape[1] - x), np.minimum(y + 1, shape[0] - y))
     return np.asarray(np.clip(nearest / ((min(shape) + 1) / 2), 0, 1))
 
@@ -58,6 +59,7 @@ class Weights:
                 x, y = (a.astype(float) for a in np.meshgrid(np.arange(left, right), np.arange(top, bottom)))
                 x, y = x + one.shift[1], y + one.shift[0]
             values = KINDS[self.kind](x, y, one.shape)
+            # positions that are not on the sky are NaN
             target[top - start : bottom - start, left:right] = np.where(np.isfinite(values), values, 0)
         return out
 
@@ -90,6 +92,7 @@ def _maps_to_sources(stack: xr.DataArray, shape: tuple[int, int]) -> list[PixelM
     known: dict[str, PixelMap] = {}
     for text in texts:
         if text not in known:
+            # once for each grid: a map takes many positions by the WCS
             known[text] = pixel_map(Grid.from_text(text), grid) if grid else _moved(stack, text, shape)
     return [known[text] for text in texts]
 
@@ -108,6 +111,7 @@ def _weights_by_dask(plan: Weights, rows: tuple[int, ...]) -> Any:
     from dask.delayed import delayed
 
     edges = np.cumsum([0, *rows]).tolist()
+    # one node of the graph for the maps of all bands, and dask need not look into it
     planned = delayed(plan, pure=True, traverse=False)
     blocks = [
         da.from_delayed(planned(a, b), (len(plan.maps), b - a, plan.columns), np.float32)

@@ -132,7 +132,7 @@ class AlignmentPlan:
         x = np.asarray(arrays[0])
         dtype = float_dtype(x.dtype)
         if len(arrays) == 1:
-            return [np.require(x, dtype, ["C", "A", "W"])]
+            return [np.require(x, dtype, ["C", "A", "W"])]  # one memory layout, so each kernel compiles once
         flags = np.ascontiguousarray(arrays[1])
         bare = x.dtype.kind == "f"
         flags = np.where(~np.isfinite(x) & (flags == 0), np.uint8(Flag.NOT_FINITE), flags) if bare else flags
@@ -157,6 +157,7 @@ class AlignmentPlan:
         at = slice(top - start, bottom - start), slice(left, right)
         out[0][at] = value
         if more:
+            # reproject knows no flags: those of the four nearest pixels say why a value is missing
             near, error = np.empty((2, *value.shape), frame.dtype)
             reasons, positions = np.empty(value.shape, np.uint8), one.positions(top, bottom)
             arguments = (frame, more[1], more[0], first, one.shape[0], positions, 2)
@@ -184,7 +185,7 @@ class AlignmentPlan:
             raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond): please report it")
         made = [value, reasons, error][: len(self.dtypes)]  # the others are not filled
         for array in made[::2] if self.total and not exact else ():
-            array *= at[2]
+            array *= at[2]  # flux per area times the pixel's area
         if len(made) == 3:
             with np.errstate(divide="ignore"):
                 made[2] = FROM_STD[self.kind](error)
@@ -208,6 +209,7 @@ def _now(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
     out = plan.empty(plan.shape[0])
     threads = options.threads()
     work = [(s, i) for s, maps in enumerate(plan.maps) for i in range(len(maps))]
+    # four pieces or more for each thread, so that none waits long for a slow one
     pieces = 1 if len(work) >= 4 * threads else -(-4 * threads // len(work))
     cuts = np.linspace(0, plan.shape[0], min(pieces, plan.shape[0]) + 1).astype(int)
     edges = _sorted_edges(cuts // plan.unit * plan.unit, plan.shape[0])
@@ -250,6 +252,7 @@ def _aligned_by_dask(sources: Sequence[Source], plan: AlignmentPlan) -> list[Arr
     from dask.delayed import delayed
 
     dtype = dtype_of(plan.dtypes)
+    # one node of the graph: else each band would carry the maps of all frames
     shared, readers = delayed(plan, pure=True, traverse=False), _readers(sources)
     blocks = []
     for start, stop in _bands_of_target(sources, plan):
@@ -308,6 +311,7 @@ class _Aligned(MultiOutput):
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:
             unit = self.plan.unit
+            # whole units, so that pixels do not depend on where a band begins
             start = box[0].start // unit * unit
             stop = min(-(-box[0].stop // unit) * unit, self.plan.shape[0])
             groups = [(s, *g) for s in range(len(self.sources)) for g in self.plan.groups(s, start, stop)]
@@ -322,7 +326,7 @@ class _Aligned(MultiOutput):
         key = (frames, rows, slice(None))
         reader = getattr(array, "reader", None)
         if reader is not None:
-            return reader[key]
+            return reader[key]  # from the files, only these rows of these frames
         if isinstance(array, Deferred):
             whole = (rows, slice(0, array.shape[2]))
             return array.block(whole, {WANTED: made[WANTED]})[frames]

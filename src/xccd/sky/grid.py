@@ -128,6 +128,7 @@ class Grid:
     @classmethod
     def from_text(cls, text: str, shape: tuple[int, int] | None = None) -> Grid:
         """The grid of a header text (lines of FITS cards). Raises ValueError like `of`."""
+        # of duplicates the first counts, as in astropy
         found = {card.keyword: card for card in reversed(list(cards.split(text)))}
         if "CTYPE1" not in found:
             raise ValueError("there is no WCS: the header has no CTYPE1")
@@ -135,7 +136,7 @@ class Grid:
         tables = [k for k in found if DISTORTED.fullmatch(k)]
         if tables:
             raise ValueError(f"the WCS is distorted by a table in another HDU ({tables[0]}): only its file has that")
-        kept = sorted(k for k in found if KEPT.fullmatch(k))
+        kept = sorted(k for k in found if KEPT.fullmatch(k))  # grids are compared by their texts
         for keyword in kept:
             if not TEXTS.match(keyword) and not np.isfinite(cards.as_number(found[keyword].value)):
                 raise ValueError(f"the WCS is damaged: {keyword} = {found[keyword].value!r} is not a number")
@@ -164,8 +165,8 @@ class Grid:
         if shape is None and wcs.array_shape is None:
             raise ValueError("this WCS has no pixel_shape: give shape=(rows, columns)")
         if wcs.naxis != 2:
-            wcs = wcs.celestial
-        hdus = wcs.to_fits(relax=True)
+            wcs = wcs.celestial  # of a cube
+        hdus = wcs.to_fits(relax=True)  # without it astropy leaves SIP out
         text = "\n".join(str(card) for card in hdus[0].header.cards if not TABLES.match(card.keyword))
         grid = cls.from_text(text, tuple(shape or wcs.array_shape))
         if len(hdus) == 1:
@@ -287,6 +288,7 @@ class Grid:
         return ("xccd.Grid", self.shape, self.text, self.tables)
 
     def __getstate__(self) -> dict[str, Any]:
+        # without the cached WCS and its frame, which are made again
         return {"shape": self.shape, "text": self.text, "tables": self.tables}
 
     def __repr__(self) -> str:
@@ -334,6 +336,7 @@ def grids_of(stack: xr.DataArray) -> list[Grid]:
         own = cards.join(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
         if own not in known:
             try:
+                # once for each WCS: frames of one pointing often share it
                 known[own] = _grid_of_frame(stack.isel(frame=i), own, shape)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}; {WITHOUT}") from error

@@ -54,7 +54,7 @@ class PixelMap:
         if top == bottom:
             return 0, 0
         if self.shift is not None:
-            return top + self.shift[0], bottom + self.shift[0]
+            return top + self.shift[0], bottom + self.shift[0]  # pixels are copied: no margin for taps
         height = self.shape[0]
         if self.nodes is None:
             return 0, height
@@ -78,6 +78,7 @@ class PixelMap:
         return np.min(y, axis=1) - bend, np.max(y, axis=1) + bend
 
     def __getstate__(self) -> dict[str, Any]:
+        # they are as long as the target is high, and are made again where they are needed
         return {k: v for k, v in self.__dict__.items() if k != "_heights"}
 
     def positions(self, start: int, stop: int, *, area: bool = False) -> Array:
@@ -143,11 +144,12 @@ def pixel_map(source: Grid, target: Grid, *, corners: bool = False) -> PixelMap:
     box = _reach(source, target)
     if box[0] == box[1]:
         return PixelMap(source.shape, box, grids=grids)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(0)  # always the same pixels, so that equal grids give equal maps
     x = rng.integers(box[2], box[3], CHECKS).astype(float)
     y = rng.integers(box[0], box[1], CHECKS).astype(float)
     true = positions(source, target, x, y)
     for step in STEPS:
+        # nodes farther apart than the box is long would all lie outside of it
         if step > STEPS[-1] and step > max(box[1] - box[0], box[3] - box[2]):
             continue
         nodes = _nodes(source, target, box, step)
@@ -179,6 +181,7 @@ def moved(shape: tuple[int, int], target: tuple[int, int], by: tuple[float, floa
     for n, size, b in zip(shape, target, by, strict=True):
         first, last = min(max(0, int(np.floor(-b - 1))), size), max(min(size, int(np.ceil(n - b + 1))), 0)
         box += [first, max(first, last)]
+    # a shift is linear, so the cubics are exact with any step
     step = STEPS[0]
     y, x = (first + step * (np.arange(-(-(last - first) // step) + 3) - 1.0) for first, last in (box[:2], box[2:]))
     nodes = np.stack([*np.broadcast_arrays(x + by[1], (y + by[0])[:, None]), np.ones((y.size, x.size))])
@@ -206,6 +209,7 @@ def _reach(source: Grid, target: Grid) -> Box:
         return 0, target.shape[0], 0, target.shape[1]
     box = []
     for values, size in zip(there[::-1], target.shape, strict=True):
+        # the border may bulge between the points
         margin = 2 + (values.max() - values.min()) / 100
         box += [int(np.clip(values.min() - margin, 0, size)), int(np.clip(np.ceil(values.max() + margin), 0, size))]
     return (box[0], box[1], box[2], box[3]) if box[0] < box[1] and box[2] < box[3] else (0, 0, 0, 0)
@@ -233,5 +237,5 @@ def _error(shape: tuple[int, int], found: Array, true: Array) -> float:
     with np.errstate(invalid="ignore"):
         inside = [(p[0] > -1) & (p[0] < shape[1]) & (p[1] > -1) & (p[1] < shape[0]) for p in (found, true)]
         off = np.hypot(*(found - true))
-    off = off[inside[0] | inside[1]]
+    off = off[inside[0] | inside[1]]  # elsewhere the error does no harm
     return float(off.max(initial=0.0)) if np.isfinite(off).all() else np.inf

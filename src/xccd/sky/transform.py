@@ -26,6 +26,7 @@ def whole_shift(source: Grid, target: Grid) -> tuple[int, int] | None:
     if not (source.tables or target.tables) and all(
         ours.get(k) == theirs.get(k) for k in (ours.keys() | theirs.keys()) - {"CRPIX1", "CRPIX2"}
     ):
+        # The same WCS but for CRPIX, which is usual: no position need be computed.
         by = [cards.as_number(ours.get(k, 0.0)) - cards.as_number(theirs.get(k, 0.0)) for k in ("CRPIX2", "CRPIX1")]
         off = np.array(by)[:, None]
     else:
@@ -47,6 +48,7 @@ def positions(source: Grid, target: Grid, x: Array, y: Array, *, area: bool = Fa
         return np.stack(to_pixels(source, *_to_sky(target, x, y), same, target))
     moves = np.array([(0, 0), (0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)]).T.reshape(2, 5, *(1,) * x.ndim)
     at = positions(source, target, x + moves[0], y + moves[1])
+    # differences across the pixel, from the middles of its sides
     (dx, dy), (ex, ey) = at[:, 1] - at[:, 2], at[:, 3] - at[:, 4]
     return np.stack([*at[:, 0], np.abs(dx * ey - dy * ex)])
 
@@ -74,6 +76,7 @@ def pixels_at(grid: Grid, longitude: Array, latitude: Array) -> tuple[Array, Arr
         if not wcs.has_distortion:
             x, y = _by_halves(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
         else:
+            # quiet: where the inverse does not converge is found out below, and is no error
             x, y = wcs.all_world2pix(*world, 0, tolerance=1e-7, maxiter=50, adaptive=True, quiet=True)
             core = _by_halves(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
             # Far outside the grid the polynomials fold back into it.

@@ -16,7 +16,7 @@ def union(
     frames: Any, *, resolution: Any = None, frame: Any = None, north_up: bool = True, projection: str = "TAN"
 ) -> Grid:  # fmt: skip
     """The grid that holds all frames: see `Grid.union`."""
-    grids: list[Grid] = list(dict.fromkeys(frames))
+    grids: list[Grid] = list(dict.fromkeys(frames))  # each once: frames often share a grid
     side = _angle(resolution)
     try:
         same = resolution is None and frame is None and projection == "TAN"
@@ -63,6 +63,7 @@ def _holding(grid: Grid, frames: list[Grid]) -> Grid:
     at = np.concatenate(edges, axis=1)[::-1]
     if not np.isfinite(at).all():  # frames all over the sky
         return grid
+    # SAME, so that rounding in the WCS adds no row or column
     low, high = np.floor(at.min(1) + 0.5 + SAME).astype(int), np.ceil(at.max(1) + 0.5 - SAME).astype(int)
     rows, columns = (int(n) for n in high - low)
     return (

@@ -58,6 +58,7 @@ class Encoder:
     def __init__(self, source: np.dtype[Any], target: np.dtype[Any], fill: Any = None, what: str = "the image") -> None:
         self.target, self.fill, self.what = target, fill, what
         self.stored = np.dtype(f">{'i' if zero(target) else target.kind}{target.itemsize}")
+        # Integers always lie in the range of floats. They may be rounded, as NumPy rounds them.
         self.fits = np.can_cast(source, target) or (source.kind, target.kind) in (("i", "f"), ("u", "f"))
         self.lost: list[Lost] = []  # an entry for each block with pixels that do not fit
 
@@ -67,9 +68,10 @@ class Encoder:
         if not self.fits:
             values = self._narrowed(values)
         if zero(self.target):
+            # To flip the highest bit subtracts BZERO, and never leaves the dtype.
             signed = values.astype(self.target, copy=False) ^ self.target.type(zero(self.target))
             values = signed.view(self.stored.newbyteorder("="))
-        return values.astype(self.stored, order="C", copy=False)
+        return values.astype(self.stored, order="C", copy=False)  # contiguous: its bytes are written as they lie
 
     def _narrowed(self, values: Array) -> Array:
         """Values in the dtype of the file, if some may not fit."""
@@ -87,7 +89,7 @@ class Encoder:
         # float32 can hold 2^31 but not 2^31 - 1
         outside = ~missing & ~((rounded >= float(low)) & (rounded < float(high + 1)))
         self._note(values, outside=outside, missing=missing if self.fill is None else None)
-        rounded[missing | outside] = 0
+        rounded[missing | outside] = 0  # a cast of these is undefined, and NumPy warns of it
         made = rounded.astype(self.target)
         if self.fill is not None:
             made[missing] = int(self.fill)

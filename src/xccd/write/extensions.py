@@ -96,4 +96,4 @@ def frames_table(image: xr.DataArray, version: int | None) -> bytes:
     if version is not None:
         table.ver = version
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer)
-    return buffer.getvalue()[cards.BLOCK :]
+    return buffer.getvalue()[cards.BLOCK :]  # without the empty primary HDU

@@ -76,6 +76,7 @@ def _tiled(hdu: Any) -> Any:
             "use astropy 8, or a name without .fz"
         )
     real = hdu.data.dtype.kind == "f" or hdu.data.dtype.itemsize > 4  # RICE_1 is for at most 32 bits
+    # quantize_level 0: astropy's default rounds floats
     options = {"compression_type": "GZIP_2", "quantize_level": 0.0} if real else {"compression_type": "RICE_1"}
     name = hdu.name if hdu.name != "PRIMARY" else None
     return fits.CompImageHDU(np.ascontiguousarray(hdu.data), hdu.header, name=name, **options)

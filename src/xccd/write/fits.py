@@ -176,6 +176,7 @@ def _some(make: _Maker, nodes: list[tuple[str, xr.Dataset]], folder: Path) -> li
     for node, ds in nodes:
         with at_node(node):
             products.append(make(planes_of(ds), folder / f"{node.replace('/', '-')}.fits"))
+    # The nodes a/b and a-b are both a-b.fits.
     twice = [str(target) for target, times in Counter(p.target for p in products).items() if times > 1]
     if twice:
         raise ValueError(f"to_fits: several nodes of this tree would go to {twice[0]!r}: rename one of them")
@@ -217,11 +218,13 @@ class _Product:
         hdus = [hdu._replace(head=with_room(hdu.head)) for hdu in self.hdus] if checksum else self.hdus
         needed = sum(hdu.size for hdu in hdus) + len(self.rest)
         target = self.target.resolve()  # a symbolic link stays, its target is replaced
+        # first: leftovers of killed processes may take the room that this file needs
         temporary.sweep(target.parent)
         temporary.sweep_scratch()
         with replacing(target, lambda folder: _new_file(folder, self.overwrite), lambda: needed) as output:
             write_hdus(output, hdus, progress)
             for hdu in hdus:
+                # now that all is counted, and before the old file is replaced
                 hdu.encoder.check(self.target)
             output.write(self.rest)
             with output.failures.noted():
@@ -248,7 +251,7 @@ class _Maker:
                 raise ValueError(f"to_fits: this DataArray has no pixels, its shape is {plane.image.shape}")
             if self.dtype is not None and plane.image.dtype.kind not in "fiub":
                 raise TypeError(f"an image of dtype {plane.image.dtype} cannot be written as {self.dtype}")
-            in_file(plane.image.dtype if self.dtype is None else self.dtype)
+            in_file(plane.image.dtype if self.dtype is None else self.dtype)  # raises for dtypes that FITS lacks
         check_target(target, self.overwrite)
         hdus = [_empty_primary()] if several else []
         rest = b""
@@ -257,6 +260,7 @@ class _Maker:
             rest += frames_table(plane.image, number if several else None)
         if not several:
             head = primary(self._lines(planes[0].image), planes[0].image.ndim, extended=bool(hdus[1:] or rest))
+            # last, as EXTEND says whether anything follows
             hdus[0] = hdus[0]._replace(head=head)
         return _Product(target, self.overwrite, hdus, rest)
 
@@ -272,6 +276,7 @@ class _Maker:
         """The header lines of an image as in the file, with its dtype there."""
         image = in_order(image)
         if self.dtype is not None:
+            # A header needs the dtype and the shape alone: zeros of one element take no memory.
             image = image.copy(deep=False, data=np.broadcast_to(np.zeros((), self.dtype), image.shape))
         return _header_lines(image, self.header)
 
@@ -313,7 +318,7 @@ def _header_lines(image: xr.DataArray, more: dict[str, Any] | None) -> list[str]
 
 def _set_card(made: Header, keyword: str, value: Any) -> None:
     if value is None:
-        made.remove(keyword, ignore_missing=True, remove_all=True)
+        made.remove(keyword, ignore_missing=True, remove_all=True)  # all duplicates: else the second one would count
         return
     value, *comment = value if isinstance(value, tuple) else (value,)
     value = cards.ascii_only(value) if isinstance(value, str) else value

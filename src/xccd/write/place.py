@@ -14,7 +14,7 @@ from typing import IO, Protocol, TypeVar
 from xccd.messages import shown
 from xccd.read.files import temporary
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full, a quota, a limit on one file
 log = logging.getLogger("xccd")
 
 
@@ -22,7 +22,7 @@ def check_place(target: Path, overwrite: bool) -> None:
     """Raise if the folder does not exist or is not writable, or the target exists and may not be replaced."""
     if not target.parent.is_dir():
         raise FileNotFoundError(f"path={str(target)!r}: there is no folder {shown(target.parent)}")
-    if os.path.lexists(target) and not overwrite:
+    if os.path.lexists(target) and not overwrite:  # also a symbolic link to nothing
         raise exists(target)
     if not os.access(target.parent, os.W_OK):
         raise PermissionError(f"path={str(target)!r}: no permission to write in {shown(target.parent)}")
@@ -57,7 +57,7 @@ class Failures:
             raise
 
     def __contains__(self, error: OSError) -> bool:
-        return any(error is one for one in self.found)
+        return any(error is one for one in self.found)  # not ==: errors of inputs may look the same
 
 
 class Unfinished(Protocol):
@@ -114,6 +114,7 @@ class UnfinishedFile:
 
     def put(self, target: Path) -> None:
         self.file.flush()
+        # before the rename: after a crash the name must not stand for a file without its bytes
         os.fsync(self.file.fileno())
         if os.name != "posix":  # Windows renames no open file; elsewhere the file stays locked until it has its name
             self.file.close()
@@ -128,7 +129,7 @@ class UnfinishedFile:
 
 def cannot_write(error: OSError, target: Path, needed: int) -> OSError:
     """An error of an output with the name of the target; for a full disk also the bytes needed and free."""
-    if "path=" in str(error):
+    if "path=" in str(error):  # it names the target already
         return error
     why, room = error.strerror or str(error), _room_on_disk(target, needed) if error.errno in NO_ROOM else ""
     full = room.endswith("free")  # else a quota may be the reason
@@ -152,6 +153,7 @@ def _room_on_disk(target: Path, needed: int) -> str:
 def move_new(name: Path, target: Path) -> None:
     """Rename, but never onto a file that appeared during the computation."""
     try:
+        # A rename would replace a file that is there. `UnfinishedFile.remove` deletes the other name.
         os.link(name, target)
     except FileExistsError:
         raise exists(target) from None

@@ -38,6 +38,7 @@ def planes_of(obj: xr.DataArray | xr.Dataset, node: str = "") -> list[Plane]:
     keywords of the first product.
     """
     image, ds = (image_of(obj), obj) if isinstance(obj, xr.Dataset) else (obj, xr.Dataset())
+    # The frames of a stack differ in their headers, too, but a stack is one cube.
     dims = [d for d in image.dims if not PIXELS.fullmatch(str(d)) and _tells_apart(image, d)]
     if not dims:
         return [Plane(_free(node, "node") if node else "", image, ds)]

@@ -43,6 +43,7 @@ def describe(
     new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in found.items()]
     names = _names_of_inputs(stack, dim, texts)
     if "file" in stack.coords and stack.coords["file"].dims == (dim,):
+        # the header has names without folders, and no input may be overwritten
         input_files.remember_paths(stack.coords["file"].values.tolist())
     new += [cards.make(f"IMCMB{i:03d}", name) for i, name in enumerate(names[:MAX_IMCMB], 1)]
     new += [*steps(texts), *remarks(stack), cards.history_cards(step)]
@@ -94,6 +95,7 @@ _COMMENTS = {
 def _is_keyword(name: Any, value: Any) -> bool:
     """Whether an attribute is a header keyword: a name in upper case, a plain value."""
     plain = isinstance(value, (str, int, float, np.integer, np.floating, np.bool_))
+    # != lower(): a name without letters is no keyword
     return plain and str(name) == str(name).upper() != str(name).lower()
 
 
@@ -110,7 +112,7 @@ def _keywords(lines: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for card in cards.split("\n".join(lines)):
         if card.keyword not in cards.COMMENTARY and not cards.describes_data(card.keyword) and card.value is not None:
-            found.setdefault(coordinate_name(card.keyword), card.value)
+            found.setdefault(coordinate_name(card.keyword), card.value)  # the first of duplicates, as in astropy
     return found
 
 

@@ -49,10 +49,10 @@ def write_hdus(file: UnfinishedFile, hdus: Sequence[NewHDU], progress: Progress)
         file.write(hdu.head)
         places.append(_PlaceInFile(file, hdu.data.shape, hdu.encoder, meter))
         file.seek(places[-1].end)
-        file.write(b"\0" * (-places[-1].size % BLOCK))
+        file.write(b"\0" * (-places[-1].size % BLOCK))  # now: blocks of pixels come in any order
     end = file.tell()
     write_arrays([(hdu.data, place) for hdu, place in zip(hdus, places, strict=True)], meter, progress, "to_fits")
-    file.seek(end)
+    file.seek(end)  # what follows is written from here
 
 
 def write_arrays(pairs: Sequence[tuple[Any, Place]], meter: Meter, progress: Progress, name: str) -> None:
@@ -75,6 +75,7 @@ def _is_here(data: Any) -> bool:
 def _by_shape(images: list[Any], places: list[Place]) -> None:
     """Write deferred images, those with the same shape of pixels together."""
     for shape in dict.fromkeys(image.pixels for image in images):
+        # They are computed in the same bands of rows, so that what they have in common is computed once.
         some = [(image, place) for image, place in zip(images, places, strict=True) if image.pixels == shape]
         store_deferred([image for image, _ in some], [place for _, place in some])
 
@@ -146,6 +147,7 @@ class _PlaceInFile:
         """The contiguous parts of a block, each with its first byte in the file: rows of a plane, or parts of a row."""
         lead = raw.ndim - 1
         while lead and raw.shape[lead] == self.shape[lead]:
+            # axes that the block fills are one run: fewer and longer writes
             lead -= 1
         steps = [prod(self.shape[axis + 1 :]) * self.encoder.stored.itemsize for axis in range(raw.ndim)]
         first = self.start + sum((part.start or 0) * step for part, step in zip(index, steps, strict=True))
@@ -164,6 +166,7 @@ def _progress_shown(progress: Progress, meter: Meter, name: str) -> Iterator[Non
     from tqdm.auto import tqdm
 
     with tqdm(total=meter.size, unit="B", unit_scale=True, desc=name) as bar:
+        # tqdm takes what was added, not the sum
         meter.show = lambda done, size: bar.update(done - bar.n)
         yield
 

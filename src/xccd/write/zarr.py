@@ -191,7 +191,7 @@ class _Store:
 
 def _sync(folder: Path) -> None:
     """Sync the files of a folder to disk, then their names."""
-    for inner, _, names in os.walk(folder, topdown=False):
+    for inner, _, names in os.walk(folder, topdown=False):  # a folder after all that is in it
         for name in names:
             handle = os.open(os.path.join(inner, name), os.O_RDWR)
             try:
@@ -223,6 +223,7 @@ class Swap(NamedTuple):
     flag: int
 
 
+# -100 is AT_FDCWD, which stands before each path; 2 is RENAME_EXCHANGE, or RENAME_SWAP.
 SWAPS = {"linux": Swap("renameat2", (-100,), 2), "darwin": Swap("renamex_np", (), 2)}
 
 

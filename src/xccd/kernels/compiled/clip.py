@@ -155,7 +155,7 @@ def nearest(buffer, frames, m, med, distance):
             above = np.float64(right[c]) - med[c]
             farther = below if below > above else above
             least = distance[c]
-            distance[c] = (farther if farther < least else least) + 0.0
+            distance[c] = (farther if farther < least else least) + 0.0  # no -0.0
 
 
 @inner_function

@@ -28,7 +28,7 @@ KERNELS: dict[str, Any] = {
     for module in (sums, spread, ranks, weighted_ranks)
     for name in {row.kernel for row in REDUCTIONS.values()} & vars(module).keys()
 }
-_NOTHING = np.empty((0, 9), np.uint16)
+_NOTHING = np.empty((0, 9), np.uint16)  # no groups, in the form of a table of groups: one signature
 _NO_SUMS = np.empty(0)
 _UNTIED = Ties(np.empty(0, np.int32), np.empty(0, np.int32))
 LONG = 8192  # from this count of frames NumPy sorts: a network is not worth its table
@@ -100,6 +100,7 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
     before = bounds.least.copy(), bounds.most.copy()  # to start again if the sums may round
     buffer = block(frames, x.dtype, stop - start)
     count, skip, keep = (np.empty(stop - start, np.int32) for _ in range(3))
+    # only the rows beside a cut must be right, so the rest of the network is not run
     cuts = program(frames, tuple(r for r in range(frames) if r <= nlow or r >= frames - nhigh - 1))
     scratch = Scratch(program(frames), _pads(x.dtype), buffer, _NO_SUMS)
     tied = extrema.extrema_bounds(
@@ -147,6 +148,7 @@ def reduce(
     groups = _NOTHING
     if sorts and frames >= LONG:
         if sorts == "middle" or by_weights:
+            # by the NumPy engine, which sorts without a network; the bits are equal
             return plain.reduce(name, x, start, stop, bounds, weights, argument, ddof, out, count)
         x, bounds = _sorted(x, start, stop, bounds)
         start, stop = 0, stop - start

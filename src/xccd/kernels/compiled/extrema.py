@@ -24,7 +24,7 @@ def extrema_bounds(pixels, number, total, nlow, nhigh, cuts, scratch, ties):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
         # The pruned network is enough if no sample is missing or equal to one across a cut. Else all rows are sorted.
         few = sort_block(x, start + i, a, b, bounded, buffer, cuts, pads, n)
-        few |= nlow + nhigh >= frames
+        few |= nlow + nhigh >= frames  # nothing is left, and `_bounds` says so
         if not few and total.size == 0:
             for c in range(a.size):
                 few |= nlow > 0 and buffer[nlow - 1, c] == buffer[nlow, c]
@@ -50,6 +50,7 @@ def _add_up(buffer, n, nlow, nhigh, total):
     for c in range(n.size):
         total[c] = 0.0
         fewest = min(fewest, n[c])
+    # Rows between the cuts of every column are added as vectors, the others column by column.
     for k in range(nlow, fewest - nhigh):
         row = buffer[k]
         for c in range(n.size):
@@ -64,8 +65,9 @@ def _bounds(buffer, n, nlow, nhigh, pads, a, b, skip, keep):
     """Set the bounds of each column from its own count of samples; returns the count of tied columns."""
     tied = 0
     for c in range(a.size):
-        skip[c], keep[c] = 0, buffer.shape[0] - 2
+        skip[c], keep[c] = 0, buffer.shape[0] - 2  # the frames: the buffer has two more rows
         if n[c] <= nlow + nhigh:
+            # least behind and most before all samples: none is between them
             a[c], b[c] = pads[0], pads[1]
             continue
         a[c], b[c] = buffer[nlow, c], buffer[n[c] - nhigh - 1, c]
@@ -114,6 +116,7 @@ def masked_ties(pixels, ties, out, first):
             continue
         for k in range(x.shape[0]):
             value = x[k, start + c]
+            # Of equal samples the first frames are rejected at the lower bound, and kept at the upper one.
             if value == most[c]:
                 out[k, first + c] = value if keep[c] > 0 else np.nan
                 keep[c] -= 1

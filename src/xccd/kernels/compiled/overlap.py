@@ -43,8 +43,9 @@ def quadrilateral(corners, k, c, us, vs):
     area = 0.0
     for e in range(5):
         a, b = k + (e == 2 or e == 3), c + (e == 1 or e == 2)
-        us[e], vs[e] = corners[0, a, b] + 0.5, corners[1, a, b] + 0.5
+        us[e], vs[e] = corners[0, a, b] + 0.5, corners[1, a, b] + 0.5  # a pixel is then from j to j + 1
     for e in range(4):
+        # relative to the first corner: far from 0 the difference of large products loses digits
         area += 0.5 * ((us[e] - us[0]) + (us[e + 1] - us[0])) * (vs[e + 1] - vs[e])
     return area
 
@@ -57,8 +58,9 @@ def summed(frame, variance, flags, first, height, us, vs, area):
     """
     rows, width = frame.shape
     carries = variance.size > 0
-    sign = 1.0 if area > 0.0 else -1.0
+    sign = 1.0 if area > 0.0 else -1.0  # negative if the WCS mirrors the pixel
     weight, sums, square, inside, bits, beyond = 0.0, 0.0, 0.0, 0.0, np.uint8(0), 0
+    # - 0.5, as the floor of the height is one row too many
     for j in range(math.floor(max(vs.min(), 0.0)), math.floor(min(vs.max(), height - 0.5)) + 1):
         for i in range(math.floor(max(us.min(), 0.0)), math.floor(min(us.max(), width - 0.5)) + 1):
             w = 0.0

@@ -19,8 +19,10 @@ def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
     """
     frames, columns, width = x.shape[0], least.size, buffer.shape[1]
     even, odd, zero = pads[0], pads[1], pads[2]
+    # Without a missing sample nothing is compared with bounds: with 5 % NaN a median takes 1.2 times as long.
     if not bounded and sort_clean(x, first, columns, buffer, groups, zero):
         return False
+    # Vector instructions take eight rows at a time, and the whole width of the block.
     done = np.intp(frames // 8 if columns == width and first + width <= x.shape[1] else 0)
     turn = buffer[frames + 1]
     turn[:] = even
@@ -32,7 +34,7 @@ def sort_balanced(x, first, least, most, bounded, buffer, groups, pads):
             value, pad = row[c], turn[c]
             valid = (value >= least[c]) & (value <= most[c])
             other = odd if pad == even else even
-            to[c] = (value if valid else pad) + zero
+            to[c] = (value if valid else pad) + zero  # + zero: 0.0 for -0.0
             turn[c] = (pad if valid else other) + zero
     run_network(buffer, groups, done, x, first + width)
     return True
@@ -51,7 +53,7 @@ def median(pixels, counts, request, scratch, out):
         to, a, b = out[i : i + columns], least[i : i + columns], most[i : i + columns]
         if sort_balanced(x, start + i, a, b, bounded, buffer, groups, pads):
             for c in range(to.size):  # a choice, not a branch: whether the missing count is odd cannot be predicted
-                both = (turn[c] != pads[0]) == odd
+                both = (turn[c] != pads[0]) == odd  # an even count: frames and missing are both odd or even
                 first, second = np.float64(one[c]), np.float64(other[c] if both else one[c])
                 to[c] = min(first, second) if lower else middle(first, second)
             _nan_where_empty(x, start + i, a, b, pads, one, other, to)
@@ -111,6 +113,7 @@ def _medians(buffer, frames, n, missing, med, inner, outer):
         for c in range(n.size):
             outer[c] = median_distance(buffer, c, 0, n[c], med[c]) if n[c] else np.nan
     else:
+        # all columns at once, which needs columns of one length
         both_nearest(buffer, frames, med, inner, outer)
         for c in range(n.size):
             outer[c] = middle(inner[c], outer[c])
@@ -158,7 +161,7 @@ def biweight(pixels, counts, request, scratch, out):
             if n[c] == 0:
                 out[i + c] = np.nan
             elif not (mad[c] < HUGE and highest - np.float64(buffer[0, c]) < HUGE):
-                out[i + c] = _huge_biweight(buffer, c, n[c], med[c], mad[c], request.mode)
+                out[i + c] = _huge_biweight(buffer, c, n[c], med[c], mad[c], request.mode)  # a difference may overflow
     return 0
 
 

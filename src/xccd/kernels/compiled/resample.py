@@ -21,6 +21,7 @@ def interpolated_nodes(nodes, table, first, out):
         for y in range(out.shape[1]):
             j, t = (first + y) // step, (first + y) % step
             a, b, c, d = table[0, t], table[1, t], table[2, t], table[3, t]
+            # along y once for each column of nodes, not for each pixel: `step` times less work
             for i in range(line.size):
                 line[i] = a * nodes[p, j, i] + b * nodes[p, j + 1, i] + c * nodes[p, j + 2, i] + d * nodes[p, j + 3, i]
             for k in range(0, width, step):
@@ -36,7 +37,7 @@ def first_tap(x, taps, w):
     """The first of the ``taps`` pixels that are used for position ``x``; their weights are written to ``w``."""
     if taps == 1:
         w[0] = 1.0
-        return math.floor(x + 0.5)
+        return math.floor(x + 0.5)  # not round(): it takes halves to the even pixel
     i = math.floor(x)
     t = x - i
     if taps == 2:
@@ -46,6 +47,7 @@ def first_tap(x, taps, w):
         w[1] = t * t * (1.5 * t - 2.5) + 1.0
         w[2] = t * (t * (2.0 - 1.5 * t) + 0.5)
         w[3] = t * t * (0.5 * t - 0.5)
+    # sin(d) / d would be 0 / 0, and sin(pi) is 1e-16, so the other weights would not be 0
     elif t == 0.0:
         w[:] = 0.0
         w[2] = 1.0
@@ -72,14 +74,14 @@ def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
     for a in range(taps):
         for b in range(taps):
             w, r, c = wy[a] * wx[b], j + a, i + b
-            if w == 0.0:
+            if w == 0.0:  # at a whole position: NaN in the next pixel does no harm
                 continue
             if r < 0 or r >= height or c < 0 or c >= width:
                 whole = False
                 bits |= OUTSIDE
                 continue
             if r < first or r >= first + rows:
-                beyond += 1
+                beyond += 1  # the caller reports it
                 continue
             v = np.float64(frame[r - first, c])
             if math.isfinite(v):
@@ -120,13 +122,15 @@ def resampled(frame, variance, flags, first, height, at, taps, value, error, rea
         xs, ys, row = at[0, k], at[1, k], value[k]
         for c in range(row.size):
             x, y = xs[c], ys[c]
+            # most pixels: four good ones around, without a loop over taps; NaN goes the long way
             if taps == 2 and not carries and x >= 0.0 and x < width - 1 and y >= first and y < first + rows - 1:
                 row[c] = between(frame, first, x, y)
                 if math.isfinite(row[c]):
                     continue
             v, weight, square, bits, whole, far = 0.0, 0.0, 0.0, OUTSIDE, False, 0
-            if x > -taps and x < width + taps and y > -taps and y < height + taps:
+            if x > -taps and x < width + taps and y > -taps and y < height + taps:  # false for NaN
                 found = gathered(frame, variance, flags, first, height, x, y, taps, wx, wy)
+                # wide kernels have negative lobes, and ring if a pixel is left out
                 if taps > 2 and not found[4]:
                     found = gathered(frame, variance, flags, first, height, x, y, 2, ux, uy)
                 v, weight, square, bits, whole, far = found

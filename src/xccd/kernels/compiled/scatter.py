@@ -30,7 +30,7 @@ def weighted_error(pixels, weights, acc, total, out):
     for i in range(0, stop - start, COLUMNS):
         a, b = least[i : i + COLUMNS], most[i : i + COLUMNS]
         size = a.size
-        acc[:] = 0.0
+        acc[:] = 0.0  # three passes over samples in cache: residuals need the mean, that the total
         for k in range(x.shape[0]):
             row = x[k, start + i : start + i + size]
             for c in range(size):
@@ -48,6 +48,7 @@ def weighted_error(pixels, weights, acc, total, out):
                 w = weight(row[c], a[c], b[c], weights[k if per_frame else 0, i + c if per_pixel else 0])
                 h, r = w / whole[c], np.float64(row[c]) - mean[c]
                 h, r = (h, r) if w > 0.0 else (0.0, 0.0)
+                # infinite at h = 1/2, from where on `lopsided` is used
                 part_of = h * h / (1.0 - 2.0 * h)
                 square[c] += part_of * (r * r)
                 share[c] += part_of

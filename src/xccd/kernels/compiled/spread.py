@@ -24,12 +24,13 @@ def rescued(x, j, least, most, n, ddof):
     center, spread = 0.0, 0.0
     for k in range(x.shape[0]):
         if least <= x[k, j] <= most:
-            center += np.float64(x[k, j]) / n
+            center += np.float64(x[k, j]) / n  # divided first: a sum of huge samples overflows
     for k in range(x.shape[0]):
         if least <= x[k, j] <= most:
             y = abs(x[k, j] - center)
             spread = y if y > spread else spread
     exponent = -math.frexp(spread)[1] if 0.0 < spread < np.inf else 0
+    # no more than 2^1000: beyond 2^1023 the unit itself is infinite
     unit = math.ldexp(1.0, exponent if -1000 < exponent < 1000 else (1000 if exponent > 0 else -1000))
     s1, s2 = 0.0, 0.0
     for k in range(x.shape[0]):
@@ -61,6 +62,7 @@ def variance(pixels, counts, request, scratch, out):
             squares(x[k, start + i : start + i + size], acc)
         for c in range(size):
             s1, s2, unit = acc[c], acc[c + REST], 1.0
+            # s1 would be 0 about an exact mean: this takes the rounding of the mean out again
             spread = (s2 - s1 * s1 / n[c]) / (n[c] - ddof)
             if n[c] <= ddof or n[c] == 0:
                 spread = np.nan
@@ -91,6 +93,7 @@ def extremum(pixels, counts, request, scratch, out):
         for k in range(x.shape[0]):
             lesser(x[k, start + i : start + i + a.size], a, b, mode, acc)
         for c in range(a.size):
+            # The maximum is the least of the negatives, so one loop does both.
             out[i + c] = mode * acc[c] + 0.0 if acc[c] < np.inf else np.nan
     return 0
 

@@ -61,7 +61,7 @@ def sum_block(x, first, least, most, bounded, known, exact, pads, number, taken,
         for k in range(frames):
             add(x[k, first : first + size], exact, acc)
         for c in range(size):
-            clean &= acc[c] - acc[c] == 0.0
+            clean &= acc[c] - acc[c] == 0.0  # false for infinity and NaN
         if not known:
             number[:size] = frames
     if not clean:
@@ -152,6 +152,7 @@ def weighted_sums(pixels, counts, request, scratch, out):
                 bad += weigh_samples(row, frame[i : i + a.size], acc)
             elif 0.0 < frame[0] < np.inf:
                 weigh_frame(row, frame[0], acc)
+            # NaN, infinite or negative: an error if the frame has a sample in use
             elif frame[0] != 0.0:
                 for c in range(row.size):
                     bad += (row[c] >= a[c]) & (row[c] <= b[c])

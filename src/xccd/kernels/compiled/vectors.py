@@ -47,6 +47,7 @@ class Vectors:
 
     def compare(self, values, pairs):
         """Put the lesser of each pair in its first place, the greater in its second. Values in use are never NaN."""
+        # else LLVM checks each value for NaN
         flags = ("nnan",) if self.real else ()
         for i, j in pairs:
             both = values[i], values[j]
@@ -57,7 +58,7 @@ class Vectors:
         return self.builder.bitcast(self.builder.gep(row, [column]), self.type.as_pointer())
 
     def load(self, row, column):
-        return self.builder.load(self.place(row, column), align=self.align)
+        return self.builder.load(self.place(row, column), align=self.align)  # of one sample: rows begin anywhere
 
     def store(self, value, row, column):
         self.builder.store(value, self.place(row, column), align=self.align)
@@ -92,6 +93,7 @@ class Vectors:
     def count(self, missing, number, column):
         """Add to the int32 ``number`` of each column its count of samples that are not ``missing``."""
         total = ir.Constant(self.bits, [len(missing)] * self.lanes)
+        # true becomes -1 by sext, so this is eight less the missing samples
         for some in missing:
             total = self.builder.add(total, self.builder.sext(some, self.bits))
         kind = ir.VectorType(ir.IntType(32), self.lanes)
@@ -274,6 +276,7 @@ def fetch(_, x, row, first, size):
         kind = ir.FunctionType(ir.VoidType(), [start.type, whole, whole, whole])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         with cgutils.for_range_slice(builder, INDEX(0), args[3], INDEX(LINE)) as (offset, _):
+            # to read, into all levels of cache, as data
             builder.call(function, [builder.gep(start, [offset]), whole(0), whole(3), whole(1)])
         return context.get_dummy_value()
 

@@ -43,6 +43,7 @@ def weight_up_to(x, first, value, used, total):
     for k in range(x.shape[0]):
         row, weight = x[k, first : first + value.size], used[k]
         for c in range(value.size):
+            # equal samples count together, in whichever of their rows the search is
             total[c] += weight[c] if np.float64(row[c]) <= value[c] else 0.0
 
 
@@ -59,6 +60,7 @@ def search(x, first, option, n, buffer, numbers):
         whole[c], low[c], high[c] = 0.0, 0.0, n[c] - 1.0 if n[c] else 0.0
     for k in range(x.shape[0]):
         for c in range(n.size):
+            # in the order of frames, as in `weight_up_to`: at the last row both sums have equal bits
             whole[c] += used[k, c]
     for c in range(n.size):
         reached[c] = whole[c]
@@ -73,7 +75,7 @@ def search(x, first, option, n, buffer, numbers):
             enough = total[c] >= option * whole[c] - n[c] * EPSILON * whole[c]
             reached[c] = total[c] if more & enough else reached[c]
             high[c], low[c] = mid if more & enough else high[c], low[c] if enough | (not more) else mid + 1.0
-        reach *= 2
+        reach *= 2  # as many rounds for each column, whatever its count: no branch to predict
 
 
 @kernel

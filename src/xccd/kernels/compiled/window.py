@@ -56,6 +56,7 @@ def scaled_moments(buffer, c, lo, hi, center):
     spread = left if left > right else right
     unit = 1.0
     if spread != 0.0 and not (TINY < spread < HUGE):
+        # if the difference overflows, the sizes of both ends give the exponent
         size = abs(np.float64(buffer[lo, c])) + abs(np.float64(buffer[hi - 1, c])) if spread == np.inf else spread
         exponent = -1000 if size == np.inf else -math.frexp(size)[1]
         unit = math.ldexp(1.0, (1000 if exponent > 1000 else exponent) - 3)
@@ -146,6 +147,7 @@ def window(buffer, c, n, options, origin, s1, s2, known):
     lo, hi = np.int64(0), np.int64(n)
     summed, unit, whole, passes = by_mean or not by_mad, 1.0, s2, 0
     stale = not _in_range(buffer[n - 1, c] - np.float64(buffer[0, c]))
+    # With ddof samples or fewer there is no variance.
     while hi > lo and hi - lo > nkeep and passes != maxiters and (by_mad or hi - lo > ddof):
         n = hi - lo
         center = middle(np.float64(buffer[lo + (n - 1) // 2, c]), np.float64(buffer[lo + n // 2, c]))

@@ -91,7 +91,7 @@ def limit(n: Any, s1: Any, s2: Any, mad: Any, unit: Any, options: ClipOptions) -
     if by_mad:
         deviation = np.fmax(MAD_TO_STD * mad, floor) * unit * n
         return deviation * deviation, 1.0
-    factor = n - ddof
+    factor = n - ddof  # both sides times this: no division, whole counts stay exact
     deviation = floor * unit * n if floor else 0.0
     return np.fmax((n * s2 - s1 * s1) * n, deviation * deviation * factor), factor
 
@@ -154,7 +154,7 @@ def windows(block: Block, columns: Any, center: Any, s1: Any, s2: Any, options: 
     stale = ~((spread > TINY) & (spread < HUGE))
     c = Columns(samples, places, np.stack([center, s1, s2, s2, np.ones(size)]), stale)
     lo, hi, passes = np.zeros(size, np.int64), count, 0
-    enough = max(0.0, options.nkeep, 0.0 if options.deviation == MAD_STD else options.ddof)
+    enough = max(0.0, options.nkeep, 0.0 if options.deviation == MAD_STD else options.ddof)  # so few can lose none
     while c.index.size and passes != options.maxiters:
         c = c.only(c.hi - c.lo > enough)
         new_lo, new_hi = once(c, options)

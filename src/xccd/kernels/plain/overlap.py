@@ -21,6 +21,7 @@ def _under(u0: Any, v0: Any, u1: Any, v1: Any, i: Any, j: Any) -> Any:
     slope = (u1 - u0) / (v1 - v0)
     ua, ub = u0 + slope * (va - v0), u0 + slope * (vb - v0)
     flat = np.minimum(np.maximum(0.5 * (ua + ub) - i, 0.0), 1.0)
+    # a quotient of two small differences is inexact, so the mean of the edge is used there
     mean = np.where(np.abs(ub - ua) < FLAT, (vb - va) * flat, (vb - va) * (_rise(ub, i) - _rise(ua, i)) / (ub - ua))
     return np.where(va == vb, 0.0, mean)
 
@@ -74,6 +75,7 @@ def overlapped(
     us, vs = us[:, near], vs[:, near]
     area = np.zeros(us.shape[1])
     for e in range(4):
+        # relative to the first corner: far from 0 the difference of large products loses digits
         area += 0.5 * ((us[e] - us[0]) + (us[e + 1] - us[0])) * (vs[e + 1] - vs[e])
     weight, sums, square, inside, bits, beyond = _summed(frame, variance, flags, first, height, us, vs, area)
     area = np.abs(area)

@@ -40,9 +40,11 @@ def _taps(x: Any, taps: int) -> tuple[Any, list[Any]]:
             d = np.pi * (t + 2.0 - k)
             d[t == 0] = 1.0
             lobes.append(np.where(t == 0, float(k == 2), np.sin(d) * np.sin(d / 3.0) / (d * d)))
+        # one after the other, in the order of the compiled kernel: other orders round differently
         total = np.zeros_like(t)
         for lobe in lobes:
             total += lobe
+        # The lobes do not add up to 1: a flat image would get ripples.
         weights = [lobe / total for lobe in lobes]
     return i - taps // 2 + 1, weights
 
@@ -83,9 +85,11 @@ def resampled(
         variance = flags = np.broadcast_to(np.zeros((1, 1), np.uint8), frame.shape)
     x, y = at[0], at[1]
     width = frame.shape[1]
+    # false for NaN, which has no place in an array of indices
     near = (x > -taps) & (x < width + taps) & (y > -taps) & (y < height + taps)
     found = _gathered(frame, variance, flags, first, height, x[near], y[near], taps)
     if taps > 2:
+        # wide kernels have negative lobes, and ring if a pixel is left out
         again = ~found[2]
         two = _gathered(frame, variance, flags, first, height, x[near][again], y[near][again], 2)
         for mine, other in zip(found, two, strict=True):

@@ -34,11 +34,11 @@ class Sum:
             np.subtract(value, z, out=z)
             np.add(a, z, out=a)
             np.add(self.rest, a, out=self.rest)
-        self.total, self.t = t, a
+        self.total, self.t = t, a  # the old total is room for the next one: no array is made in the loop
 
     def result(self) -> Any:
         """The sum of all rows, float64."""
-        return self.total + np.where(np.abs(self.rest) < np.inf, self.rest, 0.0)
+        return self.total + np.where(np.abs(self.rest) < np.inf, self.rest, 0.0)  # inf - inf is NaN
 
 
 def samples_or_zero(x: Any, holes: Any, k: int, out: Any) -> Any:
@@ -80,7 +80,7 @@ def weighted_totals(x: Any, holes: Any, weights: Any) -> tuple[Any, Any, int]:
     value = np.empty(columns)
     for row, (weight, unusable) in zip(x, usable(x, holes, weights), strict=True):
         np.multiply(row, weight, out=value)
-        value[~(weight > 0.0)] = 0.0
+        value[~(weight > 0.0)] = 0.0  # NaN times 0 is NaN
         total.add(value)
         whole += weight
         bad += unusable
@@ -112,6 +112,7 @@ def variances(x: Any, holes: Any, ddof: int) -> tuple[Any, Any]:
             y[holes[k]] = 0.0
         s1 += y
         s2 += y * y
+    # s1 would be 0 about an exact mean: this takes the rounding of the mean out again
     variance, unit = positive((s2 - s1 * s1 / n) / (n - ddof)), np.ones(columns)
     enough = (n > ddof) & (n > 0.0)
     unsafe = np.flatnonzero(enough & ~((s2 > 1e-250) & (s2 < 1e250)))
@@ -127,11 +128,11 @@ def rescued(x: Any, holes: Any, n: Any, ddof: int) -> tuple[Any, Any]:
     valid = np.ones(x.shape, bool) if holes is None else ~holes
     center, spread, s1, s2 = np.zeros((4, n.size))
     for row, use in zip(x, valid, strict=True):
-        center += np.where(use, row / n, 0.0)
+        center += np.where(use, row / n, 0.0)  # divided first: a sum of huge samples overflows
     for row, use in zip(x, valid, strict=True):
         spread = np.fmax(spread, np.where(use, np.abs(row - center), 0.0))
     exponent = np.where((spread > 0.0) & (spread < np.inf), -np.frexp(spread)[1], 0)
-    unit = np.ldexp(1.0, np.clip(exponent, -1000, 1000).astype(np.intc))
+    unit = np.ldexp(1.0, np.clip(exponent, -1000, 1000).astype(np.intc))  # 2^1024 is infinite
     for row, use in zip(x, valid, strict=True):
         y = np.where(use, (row - center) * unit, 0.0)
         s1 += y
