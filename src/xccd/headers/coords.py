@@ -89,9 +89,11 @@ def _stripped(value: Any) -> str:
 
 def shared(texts: Sequence[str]) -> tuple[Values, list[str]]:
     """The values of keywords whose cards are equal in all headers; and the keywords that differ, in order."""
+    # reversed: the first of duplicates wins, as in astropy
     first = {c.keyword: c.lines for c in reversed(list(cards.split(texts[0])))}
     lines = dict(first)
     seen = dict.fromkeys(reversed(first))
+    # equal headers are split once
     for text in dict.fromkeys(texts[1:]):
         own = {c.keyword: c.lines for c in reversed(list(cards.split(text)))}
         seen.update(dict.fromkeys(reversed(own)))

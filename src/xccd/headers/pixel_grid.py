@@ -61,7 +61,7 @@ def move(made: Header, moved: dict[int, tuple[float, float]]) -> None:
         _check_stride(made, steps)
     for axis, (start, step) in moved.items():
         for keyword in [k for k in made if re.fullmatch(rf"CRPIX{axis}[A-Z]?", k)]:
-            made[keyword] = (_number_or(made, keyword, 0) - 1 - start) / step + 1
+            made[keyword] = (_number_or(made, keyword, 0) - 1 - start) / step + 1  # CRPIX counts from 1
         made[f"LTV{axis}"] = (_number_or(made, f"LTV{axis}", 0) - 1 - start) / step + 1
         if step != 1:
             made[f"LTM{axis}_{axis}"] = _number_or(made, f"LTM{axis}_{axis}", 1) / step
@@ -98,9 +98,11 @@ def _start_and_step(coord: xr.DataArray, name: str, first: int) -> tuple[float, 
 def _check_stride(made: Header, steps: dict[int, float]) -> None:
     distorted = [k for k in made if DISTORTED.fullmatch(k)]
     if distorted:
+        # its polynomials and tables are in pixels of the file
         raise ValueError(f"the WCS is distorted ({distorted[0]}): it cannot be kept with a stride {steps}")
     rotated = [k for k in made if re.fullmatch(r"CROTA\d", k) and _number_or(made, k, 0)]
     if rotated and len({steps.get(1), steps.get(2)}) > 1:
+        # one angle cannot describe rotated axes that are stretched differently
         raise ValueError(f"the WCS is rotated by {rotated[0]}: x and y must have the same stride")
 
 

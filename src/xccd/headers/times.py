@@ -104,12 +104,12 @@ def _of_mjd(values: Values, day: np.datetime64) -> np.datetime64:
 
 def _mjd_of(values: Values) -> float:
     numbers = (cards.as_number(values.get(k)) for k in DAYS)
-    return next((v for v in numbers if 0 < v < 1e5), float("nan"))
+    return next((v for v in numbers if 0 < v < 1e5), float("nan"))  # to the year 2132; a Julian date is larger
 
 
 def at_mjd(mjd: float) -> np.datetime64:
     """The instant of a modified Julian date, to the microsecond."""
-    return MJD_0 + np.timedelta64(round(mjd * 86400e6), "us")
+    return MJD_0 + np.timedelta64(round(mjd * 86400e6), "us")  # float64 holds no more of it
 
 
 def mjd(instants: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -52,7 +52,7 @@ def flags_of(stack: xr.DataArray) -> xr.DataArray | None:
 
 def check_flags(flags: xr.DataArray) -> None:
     """Raise if a variable has the name of flags but another dtype."""
-    if flags.dtype != np.uint8:
+    if flags.dtype != np.uint8:  # after arithmetic on the Dataset, for example
         raise TypeError(f"{flags.name!r} has dtype {flags.dtype}, but flags are uint8: {ON_A_DATASET}")
 
 

@@ -40,7 +40,7 @@ def check_array(argument: str, array: Any) -> None:
     if arrays.is_deferred(array):
         return
     held = array._meta if arrays.is_dask(array) else array
-    if type(held) is not np.ndarray:
+    if type(held) is not np.ndarray:  # not isinstance: a subclass may hold a unit or a mask
         kind = f"{type(held).__module__.partition('.')[0]}.{type(held).__name__}"
         of = "a dask array of " if held is not array else ""
         raise TypeError(

@@ -41,7 +41,7 @@ class DeferredBackend(BackendArray):
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, indexing.VectorizedIndexer):
             return self.array.select(key.tuple)
-        support = indexing.IndexingSupport.OUTER
+        support = indexing.IndexingSupport.OUTER  # xarray makes selections of single points out of these
         return indexing.explicit_indexing_adapter(key, self.shape, support, self.array.select)
 
 
@@ -75,6 +75,7 @@ def made_from(label: xr.DataArray, stack: xr.DataArray) -> bool:
 
 
 def _wrapped(array: Deferred) -> Any:
+    # As around the arrays of xarray's backends: what was read is kept, and a write goes into what is kept.
     lazily = indexing.LazilyIndexedArray(DeferredBackend(array))
     return indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazily))
 

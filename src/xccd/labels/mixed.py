@@ -24,6 +24,7 @@ def mixed(stack: xr.DataArray, dim: Hashable = "frame") -> str:
     found: dict[str, str] = {}
     filters: dict[str, None] = {}
     keyword = "OBSTYPE"
+    # each combination once: thousands of frames have a few
     for imagetyp, obstype, name, number in dict.fromkeys(zip(*_kind_labels(stack, dim), strict=True)):
         word = kinds.kind_of(imagetyp, obstype)
         kind = kinds.made_of(word, number)

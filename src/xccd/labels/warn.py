@@ -22,6 +22,7 @@ class _WarningsOnce:
     def __exit__(self, kind: Any, *_: object) -> None:
         warned = _WARNED.get() or {}
         _WARNED.reset(self.token)
+        # after an error there are no warnings: it says more
         for message, nodes in warned.values() if kind is None else ():
             first, *more = dict.fromkeys(nodes)
             others = f" (and the like at {len(more)} more)" if more else ""

@@ -131,7 +131,7 @@ def _uncertainties_of_frames(stack: xr.DataArray, found: list[Frame]) -> xr.Vari
         return None
     if len(kinds) > 1:
         raise ValueError(f"the frames have uncertainties of types {', '.join(sorted(kinds))}: open one type at a time")
-    nothing = ArrayPixels(np.broadcast_to(np.float32(np.nan), found[0].pixels.shape))
+    nothing = ArrayPixels(np.broadcast_to(np.float32(np.nan), found[0].pixels.shape))  # one number in memory
     pixels = [f.uncertainty or nothing for f in found]
     dtype = np.result_type(*(float_dtype(p.native) for p in pixels))
     units = {f.uncertainty_unit for f in found if f.uncertainty is not None}
@@ -185,6 +185,6 @@ class _Bits:
         if self.flags is not None:
             self.flags.read(index, out)
         for mask in self.sources:
-            values = np.empty(out.shape, np.float64)
+            values = np.empty(out.shape, np.float64)  # BLANK in a mask is NaN, and masks
             mask.read(index, values)
             out[(values != 0) & (out == 0)] = Flag.MASKED_ON_INPUT

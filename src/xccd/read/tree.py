@@ -233,7 +233,7 @@ def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], 
     values = []
     for frame, header in zip(found, headers, strict=True):
         try:
-            value = function(dict(header))
+            value = function(dict(header))  # a copy, which the function may change
         except Exception as error:
             error.add_note(f"in the function by= for the header of {shown(frame.file)}")
             raise
@@ -297,7 +297,7 @@ def _names_of_nodes(values: Iterable[Value], level: str) -> list[str]:
     for value in values:
         name = stem = _name_of_node(value, level)
         again = 1
-        while name in names:
+        while name in names:  # "a b" and "a_b" are both a_b
             again += 1
             name = f"{stem}-{again}"
         names.append(name)

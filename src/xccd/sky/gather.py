@@ -277,9 +277,8 @@ def _readers(sources: Sequence[Source]) -> dict[int, Any]:
     for array in (a for source in sources for a in source.arrays):
         reader = notes.noted(array, notes.READER)
         if reader is not None:
-            found[id(array)] = delayed(
-                reader, name=f"reader-of-{array.name}", traverse=False
-            )  # the array's name identifies it
+            # the array's name identifies it
+            found[id(array)] = delayed(reader, name=f"reader-of-{array.name}", traverse=False)
     return found
 
 

@@ -175,7 +175,7 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -
     grids = [grids_of(stack) for stack in stacks]
     grid = _target(to, stacks, grids)
     if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
-        return _in_place(stacks[0], [_text_of_grid(g) for g in grids[0]])
+        return _in_place(stacks[0], [_text_of_grid(g) for g in grids[0]])  # nothing is resampled: the dtype stays
     maps = _maps_to_target(grids, grid, corners=how.method == "exact")
     if all(m.box[0] == m.box[1] for some in maps for m in some):
         raise ValueError(_apart([g for some in grids for g in some], grid))

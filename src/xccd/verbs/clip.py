@@ -119,6 +119,7 @@ def sigma_clip(
     if callable(center) or callable(deviation):
         step = FunctionOptions(center, deviation, below, above, int(ddof), float(floor), int(nkeep), passes)
     else:
+        # all of one type, so that numba compiles the kernel once
         numbers = map(float, (below, above, ddof, floor, nkeep, passes))
         step = Sigma(ClipOptions(CENTERS[center], DEVIATIONS[deviation], *numbers))
     text = step_text(
@@ -148,6 +149,7 @@ def _rejected(stack: xr.DataArray, dim: Hashable, step: Rejecting | FunctionOpti
         after = arrays.map_over_frames(run, x, before, reduce=False, dtype=flags.dtype)
     else:
         after = flags_after((step,), x, before)
+    # The samples stay as they were read: only their flags are new.
     return add_history(stack.assign_coords({flags.name: copy_with(flags, dim, after).variable}), text)
 
 
@@ -306,7 +308,7 @@ def _needed(threshold: float, center: Any, ddof: int) -> int:
 
 def _warn_if_idle(n: int, low: Any, high: Any, center: Any, deviation: Any, ddof: int) -> None:
     """Warn of thresholds that no sample among ``n`` can pass."""
-    if deviation != "std" or callable(center):
+    if deviation != "std" or callable(center):  # how far a sample can be from another centre is not known
         return
     farthest = reach(n, center, ddof)
     idle = {k: v for k, v in (("low", low), ("high", high)) if v is not None and farthest <= v < math.inf}

@@ -128,6 +128,7 @@ def combine(
         end: Combine | Callable[..., Any] = method
     else:
         end = Combine(method, weights is not None, *_own_arguments(method, arguments))
+    # A count is right whatever the frames show.
     if method != "count" and (keywords := mixed(stack, dim)):
         warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
     data, maps = _image_and_maps(stack, dim, end, factor.data, weight.data, image_dtype)
@@ -147,11 +148,13 @@ def _image_and_maps(
     if bits is not None:
         made = {name: make(end) for name, make in MAPS_OF_A_PRODUCT.items()}
         ends |= {name: (found, OUTPUTS[name].dtype or dtype) for name, found in made.items() if found is not None}
+    # One chain for the image and its maps: the samples are read and sorted once.
     chain, dtypes = Chain((), tuple(e for e, _ in ends.values())), [d for _, d in ends.values()]
     images = dict(zip(ends, chained(chain, x, scale, weights, bits, dtypes=dtypes), strict=True)) if ends else {}
     if isinstance(end, Combine):
         return images.pop("image"), images
     if bits is not None:
+        # a user's function knows no flags, so it gets NaN
         (x,) = chained(Chain(()), x, flags=bits, dtypes=[float_dtype(x.dtype)])
     run = partial(_by_function, method=end, dtype=dtype)
     return arrays.map_over_frames(run, x, scale, weights, reduce=True, dtype=dtype), images

@@ -95,7 +95,7 @@ def find_offsets(
     size = max(1, int(GROUP_BYTES // max(1, stack.nbytes // n)))
     for start in range(0, n, size):
         for k, frame in enumerate(stack[start : start + size].values, start):
-            if k != reference % n:
+            if k != reference % n:  # it may count from the end
                 frame = _zero_where_masked(frame, names[k])
                 found[k] = METHODS[method](first, frame, precision, names[k])
                 alike[k] = _correlation(first, frame, found[k])
@@ -166,6 +166,7 @@ def _offset_by_stars(reference: Array, frame: Array, precision: int, name: str) 
             f"{name} is turned by {np.rad2deg(found.rotation):.3g} degrees and stretched by {found.scale:.4g}: offsets "
             "do not describe it, solve its WCS"
         )
+    # of a transform that also turns a little, the shift at the centre is the mean of all
     centre = np.array(frame.shape)[::-1] / 2
     return np.asarray((found(centre)[0] - centre)[::-1])
 

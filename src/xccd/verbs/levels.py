@@ -42,6 +42,7 @@ def _lattice(x: Any) -> Any:
     lattice = (slice(None), *(slice(None, None, step) for _ in shape))
     if not isinstance(x, Deferred):
         return x[lattice]
+    # a multiple of the step, so that the lattice goes on from part to part
     height = step * max(1, 256 // step)  # some rows at a time: the pixels between are not kept
     deferred = xr.Variable([f"d{i}" for i in range(x.ndim)], as_lazy_indexed(x))
     parts = [deferred[:, a : a + height].values[lattice] for a in range(0, shape[0], height)]
@@ -66,6 +67,7 @@ def _solved(x: Array, argument: str, names: list[str]) -> Array:
     laplace = np.diag(weight.sum(1)) - weight
     right = (weight * apart).sum(1)
     found = np.zeros(frames)
+    # Overlaps give levels relative to each other: unless one is fixed the matrix is singular.
     found[1:] = np.linalg.solve(laplace[1:, 1:], right[1:])  # the first is 0
     return np.exp(found) if argument == "scale" else found
 

@@ -68,6 +68,7 @@ def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None
         marks.append(masked.data)
     data = arrays.map_elementwise(_flags_of_stack, array_of(stack), *marks, dtype=np.dtype(np.uint8))
     if not marks:
+        # Flags that follow from the samples: a clip need not read them, and begins at the samples.
         plans.remember_flags(data, array_of(stack), None, ())
     maps = {map_name(name, "flags"): xr.Variable(stack.dims, as_lazy_indexed(data), attributes())}
     if uncertainty is not None:
@@ -115,7 +116,9 @@ def _uncertainty_given(given: Any, stack: xr.DataArray) -> xr.Variable:
     if spread.dtype.kind not in "fiu":
         raise TypeError(f"uncertainty= has dtype {spread.dtype}: give real numbers")
     data = arrays.map_elementwise(_whole_shape, array_of(stack), spread.data, dtype=float_dtype(spread.dtype))
-    units = {k: v for k, v in stack.attrs.items() if k == "units"} if kind == "std" else {}
+    units = (
+        {k: v for k, v in stack.attrs.items() if k == "units"} if kind == "std" else {}
+    )  # only std has the unit of the data
     return xr.Variable(stack.dims, as_lazy_indexed(data), {"uncertainty_type": kind} | units)
 
 

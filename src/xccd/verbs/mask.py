@@ -160,6 +160,7 @@ def _is_bad(marks: Any, bits: int | None) -> Any:
     missing = ~np.isfinite(marks)
     if marks.dtype.kind == "f":
         whole = np.where(missing, 0, marks)
+        # from 2^63 on a cast to int64 is undefined
         if (whole != np.trunc(whole)).any() or (np.abs(whole) >= 2.0**63).any():
             raise TypeError("bad= holds numbers that are not whole, which have no bits: leave bits= out")
         marks = whole.astype(np.int64)

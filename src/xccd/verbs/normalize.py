@@ -158,6 +158,7 @@ def _terms(levels: list[Any], factors: Callable[..., Any]) -> Any:
         return factors(np.stack(present))
     import dask.array as da
 
+    # One chunk: each factor needs the level of the first frame, or the mean of all.
     table = da.stack([da.asarray(v) for v in present]).rechunk(-1)
     n = table.shape[1]
     return da.map_blocks(factors, table, chunks=((2,), (n,)), dtype=np.float64, meta=np.empty((0, 0)))
@@ -173,6 +174,7 @@ def _factors_of_levels(table: Any, *, have: list[bool], to: str | float, names: 
             need = "a positive number" if argument == "scale" else "a finite number"
             raise ValueError(f"{argument}: {names[i]} has the level {values[i]}, which must be {need}")
     f = (_reference(s, to) if have[0] else 1.0) / s
+    # y = f (x - z) + reference, in the form scale x - zero
     return np.stack([f, f * z - (_reference(z, to) if have[1] else 0.0)])
 
 
@@ -189,7 +191,7 @@ def _kept(stack: xr.DataArray, dim: Hashable, terms: Any) -> dict[str, Any]:
     scale, zero = terms
     before = [stack.coords[k].data for k in ("scale", "zero") if k in stack.coords and stack.coords[k].dims == (dim,)]
     if len(before) == 2:
-        scale, zero = scale * before[0], scale * before[1] + zero
+        scale, zero = scale * before[0], scale * before[1] + zero  # y = s (s0 x - z0) - z
     return {"scale": (dim, scale), "zero": (dim, zero)}
 
 
@@ -248,6 +250,7 @@ def _section(text: str, stack: xr.DataArray) -> dict[str, Any]:
     if not {"x", "y"} <= set(stack.dims):
         raise ValueError(f"region={text!r}: a section is of 'x' and 'y', the stack has {dict(stack.sizes)}")
     x1, x2, y1, y2 = (int(v) for v in match.groups())
+    # by labels, which are pixels of the detector: a section means the same pixels after a crop
     return {"x": _between(stack["x"].values, x1 - 1, x2 - 1), "y": _between(stack["y"].values, y1 - 1, y2 - 1)}
 
 

@@ -165,7 +165,7 @@ def cutout(obj: xr.DataArray | xr.Dataset, position: Any, size: Any) -> Any:
     x, y = (float(v) for v in pixels_of(grid, sky))
     parts = {}
     for dim, at, side, n in zip(DIMS, (y, x), _sides(size, grid), grid.shape, strict=True):
-        first = round(at - (side - 1) / 2) if np.isfinite(at) else n
+        first = round(at - (side - 1) / 2) if np.isfinite(at) else n  # n: outside, an error below
         low, high = max(0, first), min(n, first + side)
         if low >= high:
             centre = SkyCoord(*to_icrs(grid, (grid.shape[1] - 1) / 2, (grid.shape[0] - 1) / 2), unit="deg")

@@ -66,6 +66,7 @@ def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.
     along = [k for k, c in stack.coords.items() if dim in c.dims]
     template = stack.isel({dim: 0}).drop_vars(along)
     dims, coords = template.dims, {k: c.variable for k, c in template.coords.items()}
+    # copies: on lazy input the function is called later
     labels = {k: stack.coords[k].values.copy() for k in along if _may_matter(stack.coords[k], stack)}
 
     def number(i: int, values: np.ndarray[Any, Any]) -> float:

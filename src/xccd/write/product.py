@@ -123,9 +123,8 @@ def _from_labels(frames: Inputs, gone: frozenset[str]) -> dict[str, Any]:
     attributes of another image.
     """
     stack = frames.stack
-    labels = {
-        k: frames.label(k) for k in sorted(map(str, stack.coords)) if _is_keyword(k, "")
-    }  # sorted, as Zarr keeps no order
+    # sorted, as Zarr keeps no order
+    labels = {k: frames.label(k) for k in sorted(map(str, stack.coords)) if _is_keyword(k, "")}
     values = {k: c.values for k, c in labels.items() if c is not None and c.dtype.kind in "iufOUT"}
     found = {k: v[0] for k, v in values.items() if v[0] != "" and (v == v[0]).all()}
     from_files = "file" in stack.coords or any(is_ours(c) for k, c in stack.coords.items() if k in AXES)

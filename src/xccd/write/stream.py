@@ -112,9 +112,8 @@ class Meter:
         """A context for writing ``nbytes`` bytes: one thread at a time; raises if all writing has ended."""
         with self.lock:
             if self.over:
-                raise RuntimeError(
-                    "too late: the writing has ended"
-                )  # in a thread that was still working when another failed
+                # in a thread that was still working when another failed
+                raise RuntimeError("too late: the writing has ended")
             yield
             self.written += nbytes
             self.show(self.written, self.size)

@@ -49,7 +49,7 @@ def _alone(frame: Frame, options: Options) -> Opened:
 
 def _array_pixels(array: Any, missing: Any = None) -> ArrayPixels:
     """A reader of an array; a masked array adds its mask to ``missing``. Raises for empty or non-numeric arrays."""
-    data = np.asanyarray(array)
+    data = np.asanyarray(array)  # not asarray, which drops the mask of a masked array
     if isinstance(data, np.ma.MaskedArray) and data.mask is not np.ma.nomask:
         own = np.ma.getmaskarray(data)
         missing = own if missing is None else own | np.asarray(missing, bool)
@@ -158,6 +158,7 @@ def _unit_pixels(unit: Loaded, name: str, as_bits: bool) -> PixelReader:
     astropy turns integers that may be BLANK into floats; ``as_bits`` turns them back.
     """
     hdu = unit.hdu
+    # astropy puts data there when it loads them
     if name and "data" not in hdu.__dict__ and type(hdu).__name__ in ("PrimaryHDU", "ImageHDU", "CompImageHDU"):
         try:
             with Walk(Path(name)) as walk:

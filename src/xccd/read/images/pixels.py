@@ -119,6 +119,7 @@ class FilePixels:
         start, count = self.offset + first * row, (last - first) * row
         as_stored = out.dtype == self.stored and self == self.raw and out.nbytes == count
         if as_stored and out.flags.c_contiguous:
+            # straight into the caller's array, without a copy
             self.file.fill(out.reshape(-1).view(np.uint8).data, start)
             return
         data = bytearray(count)
@@ -136,6 +137,7 @@ def convert(raw: Samples, out: Samples, bscale: int | float, bzero: int | float,
     if bscale == 1 and bzero == 0:
         np.copyto(out, raw, casting="unsafe")
     elif bscale == 1 and raw.dtype.kind == "i" and bits > 8 and bzero == 1 << (bits - 1):
+        # by the sign bit, as no integer is wider than 64 bits
         sign = np.array(bzero, f"u{bits // 8}")
         np.copyto(out, raw.astype(f"i{bits // 8}").view(sign.dtype) ^ sign, casting="unsafe")
     elif out.dtype.kind in "iu":

@@ -62,7 +62,7 @@ class Turned:
     def read(self, index: Index, out: Samples) -> None:
         ny = self.shape[-2]
         first, last, _ = index[-2].indices(ny)
-        rows = np.empty(out.shape, out.dtype)
+        rows = np.empty(out.shape, out.dtype)  # readers take slices of step 1
         self.base.read((*index[:-2], slice(ny - last, ny - first), index[-1]), rows)
         out[...] = rows[..., ::-1, :]
 
@@ -115,6 +115,7 @@ def _turned_cards(values: dict[str, Any], ny: int, name: str) -> dict[str, Any]:
     if word := str(values.get("BAYERPAT", "")).strip():
         if not PATTERN.fullmatch(word.upper()):
             raise ValueError(f"{name}: BAYERPAT = {word!r} is not four of R, G and B: flip= cannot turn it")
+        # an odd count of rows begins and ends with the same row of the pattern
         made["BAYERPAT"] = word if ny % 2 else word[2:] + word[:2]
     return made
 
