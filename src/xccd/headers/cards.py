@@ -160,7 +160,7 @@ def _odd_value(lines: tuple[str, ...]) -> str | int | float | None:
         return "FT".index(match[1])
     if match := _NUMBER_FIELD.fullmatch(field):
         number = _number_of_digits(match[1])
-        return number if isinstance(number, float) or abs(number) < 1 << 63 else str(number)
+        return number if isinstance(number, float) or abs(number) < 1 << 63 else str(number)  # no dtype holds it
     if match := _PAIR_FIELD.fullmatch(field):
         return str(_number_of_digits(match[1]) + _number_of_digits(match[2]) * 1j)
     return None

@@ -126,6 +126,7 @@ def same_grid(headers: list[str]) -> bool:
     if any(p is None for p in positions):
         return False
     first, *rest = [p for p in positions if p is not None]
+    # modulo 360, as longitudes may lie on both sides of 0
     pixel = np.abs((first[1] - first[0] + 180) % 360 - 180).max()
     return all(np.abs((p - first + 180) % 360 - 180).max() < 1e-4 * pixel for p in rest)
 

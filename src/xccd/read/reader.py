@@ -46,6 +46,7 @@ class StackReader:
         inner = tuple(box.stop - box.start for box in index)
         block = np.empty((numbers.size, *inner), self.dtype)
         if self.far and numbers.size > 1:
+            # several at a time, as each waits for the network
             with ThreadPoolExecutor(min(AT_ONCE, numbers.size)) as pool:
                 list(pool.map(lambda i: self._read(numbers[i], index, block[i]), range(numbers.size)))
         else:
@@ -153,5 +154,5 @@ def _dask_bands(reader: StackReader, chunks: Any, name: str) -> Any:
         chunks=chunks,
         name=name,
         meta=np.empty((0,) * reader.ndim, reader.dtype),
-        lock=False,
+        lock=False,  # threads share no open file
     )

@@ -216,6 +216,7 @@ class Walk:
             raise OSError(f"{where}: an axis of size 0 (shape {hdu.shape}), no pixels")
         if len(hdu.shape) > MAX_AXES:
             raise OSError(f"{where}: NAXIS = {len(hdu.shape)}, images of up to {MAX_AXES} axes are read")
+        # now, as an array for an absurd size would be allocated before the first byte is missing
         room = self.size * PACKINGS[self.packing].max_ratio if self.packing else self.size - hdu.offset
         if hdu.nbytes > room:
             held = "its packed bytes cannot hold them" if self.packing else f"the file has room for {max(room, 0)}"

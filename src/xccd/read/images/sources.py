@@ -187,6 +187,7 @@ def _paths(given: str) -> Iterator[tuple[Path, bool]]:
                 f"the folder {shown(path)} holds no FITS file ({', '.join(EXTENSIONS)}, packed or not)"
             )
         yield from ((p, True) for p in found)
+    # a file may be called a[1].fits
     elif glob.has_magic(given) and not path.exists():
         found = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural)
         if not found:
