@@ -62,6 +62,7 @@ class Extrema:
             return tile
         if tile.x.dtype.kind != "f":  # most integers are tied, and none can become NaN
             return tile.masked(engine, ties)
+        # Only tied pixels are masked. With the whole tile, extrema and mean of noise took 100 ms instead of 40.
         some = np.flatnonzero((ties.skip > 0) | (ties.keep < tile.x.shape[0]))
         few = Tile(np.ascontiguousarray(tile.x[:, tile.start + some]), 0, some.size)
         few.bounds = Bounds(tile.bounds.least[some], tile.bounds.most[some], True)

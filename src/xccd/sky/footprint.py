@@ -57,7 +57,7 @@ class Weights:
                 x, y = one.positions(top, bottom)
             else:
                 x, y = (a.astype(float) for a in np.meshgrid(np.arange(left, right), np.arange(top, bottom)))
-                x, y = x + one.shift[1], y + one.shift[0]
+                x, y = x + one.shift[1], y + one.shift[0]  # the target's pixel (0, 0) is there in the source
             values = KINDS[self.kind](x, y, one.shape)
             # positions that are not on the sky are NaN
             target[top - start : bottom - start, left:right] = np.where(np.isfinite(values), values, 0)

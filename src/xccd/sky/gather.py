@@ -108,7 +108,7 @@ class AlignmentPlan:
         """Fill rows ``start`` to ``stop`` of the target from one frame. ``arrays`` begin at its row ``first``."""
         top, bottom = one.part(start, stop)
         left, right = one.box[2:]
-        if one.shift is not None:
+        if one.shift is not None:  # samples are copied: no value changes, and NaN stays where it is
             rows, columns = slice(top + one.shift[0] - first, bottom + one.shift[0] - first), one.shift[1]
             for array, target in zip(arrays, out, strict=True):
                 target[top - start : bottom - start, left:right] = array[rows, left + columns : right + columns]

@@ -36,6 +36,7 @@ def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtyp
         if key not in ds.data_vars:
             continue
         values = ds[key]
+        # Readers take a map pixel by pixel, so it must have the image's shape.
         if dict(values.sizes) != dict(image.sizes):
             raise ValueError(f"to_fits: the map {key!r} has sizes {dict(values.sizes)}, the image {dict(image.sizes)}")
         kind = key.removeprefix(f"{image.name}_")

@@ -74,7 +74,7 @@ def _middle(frames: Inputs, how: How, per_time: bool) -> dict[str, Any]:
     if not np.isfinite(middles).all():
         return {}
     shares = _shares(frames, how, per_time)
-    if np.ptp(middles) <= EQUAL:
+    if np.ptp(middles) <= EQUAL:  # then the weights play no role
         mjd = float(middles[0])
     elif shares is None:
         return {}
