@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import re
-import threading
-import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +14,14 @@ from xccd.headers import cards
 from xccd.headers.cards import BLOCK
 from xccd.headers.writing import as_block
 from xccd.read.images.pixels import FilePixels, Index, Samples, convert
+from xccd.read.images.tile_decoders import RICE, Band, Column, DamagedError, alone, check, decode, setting
 
 # Bytes of pixels that one byte of each ZCMPTYPE can hold: up to 8 * 1024 for PLIO_1. HCOMPRESS_1 has no bound of its
 # own: a tile of zeros takes 25 bytes, whatever its size.
 MAX_RATIO = dict.fromkeys(("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "NOCOMPRESS"), 1 << 13)
 MAX_RATIO["HCOMPRESS_1"] = 1 << 21
 COMPRESSIONS = tuple(MAX_RATIO)
-HCOMPRESS = b"\xdd\x99"  # a tile begins with it; its rows and columns follow
+BY_ZLIB = ("GZIP_1", "GZIP_2", "NOCOMPRESS")
 # Cards of the table and of the compression, not wanted for the image; and the table's cards that describe the image.
 TABLE = re.compile(
     r"XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|THEAP|T(TYPE|FORM|UNIT|DIM|NULL|SCAL|ZERO|DISP)\d+|"
@@ -98,6 +95,7 @@ def tile_shape(where: str, values: dict[str, Any], nbytes: int) -> tuple[int, ..
     widths = {column.name: column.size for column in columns(where, values)}
     if not widths.get("COMPRESSED_DATA"):
         raise OSError(f"{where}: no column of pointers is called COMPRESSED_DATA, it is damaged")
+    _check_decoder(where, values, math.prod(tile))
     for keyword in ("ZSCALE", "ZZERO"):
         if int(values["ZBITPIX"]) < 0 and keyword in values and keyword not in widths:
             raise OSError(f"{where}: {keyword} is a card for all tiles; it is read only as a column")
@@ -112,13 +110,15 @@ def _check_room(where: str, values: dict[str, Any], nbytes: int, pixels: int, ti
         raise OSError(f"{where}: {nbytes} bytes cannot hold {pixels} pixels in tiles, the file is damaged")
 
 
-class Column(NamedTuple):
-    """A column of a table of tiles."""
-
-    name: str
-    place: int  # its first byte in a row
-    dtype: np.dtype[Any]  # of its pointers
-    size: int  # bytes of an item that they point to; 0 if the column holds no pointers
+def _check_decoder(where: str, values: dict[str, Any], pixels: int) -> None:
+    """Raise for parameters with which astropy's decoders read or write beyond their memory, or count beyond 32 bits."""
+    kind, limits = values["ZCMPTYPE"], {"BLOCKSIZE": range(1, 1 << 15), "BYTEPIX": (1, 2, 4)}
+    if kind in RICE:
+        for name, allowed in limits.items():
+            if (value := setting(values, name, 4)) not in allowed:
+                raise OSError(f"{where}: {name} = {value!r} is not valid for {kind}, it is damaged")
+    if kind not in BY_ZLIB and pixels * 8 >= 1 << 31:
+        raise OSError(f"{where}: tiles of {pixels} pixels are larger than {kind} allows")
 
 
 def columns(where: str, values: dict[str, Any]) -> list[Column]:
@@ -130,34 +130,20 @@ def columns(where: str, values: dict[str, Any]) -> list[Column]:
             raise OSError(f"{where}: TFORM{i} = {values.get(f'TFORM{i}')!r} is not known")
         dtype = np.dtype(">i8" if form[2] == "Q" else ">i4")
         size = WIDTHS[form[3] or "B"] if form[2] in "PQ" and form[1] != "0" else 0
-        found.append(Column(str(values.get(f"TTYPE{i}", "")).strip().upper(), place, dtype, size))
+        name = str(values.get(f"TTYPE{i}", "")).strip().upper()
+        found.append(Column(name, form[0], place, dtype, size))
         place += int(form[1] or 1) * WIDTHS[form[2]]
     if place > width:
         raise OSError(f"{where}: rows of {width} bytes cannot hold its columns, it is damaged")
     return found
 
 
-# astropy's decompressors keep state in global variables: HCOMPRESS_1 in two threads at once gives errors or wrong
-# pixels. Processes do not share that state.
-_one_at_a_time = threading.Lock()
-
-
-def _after_fork() -> None:
-    """A new lock for a forked child: the thread that held the old one does not exist there."""
-    global _one_at_a_time
-    _one_at_a_time = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 @dataclass(frozen=True)
 class TiledPixels(FilePixels):
     """A tile-compressed image.
 
-    The tile rows of a band become a small file in memory, which astropy decompresses. Its `CompImageHDU.section` on the
-    local file is no faster with the same checks, and remote files need the ranges anyway.
+    The bytes of the tile rows of a band are read, and each tile is decoded by itself. A table that is not plain becomes
+    a small file in memory, which astropy reads.
     """
 
     index: int
@@ -175,103 +161,85 @@ class TiledPixels(FilePixels):
         return self.tile[-2] if len(self.tile) > 1 else 1
 
     def read(self, index: Index, out: Samples) -> None:
-        from astropy.io import fits
-
         if not out.size:
             return
         spare = next((i for i, n in enumerate(self.shape[:-1]) if n != 1), len(self.shape) - 1)
         index, out = index[spare:], out[(0,) * spare]
         first, last, _ = index[0].indices(self.shape[spare])
-        height = self.tile[spare]
-        above = first // height
-        piece = self._piece(spare, above, -(-last // height))
+        above = first // self.tile[spare]
+        band = self._band(spare, above, -(-last // self.tile[spare]))
+        start = above * self.tile[spare]
+        ends = [part.indices(n)[:2] for part, n in zip(index[1:], band.shape[1:], strict=True)]
+        within = [slice(first - start, last - start), *(slice(*pair) for pair in ends)]
         try:
-            with _one_at_a_time, fits.open(io.BytesIO(piece), memmap=False, do_not_scale_image_data=True) as hdus:
-                raw = hdus[1].section[...]
+            raw = decode(band, within)
+            if raw is None:
+                check(band)
+                raw = self._by_astropy(band)
+            else:
+                within = [slice(w.start % t, w.stop - w.start // t * t) for w, t in zip(within, band.tile, strict=True)]
+        except DamagedError as error:
+            raise self._damaged(str(error)) from error
         except Exception as error:  # astropy's decompressors raise errors of many types
             raise OSError(f"{self.where}: its tiles cannot be read: {error}") from error
-        rows = slice(first - above * height, last - above * height)
-        convert(raw[(rows, *index[1:])], out, self.bscale, self.bzero, self.blank)
+        convert(raw[tuple(within)], out, self.bscale, self.bzero, self.blank)
 
-    def _piece(self, spare: int, start: int, stop: int) -> bytes:
-        """A FITS file of the tile rows from ``start`` to ``stop``, without the ``spare`` leading axes of size 1.
+    def _band(self, spare: int, start: int, stop: int) -> Band:
+        """The tile rows from ``start`` to ``stop``, without the ``spare`` leading axes of size 1.
 
-        Only the bytes of these tiles are read. Other cards are left out, so that astropy has nothing to warn of.
+        Only the bytes of these tiles are read. Raises for pointers that lead out of the data.
         """
         shape, tile, values = self.shape[spare:], self.tile[spare:], cards.values(self.table)
         across = math.prod(-(-n // t) for n, t in zip(shape[1:], tile[1:], strict=True))
-        width, number = int(values["NAXIS1"]), int(values["NAXIS2"])
-        theap = int(values.get("THEAP", width * number))
+        width = int(values["NAXIS1"])
+        theap = int(values.get("THEAP", width * int(values["NAXIS2"])))
         rows = self._bytes(start * across * width, (stop - start) * across * width)
         shape = (min(shape[0], stop * tile[0]) - start * tile[0], *shape[1:])
-        heap = self._heap(rows, values, theap, shape, tile)
-        kept = cards.join(c for c in cards.split(self.table) if not ANEW.fullmatch(c.keyword)).split("\n")
-        made = {"BITPIX": 8, "NAXIS": 2, "NAXIS1": width, "NAXIS2": (stop - start) * across, "PCOUNT": len(heap)}
-        made |= {"GCOUNT": 1, "TFIELDS": int(values["TFIELDS"]), "ZNAXIS": len(shape)}
-        for i, (n, t) in enumerate(zip(shape[::-1], tile[::-1], strict=True), 1):
-            made |= {f"ZNAXIS{i}": n, f"ZTILE{i}": t}
-        if "ZDITHER0" in values:  # the dither of a tile depends on its number
-            made["ZDITHER0"] = (int(values["ZDITHER0"]) - 1 + start * across) % 10_000 + 1
-        lines = [f"{keyword:8}= {value:>20}" for keyword, value in made.items()]
-        head = as_block(["XTENSION= 'BINTABLE'", *lines, *kept])
-        return b"".join([PRIMARY, head, rows, heap, bytes(-(len(rows) + len(heap)) % BLOCK)])
+        dtype = self.stored.newbyteorder("=")
+        band = Band(values, columns(self.where, values), shape, tile, start * across, rows, bytearray(), dtype)
+        return band._replace(heap=self._heap(band, theap))
 
-    def _heap(
-        self, rows: bytearray, values: dict[str, Any], theap: int, shape: tuple[int, ...], tile: tuple[int, ...]
-    ) -> bytearray:
-        """The bytes of the tiles in ``rows``, whose pointers are moved in place. Raises for tiles that are not safe."""
-        width = int(values["NAXIS1"])
-        found: list[tuple[str, Samples, Samples]] = []
-        for name, place, dtype, size in columns(self.where, values):
-            if size:
-                pointer = np.ndarray((len(rows) // width, 2), dtype, rows, place, (width, dtype.itemsize))
+    def _heap(self, band: Band, theap: int) -> bytearray:
+        """The bytes of the tiles of a band, whose pointers are moved in place."""
+        found: list[tuple[Samples, Samples]] = []
+        for column in band.columns:
+            if column.size:
+                pointer = band.pointers(column)
                 there = pointer.astype(np.int64)
                 there[there[:, 0] == 0] = 0
                 if ((there < 0) | (there > self.nbytes)).any():
                     raise self._damaged("its tiles are outside of its data")
-                found.append((name, pointer, there * (size, 1)))
-        used = np.concatenate([there[there[:, 0] > 0] for *_, there in found])
+                found.append((pointer, there * (column.size, 1)))
+        used = np.concatenate([there[there[:, 0] > 0] for _, there in found])
         first, end = int(used[:, 1].min(initial=self.nbytes)), int(used.sum(1).max(initial=0))
         heap = self._bytes(theap + first, end - first) if len(used) else bytearray()
-        for name, pointer, there in found:
+        for pointer, there in found:
             pointer[:, 1] = np.where(there[:, 0] > 0, there[:, 1] - first, 0)
-            check = self._check_of(name, str(values["ZCMPTYPE"]))
-            if check is None:
-                continue
-            for sizes, (count, start) in zip(_tiles(shape, tile), there.tolist(), strict=True):
-                if count:
-                    check(sizes, memoryview(heap)[start - first : start - first + count])
         return heap
 
-    def _check_of(self, column: str, compression: str) -> Callable[[tuple[int, ...], memoryview], None] | None:
-        """The check of each tile in a column; None for decoders that write no more than the pixels they are asked for.
+    def _by_astropy(self, band: Band) -> Samples:
+        """The stored pixels of a band by astropy, from a small file in memory."""
+        from astropy.io import fits
 
-        The others trust the tile: a damaged one could fill all memory.
-        """
-        if compression == "HCOMPRESS_1" and column == "COMPRESSED_DATA":
-            return self._check_hcompress
-        is_gzip = column == "GZIP_COMPRESSED_DATA" or (compression.startswith("GZIP") and column == "COMPRESSED_DATA")
-        return self._check_gzip if is_gzip else None
+        piece = io.BytesIO(self._piece(band))
+        with alone(), fits.open(piece, memmap=False, do_not_scale_image_data=True) as hdus:
+            raw: Samples = hdus[1].section[...]
+        return raw
 
-    def _check_hcompress(self, shape: tuple[int, ...], data: memoryview) -> None:
-        found = [int.from_bytes(data[i : i + 4], "big") for i in (2, 6)]
-        if data[:2] != HCOMPRESS or found != [n for n in shape if n != 1]:
-            raise self._damaged(f"a tile has {found[0]} x {found[1]} pixels, its header says {shape}")
-
-    def _check_gzip(self, shape: tuple[int, ...], data: memoryview) -> None:
-        """Raise for a tile that unpacks to more than its pixels take, or that is several in one.
-
-        It unpacks the tile once more, a third of the time to read it. Without it astropy would join the parts of a
-        damaged tile.
-        """
-        most = 8 * math.prod(shape)
-        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        try:
-            count = len(unpacker.decompress(data, most + 1))
-        except zlib.error as error:
-            raise self._damaged(f"its tiles cannot be read: {error}") from error
-        if count > most or unpacker.unused_data.strip(b"\0"):
-            raise self._damaged(f"a tile of shape {shape} holds more than its pixels")
+    def _piece(self, band: Band) -> bytes:
+        """A FITS file of a band. Other cards are left out, so that astropy has nothing to warn of."""
+        values, rows, heap = band.values, band.rows, band.heap
+        width = int(values["NAXIS1"])
+        kept = cards.join(c for c in cards.split(self.table) if not ANEW.fullmatch(c.keyword)).split("\n")
+        made = {"BITPIX": 8, "NAXIS": 2, "NAXIS1": width, "NAXIS2": len(rows) // width, "PCOUNT": len(heap)}
+        made |= {"GCOUNT": 1, "TFIELDS": int(values["TFIELDS"]), "ZNAXIS": len(band.shape)}
+        for i, (n, t) in enumerate(zip(band.shape[::-1], band.tile[::-1], strict=True), 1):
+            made |= {f"ZNAXIS{i}": n, f"ZTILE{i}": t}
+        if "ZDITHER0" in values:  # the dither of a tile depends on its number
+            made["ZDITHER0"] = (int(values["ZDITHER0"]) - 1 + band.first) % 10_000 + 1
+        lines = [f"{keyword:8}= {value:>20}" for keyword, value in made.items()]
+        head = as_block(["XTENSION= 'BINTABLE'", *lines, *kept])
+        return b"".join([PRIMARY, head, rows, heap, bytes(-(len(rows) + len(heap)) % BLOCK)])
 
     @property
     def where(self) -> str:
@@ -287,12 +255,6 @@ class TiledPixels(FilePixels):
         data = bytearray(count)
         self.file.fill(memoryview(data), self.offset + start)
         return data
-
-
-def _tiles(shape: tuple[int, ...], tile: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """The shape of each tile, in the order of the table; tiles at the edges are smaller."""
-    for index in np.ndindex(*(-(-n // t) for n, t in zip(shape, tile, strict=True))):
-        yield tuple(min(t, n - i * t) for i, n, t in zip(index, shape, tile, strict=True))
 
 
 PRIMARY = as_block([f"{'SIMPLE':8}= {'T':>20}", f"{'BITPIX':8}= {8:>20}", f"{'NAXIS':8}= {0:>20}"])
