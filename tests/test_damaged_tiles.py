@@ -215,3 +215,63 @@ def test_whole_tiles_of_gzip_are_read(tmp_path: Path, kind: str, dtype: str) -> 
     pixels = (PIXELS % 200).astype(dtype)
     path = tiled(tmp_path / "a.fits", kind, pixels=pixels, quantize_level=0, tile_shape=(7, 40))
     np.testing.assert_array_equal(xccd.open_stack(path, dtype="native").values[0], pixels)
+
+
+def test_a_tile_of_gzip_that_is_cut(tmp_path: Path) -> None:
+    path = tiled(tmp_path / "a.fits", "GZIP_1", tile_shape=(32, 40))
+    start, content = descriptors(path), bytearray(path.read_bytes())
+    content[start : start + 4] = struct.pack(">i", struct.unpack(">i", content[start : start + 4])[0] - 5)
+    path.write_bytes(content)
+    with pytest.raises(OSError, match=r"HDU 1: its tiles cannot be read: one of shape \(32, 40\) ends too early"):
+        xccd.open_stack(path).load()
+
+
+def test_a_tile_of_gzip_with_fewer_bytes_than_pixels(tmp_path: Path) -> None:
+    path = tiled(tmp_path / "a.fits", "GZIP_1", tile_shape=(32, 40))
+    packed = gzip.compress(bytes(32 * 40 * 4 - 1), mtime=0)
+    start, content = descriptors(path), bytearray(path.read_bytes())
+    content[start : start + 4] = struct.pack(">i", len(packed))
+    content[start + 8 : start + 8 + len(packed)] = packed
+    path.write_bytes(content)
+    with pytest.raises(OSError, match=r"HDU 1: a tile of shape \(32, 40\) has 5119 bytes"):
+        xccd.open_stack(path).load()
+
+
+# Decoders that read on behind the end of a tile
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("ZVAL2", 8), ("ZVAL2", 1000000), ("ZVAL1", 0), ("ZVAL1", 4096)])
+def test_parameters_of_rice_beyond_its_decoder(tmp_path: Path, keyword: str, value: int) -> None:
+    path = with_cards(tiled(tmp_path / "a.fits"), (keyword, value))
+    name = "BLOCKSIZE" if keyword == "ZVAL1" else "BYTEPIX"
+    with pytest.raises(OSError, match=rf"a\.fits, HDU 1: {name} = {value} is not valid for RICE_1, it is damaged"):
+        xccd.open_stack(path)
+
+
+def test_tiles_larger_than_a_decoder_counts(tmp_path: Path) -> None:
+    side = 1 << 14
+    cards = [(keyword, side) for keyword in ("ZNAXIS1", "ZNAXIS2", "ZTILE1", "ZTILE2")]
+    path = with_cards(tiled(tmp_path / "a.fits", "HCOMPRESS_1", tile_shape=(32, 40)), *cards)
+    with pytest.raises(OSError, match=r"a\.fits, HDU 1: tiles of 268435456 pixels are larger than HCOMPRESS_1 allows"):
+        xccd.open_stack(path)
+
+
+def test_a_tile_of_rice_that_ends_in_zeros_does_not_end_the_process(tmp_path: Path) -> None:
+    pixels = RNG.normal(1000, 30, (512, 512)).astype("i4")
+    path = tiled(tmp_path / "a.fits", pixels=pixels, tile_shape=(512, 512))
+    start, content = descriptors(path), bytearray(path.read_bytes())
+    size, _ = struct.unpack(">ii", content[start : start + 8])
+    for cut in range(20000, 20004):
+        end = start + 8 + size
+        path.write_bytes(content[: end - cut] + bytes(cut) + content[end:])
+        assert "a.fits, HDU 1: its tiles cannot be read: decompression error" in in_a_child(path)
+
+
+@pytest.mark.parametrize("head", [(0, 0, 32767), (0, 7, 0, 32767, 16383), (0, -9, 0, 9, 0), (0, 7, 0, 0, 0)], ids=str)
+def test_a_tile_of_plio_that_announces_more_than_it_has(tmp_path: Path, head: tuple[int, ...]) -> None:
+    path = tiled(tmp_path / "a.fits", "PLIO_1", tile_shape=(32, 40))
+    start, content = descriptors(path), bytearray(path.read_bytes())
+    content[start + 8 : start + 8 + 2 * len(head)] = struct.pack(f">{len(head)}h", *head)
+    path.write_bytes(content)
+    with pytest.raises(OSError, match=r"HDU 1: a tile of shape \(32, 40\) has \d+ words of -?\d+, it is damaged"):
+        xccd.open_stack(path).load()

@@ -22,11 +22,14 @@ import numpy as np
 from xccd.read.images.pixels import Samples
 
 Shape = tuple[int, ...]
-Decoder = Callable[[memoryview, Shape], Samples]
+Decoder = Callable[[Samples, Shape], Samples]  # of the bytes of a tile
 COMPILED = "astropy.io.fits.hdu.compressed._compression"  # private, the same since astropy 5.3
 HCOMPRESS = b"\xdd\x99"  # a tile begins with it; its rows and columns follow
 RICE = ("RICE_1", "RICE_ONE")
 DITHERS = {"NO_DITHER": -1, "SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER_2": 2}
+# The decoder of RICE_1 reads on from the end of a damaged tile: over zeros, and then to the end of its block of pixels.
+LARGEST_BLOCK = 1024
+PAD = b"\xff" * 8 * LARGEST_BLOCK  # behind the heap
 SCALED = ("TSCAL", "TZERO", "TNULL")  # cards that change the numbers of a column
 
 
@@ -53,7 +56,7 @@ class Band(NamedTuple):
     tile: Shape
     first: int  # number of its first tile
     rows: bytearray  # of the table; they point into `heap`
-    heap: bytearray
+    heap: bytearray  # with `PAD` at its end
     dtype: np.dtype[Any]  # of the stored pixels
 
     def column(self, name: str) -> Column | None:
@@ -129,7 +132,7 @@ def decode(band: Band, within: Sequence[slice]) -> Samples | None:
     if decoder is None or restore is None:
         return None
     tiles, spare = (band.tiles_of(band.column(name)) for name in ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA"))
-    heap, reals = memoryview(band.heap), band.dtype.kind == "f"
+    heap, reals = np.frombuffer(band.heap, np.uint8), band.dtype.kind == "f"
     numbers, axes = boxes(band, within)
     raw = np.empty([axis[-1].stop for axis in axes], band.dtype)
     with alone() if band.values["ZCMPTYPE"] == "HCOMPRESS_1" else nullcontext():
@@ -147,14 +150,12 @@ def decode(band: Band, within: Sequence[slice]) -> Samples | None:
 
 
 def check(band: Band) -> None:
-    """Raise for a tile that a decoder of astropy may not get: it trusts some tiles, a damaged one could fill memory.
-
-    The other decoders write no more than the pixels they are asked for.
-    """
-    kind, heap = band.values["ZCMPTYPE"], memoryview(band.heap)
-    checks: dict[str, Callable[[memoryview, Shape], Any]] = {"GZIP_COMPRESSED_DATA": unpack}
-    if kind in ("GZIP_1", "GZIP_2", "HCOMPRESS_1"):
-        checks["COMPRESSED_DATA"] = check_hcompress if kind == "HCOMPRESS_1" else unpack
+    """Raise for a tile that astropy as a whole may not get: it trusts them, and a damaged one could fill all memory."""
+    kind, heap = band.values["ZCMPTYPE"], np.frombuffer(band.heap, np.uint8)
+    checks: dict[str, Callable[[Samples, Shape], Any]] = {"GZIP_COMPRESSED_DATA": unpack}
+    decoder = check_hcompress if kind == "HCOMPRESS_1" else _decoder(band)
+    if decoder is not None and kind != "NOCOMPRESS":
+        checks["COMPRESSED_DATA"] = decoder
     _, axes = boxes(band, [slice(0, n) for n in band.shape])
     for column in band.columns:
         if column.name not in checks:
@@ -201,12 +202,12 @@ def _decoder(band: Band) -> Decoder | None:
     return {"HCOMPRESS_1": _hcompress, "PLIO_1": _plio}.get(kind, _rice)(band)
 
 
-def unpack(data: memoryview, shape: Shape) -> bytes:
+def unpack(data: Samples, shape: Shape) -> bytes:
     """The bytes of a tile of gzip; raises if they are more than its pixels take, cut, or several members in one."""
     most = 8 * math.prod(shape)
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
-        content = unpacker.decompress(data, most + 1)
+        content = unpacker.decompress(data.data, most + 1)
     except zlib.error as error:
         raise DamagedError(f"its tiles cannot be read: {error}") from error
     if len(content) > most or unpacker.unused_data.strip(b"\0"):
@@ -216,7 +217,7 @@ def unpack(data: memoryview, shape: Shape) -> bytes:
     return content
 
 
-def _numbers(content: bytes | memoryview, shape: Shape, reals: bool, shuffled: bool = False) -> Samples:
+def _numbers(content: bytes | Samples, shape: Shape, reals: bool, shuffled: bool = False) -> Samples:
     """Big-endian numbers, their width by their count; ``shuffled``: all first bytes, then all second bytes, ..."""
     pixels = math.prod(shape)
     width, rest = divmod(len(content), pixels)
@@ -234,8 +235,8 @@ def _rice(band: Band) -> Decoder | None:
     function, block, width = compiled("decompress_rice_1_c"), band.setting("BLOCKSIZE", 32), band.setting("BYTEPIX", 4)
     dtype = np.dtype("u1" if width == 1 else f"i{width}")
 
-    def decoder(data: memoryview, shape: Shape) -> Samples:
-        return np.frombuffer(function(bytes(data), block, width, math.prod(shape)), dtype).reshape(shape)
+    def decoder(data: Samples, shape: Shape) -> Samples:
+        return np.frombuffer(function(data, block, width, math.prod(shape)), dtype).reshape(shape)
 
     return decoder if function else None
 
@@ -243,27 +244,38 @@ def _rice(band: Band) -> Decoder | None:
 def _plio(band: Band) -> Decoder | None:
     function = compiled("decompress_plio_1_c")
 
-    def decoder(data: memoryview, shape: Shape) -> Samples:
-        native = np.frombuffer(data, ">i2").astype("i2").tobytes()
-        return np.frombuffer(function(native, math.prod(shape)), "i4").reshape(shape)
+    def decoder(data: Samples, shape: Shape) -> Samples:
+        words = np.zeros(len(data) // 2 + 1, "i2")  # one more, as the decoder looks one ahead
+        words[:-1] = data.view(">i2")
+        check_plio(words[:-1], shape)
+        return np.frombuffer(function(words, math.prod(shape)), "i4").reshape(shape)
 
     return decoder if function else None
+
+
+def check_plio(words: Samples, shape: Shape) -> None:
+    """Raise unless a tile has all the words that it announces, as its decoder trusts the tile."""
+    head = [*words[:5].tolist(), 0, 0, 0, 0, 0]
+    first, length = (3, head[2]) if head[2] > 0 else (head[1], (head[4] << 15) + head[3])
+    if first < 0 or not 0 < length <= len(words):
+        raise DamagedError(f"a tile of shape {shape} has {len(words)} words of {length}")
 
 
 def _hcompress(band: Band) -> Decoder | None:
     function, scale, smooth = compiled("decompress_hcompress_1_c"), band.setting("SCALE", 0), band.setting("SMOOTH", 0)
 
-    def decoder(data: memoryview, shape: Shape) -> Samples:
+    def decoder(data: Samples, shape: Shape) -> Samples:
         sides = check_hcompress(data, shape)
-        return np.frombuffer(function(bytes(data), *sides, int(scale), smooth, 8), "i4").reshape(shape)
+        return np.frombuffer(function(data, *sides, int(scale), smooth, 8), "i4").reshape(shape)
 
     return decoder if function else None
 
 
-def check_hcompress(data: memoryview, shape: Shape) -> list[int]:
+def check_hcompress(data: Samples, shape: Shape) -> list[int]:
     """The two sides of a tile; raises unless the tile itself has them, as its decoder trusts the tile."""
-    found = [int.from_bytes(data[i : i + 4], "big") for i in (2, 6)]
-    if data[:2] != HCOMPRESS or found != [n for n in shape if n != 1]:
+    head = data[:10].tobytes()
+    found = [int.from_bytes(head[i : i + 4], "big") for i in (2, 6)]
+    if head[:2] != HCOMPRESS or found != [n for n in shape if n != 1]:
         raise DamagedError(f"a tile has {found[0]} x {found[1]} pixels, its header says {shape}")
     return found
 

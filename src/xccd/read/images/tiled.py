@@ -14,7 +14,18 @@ from xccd.headers import cards
 from xccd.headers.cards import BLOCK
 from xccd.headers.writing import as_block
 from xccd.read.images.pixels import FilePixels, Index, Samples, convert
-from xccd.read.images.tile_decoders import RICE, Band, Column, DamagedError, alone, check, decode, setting
+from xccd.read.images.tile_decoders import (
+    LARGEST_BLOCK,
+    PAD,
+    RICE,
+    Band,
+    Column,
+    DamagedError,
+    alone,
+    check,
+    decode,
+    setting,
+)
 
 # Bytes of pixels that one byte of each ZCMPTYPE can hold: up to 8 * 1024 for PLIO_1. HCOMPRESS_1 has no bound of its
 # own: a tile of zeros takes 25 bytes, whatever its size.
@@ -112,7 +123,7 @@ def _check_room(where: str, values: dict[str, Any], nbytes: int, pixels: int, ti
 
 def _check_decoder(where: str, values: dict[str, Any], pixels: int) -> None:
     """Raise for parameters with which astropy's decoders read or write beyond their memory, or count beyond 32 bits."""
-    kind, limits = values["ZCMPTYPE"], {"BLOCKSIZE": range(1, 1 << 15), "BYTEPIX": (1, 2, 4)}
+    kind, limits = values["ZCMPTYPE"], {"BLOCKSIZE": range(1, LARGEST_BLOCK + 1), "BYTEPIX": (1, 2, 4)}
     if kind in RICE:
         for name, allowed in limits.items():
             if (value := setting(values, name, 4)) not in allowed:
@@ -212,7 +223,7 @@ class TiledPixels(FilePixels):
                 found.append((pointer, there * (column.size, 1)))
         used = np.concatenate([there[there[:, 0] > 0] for _, there in found])
         first, end = int(used[:, 1].min(initial=self.nbytes)), int(used.sum(1).max(initial=0))
-        heap = self._bytes(theap + first, end - first) if len(used) else bytearray()
+        heap = self._bytes(theap + first, end - first, PAD) if len(used) else bytearray(PAD)
         for pointer, there in found:
             pointer[:, 1] = np.where(there[:, 0] > 0, there[:, 1] - first, 0)
         return heap
@@ -249,11 +260,12 @@ class TiledPixels(FilePixels):
     def _damaged(self, what: str) -> OSError:
         return OSError(f"{self.where}: {what}, it is damaged")
 
-    def _bytes(self, start: int, count: int) -> bytearray:
+    def _bytes(self, start: int, count: int, more: bytes = b"") -> bytearray:
         if start < 0 or count < 0 or start + count > self.nbytes:
             raise self._damaged("its tiles are outside of its data")
-        data = bytearray(count)
-        self.file.fill(memoryview(data), self.offset + start)
+        data = bytearray(count + len(more))
+        data[count:] = more
+        self.file.fill(memoryview(data)[:count], self.offset + start)
         return data
 
 
