@@ -275,3 +275,24 @@ def test_a_tile_of_plio_that_announces_more_than_it_has(tmp_path: Path, head: tu
     path.write_bytes(content)
     with pytest.raises(OSError, match=r"HDU 1: a tile of shape \(32, 40\) has \d+ words of -?\d+, it is damaged"):
         xccd.open_stack(path).load()
+
+
+@pytest.mark.parametrize("place", [22, 23, 24])
+def test_a_tile_of_hcompress_with_too_many_planes(tmp_path: Path, place: int) -> None:
+    path = tiled(tmp_path / "a.fits", "HCOMPRESS_1")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\xdd\x99\0\0\0") + place] = 200
+    path.write_bytes(content)
+    with pytest.raises(OSError, match=r"HDU 1: a tile of shape \(16, 40\) has 200 planes of bits, it is damaged"):
+        xccd.open_stack(path).load()
+
+
+def test_cut_tiles_of_hcompress_do_not_end_the_process(tmp_path: Path) -> None:
+    pixels = RNG.normal(1000, 30, (512, 512)).astype("i4")
+    path = tiled(tmp_path / "a.fits", "HCOMPRESS_1", pixels=pixels, tile_shape=(512, 512))
+    start, content = descriptors(path), bytearray(path.read_bytes())
+    size, _ = struct.unpack(">ii", content[start : start + 8])
+    for part in (0.2, 0.5, 0.8):
+        path.write_bytes(content[:start] + struct.pack(">i", int(size * part)) + content[start + 4 :])
+        said = in_a_child(path)
+        assert "a.fits, HDU 1: its tiles cannot be read" in said or said == "read\n"
