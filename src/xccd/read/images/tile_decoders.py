@@ -1,8 +1,10 @@
 """Decoders of single tiles: zlib, and the compiled functions of astropy; each tile is bounded by its pixels.
 
-astropy's `CompImageHDU.section` unpacks a tile of GZIP_2 twice, and spends 10 us of Python on each tile. The decoders
-here do neither. They are for plain tables of tiles; others, and an astropy without these functions, are left to
-astropy as a whole: a missing name costs speed, never a pixel.
+astropy's `CompImageHDU.section` unpacks a tile of GZIP_2 twice, and takes some us of Python for each tile. For an image
+of 2048x2048 in row tiles, files opened, this took 37 ms of a processor against 47 ms for RICE_1 of int16, 104 against
+182 for GZIP_2 of float32, 51 against 65 for RICE_1 of quantised float32, 18 against 26 for PLIO_1. HCOMPRESS_1 took
+136 against 132. Tables that are not plain, and an astropy without these functions, are left to `section` on a file in
+memory: a missing name costs speed, never a pixel.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from xccd.read.images.pixels import Samples
 
 Shape = tuple[int, ...]
 Decoder = Callable[[Samples, Shape], Samples]  # of the bytes of a tile
-COMPILED = "astropy.io.fits.hdu.compressed._compression"  # private, the same since astropy 5.3
+COMPILED = "astropy.io.fits.hdu.compressed._compression"  # private; called alike in astropy 7.1 and 8.0
 HCOMPRESS = b"\xdd\x99"  # a tile begins with it; its rows and columns follow
 RICE = ("RICE_1", "RICE_ONE")
 DITHERS = {"NO_DITHER": -1, "SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER_2": 2}
