@@ -8,6 +8,16 @@ import pytest
 from xccd.compute import options
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`versions(name=(...))` marks a test where its parameter of this name is one of these."""
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    item.own_markers[:] = [
+        mark
+        for mark in item.own_markers
+        if mark.name != "versions" or all(given[name] in chosen for name, chosen in mark.kwargs.items())
+    ]
+
+
 @pytest.fixture(scope="session")
 def real_frames() -> Path:
     """The folder of real frames, beside the repository; it must be there on CI."""

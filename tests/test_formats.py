@@ -190,7 +190,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
         yield place, hdu, holes, data, header
 
 
-@pytest.mark.versions
+@pytest.mark.versions(chunks=("auto",))
 @pytest.mark.parametrize("chunks", ["auto", None])
 def test_read(case: Case, chunks: Any) -> None:
     path, hdu, _, data, _ = case

@@ -7,8 +7,6 @@ from astropy.io import fits
 
 import xccd
 
-pytestmark = pytest.mark.versions
-
 TAN = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 20.0, "CRPIX2": 2.0, "CDELT1": -1e-4,
        "CDELT2": 1e-4}  # fmt: skip
 VERBS = {
@@ -27,6 +25,7 @@ def frames(apart=0.0):
     return [(rng.normal(100, 5, (4, 5)), TAN | {"CRPIX1": 3.0 + apart * i, "EXPTIME": 1.0 + i}) for i in range(6)]
 
 
+@pytest.mark.versions(form=("dask", "flagged"))
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("form", ["numpy", "dask", "deferred", "flagged"])
 def test_no_verb_touches_a_header(verb, form):
@@ -63,6 +62,7 @@ RECIPES = {
 }
 
 
+@pytest.mark.versions(verb=("sigma_clip",))
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("verb", ["sigma_clip", "mask_where", "normalize"])
 @pytest.mark.parametrize("chunks", ["auto", None])
@@ -76,6 +76,7 @@ def test_recipes_keep_header_and_wcs(recipe, verb, chunks):
     assert made.ccd.combine("mean").ccd.wcs().wcs.crval.tolist() == [10, 20]
 
 
+@pytest.mark.versions
 def test_a_table_of_frames():
     raw = xccd.open_stack(frames())
     table = xr.Dataset(
@@ -84,6 +85,7 @@ def test_a_table_of_frames():
     assert table.header.values.tolist() == raw.header.values.tolist()
 
 
+@pytest.mark.versions
 def test_a_master_leaves_its_steps_to_itself():
     """What was done to a bias was not done to the lights that it is subtracted from."""
     raw = xccd.open_stack(frames())
@@ -96,6 +98,7 @@ def test_a_master_leaves_its_steps_to_itself():
     assert steps == ["xccd.minmax", "xccd.combine"]
 
 
+@pytest.mark.versions
 def test_history_of_others_and_of_files(tmp_path):
     clipped = VERBS["sigma_clip"](xccd.open_stack(frames())).assign_attrs(units="adu")
     clipped.attrs["history"] += "\nncks -v data in.nc out.nc\n"
@@ -113,6 +116,7 @@ def test_history_of_others_and_of_files(tmp_path):
         assert list(saved.ccd.header(0)["HISTORY"]) == list(clipped.ccd.header(0)["HISTORY"])
 
 
+@pytest.mark.versions
 def test_aligned_frames_that_lost_their_grid():
     aligned = xccd.open_stack(frames(0.5)).ccd.align()
     crop = aligned[2, 1:, 2:]
@@ -129,6 +133,7 @@ def test_aligned_frames_that_lost_their_grid():
     assert "CTYPE1" not in mixed.ccd.combine().ccd.header()  # that of the files is not of these pixels
 
 
+@pytest.mark.versions
 def test_a_lost_header_is_not_called_a_file_without_wcs():
     raw = xccd.open_stack(frames())
     other = xccd.open_stack([(a, h | {"OBJECT": "other"}) for a, h in frames()])

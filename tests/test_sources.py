@@ -255,7 +255,7 @@ BLANKS = {
 }
 
 
-@pytest.mark.versions
+@pytest.mark.versions(loaded=(False,))
 @pytest.mark.parametrize("loaded", [False, True], ids=["lazily loaded", "loaded"])
 @pytest.mark.parametrize("options", [{}, {"memmap": False}, {"uint": False}], ids=str)
 @pytest.mark.parametrize("name", BLANKS)

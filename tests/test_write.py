@@ -50,7 +50,7 @@ def numbers(dtype: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     return array
 
 
-@pytest.mark.versions
+@pytest.mark.versions(order=("C", "dask"))
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_is_written_is_what_is_read(tmp_path: Path, dtype: str, order: str) -> None:
