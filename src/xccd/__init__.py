@@ -5,7 +5,7 @@ from importlib.metadata import version as _version
 from xccd import accessor as _accessor  # noqa: F401  (registers .ccd)
 from xccd.compute.options import set_options
 from xccd.interop import from_ccddata, to_ccddata, to_masked_array
-from xccd.labels.header import header, wcs
+from xccd.labels.header import header
 from xccd.messages import explained as _explained
 from xccd.read.dataset import open_dataset
 from xccd.read.frames import open_frames
@@ -13,6 +13,7 @@ from xccd.read.image import open_image
 from xccd.read.stack import open_stack
 from xccd.read.tree import open_tree
 from xccd.simulate import simulate_night
+from xccd.sky.frame_wcs import wcs
 from xccd.sky.grid import Grid
 from xccd.verbs.align import align
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip

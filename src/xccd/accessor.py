@@ -11,9 +11,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import xarray as xr
 
 from xccd.interop import to_ccddata, to_masked_array
-from xccd.labels.header import header, wcs
+from xccd.labels.header import header
 from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
+from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count

@@ -11,8 +11,9 @@ import xarray as xr
 from xccd.headers import cards, units
 from xccd.headers.uncertainties import KINDS
 from xccd.labels.flags import check_uncertainty, flags_of, map_name, not_taken, science_variable, with_maps
-from xccd.labels.header import header, wcs
+from xccd.labels.header import header
 from xccd.read.dataset import open_dataset
+from xccd.sky.frame_wcs import wcs
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData

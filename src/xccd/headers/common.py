@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards
+from xccd.headers.wcs_spelling import name_sip, settled
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -22,6 +23,7 @@ MAX_AXES = 99  # axes of a WCS; WCSAXES = 65536 ends the process within wcslib
 HISTORY = "history"  # attribute with the steps so far; CF's name
 ALIGNED_TO = "aligned_to"  # coordinate of aligned frames: their grid, as header cards
 ON_GRID = "by the grid of aligned_to"  # attribute "numbered" of their pixel coordinates
+System = tuple[str, str, float]
 COMBINED = "image_header"  # coordinate of a combined image: its header text
 
 
@@ -115,33 +117,40 @@ def lines(headers: list[str]) -> list[str]:
 
 
 def same_grid(headers: list[str]) -> bool:
-    """Whether all headers have the same WCS: equal cards, or positions equal to 1e-4 pixel at 25 points.
+    """Whether all headers have the same WCS: equal cards, or equal positions in one celestial system.
+
+    Positions are compared to 1e-4 pixel at 25 points: equal degrees of FK4 and FK5 are other places.
 
     Equal cards are not required: programs write one WCS in many ways (1E-3 or 0.001, defaults left out).
     """
     written = {tuple(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)): text for text in headers}
     if len({tuple(card.lines for card in some) for some in written}) == 1:
         return True
-    positions = [_world_positions(text) for text in written.values()]
-    if any(p is None for p in positions):
+    found = [_positions(text) for text in written.values()]
+    if any(p is None for p in found):
         return False
-    first, *rest = [p for p in positions if p is not None]
-    # modulo 360, as longitudes may lie on both sides of 0
+    (system, first), *rest = [p for p in found if p is not None]
     pixel = np.abs((first[1] - first[0] + 180) % 360 - 180).max()
-    return all(np.abs((p - first + 180) % 360 - 180).max() < 1e-4 * pixel for p in rest)
+    return all(s == system and np.abs((p - first + 180) % 360 - 180).max() < 1e-4 * pixel for s, p in rest)
 
 
-def _world_positions(text: str) -> np.ndarray[Any, Any] | None:
-    """World coordinates (27, 2) of two neighbouring pixels and of 25 points over the image; None without a WCS."""
+def _positions(text: str) -> tuple[System, np.ndarray[Any, Any]] | None:
+    """The celestial system, and world coordinates (27, 2) of two neighbouring pixels and 25 points over the image."""
     kept = (c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
     nx, ny = (_size(text, axis) for axis in (1, 2))
     x, y = np.meshgrid(np.linspace(0, nx - 1, 5), np.linspace(0, ny - 1, 5))
     points = np.concatenate([[[0, 0], [1, 1]], np.stack([x.ravel(), y.ravel()], 1)])
     try:
         wcs = read_wcs(cards.parsed(line for c in kept for line in c.lines), 2)
-        return np.asarray(wcs.all_pix2world(points, 0)) if wcs.has_celestial else None
+        return (system_of(wcs), np.asarray(wcs.all_pix2world(points, 0))) if wcs.has_celestial else None
     except Exception:  # a damaged WCS may raise anything; it equals no other
         return None
+
+
+def system_of(wcs: WCS) -> System:
+    """The celestial system of a WCS: the type of longitude, RADESYS, and EQUINOX where the system has one."""
+    name = wcs.wcs.radesys if wcs.wcs.lngtyp == "RA" else ""
+    return wcs.wcs.lngtyp, name, float(wcs.wcs.equinox) if name.startswith("FK") else 0.0
 
 
 def _size(text: str, axis: int) -> int:
@@ -153,33 +162,37 @@ def read_wcs(made: Header, naxis: int, hdus: Any = None) -> WCS:
     """The WCS of a header, with distortion tables from ``hdus``; ValueError if it cannot be used."""
     from astropy.wcs import WCS
 
+    _check_size(made)
+    # astropy warns of old spellings. `settled` mends those of a `Grid`, whose WCS other threads make.
+    with cards.quiet():
+        try:
+            return WCS(settled(made), hdus, naxis=naxis)
+        except Exception as error:
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _check_size(made: Header) -> None:
+    """Raise for cards that would make wcslib or astropy allocate until the process ends."""
     for keyword in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
         if cards.as_number(made.get(keyword, 0)) > MAX_SIP_ORDER:
             raise ValueError(f"{keyword} = {made[keyword]}, the SIP convention ends at {MAX_SIP_ORDER}")
     for keyword in [k for k in made if k.startswith("WCSAXES")]:
         if not 0 <= cards.as_number(made[keyword]) <= MAX_AXES:
             raise ValueError(f"{keyword} = {made[keyword]} is not a number of axes")
-    # astropy warns of old spellings. `_settled` mends those of a `Grid`, whose WCS other threads make.
-    with cards.quiet():
-        try:
-            return WCS(_settled(made), hdus, naxis=naxis)
-        except Exception as error:
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
-def _settled(made: Header) -> Header:
-    """A copy of a header with its WCS in today's spelling: astropy's own mending, without its warnings."""
+def astropys_wcs(made: Header) -> WCS:
+    """The WCS of all cards of a header as astropy reads and mends them; raises what astropy does."""
+    from astropy.wcs import WCS
+
+    _check_size(made)
+    if absurd := next((k for k in made if re.fullmatch(r"P[VS]\d+_\d{3,}[A-Z]?", k)), None):
+        raise ValueError(f"{absurd} is no parameter of a projection: they end at 99")
     header = made.copy()
-    if "RADECSYS" in header:
-        header.setdefault("RADESYS", header["RADECSYS"])
-        del header["RADECSYS"]
-    kinds = {f"CTYPE{i}": str(header.get(f"CTYPE{i}", "")).strip() for i in (1, 2)}
-    scamp = any(int(k[4:]) > 4 for k in header if re.fullmatch(r"PV[12]_\d+", k))  # a pure TAN has none above 4
-    if scamp and all(kind.endswith("-TAN") for kind in kinds.values()):
-        header.update({keyword: f"{kind[:-3]}TPV" for keyword, kind in kinds.items()})
-        for keyword in [k for k in header if re.fullmatch(r"[AB]P?_(ORDER|\d+_\d+|DMAX)", k)]:
-            del header[keyword]
-    return header
+    name_sip(header)
+    with cards.quiet():
+        found = WCS(header)
+        return found if found.naxis == 2 else WCS(header, naxis=2)
 
 
 def steps(headers: list[str]) -> list[str]:

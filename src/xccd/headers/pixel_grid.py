@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards
+from xccd.headers.wcs_spelling import PLATE, respell
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -56,6 +57,7 @@ def moves(frame: xr.DataArray, text: str) -> dict[int, tuple[float, float]]:
 
 def move(made: Header, moved: dict[int, tuple[float, float]]) -> None:
     """Adjust the WCS cards of a header in place, by the result of `moves`."""
+    respell(made)
     steps = {axis: step for axis, (_, step) in moved.items()}
     if any(step != 1 for step in steps.values()):
         _check_stride(made, steps)
@@ -96,7 +98,7 @@ def _start_and_step(coord: xr.DataArray, name: str, first: int) -> tuple[float, 
 
 
 def _check_stride(made: Header, steps: dict[int, float]) -> None:
-    distorted = [k for k in made if DISTORTED.fullmatch(k)]
+    distorted = [k for k in made if DISTORTED.fullmatch(k) or PLATE.fullmatch(k)]
     if distorted:
         # its polynomials and tables are in pixels of the file
         raise ValueError(f"the WCS is distorted ({distorted[0]}): it cannot be kept with a stride {steps}")

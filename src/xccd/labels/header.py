@@ -1,4 +1,4 @@
-"""`header` and `wcs` of a frame or an image, for the pixels that are left after crops."""
+"""`header` of a frame or an image, for the pixels that are left after crops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from xccd.messages import is_whole, shown
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
-    from astropy.wcs import WCS
 
 
 def header(obj: xr.DataArray, i: int | None = None) -> Header:
@@ -53,7 +52,7 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
     >>> head["OBJECT"], head["NAXIS1"], head["CRPIX1"]
     ('M 51', 4, 2.0)
     """
-    frame = in_order(_one_frame(obj, i))
+    frame = in_order(one_frame(obj, i))
     text = _own_text(frame)
     made = cards.parsed(_lines_of_image(frame, text))
     if not _has_its_unit(frame, text):
@@ -90,47 +89,7 @@ def in_order(image: xr.DataArray) -> xr.DataArray:
     return image.transpose("frame", ..., *AXES[::-1], missing_dims="ignore")
 
 
-def wcs(obj: xr.DataArray, i: int | None = None) -> WCS:
-    """Return the WCS of a frame, or of an image, for its current pixels.
-
-    Parameters
-    ----------
-    obj : DataArray
-        A stack from `open_stack`, one frame of it, or a combined image.
-    i : int, optional
-        The index of the frame, for a stack. Default: the WCS that all frames must share.
-
-    Returns
-    -------
-    astropy.wcs.WCS
-        The WCS for the current pixels: it follows crops and strides of ``y`` and ``x``.
-
-    Raises
-    ------
-    IndexError, ValueError
-        As for `header`; also ValueError if there is no WCS, or an absurd one.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import xccd
-    >>> cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 3.0, "CRPIX2": 2.0,
-    ...          "CRVAL1": 10.0, "CRVAL2": 20.0, "CDELT1": -0.001, "CDELT2": 0.001}
-    >>> stack = xccd.open_stack([(np.zeros((4, 5)), cards)])
-    >>> stack[:, 1:, 2:].ccd.wcs(0).wcs.crpix.tolist()
-    [1.0, 1.0]
-    """
-    frame = _one_frame(obj, i, "wcs")
-    made, name = header(obj, i), _name_in_message(frame)
-    if "CTYPE1" not in made:
-        raise ValueError(f"{name} has no WCS: {common.why_no_wcs(obj)}")
-    try:
-        return common.read_wcs(made, min(made["NAXIS"], 2))
-    except ValueError as error:
-        raise ValueError(f"the WCS of {name} cannot be used: {error}") from error
-
-
-def _one_frame(obj: xr.DataArray, i: int | None, verb: str = "header") -> xr.DataArray:
+def one_frame(obj: xr.DataArray, i: int | None, verb: str = "header") -> xr.DataArray:
     """Frame ``i`` of a stack; the object itself for an image, or without ``i``."""
     if not isinstance(obj, xr.DataArray):
         raise not_taken(f"{verb}(i)", obj, "a header belongs to a DataArray, not to")
@@ -150,7 +109,8 @@ def _one_frame(obj: xr.DataArray, i: int | None, verb: str = "header") -> xr.Dat
     return obj.isel(frame=i)
 
 
-def _name_in_message(frame: xr.DataArray) -> str:
+def name_of(frame: xr.DataArray) -> str:
+    """The name of an image, or of what all frames share, for messages."""
     if "frame" in frame.dims:
         return "this stack (the WCS that all frames share; say which frame)"
     return shown(frame.coords["file"].values.item()) if "file" in frame.coords else "this image"

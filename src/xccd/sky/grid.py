@@ -18,13 +18,14 @@ from xccd.labels.flags import science_variable, science_variables
 from xccd.labels.frames import frame_names
 from xccd.messages import public, shown
 from xccd.sky import distortion
-from xccd.sky.grid_text import DISTORTED, KEPT, TABLES, TEXTS, grid_header_text, wcs_with_tables, written
+from xccd.sky.grid_text import LARGEST, TABLES, check_whole, header_text, is_distorted, sizes, wcs_lines, written
+from xccd.sky.tables import moved_tables, wcs_with_tables
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
     from astropy.wcs import WCS
 
-LARGEST = 10**6  # pixels along one side: 4 TB a frame, surely a typing error
+EQUATORIAL = frozenset(("icrs", "fk5", "fk4", "fk4noeterms"))
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class Grid:
             _ = self.frame
         except ValueError as error:
             raise ValueError(f"the WCS has no celestial system that is known (RADESYS, EQUINOX): {error}") from error
+        if self.wcs.wcs.lngtyp not in ("RA", "GLON") and self.frame.name in EQUATORIAL:  # astropy takes these for RA
+            raise ValueError(
+                f"the WCS has the longitude {self.wcs.wcs.ctype[self.wcs.wcs.lng]}, in a system that is not known: "
+                "give a WCS in RA and DEC, or in GLON and GLAT"
+            )
 
     @classmethod
     @public
@@ -113,6 +119,8 @@ class Grid:
             return source if shape is None else cls((int(shape[0]), int(shape[1])), source.text, source.tables)
         if hasattr(source, "ccd"):
             source = source[science_variable(source)] if hasattr(source, "data_vars") else source
+            if (grid := distorted(source)) is not None:
+                return grid
             _check_one(source)
             source = source.ccd.header()
         elif isinstance(source, str | os.PathLike):
@@ -127,27 +135,23 @@ class Grid:
 
     @classmethod
     def from_text(cls, text: str, shape: tuple[int, int] | None = None) -> Grid:
-        """The grid of a header text (lines of FITS cards). Raises ValueError like `of`."""
-        # of duplicates the first counts, as in astropy
-        found = {card.keyword: card for card in reversed(list(cards.split(text)))}
-        if "CTYPE1" not in found:
-            raise ValueError("there is no WCS: the header has no CTYPE1")
-        sizes = _rows_and_columns(text, shape)
-        tables = [k for k in found if DISTORTED.fullmatch(k)]
-        if tables:
-            raise ValueError(f"the WCS is distorted by a table in another HDU ({tables[0]}): only its file has that")
-        kept = sorted(k for k in found if KEPT.fullmatch(k))  # grids are compared by their texts
-        for keyword in kept:
-            if not TEXTS.match(keyword) and not np.isfinite(cards.as_number(found[keyword].value)):
-                raise ValueError(f"the WCS is damaged: {keyword} = {found[keyword].value!r} is not a number")
-        return cls(sizes, "\n".join(written(found[k]) for k in kept))
+        """The grid of a header text (lines of FITS cards), which may have other cards. Raises ValueError like `of`."""
+        grid = cls.of_cards(text, shape)
+        check_whole(text, grid.wcs, grid.shape)
+        return grid
+
+    @classmethod
+    def of_cards(cls, text: str, shape: tuple[int, int] | None = None) -> Grid:
+        """Like `from_text`, without comparing it with the WCS of all cards."""
+        lines = wcs_lines(text)
+        return cls(sizes(text, shape), "\n".join(lines))
 
     @classmethod
     def _of_file(cls, source: str | os.PathLike[str], shape: tuple[int, int] | None) -> Grid:
         """The grid of a file. Errors name the file."""
         text = distortion.header_of(source)
         try:
-            if any(DISTORTED.fullmatch(card.keyword) for card in cards.split(text)):
+            if is_distorted(text):
                 return cls.with_tables(text, source, shape)
             return cls.from_text(text, shape)
         except ValueError as error:
@@ -158,7 +162,7 @@ class Grid:
         """The grid of a header text whose distortion is in tables of its file. Raises ValueError, OSError like `of`."""
         own = (line for c in cards.split(text) if cards.WCS.fullmatch(c.keyword) for line in c.lines)
         wcs = common.read_wcs(cards.parsed(own), 2, distortion.tables_of(source))
-        return cls._of_wcs(wcs, _rows_and_columns(text, shape))
+        return cls._of_wcs(wcs, sizes(text, shape))
 
     @classmethod
     def _of_wcs(cls, wcs: Any, shape: tuple[int, int] | None) -> Grid:
@@ -209,10 +213,10 @@ class Grid:
 
     @property
     def center(self) -> tuple[float, float]:
-        """World coordinates of the centre in degrees, in the celestial system of the WCS."""
+        """Longitude and latitude of the centre in degrees, in the celestial system of the WCS."""
         rows, columns = self.shape
         world = self.wcs.all_pix2world([[(columns - 1) / 2, (rows - 1) / 2]], 0)[0]
-        return float(world[0]), float(world[1])
+        return float(world[self.wcs.wcs.lng]), float(world[self.wcs.wcs.lat])
 
     @classmethod
     @public
@@ -264,15 +268,14 @@ class Grid:
 
     def moved(self, rows: float, columns: float, shape: tuple[int, int]) -> Grid:
         """A grid of ``shape`` whose first pixel is this grid's pixel (rows, columns), which may lie outside."""
-        if self.tables and (rows, columns) != (0, 0):
-            raise ValueError("a grid that is distorted by tables cannot be cut: the tables belong to its pixels")
         shift = {"CRPIX1": columns, "CRPIX2": rows}
         found = {c.keyword: c for c in cards.split(self.text)}
         lines = {k: written(c) for k, c in found.items()}
         for keyword, by in shift.items():
             value = cards.as_number(found[keyword].value) if keyword in found else 0.0
             lines[keyword] = cards.make(keyword, value - by)
-        return Grid(shape, "\n".join(lines[k] for k in sorted(lines)), self.tables)
+        tables = moved_tables(self.tables, rows, columns) if self.tables and (rows, columns) != (0, 0) else self.tables
+        return Grid(shape, "\n".join(lines[k] for k in sorted(lines)), tables)
 
     def __getitem__(self, key: tuple[slice, slice]) -> Grid:
         """The grid of some rows and columns, sliced like an array; the step is 1."""
@@ -300,26 +303,15 @@ class Grid:
         )
 
 
-def _rows_and_columns(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
-    """Rows and columns as given, else from the header."""
-    if shape is not None:
-        return int(shape[0]), int(shape[1])
-    rows, columns = (cards.as_number(cards.card_value(text, k)) for k in ("NAXIS2", "NAXIS1"))
-    if not all(1 <= n <= LARGEST and n.is_integer() for n in (rows, columns)):
-        raise ValueError("the header does not say how large the image is (NAXIS1, NAXIS2): give shape=")
-    return int(rows), int(columns)
-
-
 def _check_one(stack: Any) -> None:
     """Raise if frames have different WCS: the header that they share has none."""
     texts = list(dict.fromkeys(common.texts(stack, "frame")))
     own = {tuple(c.lines for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)) for text in texts}
     if len(own) > 1 and any("CTYPE1" in text for text in texts) and not common.same_grid(texts):
-        raise ValueError(
-            f"the frames have {len(own)} WCS: take one, as stack[0], or align them; Grid.union(stack) holds them all"
-        )
+        raise ValueError(SEVERAL.format(len(own)))
 
 
+SEVERAL = "the frames have {} WCS: take one, as stack[0], or align them; Grid.union(stack) holds them all"
 WITHOUT = "without a WCS frames go by align(offsets=...), and stack.ccd.find_offsets() finds offsets"
 
 
@@ -331,16 +323,21 @@ def grids_of(stack: xr.DataArray) -> list[Grid]:
         raise ValueError(f"the frames have no headers (keep_headers=False?), so no WCS: open them again; {WITHOUT}")
     shape = (stack.sizes["y"], stack.sizes["x"])
     known: dict[str, Grid] = {}
+    checked: set[frozenset[str]] = set()  # wcslib reads a card by its keyword, so one header of a night is enough
     found = []
     for i, (text, name) in enumerate(zip(texts, names, strict=True)):
         own = cards.join(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword))
-        if own not in known:
+        key = f"{name}\n{own}" if is_distorted(own) else own  # tables belong to one file
+        if key not in known:
+            keywords = frozenset(c.keyword for c in cards.split(text))
             try:
-                # once for each WCS: frames of one pointing often share it
-                known[own] = _grid_of_frame(stack.isel(frame=i), own, shape)
+                known[key] = _grid(stack.isel(frame=i), own, shape)
+                if keywords not in checked and not is_distorted(own):
+                    check_whole(text, common.read_wcs(parsed(wcs_lines(own)), 2), shape)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}; {WITHOUT}") from error
-        found.append(known[own])
+            checked.add(keywords)
+        found.append(known[key])
     return found
 
 
@@ -358,17 +355,42 @@ def every(frames: Any) -> list[Grid]:
     return found
 
 
-def _grid_of_frame(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
+def _grid(frame: xr.DataArray, text: str, shape: tuple[int, int]) -> Grid:
+    """The grid of a frame with these WCS cards."""
     moved = pixel_grid.moves(frame, text)
-    if any(DISTORTED.fullmatch(card.keyword) for card in cards.split(text)):
-        if moved:
-            raise ValueError("its WCS is distorted by a table, which belongs to all its pixels: align whole frames")
-        return _of_file(str(frame.coords["file"].item()), text, shape)
+    if is_distorted(text):
+        return _part(_of_file(str(frame.coords["file"].item()), text, shape), moved, shape)
     if moved:
         made = parsed(text.split("\n"))
         pixel_grid.move(made, moved)
         text = "\n".join(str(card) for card in made.cards)
-    return Grid.from_text(text, shape)
+    return Grid.of_cards(text, shape)
+
+
+def _part(grid: Grid, moved: dict[int, tuple[float, float]], shape: tuple[int, int]) -> Grid:
+    """The grid of the pixels that are left of a frame whose WCS is distorted by tables."""
+    if any(step != 1 for _, step in moved.values()):
+        raise ValueError("its WCS is distorted by a table: it cannot be kept with a stride")
+    (columns, _), (rows, _) = (moved.get(axis, (0.0, 1.0)) for axis in (1, 2))
+    return grid.moved(rows, columns, shape)
+
+
+def distorted(image: xr.DataArray) -> Grid | None:
+    """The grid of an image, or of frames that share it, whose WCS is distorted by tables of their files; else None."""
+    if "frame" in image.dims:
+        texts = common.texts(image, "frame")
+        if not any(map(is_distorted, texts)):
+            return None
+        grids = set(grids_of(image))
+        if len(grids) > 1:
+            raise ValueError(SEVERAL.format(len(grids)))
+        return grids.pop()
+    text = common.text_of(image)
+    if text is None or not is_distorted(text):
+        return None
+    if "file" not in image.coords:
+        raise ValueError("the WCS is distorted by a table in another HDU, and the image does not say which file has it")
+    return _grid(image, text, (image.sizes["y"], image.sizes["x"]))
 
 
 def _of_file(file: str, text: str, shape: tuple[int, int]) -> Grid:

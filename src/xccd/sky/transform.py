@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 SAME = 1e-4  # pixels: a shift this near to whole numbers counts as whole, as one WCS may be written in two ways
+ASTRAY = 1e-3  # pixels of the focal plane: astropy's inverse ends at 1e-7, or does not converge
 EDGE = 17  # points along each side of a grid at which it is sampled
 
 
@@ -78,14 +79,24 @@ def pixels_at(grid: Grid, longitude: Array, latitude: Array) -> tuple[Array, Arr
         else:
             # quiet: where the inverse does not converge is found out below, and is no error
             x, y = wcs.all_world2pix(*world, 0, tolerance=1e-7, maxiter=50, adaptive=True, quiet=True)
-            core = _by_halves(lambda *some: wcs.wcs_world2pix(*some, 0), *world)
-            # Far outside the grid the polynomials fold back into it.
-            ghost = np.hypot(x - core[0], y - core[1]) > max(grid.shape) / 4
-            x, y = np.where(ghost, np.nan, x), np.where(ghost, np.nan, y)
+            off = _astray(wcs, x, y, *_each(lambda *some: wcs.wcs_world2pix(*some, 0), *world))
+            x, y = np.where(off, np.nan, x), np.where(off, np.nan, y)
     return np.asarray(x).reshape(shape), np.asarray(y).reshape(shape)
 
 
-def _by_halves(call: Callable[..., Any], one: Array, other: Array) -> Any:
+def _astray(wcs: Any, x: Array, y: Array, focal_x: Array, focal_y: Array) -> Array:
+    """Where an inverse of the distortion is none: it leads to another place, or lies where the polynomials fold back.
+
+    Far outside of an image they fold back into it. There, the area of a pixel in the focal plane is negative.
+    """
+    at = np.stack(wcs.pix2foc(x, y, 0))
+    (dx, dy), (ex, ey) = (
+        np.stack(wcs.pix2foc(x + a, y + b, 0)) - np.stack(wcs.pix2foc(x - a, y - b, 0)) for a, b in ((0.5, 0), (0, 0.5))
+    )
+    return ~((np.hypot(*(at - [focal_x, focal_y])) < ASTRAY) & (dx * ey - dy * ex > 0))  # also if one is NaN
+
+
+def _each(call: Callable[..., Any], one: Array, other: Array) -> Any:
     """A call of wcslib, NaN for positions it refuses. With some distortions it refuses all because of one."""
     try:
         return np.array(call(one, other))

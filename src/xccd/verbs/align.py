@@ -225,8 +225,8 @@ def _maps_to_target(grids: list[list[Grid]], grid: Grid, *, corners: bool) -> li
 def _apart(grids: list[Grid], grid: Grid) -> str:
     from astropy.coordinates import SkyCoord
 
-    there = SkyCoord(*grid.center, unit="deg", frame=grid.frame)
-    away = min(SkyCoord(*g.center, unit="deg", frame=g.frame).separation(there).deg for g in grids)
+    there = SkyCoord(*grid.center, unit="deg", frame=grid.frame).icrs
+    away = min(SkyCoord(*g.center, unit="deg", frame=g.frame).icrs.separation(there).deg for g in grids)
     return f"no frame lies on the grid: the nearest is centred {away:.4g} degrees from the centre of {grid!r}"
 
 

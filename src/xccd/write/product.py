@@ -17,6 +17,7 @@ from xccd.headers.pixel_grid import AXES, is_ours
 from xccd.headers.writing import FILES, from_attrs
 from xccd.labels.frames import file_names
 from xccd.labels.lazy import array_of
+from xccd.labels.warn import warn
 from xccd.write import input_files
 from xccd.write.product_cards import How, made
 from xccd.write.product_inputs import Inputs
@@ -101,10 +102,23 @@ def _is_keyword(name: Any, value: Any) -> bool:
 
 def _inherited(texts: list[str], gone: frozenset[str]) -> list[str]:
     """The lines of cards that all frames share, without the keywords in ``gone`` and IMCMBnnn."""
-    common = cards.split("\n".join(lines(texts)))
+    common = _without_tables("\n".join(lines(texts)))
     return [
         line for card in common if not (card.keyword in gone or card.keyword.startswith("IMCMB")) for line in card.lines
     ]
+
+
+def _without_tables(text: str) -> list[cards.Card]:
+    """The cards of a header text without tables of distortion, which are in other HDUs of the frames' files."""
+    every = list(cards.split(text))
+    named = sorted(c.keyword for c in every if cards.TABLES.fullmatch(c.keyword) and not c.keyword.startswith("D"))
+    named += sorted(c.keyword for c in every if c.keyword.startswith("D2IMDIS"))
+    if named:
+        warn(
+            f"the WCS of the frames is distorted by tables ({', '.join(named)}), which the product cannot hold: "
+            "its WCS is without them. align() resamples with them, to a WCS that needs none"
+        )
+    return [c for c in every if not cards.TABLES.fullmatch(c.keyword)]
 
 
 def _keywords(lines: list[str]) -> dict[str, Any]:
