@@ -154,14 +154,17 @@ class AlignmentPlan:
         source = source.moved(first, 0, frame.shape)
         target = target.moved(top, left, (bottom - top, right - left))
         value = reprojected(frame, source, target, total=self.total)
+        at_x, at_y = one.positions(top, bottom)
+        inside = (at_x >= -0.5) & (at_x < one.shape[1] - 0.5) & (at_y >= -0.5) & (at_y < one.shape[0] - 0.5)
+        value[~inside] = np.nan  # the kernel of a coarse pixel reaches beyond the frame
         at = slice(top - start, bottom - start), slice(left, right)
         out[0][at] = value
         if more:
             # reproject knows no flags: those of the four nearest pixels say why a value is missing
             near, error = np.empty((2, *value.shape), frame.dtype)
-            reasons, positions = np.empty(value.shape, np.uint8), one.positions(top, bottom)
-            arguments = (frame, more[1], more[0], first, one.shape[0], positions, 2)
-            call_kernel("resample", "resampled", *arguments, near, error, reasons)
+            reasons = np.empty(value.shape, np.uint8)
+            arguments = (frame, more[1], more[0], first, one.shape[0], np.stack([at_x, at_y]), 2)
+            kernel("resample", "resampled", *arguments, near, error, reasons)
             reasons[np.isfinite(value)] = 0
             # masked samples farther away than two pixels
             reasons[~np.isfinite(value) & (reasons == 0)] = Flag.NOT_FINITE
@@ -171,21 +174,37 @@ class AlignmentPlan:
         self, frame: Array, more: list[Array], first: int, one: PixelMap, rows: tuple[int, int]
     ) -> list[Array]:  # fmt: skip
         """Rows of the target by a kernel, in the columns that the frame reaches."""
-        exact = self.method == "exact"
-        at = one.edges(*rows) if exact else one.positions(*rows, area=self.total)
-        shape = (at.shape[1] - exact, at.shape[2] - exact)
-        value, reasons, error = (np.empty(shape, d) for d in (frame.dtype, np.uint8, frame.dtype))
+        if self.method != "exact":
+            return self._interpolated(frame, more, first, one, rows)
+        edges = one.edges(*rows)
+        made = self._by("overlap", "overlapped", frame, more, (first, one.shape[0], edges, self.total))
+        torn = one.torn(edges)
+        if torn is not None:
+            for values, others in zip(made, self._interpolated(frame, more, first, one, rows), strict=True):
+                values[torn] = others[torn]
+        return made
+
+    def _interpolated(
+        self, frame: Array, more: list[Array], first: int, one: PixelMap, rows: tuple[int, int]
+    ) -> list[Array]:  # fmt: skip
+        """Rows of the target by interpolation."""
+        at = one.positions(*rows, area=self.total)
+        rest = (first, one.shape[0], at[:2], self.taps)
+        return self._by("resample", "resampled", frame, more, rest, at[2] if self.total else None)
+
+    def _by(
+        self, module: str, name: str, frame: Array, more: list[Array], rest: tuple[Any, ...], factor: Array | None = None
+    ) -> list[Array]:  # fmt: skip
+        """Values, flags and uncertainties by a kernel, as far as there are any; the factor is for values."""
+        columns, rows = (rest[2].shape[k] - (module == "overlap") for k in (2, 1))
+        value, reasons, error = (np.empty((rows, columns), d) for d in (frame.dtype, np.uint8, frame.dtype))
         flags, variance = more or (np.empty((0, 0), np.uint8), np.empty((0, 0), frame.dtype))
-        arguments = (frame, variance, flags, first, one.shape[0], at[:2])
-        if exact:
-            beyond = call_kernel("overlap", "overlapped", *arguments, self.total, value, error, reasons)
-        else:
-            beyond = call_kernel("resample", "resampled", *arguments, self.taps, value, error, reasons)
+        beyond = kernel(module, name, frame, variance, flags, *rest, value, error, reasons)
         if beyond:
             raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond): please report it")
         made = [value, reasons, error][: len(self.dtypes)]  # the others are not filled
-        for array in made[::2] if self.total and not exact else ():
-            array *= at[2]  # flux per area times the pixel's area
+        for array in made[::2] if factor is not None else ():
+            array *= factor
         if len(made) == 3:
             with np.errstate(divide="ignore"):
                 made[2] = FROM_STD[self.kind](error)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 STEPS = (256, 128, 64, 32, 16, 8)  # pixels between nodes; the first that is exact enough is taken
 LIMIT = 1e-3  # largest error of a map, in pixels of the source
-CHECKS = 400  # pixels at which a map is compared with the WCS
+CHECKS = 400  # random pixels at which a map is compared with the WCS, beside the centre of each cell of nodes
+TORN = 4  # times the median side: longer pixels may lie on a seam
 MARGIN = 4  # more rows, for the taps of interpolation
 Box = tuple[int, int, int, int]
 
@@ -39,6 +40,7 @@ class PixelMap:
     step: int = 1
     grids: tuple[Grid, Grid] | None = None
     corners: Array | None = None  # nodes for the first corner of each pixel, half a pixel before its centre
+    side: float = np.inf  # the median side of a target pixel, in pixels of the source; known without nodes
 
     def part(self, start: int, stop: int) -> tuple[int, int]:
         """The rows among ``start`` to ``stop`` of the target that the source reaches."""
@@ -102,7 +104,22 @@ class PixelMap:
         return at
 
 
-def call_kernel(module: str, name: str, *arguments: Any) -> Any:
+    def torn(self, edges: Array) -> Array | None:
+        """Where pixels with these corners (`edges`) lie on a seam of the source, or on its pole; None if nowhere.
+
+        There, a quadrilateral spans half of the source or more, and is no pixel.
+        """
+        if self.nodes is not None:  # maps through nodes are smooth
+            return None
+        some = np.stack([edges[:, :-1, :-1], edges[:, :-1, 1:], edges[:, 1:, 1:], edges[:, 1:, :-1]])
+        with np.errstate(invalid="ignore"):
+            span = some.max(0) - some.min(0)
+            wide = (span > TORN * self.side) & (span > np.array(self.shape[::-1])[:, None, None] / 2)
+        found: Array = wide.any(0)
+        return found if found.any() else None
+
+
+def kernel(module: str, name: str, *arguments: Any) -> Any:
     """Call a kernel of the module "resample" or "overlap", in the engine that is in use."""
     return options.with_engine(lambda engine: getattr(_modules(engine.NAME == "numba")[module], name)(*arguments))
 
@@ -147,17 +164,19 @@ def pixel_map(source: Grid, target: Grid, *, corners: bool = False) -> PixelMap:
     rng = np.random.default_rng(0)  # always the same pixels, so that equal grids give equal maps
     x = rng.integers(box[2], box[3], CHECKS).astype(float)
     y = rng.integers(box[0], box[1], CHECKS).astype(float)
-    true = positions(source, target, x, y)
+    true = positions(source, target, x, y, area=True)
     for step in STEPS:
         # nodes farther apart than the box is long would all lie outside of it
         if step > STEPS[-1] and step > max(box[1] - box[0], box[3] - box[2]):
             continue
         nodes = _nodes(source, target, box, step)
-        error = _error(source.shape, _at(nodes, step, box, x, y), true)
+        error = _error(source.shape, _at(nodes, step, box, x, y), true[:2])
+        if error <= LIMIT:
+            error = max(error, _error_at_centres(source, target, nodes, step, box))
         if error <= LIMIT:
             first = _nodes(source, target, box, step, corners=True) if corners else None
             return PixelMap(source.shape, box, error, nodes=nodes, step=step, grids=grids, corners=first)
-    return PixelMap(source.shape, box, grids=grids)
+    return PixelMap(source.shape, box, grids=grids, side=float(np.sqrt(np.nanmedian(true[2]))))
 
 
 def shifted(shape: tuple[int, int], target: tuple[int, int], shift: tuple[int, int]) -> PixelMap:
@@ -230,6 +249,14 @@ def _at(nodes: Array, step: int, box: Box, x: Array, y: Array) -> Array:
     w, u = table(step)[:, t], table(step)[:, s]
     found: Array = sum(w[k] * u[m] * nodes[:2, j + k, i + m] for k in range(4) for m in range(4))
     return found
+
+
+def _error_at_centres(source: Grid, target: Grid, nodes: Array, step: int, box: Box) -> float:
+    """The error at the centre of each cell of nodes, where that of a cubic is largest, and that of a seam too."""
+    x, y = _mesh(0, nodes.shape[1] - 3, 0, nodes.shape[2] - 3)
+    x, y = (np.minimum(first + step * (v + 0.5) // 1, last - 1) for v, first, last in ((x, *box[2:]), (y, *box[:2])))
+    x, y = x.ravel(), y.ravel()
+    return _error(source.shape, _at(nodes, step, box, x, y), positions(source, target, x, y))
 
 
 def _error(shape: tuple[int, int], found: Array, true: Array) -> float:

@@ -93,7 +93,8 @@ def _astray(wcs: Any, x: Array, y: Array, focal_x: Array, focal_y: Array) -> Arr
     (dx, dy), (ex, ey) = (
         np.stack(wcs.pix2foc(x + a, y + b, 0)) - np.stack(wcs.pix2foc(x - a, y - b, 0)) for a, b in ((0.5, 0), (0, 0.5))
     )
-    return ~((np.hypot(*(at - [focal_x, focal_y])) < ASTRAY) & (dx * ey - dy * ex > 0))  # also if one is NaN
+    good: Array = (np.hypot(*(at - [focal_x, focal_y])) < ASTRAY) & (dx * ey - dy * ex > 0)
+    return ~good  # also if one is NaN
 
 
 def _each(call: Callable[..., Any], one: Array, other: Array) -> Any:
