@@ -65,6 +65,9 @@ def test_methods_of_reproject(method, theirs, within):
         options = {} if method == "exact" else {"boundary_mode": "ignore", "bad_value_mode": "ignore"}
         expected, share = theirs((stack[i].values, stack.ccd.wcs(i)), grid.wcs, shape_out=grid.shape, **options)
         expected[share < (0.499999 if method == "exact" else 0)] = np.nan
+        if method == "adaptive":  # theirs paints up to three pixels beyond the frame
+            x, y = Grid.of(stack[i]).wcs.world_to_pixel(grid.wcs.pixel_to_world(*np.indices(grid.shape)[::-1]))
+            expected[(x < -0.50001) | (x >= 69.49999) | (y < -0.50001) | (y >= 299.49999)] = np.nan
         both = np.isfinite(found[i].values) & np.isfinite(expected)
         assert both.sum() > 0.995 * max(np.isfinite(found[i]).sum(), np.isfinite(expected).sum())
         np.testing.assert_allclose(found[i].values[both], expected[both], rtol=within)

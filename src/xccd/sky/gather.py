@@ -25,6 +25,7 @@ ORDERS = {"nearest": 1, "bilinear": 2, "bicubic": 4, "lanczos3": 6}  # pixels al
 LEAST = 4 << 20  # smallest size of a band in bytes, however small the chunks of a stack are
 PIXELS = 1 << 15  # pixels whose positions are held at a time: they fit into an L2 cache with their values
 ALIKE = 1.5  # frames are read together if their joint rows are at most this many times those of one frame
+ROUNDING = 1e-6  # pixels: a position on the edge itself may come out on either side of it
 REACH = 3.0  # of the kernel of "adaptive", in target pixels; it needs `MARGIN` times as many rows more
 VARIANCE: dict[str, Callable[[Array], Array]] = {"std": np.square, "var": np.asarray, "ivar": lambda x: 1 / x}
 FROM_STD: dict[str, Callable[[Array], Array]] = {"std": np.asarray, "var": np.square, "ivar": lambda x: 1 / x**2}
@@ -155,8 +156,8 @@ class AlignmentPlan:
         target = target.moved(top, left, (bottom - top, right - left))
         value = reprojected(frame, source, target, total=self.total)
         at_x, at_y = one.positions(top, bottom)
-        inside = (at_x >= -0.5) & (at_x < one.shape[1] - 0.5) & (at_y >= -0.5) & (at_y < one.shape[0] - 0.5)
-        value[~inside] = np.nan  # the kernel of a coarse pixel reaches beyond the frame
+        for along, size in ((at_x, one.shape[1]), (at_y, one.shape[0])):  # its kernel reaches beyond the frame
+            value[(along < -0.5 - ROUNDING) | (along >= size - 0.5 - ROUNDING)] = np.nan
         at = slice(top - start, bottom - start), slice(left, right)
         out[0][at] = value
         if more:
@@ -164,7 +165,7 @@ class AlignmentPlan:
             near, error = np.empty((2, *value.shape), frame.dtype)
             reasons = np.empty(value.shape, np.uint8)
             arguments = (frame, more[1], more[0], first, one.shape[0], np.stack([at_x, at_y]), 2)
-            kernel("resample", "resampled", *arguments, near, error, reasons)
+            call_kernel("resample", "resampled", *arguments, near, error, reasons)
             reasons[np.isfinite(value)] = 0
             # masked samples farther away than two pixels
             reasons[~np.isfinite(value) & (reasons == 0)] = Flag.NOT_FINITE
@@ -177,7 +178,7 @@ class AlignmentPlan:
         if self.method != "exact":
             return self._interpolated(frame, more, first, one, rows)
         edges = one.edges(*rows)
-        made = self._by("overlap", "overlapped", frame, more, (first, one.shape[0], edges, self.total))
+        made = self._by(("overlap", "overlapped"), frame, more, (first, one.shape[0], edges, self.total))
         torn = one.torn(edges)
         if torn is not None:
             for values, others in zip(made, self._interpolated(frame, more, first, one, rows), strict=True):
@@ -190,16 +191,16 @@ class AlignmentPlan:
         """Rows of the target by interpolation."""
         at = one.positions(*rows, area=self.total)
         rest = (first, one.shape[0], at[:2], self.taps)
-        return self._by("resample", "resampled", frame, more, rest, at[2] if self.total else None)
+        return self._by(("resample", "resampled"), frame, more, rest, at[2] if self.total else None)
 
     def _by(
-        self, module: str, name: str, frame: Array, more: list[Array], rest: tuple[Any, ...], factor: Array | None = None
+        self, name: tuple[str, str], frame: Array, more: list[Array], rest: tuple[Any, ...], factor: Array | None = None
     ) -> list[Array]:  # fmt: skip
         """Values, flags and uncertainties by a kernel, as far as there are any; the factor is for values."""
-        columns, rows = (rest[2].shape[k] - (module == "overlap") for k in (2, 1))
+        columns, rows = (rest[2].shape[k] - (name[0] == "overlap") for k in (2, 1))
         value, reasons, error = (np.empty((rows, columns), d) for d in (frame.dtype, np.uint8, frame.dtype))
         flags, variance = more or (np.empty((0, 0), np.uint8), np.empty((0, 0), frame.dtype))
-        beyond = kernel(module, name, frame, variance, flags, *rest, value, error, reasons)
+        beyond = call_kernel(*name, frame, variance, flags, *rest, value, error, reasons)
         if beyond:
             raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond): please report it")
         made = [value, reasons, error][: len(self.dtypes)]  # the others are not filled

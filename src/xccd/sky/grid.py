@@ -18,7 +18,7 @@ from xccd.labels.flags import science_variable, science_variables
 from xccd.labels.frames import frame_names
 from xccd.messages import public, shown
 from xccd.sky import distortion
-from xccd.sky.grid_text import LARGEST, TABLES, check_whole, header_text, is_distorted, sizes, wcs_lines, written
+from xccd.sky.grid_text import LARGEST, TABLES, check_whole, grid_header_text, is_distorted, sizes, wcs_lines, written
 from xccd.sky.tables import moved_tables, wcs_with_tables
 
 if TYPE_CHECKING:
@@ -303,8 +303,7 @@ class Grid:
         )
 
 
-def _check_one(stack: Any) -> None:
-    """Raise if frames have different WCS: the header that they share has none."""
+def _check_one(stack: Any) -> None:  # raises if frames have different WCS
     texts = list(dict.fromkeys(common.texts(stack, "frame")))
     own = {tuple(c.lines for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)) for text in texts}
     if len(own) > 1 and any("CTYPE1" in text for text in texts) and not common.same_grid(texts):

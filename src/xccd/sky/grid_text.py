@@ -66,7 +66,7 @@ def sizes(text: str, shape: tuple[int, int] | None) -> tuple[int, int]:
     """Rows and columns as given, else from the header."""
     if shape is not None:
         return int(shape[0]), int(shape[1])
-    rows, columns = (cards.as_number(cards.lookup(text, k)) for k in ("NAXIS2", "NAXIS1"))
+    rows, columns = (cards.as_number(cards.card_value(text, k)) for k in ("NAXIS2", "NAXIS1"))
     if not all(1 <= n <= LARGEST and n.is_integer() for n in (rows, columns)):
         raise ValueError("the header does not say how large the image is (NAXIS1, NAXIS2): give shape=")
     return int(rows), int(columns)

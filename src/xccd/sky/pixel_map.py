@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xccd.compute import options
-from xccd.sky.transform import Array, edge_points, positions, to_pixels, whole_shift
+from xccd.sky.transform import Array, edge_points, far_apart, positions, to_pixels, whole_shift
 
 if TYPE_CHECKING:
     from xccd.sky.grid import Grid
@@ -103,7 +103,6 @@ class PixelMap:
         call_kernel("resample", "interpolated_nodes", self.corners, table(self.step), start - self.box[0], at)
         return at
 
-
     def torn(self, edges: Array) -> Array | None:
         """Where pixels with these corners (`edges`) lie on a seam of the source, or on its pole; None if nowhere.
 
@@ -119,7 +118,7 @@ class PixelMap:
         return found if found.any() else None
 
 
-def kernel(module: str, name: str, *arguments: Any) -> Any:
+def call_kernel(module: str, name: str, *arguments: Any) -> Any:
     """Call a kernel of the module "resample" or "overlap", in the engine that is in use."""
     return options.with_engine(lambda engine: getattr(_modules(engine.NAME == "numba")[module], name)(*arguments))
 
@@ -217,6 +216,8 @@ def _reach(source: Grid, target: Grid) -> Box:
 
     It is the whole target if one of the points has no position in it.
     """
+    if far_apart(source, target):
+        return 0, 0, 0, 0
     rows, columns = source.shape
     x, y = edge_points(source.shape)
     there = positions(target, source, x, y)

@@ -79,7 +79,7 @@ def pixels_at(grid: Grid, longitude: Array, latitude: Array) -> tuple[Array, Arr
         else:
             # quiet: where the inverse does not converge is found out below, and is no error
             x, y = wcs.all_world2pix(*world, 0, tolerance=1e-7, maxiter=50, adaptive=True, quiet=True)
-            off = _astray(wcs, x, y, *_each(lambda *some: wcs.wcs_world2pix(*some, 0), *world))
+            off = _astray(wcs, x, y, *_by_halves(lambda *some: wcs.wcs_world2pix(*some, 0), *world))
             x, y = np.where(off, np.nan, x), np.where(off, np.nan, y)
     return np.asarray(x).reshape(shape), np.asarray(y).reshape(shape)
 
@@ -97,7 +97,7 @@ def _astray(wcs: Any, x: Array, y: Array, focal_x: Array, focal_y: Array) -> Arr
     return ~good  # also if one is NaN
 
 
-def _each(call: Callable[..., Any], one: Array, other: Array) -> Any:
+def _by_halves(call: Callable[..., Any], one: Array, other: Array) -> Any:
     """A call of wcslib, NaN for positions it refuses. With some distortions it refuses all because of one."""
     try:
         return np.array(call(one, other))
@@ -118,6 +118,28 @@ def _changed(old: Grid, new: Grid, longitude: Array, latitude: Array) -> tuple[A
     sky = SkyCoord(np.where(ok, longitude, 0) * u.deg, np.where(ok, latitude, 0) * u.deg, frame=old.frame)
     found = sky.transform_to(new.frame).represent_as(UnitSphericalRepresentation)
     return np.where(ok, found.lon.deg, np.nan), np.where(ok, found.lat.deg, np.nan)
+
+
+def far_apart(source: Grid, target: Grid) -> bool:
+    """Whether the circles around two grids on the sky have no point in common. False for grids of half the sky or more.
+
+    Seen from one projection, the far side of the sky may lie near.
+    """
+    (there, radius), (here, other) = (_circle(grid, target) for grid in (source, target))
+    away = np.degrees(np.arccos(np.clip(there @ here, -1, 1)))
+    return bool(max(radius, other) < 90 and away > 1.01 * (radius + other))  # also False if one is NaN
+
+
+def _circle(grid: Grid, system: Grid) -> tuple[Array, float]:
+    """A grid's centre as a vector in the celestial system of another, and the angle to the farthest point of it."""
+    rows, columns = grid.shape
+    x, y = (np.append(v, n / 2) for v, n in zip(edge_points(grid.shape), (columns, rows), strict=True))
+    sky = _to_sky(grid, x, y)
+    longitude, latitude = np.radians(
+        sky if grid.frame.is_equivalent_frame(system.frame) else _changed(grid, system, *sky)
+    )
+    vectors = np.stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
+    return vectors[:, -1], float(np.degrees(np.arccos(np.clip(vectors[:, -1] @ vectors, -1, 1).min())))
 
 
 def edge_points(shape: tuple[int, int]) -> tuple[Array, Array]:

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xccd.labels.warn import warn
 from xccd.sky.transform import EDGE, SAME, positions, whole_shift
 
 if TYPE_CHECKING:
     from xccd.sky.grid import Grid
+
+LARGE = 100  # times the pixels of all frames: such a grid is no mosaic, one WCS may be wrong
 
 
 def union(
@@ -21,13 +24,25 @@ def union(
     try:
         same = resolution is None and frame is None and projection == "TAN"
         found = _extended(grids) if same else None
-        return found or _optimal(grids, resolution=side, frame=frame, auto_rotate=not north_up, projection=projection)
+        made = found or _optimal(grids, resolution=side, frame=frame, auto_rotate=not north_up, projection=projection)
     except ValueError as error:
-        centres = sorted({"({:.4g} {:+.4g})".format(*grid.center) for grid in grids})
+        why = f"projection={projection!r} cannot hold them; AIT and CAR hold most" if "NaN" in str(error) else error
         raise ValueError(
-            f"there is no grid of a usable size that holds all frames ({error}): look at their centres, "
-            f"{', '.join(centres[:6])} degrees, or give a grid"
+            f"there is no grid of a usable size that holds all frames ({why}): look at their centres, "
+            f"{_centres(grids)} degrees, or give a grid"
         ) from error
+    area = sum(np.prod(grid.shape) * grid.pixel_size**2 for grid in grids) / made.pixel_size**2
+    if np.prod(made.shape) > LARGE * area:
+        warn(
+            f"the grid that holds all frames has {made.shape[0]} x {made.shape[1]} pixels, "
+            f"{np.prod(made.shape) / area:.3g} times those of the frames: look at their centres, "
+            f"{_centres(grids)} degrees"
+        )
+    return made
+
+
+def _centres(grids: list[Grid]) -> str:
+    return ", ".join(sorted({"({:.4g} {:+.4g})".format(*grid.center) for grid in grids})[:6])
 
 
 def _extended(grids: list[Grid]) -> Grid | None:
@@ -55,22 +70,35 @@ def _optimal(grids: list[Grid], **options: Any) -> Grid:
 
 def _holding(grid: Grid, frames: list[Grid]) -> Grid:
     """The grid, enlarged to hold all frames: reproject rounds its size to the nearest pixel."""
-    edges = []
+    edges, margin = [], 0.0
     for frame in frames:
-        rows, columns = frame.shape
-        x, y = np.meshgrid(np.linspace(-0.5, columns - 0.5, EDGE), np.linspace(-0.5, rows - 0.5, EDGE))
-        edges.append(positions(grid, frame, x, y).reshape(2, -1))
+        there = _spread(grid, frame, EDGE, EDGE)
+        jumps = max(np.abs(np.diff(there, axis=k)).max(initial=0) for k in (1, 2))
+        edges.append(there.reshape(2, -1))
+        if jumps > max(grid.shape) / 2:  # the frame lies on a seam of the grid, which these points find to half a pixel
+            margin, every = 0.5, [2 * n for n in frame.shape]
+            edges += [
+                _spread(grid, frame, every[0], EDGE).reshape(2, -1),
+                _spread(grid, frame, EDGE, every[1]).reshape(2, -1),
+            ]
     at = np.concatenate(edges, axis=1)[::-1]
     if not np.isfinite(at).all():  # frames all over the sky
         return grid
     # SAME, so that rounding in the WCS adds no row or column
-    low, high = np.floor(at.min(1) + 0.5 + SAME).astype(int), np.ceil(at.max(1) + 0.5 - SAME).astype(int)
+    low = np.floor(at.min(1) + 0.5 - margin + SAME).astype(int)
+    high = np.ceil(at.max(1) + 0.5 + margin - SAME).astype(int)
     rows, columns = (int(n) for n in high - low)
     return (
         grid
         if (rows, columns) == grid.shape and not low.any()
         else grid.moved(int(low[0]), int(low[1]), (rows, columns))
     )
+
+
+def _spread(grid: Grid, frame: Grid, rows: int, columns: int) -> Any:
+    """Positions (2, rows, columns) in the grid of points all over a frame."""
+    x, y = np.meshgrid(np.linspace(-0.5, frame.shape[1] - 0.5, columns), np.linspace(-0.5, frame.shape[0] - 0.5, rows))
+    return positions(grid, frame, x, y)
 
 
 def _angle(resolution: Any) -> Any:
