@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from xccd.kernels.compiled.compile import inner_function, kernel
-from xccd.kernels.limits import HALF, OUTSIDE
+from xccd.kernels.limits import HALF, ON_PIXEL, OUTSIDE, SINE, THIRD
 
 
 @kernel
@@ -47,19 +47,44 @@ def first_tap(x, taps, w):
         w[1] = t * t * (1.5 * t - 2.5) + 1.0
         w[2] = t * (t * (2.0 - 1.5 * t) + 0.5)
         w[3] = t * t * (0.5 * t - 0.5)
-    # sin(d) / d would be 0 / 0, and sin(pi) is 1e-16, so the other weights would not be 0
-    elif t == 0.0:
+    elif t < ON_PIXEL:
         w[:] = 0.0
         w[2] = 1.0
-    else:  # Lanczos with three lobes, normalised to a sum of 1
-        total = 0.0
-        for k in range(6):
-            d = math.pi * (t + 2.0 - k)
-            w[k] = math.sin(d) * math.sin(d / 3.0) / (d * d)
-            total += w[k]
-        for k in range(6):
-            w[k] /= total
+    else:
+        lanczos(t, w)
     return i - taps // 2 + 1
+
+
+@inner_function
+def lanczos(t, w):
+    """Weights of Lanczos with three lobes, normalised to a sum of 1, for a position ``t`` behind the third of 6 pixels.
+
+    They are sin(d) sin(d / 3) / d**2 at d = pi (t + 2 - k). All sin(d) are equal but for their signs, so that the sum
+    takes them out. All sin(d / 3) follow from two, as their angles are a third of pi apart.
+    """
+    u = 1.0 - t
+    s, r = short_sine(THIRD * t), short_sine(THIRD * u)
+    p, q = (t + 1.0) * (t + 2.0), (u + 1.0) * (u + 2.0)
+    both = 1.0 / (t * u * p * q)  # all reciprocals from one division, which costs as much as ten products
+    near, far = both * p * q, both * t * u
+    a, b = near * u, near * t  # 1 / t, 1 / u
+    p, q = far * q, far * p  # their reciprocals
+    c, d, e, f = p * (t + 1.0), p * (t + 2.0), q * (u + 2.0), q * (u + 1.0)  # 1 / (t + 2), 1 / (t + 1), ...
+    w[0], w[1], w[2] = r * c * c, -(s + r) * d * d, s * a * a
+    w[3], w[4], w[5] = r * b * b, -(s + r) * e * e, s * f * f
+    scale = 1.0 / (w[0] + w[1] + w[2] + w[3] + w[4] + w[5])
+    for k in range(6):
+        w[k] *= scale
+
+
+@inner_function
+def short_sine(z):
+    """The sine of an angle up to a third of pi, by its series: 3 times faster than `math.sin`, and exact to 2e-17."""
+    q = z * z
+    p = q * q
+    low = (SINE[0] + SINE[1] * q) + p * (SINE[2] + SINE[3] * q)  # in pairs, which do not wait for each other
+    high = (SINE[4] + SINE[5] * q) + p * (SINE[6] + SINE[7] * q)
+    return z + z * q * (low + p * p * high)
 
 
 @inner_function
@@ -72,6 +97,7 @@ def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
     total, weight, square, bits, whole, beyond = 0.0, 0.0, 0.0, np.uint8(0), True, 0
     i, j = first_tap(x, taps, wx), first_tap(y, taps, wy)
     for a in range(taps):
+        along = 0.0
         for b in range(taps):
             w, r, c = wy[a] * wx[b], j + a, i + b
             if w == 0.0:  # at a whole position: NaN in the next pixel does no harm
@@ -85,7 +111,7 @@ def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
                 continue
             v = np.float64(frame[r - first, c])
             if math.isfinite(v):
-                total += w * v
+                along += wx[b] * v
                 weight += w
                 if carries:
                     square += w * w * np.float64(variance[r - first, c])
@@ -93,6 +119,7 @@ def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy):
                 whole = False
                 if carries:
                     bits |= flags[r - first, c]
+        total += wy[a] * along
     return total, weight, square, bits, whole, beyond
 
 
@@ -102,8 +129,21 @@ def between(frame, first, x, y):
     i, j = int(x), int(y)
     t, u = x - i, y - j
     above, below = frame[j - first], frame[j - first + 1]
-    v = (1.0 - u) * (1.0 - t) * above[i] + (1.0 - u) * t * above[i + 1]
-    return v + u * (1.0 - t) * below[i] + u * t * below[i + 1]
+    return (1.0 - u) * ((1.0 - t) * above[i] + t * above[i + 1]) + u * ((1.0 - t) * below[i] + t * below[i + 1])
+
+
+@inner_function
+def among(frame, first, x, y, taps, wx, wy):
+    """Like `between`, from 4 or 6 pixels an axis."""
+    i, j = first_tap(x, taps, wx), first_tap(y, taps, wy)
+    total = 0.0
+    for a in range(taps):
+        row = frame[j + a - first]
+        along = wx[0] * row[i] + wx[1] * row[i + 1] + wx[2] * row[i + 2] + wx[3] * row[i + 3]
+        if taps == 6:  # written out, as loops of unknown length took twice as long
+            along = along + wx[4] * row[i + 4] + wx[5] * row[i + 5]
+        total += wy[a] * along
+    return total
 
 
 @kernel
@@ -118,13 +158,20 @@ def resampled(frame, variance, flags, first, height, at, taps, value, error, rea
     rows, width = frame.shape
     wx, wy, ux, uy = np.empty(taps), np.empty(taps), np.empty(2), np.empty(2)
     carries, beyond = variance.size > 0, 0
+    before, behind = max(0, taps // 2 - 1), max(1, taps // 2)
+    left, right, top, bottom = before, width - behind, first + before, first + rows - behind
     for k in range(value.shape[0]):
         xs, ys, row = at[0, k], at[1, k], value[k]
         for c in range(row.size):
             x, y = xs[c], ys[c]
-            # most pixels: four good ones around, without a loop over taps; NaN goes the long way
-            if taps == 2 and not carries and x >= 0.0 and x < width - 1 and y >= first and y < first + rows - 1:
-                row[c] = between(frame, first, x, y)
+            # most pixels: all that are needed are there and good; NaN goes the long way
+            if not carries and x >= left and x < right and y >= top and y < bottom:
+                if taps == 2:
+                    row[c] = between(frame, first, x, y)
+                elif taps == 1:
+                    row[c] = frame[int(y + 0.5) - first, int(x + 0.5)]
+                else:
+                    row[c] = among(frame, first, x, y, taps, wx, wy)
                 if math.isfinite(row[c]):
                     continue
             v, weight, square, bits, whole, far = 0.0, 0.0, 0.0, OUTSIDE, False, 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.kernels.limits import HALF, OUTSIDE
+from xccd.kernels.limits import HALF, ON_PIXEL, OUTSIDE, SINE, THIRD
 
 
 def interpolated_nodes(nodes: Any, table: Any, first: int, out: Any) -> None:
@@ -35,18 +35,34 @@ def _taps(x: Any, taps: int) -> tuple[Any, list[Any]]:
             t * t * (0.5 * t - 0.5),
         ]
     else:
-        lobes = []
-        for k in range(6):
-            d = np.pi * (t + 2.0 - k)
-            d[t == 0] = 1.0
-            lobes.append(np.where(t == 0, float(k == 2), np.sin(d) * np.sin(d / 3.0) / (d * d)))
-        # one after the other, in the order of the compiled kernel: other orders round differently
-        total = np.zeros_like(t)
-        for lobe in lobes:
-            total += lobe
-        # The lobes do not add up to 1: a flat image would get ripples.
-        weights = [lobe / total for lobe in lobes]
+        on = t < ON_PIXEL
+        weights = [np.where(on, float(k == 2), w) for k, w in enumerate(_lanczos(np.where(on, 0.5, t)))]
     return i - taps // 2 + 1, weights
+
+
+def _lanczos(t: Any) -> list[Any]:
+    """As `compiled.resample.lanczos`."""
+    u = 1.0 - t
+    s, r = _short_sine(THIRD * t), _short_sine(THIRD * u)
+    p, q = (t + 1.0) * (t + 2.0), (u + 1.0) * (u + 2.0)
+    both = 1.0 / (t * u * p * q)
+    near, far = both * p * q, both * t * u
+    a, b = near * u, near * t
+    p, q = far * q, far * p
+    c, d, e, f = p * (t + 1.0), p * (t + 2.0), q * (u + 2.0), q * (u + 1.0)
+    lobes = [r * c * c, -(s + r) * d * d, s * a * a, r * b * b, -(s + r) * e * e, s * f * f]
+    # in the order of the compiled kernel: other orders round differently
+    scale = 1.0 / (lobes[0] + lobes[1] + lobes[2] + lobes[3] + lobes[4] + lobes[5])
+    return [lobe * scale for lobe in lobes]
+
+
+def _short_sine(z: Any) -> Any:
+    """As `compiled.resample.short_sine`."""
+    q = z * z
+    p = q * q
+    low = (SINE[0] + SINE[1] * q) + p * (SINE[2] + SINE[3] * q)
+    high = (SINE[4] + SINE[5] * q) + p * (SINE[6] + SINE[7] * q)
+    return z + z * q * (low + p * p * high)
 
 
 def _gathered(frame: Any, variance: Any, flags: Any, first: int, height: int, x: Any, y: Any, taps: int) -> Any:
@@ -56,6 +72,7 @@ def _gathered(frame: Any, variance: Any, flags: Any, first: int, height: int, x:
     total, weight, square = np.zeros(x.shape), np.zeros(x.shape), np.zeros(x.shape)
     whole, beyond, bits = np.ones(x.shape, bool), np.zeros(x.shape, int), np.zeros(x.shape, np.uint8)
     for a in range(taps):
+        along = np.zeros(x.shape)
         for b in range(taps):
             w, r, c = wy[a] * wx[b], j + a, i + b
             used = w != 0
@@ -68,9 +85,10 @@ def _gathered(frame: Any, variance: Any, flags: Any, first: int, height: int, x:
             whole &= good | ~used | (inside & ~here)
             bits |= np.where(used & ~inside, OUTSIDE, 0).astype(np.uint8)
             bits |= np.where(used & here & ~good, flags[at], 0).astype(np.uint8)
-            total += np.where(good, w * np.where(good, v, 0.0), 0.0)
+            along += np.where(good, wx[b] * np.where(good, v, 0.0), 0.0)
             weight += np.where(good, w, 0.0)
             square += np.where(good, w * w * variance[at].astype(float), 0.0)
+        total += wy[a] * along
     return total, weight, whole, beyond, square, bits
 
 
