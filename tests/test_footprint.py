@@ -80,3 +80,14 @@ def test_errors():
         xr.DataArray(np.ones((2, 3)), dims=("frame", "x")).ccd.combine("mean", weights="feather")
     with pytest.raises(ValueError, match="keep the coordinate 'header'"):
         turned(2).ccd.align().drop_vars("header").ccd.combine("mean", weights="feather")
+
+
+def test_weights_know_the_frame_after_two_alignments():
+    stack = turned(3)
+    once = stack.ccd.align()
+    target = xccd.Grid.of(once[0]).moved(-2.25, 1.5, (70, 80))
+    twice, direct = once.ccd.align(target), stack.ccd.align(target)
+    for name in ("feather", "footprint"):
+        np.testing.assert_array_equal(weights(name, twice), weights(name, direct))
+    assert twice.aligned_from.equals(direct.aligned_from)
+    assert once.ccd.align(once[0]).aligned_from.equals(once.aligned_from)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 MAX_SIP_ORDER = 9  # the convention's limit; astropy allocates its square unchecked
+SINGULAR = "the WCS is singular: its pixels have no area (CD, PC or CDELT)"
 MAX_AXES = 99  # axes of a WCS; WCSAXES = 65536 ends the process within wcslib
 HISTORY = "history"  # attribute with the steps so far; CF's name
 ALIGNED_TO = "aligned_to"  # coordinate of aligned frames: their grid, as header cards
@@ -168,7 +169,8 @@ def read_wcs(made: Header, naxis: int, hdus: Any = None) -> WCS:
         try:
             return WCS(settled(made), hdus, naxis=naxis)
         except Exception as error:
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(SINGULAR if "singular" in text else text) from error
 
 
 def _check_size(made: Header) -> None:

@@ -69,7 +69,7 @@ class Grid:
             raise ValueError(f"the WCS is not celestial (CTYPE {', '.join(self.wcs.wcs.ctype)}): a grid is on the sky")
         determinant = np.linalg.det(self.wcs.pixel_scale_matrix)
         if not (np.isfinite(determinant) and determinant != 0):
-            raise ValueError("the WCS is singular: its pixels have no area (CD, PC or CDELT)")
+            raise ValueError(common.SINGULAR)
         try:
             _ = self.frame
         except ValueError as error:

@@ -19,6 +19,17 @@ def wcs_with_tables(content: bytes) -> WCS:
         return common.read_wcs(hdus[0].header, 2, hdus)
 
 
+def changed_cards(content: bytes, cards_of_wcs: dict[str, float]) -> bytes:
+    """The same file with some other cards of the WCS."""
+    from astropy.io import fits
+
+    with fits.open(BytesIO(content)) as hdus:
+        hdus[0].header.update(cards_of_wcs)
+        file = BytesIO()
+        hdus.writeto(file)
+    return file.getvalue()
+
+
 def moved_tables(content: bytes, rows: float, columns: float) -> bytes:
     """The same file for an image whose first pixel is pixel (rows, columns) of the image before.
 

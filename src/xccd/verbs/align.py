@@ -175,12 +175,12 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -
     grids = [grids_of(stack) for stack in stacks]
     grid = _target(to, stacks, grids)
     if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
-        return _in_place(stacks[0], [_text_of_grid(g) for g in grids[0]])  # nothing is resampled: the dtype stays
+        return _in_place(stacks[0], _first_grids(stacks[0], grids[0]))  # nothing is resampled: the dtype stays
     maps = _maps_to_target(grids, grid, corners=how.method == "exact")
     if all(m.box[0] == m.box[1] for some in maps for m in some):
         raise ValueError(_apart([g for some in grids for g in some], grid))
     _check_scales(grids, stacks, grid)
-    sources = [[_text_of_grid(g) for g in some] for some in grids]
+    sources = [_first_grids(stack, some) for stack, some in zip(stacks, grids, strict=True)]
     if grid.tables:
         raise ValueError("to= is distorted by tables, which a header cannot hold: give a grid without them")
     upright = [without_order(stack) for stack in stacks]  # rows now run as in the grid
@@ -279,6 +279,13 @@ def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:
     """Frames that are on the grid already, with the coordinates of aligned frames."""
     labels = {"align_error": np.zeros(len(sources)), "aligned_from": np.array(sources, object)}
     return stack.assign_coords({name: ("frame", values) for name, values in labels.items()})
+
+
+def _first_grids(stack: xr.DataArray, grids: list[Grid]) -> list[str]:
+    """The grid of each frame as its camera made it: that before the first of several alignments by the WCS."""
+    label = stack.coords.get("aligned_from")
+    before = label.values.tolist() if label is not None and label.dims == ("frame",) else [""] * len(grids)
+    return [text if "CTYPE1" in text else _text_of_grid(grid) for text, grid in zip(before, grids, strict=True)]
 
 
 def _text_of_grid(grid: Grid) -> str:
