@@ -54,8 +54,8 @@ def sky(name: str, size: int) -> Cards:
     """A grid of the whole sky."""
     side = 360 / size
     return {
-        **types(name), "CRVAL1": 150.0, "CRVAL2": 0.0, "CRPIX1": size / 2 + 0.5, "CRPIX2": size / 4 + 0.5, "CDELT1": -side,
-        "CDELT2": side, "NAXIS": 2, "NAXIS1": size, "NAXIS2": size // 2,
+        **types(name), "CRVAL1": 150.0, "CRVAL2": 0.0, "CRPIX1": size / 2 + 0.5, "CRPIX2": size / 4 + 0.5,
+        "CDELT1": -side, "CDELT2": side, "NAXIS": 2, "NAXIS1": size, "NAXIS2": size // 2,
     }  # fmt: skip
 
 
@@ -160,7 +160,8 @@ def compared(cards: Cards, to: xccd.Grid, values: np.ndarray) -> tuple[float, fl
     theirs[share < 0.5] = np.nan
     both = np.isfinite(ours) & np.isfinite(theirs) & inside
     return (
-        float(np.nanmax(off)) if off.size and np.isfinite(off).all() else np.inf, float(np.abs(ours - theirs)[both].max()),
+        float(np.nanmax(off)) if off.size and np.isfinite(off).all() else np.inf,
+        float(np.abs(ours - theirs)[both].max()),
         int((np.isfinite(theirs) & ~np.isfinite(ours) & inside).sum()),
         int((np.isfinite(ours) & ~np.isfinite(theirs) & inside).sum()),
     )  # fmt: skip

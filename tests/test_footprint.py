@@ -89,5 +89,5 @@ def test_weights_know_the_frame_after_two_alignments():
     twice, direct = once.ccd.align(target), stack.ccd.align(target)
     for name in ("feather", "footprint"):
         np.testing.assert_array_equal(weights(name, twice), weights(name, direct))
-    assert twice.aligned_from.equals(direct.aligned_from)
-    assert once.ccd.align(once[0]).aligned_from.equals(once.aligned_from)
+    for other in (twice, once.ccd.align(once[0])):
+        assert other.aligned_from.values.tolist() == direct.aligned_from.values.tolist()

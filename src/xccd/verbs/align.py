@@ -28,6 +28,7 @@ from xccd.sky.grid import Grid, grids_of
 from xccd.sky.pixel_map import PixelMap, moved, pixel_map
 from xccd.sky.transform import whole_shift
 from xccd.sky.union import union
+from xccd.verbs.moving import check_moving, following_grids, in_history
 
 METHODS = ("interp", "adaptive", "exact")
 FLUX = ("surface brightness", "total")
@@ -42,6 +43,8 @@ def align(
     order: str = "bilinear",
     flux: str = "surface brightness",
     offsets: Any = None,
+    rate: Any = None,
+    ephemeris: Any = None,
 ) -> Any:
     """Resample all frames to one grid, so that a pixel is the same position on the sky in each.
 
@@ -71,6 +74,14 @@ def align(
         pairs (frames, 2) or the names of two coordinates on ``frame``. "wcs": from the WCS, rounded to whole pixels.
         "physical": from LTV. "grid 2 100 3 100": side by side in 2 columns 100 pixels apart and 3 rows 100 pixels
         apart. Whole-pixel offsets copy samples and interpolate nothing.
+    rate : (float, float), optional
+        Follow a comet or an asteroid, so that it stands still and the stars trail: its motion in RA times cos(Dec) and
+        in Dec, in arcseconds an hour, as Horizons prints them (RA*cosD, d(DEC)/dt). It starts at the centre of the
+        first frame, or of frame ``to``.
+    ephemeris : table, optional
+        The same with positions: an astropy Table, DataFrame, Dataset or dict with a column "time" (UTC), "jd",
+        "datetime_jd" or "mjd", and "ra" and "dec" in ICRS degrees ("RA" and "DEC" of Horizons). Positions between its
+        rows follow cubics.
 
     Returns
     -------
@@ -115,8 +126,9 @@ def align(
     """
     how = Resampling(method, order, flux)
     _check_arguments(how)
+    check_moving(rate, ephemeris, {"offsets": offsets})
     if isinstance(stack, xr.DataTree):
-        on_node = partial(align, to=to, offsets=offsets, **how._asdict())
+        on_node = partial(align, to=to, offsets=offsets, rate=rate, ephemeris=ephemeris, **how._asdict())
         return map_nodes(on_node, stack, _is_stack, "a variable with the dimension 'frame'")
     stacks = list(stack) if isinstance(stack, list | tuple) else [stack]
     kinds = {type(s) for s in stacks}
@@ -126,11 +138,11 @@ def align(
             f"{', '.join(sorted(k.__name__ for k in kinds)) or 'an empty list'}"
         )
     if kinds == {xr.DataArray}:
-        return _align(stacks, to, how, offsets)
+        return _align(stacks, to, how, offsets, (rate, ephemeris))
     names = science_variables(stacks[0], "frame")
     done: dict[Any, xr.DataArray] = {}
     for name in names:
-        done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, offsets), name)
+        done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, offsets, (rate, ephemeris)), name)
     rest = {k: v for k, v in stacks[0].data_vars.items() if not {"frame", "y", "x"} & set(v.dims)}
     return xr.Dataset({**done, **rest}, attrs=stacks[0].attrs)
 
@@ -156,7 +168,9 @@ def _check_arguments(how: Resampling) -> None:
         raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'{near}")
 
 
-def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -> xr.DataArray:
+def _align(
+    stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any, motion: tuple[Any, Any]
+) -> xr.DataArray:  # fmt: skip
     for stack in stacks:
         check_stack(stack, "frame")
         if set(stack.dims) != {"frame", "y", "x"}:
@@ -165,7 +179,7 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -
     _check_alike(stacks)
     if how.flux == "total":
         _check_per_pixel(stacks)
-    step = step_text("align", to=_target_in_history(to), **how._asdict(), offsets=offsets)
+    step = step_text("align", to=_target_in_history(to), **how._asdict(), offsets=offsets, **in_history(*motion))
     if offsets is not None:
         if how.method != "interp":
             raise ValueError(f"method={how.method!r} with offsets=: frames at offsets are copied, or interpolated")
@@ -173,6 +187,8 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -
             check_alike("a stack", other, stacks[0])
         return _on_canvas(stacks, canvas_of(stacks, offsets, to), how, step)
     grids = [grids_of(stack) for stack in stacks]
+    if any(given is not None for given in motion):
+        grids = following_grids(stacks, grids, *motion, to)
     grid = _target(to, stacks, grids)
     if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
         return _in_place(stacks[0], _first_grids(stacks[0], grids[0]))  # nothing is resampled: the dtype stays

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,10 @@ def following_grids(
     names = [name for stack in stacks for name in frame_names(stack, "frame")]
     mjd = np.concatenate([Inputs.of(stack, "frame").middle for stack in stacks])
     if not np.isfinite(mjd).all():
+        name = names[int(np.flatnonzero(~np.isfinite(mjd))[0])]
         raise ValueError(
-            f"{names[int(np.flatnonzero(~np.isfinite(mjd))[0])]} does not say when it was exposed (DATE-OBS with a time, "
-            "and EXPTIME): a moving object cannot be followed"
+            f"{name} does not say when it was exposed (DATE-OBS with a time, and EXPTIME): a moving object cannot be "
+            "followed"
         )
     every = [grid for some in grids for grid in some]
     reference = int(to) % len(every) if isinstance(to, int | np.integer) and not isinstance(to, bool) else 0
@@ -51,10 +52,10 @@ def following_grids(
                 raise ValueError(f"{name}: {error}") from error
         made.append(turned[key])
     counts = np.cumsum([0, *map(len, grids)]).tolist()
-    return [made[a:b] for a, b in zip(counts[:-1], counts[1:], strict=True)]
+    return [made[a:b] for a, b in itertools.pairwise(counts)]
 
 
-def check_moving(rate: Any, ephemeris: Any, others: Mapping[str, Any]) -> None:
+def check_moving(rate: Any, ephemeris: Any, others: dict[str, Any]) -> None:
     """Raise if both are given, or one with another way to align."""
     given = {"rate": rate, "ephemeris": ephemeris} | others
     names = [f"{name}=" for name, value in given.items() if value is not None]
@@ -62,6 +63,13 @@ def check_moving(rate: Any, ephemeris: Any, others: Mapping[str, Any]) -> None:
         raise ValueError(f"{' and '.join(names)}: give one of them, as each says where the frames lie")
     if rate is not None:
         rates(rate)
+
+
+def in_history(rate: Any, ephemeris: Any) -> dict[str, Any]:
+    """The argument that is given, for HISTORY."""
+    if rate is not None:
+        return {"rate": tuple(round(v, 6) for v in rates(rate))}
+    return {} if ephemeris is None else {"ephemeris": f"{_parsed_table(ephemeris)[0].size} positions"}
 
 
 def rates(rate: Any) -> tuple[float, float]:
@@ -127,7 +135,9 @@ def _parsed_table(table: Any) -> tuple[Array, Any]:
     days = _days(columns["time"], table[columns["time"]])
     ra, dec = (_plain_degrees(table[columns[kind]]) for kind in ("ra", "dec"))
     if not (days.shape == ra.shape == dec.shape and days.ndim == 1 and days.size >= 2):
-        raise ValueError(f"ephemeris= has columns of shapes {days.shape}, {ra.shape}, {dec.shape}: give two rows or more")
+        raise ValueError(
+            f"ephemeris= has columns of shapes {days.shape}, {ra.shape}, {dec.shape}: give two rows or more"
+        )
     if not (np.isfinite(days).all() and (np.diff(days) > 0).all()):
         raise ValueError("the times of ephemeris= do not rise: sort its rows, and leave out what has no time")
     return days, SkyCoord(ra, dec, unit="deg")
@@ -149,7 +159,9 @@ def _days(name: Any, column: Any) -> Array:
     if name in DAYS_BEFORE:
         return values.astype(float) - DAYS_BEFORE[name]
     if values.dtype.kind not in "MOUT":
-        raise TypeError(f"the column 'time' of ephemeris= holds {values.dtype}: give instants, or a column 'jd' or 'mjd'")
+        raise TypeError(
+            f"the column 'time' of ephemeris= holds {values.dtype}: give instants, or a column 'jd' or 'mjd'"
+        )
     return times.mjd(values.astype("datetime64[ns]"))
 
 
