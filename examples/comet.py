@@ -32,7 +32,7 @@ on_comet = lights.ccd.align(grid, rate=RATE).ccd.normalize(zero="median").ccd.co
 on_stars.ccd.to_fits(folder / "stars.fits")
 on_comet.ccd.to_fits(folder / "comet.fits")
 
-x, y = (int(round(float(v))) for v in grid.wcs.world_to_pixel(start))
+x, y = (round(float(v)) for v in grid.wcs.world_to_pixel(start))
 peaks = [float(image[y, x] - image.median()) for image in (on_stars, on_comet)]
 print(f"the comet moves by {np.hypot(*RATE) * np.ptp(hours):.0f} arcseconds in {lights.sizes['frame']} lights")
 print(f"at its place the median has {peaks[0]:.0f} adu on the stars, {peaks[1]:.0f} adu on the comet")
