@@ -4,9 +4,9 @@ python benchmarks/mosaic.py [--frames 12] [--size 1000] [--repeats 3]
 
 Tiles in rows of four overlap by a fifth, are turned by up to 4 degrees, and have skies of 80 to 400 and a noise of 5.
 The scene is a formula (stars of 2.6 pixels, two nebulae), so that each tile and the truth are exact. All programs get
-the same grid. "faint" is the rms of the product less the truth without stars, "blocks" that of its means over blocks of 64
-pixels, where steps between tiles show; both after one constant is taken away. "flux" is the median flux of stars over
-their true flux. Times and memory are those of the process with all imports, and xccd's compiled code in its cache.
+the same grid. "faint" is the rms of the product less the truth without stars, "blocks" that of its means over blocks of
+64 pixels, where steps between tiles show; both after one constant is taken away. "flux" is the median flux of stars
+over their true flux. Times and memory are those of the process with all imports, and xccd's compiled code in its cache.
 """
 
 from __future__ import annotations
