@@ -18,6 +18,7 @@ from xccd.verbs.align import align
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
 from xccd.verbs.find_offsets import find_offsets
+from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
 from xccd.verbs.normalize import normalize
@@ -73,6 +74,7 @@ class CCDAccessor:
     normalize = _bind(normalize)
     align = _bind(align)
     find_offsets = _bind(find_offsets)
+    find_transforms = _bind(find_transforms)
     assign_sky_coords = _bind(assign_sky_coords)
     cutout = _bind(cutout)
     header = _bind(header)

@@ -166,7 +166,7 @@ def lines_of(shape: tuple[int, int], matrix: Array) -> str:
 
 def map_of(text: str, target: tuple[int, int], first: tuple[float, float]) -> PixelMap | None:
     """The map of `lines_of`, for a canvas that begins at its pixel ``first`` (row, column) now; None without them."""
-    values = [cards.as_number(cards.lookup(text, k)) for k in ("NAXIS2", "NAXIS1", *KEYWORDS)]
+    values = [cards.as_number(cards.card_value(text, k)) for k in ("NAXIS2", "NAXIS1", *KEYWORDS)]
     if not np.isfinite(values).all():
         return None
     moved = np.array([[1, 0, first[1]], [0, 1, first[0]]], float)

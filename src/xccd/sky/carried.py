@@ -21,7 +21,7 @@ def carried(grid: Grid, matrix: Array, shape: tuple[int, int]) -> Grid:
     CRPIX and the CD matrix take the matrix up, which is exact without SIP: there the polynomials turn with the pixels.
     """
     linear = matrix[:, :2]
-    crpix = np.array([cards.as_number(cards.lookup(grid.text, f"CRPIX{k}") or 0.0) for k in (1, 2)])
+    crpix = np.array([cards.as_number(cards.card_value(grid.text, f"CRPIX{k}") or 0.0) for k in (1, 2)])
     at = np.linalg.solve(linear, crpix - 1 - matrix[:, 2]) + 1
     cd = grid.wcs.pixel_scale_matrix @ linear
     values = {f"CRPIX{k + 1}": float(at[k]) for k in (0, 1)}
@@ -38,7 +38,7 @@ def exactly_carried(grid: Grid, matrix: Array, shape: tuple[int, int]) -> Grid |
     there = matrix @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     with np.errstate(all="ignore"):
         new, old = found.wcs.all_pix2world(x.ravel(), y.ravel(), 0), grid.wcs.all_pix2world(*there, 0)
-    turn = np.cos(np.deg2rad(old[1 - 1 + grid.wcs.wcs.lat]))
+    turn = np.cos(np.deg2rad(old[grid.wcs.wcs.lat]))
     off = [(new[k] - old[k] + 180) % 360 - 180 for k in (0, 1)]
     off[grid.wcs.wcs.lng] = off[grid.wcs.wcs.lng] * turn
     return found if np.hypot(*off).max() < 10 * SAME * grid.pixel_size else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.sky.similarity import Fit, of_complex, settled
+from xccd.sky.similarity import Fit, of_complex, pairs, settled
 
 Array = np.ndarray[Any, Any]
 BRIGHTEST = 30, 50  # stars of each list that are asked first, and again if their patterns are not alike
@@ -21,6 +21,8 @@ FAR = 1e6  # cells of the map: places beyond are as far
 CHUNK = 1 << 18  # stars that are looked up together
 CHANCE = 1e-3  # how many patterns as good as the one found may be expected by chance
 LEAST = 6  # stars in common
+FIXED = 0.3  # pixels: what stays so near to its pixel may be a fault of the camera
+Variances = tuple[Array, Array] | None
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,14 @@ class Match:
 
 
 def match(
-    first: Array, other: Array, shape: tuple[int, int], *, scales: tuple[tuple[float, float], ...], model: str
-) -> Match | None:
+    first: Array, other: Array, shape: tuple[int, int], *, scales: tuple[tuple[float, float], ...], model: str,
+    weights: Variances = None,
+) -> Match | None:  # fmt: skip
     """The best fit of the places ``other`` to the places ``first``; None if no pattern is alike.
 
     Each pair of bright stars of one list with each pair of the other gives a shift, a turn and a scale, with and
-    without a flip. The one that puts most stars on stars is fitted to all stars.
+    without a flip. The one that puts most stars on stars is fitted to all stars. What stays at its pixels in both
+    lists may be faults of a camera: if the other stars have a pattern in common, that one counts.
 
     Parameters
     ----------
@@ -54,11 +58,30 @@ def match(
         Ranges of the scale, tried in this order until a match is sure.
     model : {"similarity", "affine"}
         What is fitted.
+    weights : pair of ndarray, optional
+        Variances of the places in both lists. Default: all alike.
     """
+    best = _tried(first, other, shape, scales, model, weights)
+    if best is None or not best.sure or np.abs(best.fit.matrix - np.eye(2, 3)).max() > FIXED:
+        return best
+    i, j = pairs(first, other, FIXED)
+    moves, moved = (np.setdiff1d(np.arange(len(all_)), some) for all_, some in ((first, i), (other, j)))
+    if min(len(moves), len(moved)) < LEAST:
+        return best
+    rest = None if weights is None else (weights[0][moves], weights[1][moved])
+    again = _search(first[moves], other[moved], shape, scales[0], BRIGHTEST[0], model, rest)
+    return again if again is not None and again.sure else best
+
+
+def _tried(
+    first: Array, other: Array, shape: tuple[int, int], scales: tuple[tuple[float, float], ...], model: str,
+    weights: Variances,
+) -> Match | None:  # fmt: skip
+    """The best match of all ranges of scales, up to the first that is sure."""
     best: Match | None = None
     for low, high in scales:
         for most in BRIGHTEST if high / low < 2 else ANY_SCALE:
-            found = _search(first, other, shape, (low, high), most, model)
+            found = _search(first, other, shape, (low, high), most, model, weights)
             if found is not None and (best is None or found.chance < best.chance):
                 best = found
             if best is not None and best.sure:
@@ -69,35 +92,43 @@ def match(
 
 
 def _search(
-    first: Array, other: Array, shape: tuple[int, int], scales: tuple[float, float], most: int, model: str
+    first: Array, other: Array, shape: tuple[int, int], scales: tuple[float, float], most: int, model: str,
+    weights: Variances,
 ) -> Match | None:  # fmt: skip
     """The best match within one range of scales, from the brightest stars."""
     if min(len(first), len(other)) < 3:
         return None
     reach = max(REACH[0] * max(shape), REACH[1])
     one, two = first[:most], other[:most]
-    table = _Places(one, shape, reach)
-    kept: list[tuple[Array, Array, Array]] = []
-    tried = 0
-    for mirrored in (False, True):
-        for a, t in _guesses(one, two.conj() if mirrored else two, scales):
-            tried += len(a)
-            hits = table.hits(a, t, two.conj() if mirrored else two)
-            top = np.argsort(-hits, kind="stable")[:TRIED]
-            kept.append((hits[top], np.stack([a[top], t[top]]), np.full(len(top), mirrored)))
-    if not kept:
-        return None
-    hits, guesses, flips = (np.concatenate([k[i] for k in kept], axis=-1) for i in range(3))
-    fits = []
-    for k in np.argsort(-hits, kind="stable")[:TRIED]:
-        start = of_complex(*guesses[:, k], bool(flips[k]))
-        fits.append(settled(one, two, start, reach))
+    starts, tried = _starts(one, two, shape, reach, scales)
+    fits = [settled(one, two, start, reach) for start in starts]
     good = [fit for fit in fits if fit is not None and scales[0] <= fit.scale <= scales[1]]
     if not good:
         return None
     best = max(good, key=lambda fit: (len(fit), -fit.residual))
-    final = settled(first, other, best.matrix, max(best.reach, 1.0), model=model) or best
-    return Match(final, min(chance_of(f, o, fit, shape, tried) for f, o, fit in ((first, other, final), (one, two, best))))
+    final = settled(first, other, best.matrix, max(best.reach, 1.0), model=model, weights=weights) or best
+    chances = (chance_of(*those, shape, tried) for those in ((first, other, final), (one, two, best)))
+    return Match(final, min(chances))
+
+
+def _starts(
+    one: Array, two: Array, shape: tuple[int, int], reach: float, scales: tuple[float, float]
+) -> tuple[list[Array], int]:  # fmt: skip
+    """The matrices that put most stars on stars, and how many guesses there were."""
+    table, tried = _Places(one, shape, reach), 0
+    kept: list[tuple[Array, Array, Array]] = []
+    for mirrored in (False, True):
+        places = two.conj() if mirrored else two
+        for a, t in _guesses(one, places, scales):
+            tried += len(a)
+            hits = table.hits(a, t, places)
+            top = np.argsort(-hits, kind="stable")[:TRIED]
+            kept.append((hits[top], np.stack([a[top], t[top]]), np.full(len(top), mirrored)))
+    if not kept:
+        return [], 0
+    hits, guesses, flips = (np.concatenate([some[k] for some in kept], axis=-1) for k in range(3))
+    best = np.argsort(-hits, kind="stable")[:TRIED]
+    return [of_complex(*guesses[:, k], bool(flips[k])) for k in best], tried
 
 
 def _guesses(first: Array, other: Array, scales: tuple[float, float]) -> Iterator[tuple[Array, Array]]:

@@ -24,6 +24,7 @@ class Fit:
     other: Array
     residual: float  # root mean square of the distances, in pixels of the first frame
     reach: float  # the distance within which stars were taken
+    places: Array  # of the matched stars in the other frame, x + iy
 
     def __len__(self) -> int:
         """Count the stars."""
@@ -119,7 +120,20 @@ def settled(
             break
     keep = off <= reach
     i, j, off = i[keep], j[keep], off[keep]
-    return Fit(matrix, i, j, float(np.sqrt(np.mean(off**2))), reach) if len(i) >= 2 else None
+    return Fit(matrix, i, j, float(np.sqrt(np.mean(off**2))), reach, other[j]) if len(i) >= 2 else None
+
+
+def spread(fit: Fit, shape: tuple[int, int]) -> float:
+    """The standard error of the fit at the corner of the other frame where it is largest, in pixels of the first."""
+    n = len(fit)
+    if n < 4:
+        return float("inf")
+    rows, columns = shape
+    corners = np.array([0, columns - 1, 1j * (rows - 1), columns - 1 + 1j * (rows - 1)]) - fit.places.mean()
+    v = fit.places - fit.places.mean()
+    plane = np.cov(np.stack([v.real, v.imag]), bias=True) * n
+    lever = max(float(np.array([c.real, c.imag]) @ np.linalg.pinv(plane) @ [c.real, c.imag]) for c in corners)
+    return fit.residual * float(np.sqrt(n / (n - 3) * (1 / n + lever)))
 
 
 def pairs(first: Array, other: Array, reach: float) -> tuple[Array, Array]:

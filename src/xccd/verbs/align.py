@@ -16,6 +16,7 @@ from xccd.headers.settings import same_unit
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import apart, attributes, flags_of, map_name, science_variables, with_maps
 from xccd.labels.frames import add_history, check_stack, frame_names, step_text
+from xccd.labels.joined import joined
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.mixed import check_alike, without_order
 from xccd.labels.nodes import map_nodes
@@ -26,8 +27,10 @@ from xccd.sky.canvas import Canvas, canvas_of
 from xccd.sky.gather import Resampling
 from xccd.sky.grid import Grid, grids_of
 from xccd.sky.pixel_map import PixelMap, moved, pixel_map
+from xccd.sky.placed import model_of, placed
 from xccd.sky.transform import whole_shift
 from xccd.sky.union import union
+from xccd.verbs.find_transforms import find_named
 
 METHODS = ("interp", "adaptive", "exact")
 FLUX = ("surface brightness", "total")
@@ -42,6 +45,7 @@ def align(
     order: str = "bilinear",
     flux: str = "surface brightness",
     offsets: Any = None,
+    transforms: Any = None,
 ) -> Any:
     """Resample all frames to one grid, so that a pixel is the same position on the sky in each.
 
@@ -71,6 +75,9 @@ def align(
         pairs (frames, 2) or the names of two coordinates on ``frame``. "wcs": from the WCS, rounded to whole pixels.
         "physical": from LTV. "grid 2 100 3 100": side by side in 2 columns 100 pixels apart and 3 rows 100 pixels
         apart. Whole-pixel offsets copy samples and interpolate nothing.
+    transforms : {"similarity", "affine"}, Dataset or array-like (frame, 2, 3), optional
+        Align by shift, turn and scale instead of the WCS: the result of `find_transforms`, matrices from a frame's
+        pixels to the reference's, or a model, for which the frames are read at once. ``to`` as with ``offsets``.
 
     Returns
     -------
@@ -79,7 +86,8 @@ def align(
         reach are NaN, and have the flag 128 in a flagged Dataset. New coordinates on ``frame``: ``aligned_to``, the
         grid, whose WCS headers now have (the coordinate ``header`` keeps the file's text); ``align_error``, the largest
         error of positions compared with the WCS, in pixels; ``aligned_from``, the grid of the frame before, from which
-        ``weights="footprint"`` and ``"feather"`` of `combine` are computed.
+        ``weights="footprint"`` and ``"feather"`` of `combine` are computed; ``residual`` and ``stars_matched`` of
+        ``transforms``. With offsets and transforms the WCS is that of the first frame, or the reference, if it has one.
 
     Raises
     ------
@@ -116,7 +124,7 @@ def align(
     how = Resampling(method, order, flux)
     _check_arguments(how)
     if isinstance(stack, xr.DataTree):
-        on_node = partial(align, to=to, offsets=offsets, **how._asdict())
+        on_node = partial(align, to=to, offsets=offsets, transforms=transforms, **how._asdict())
         return map_nodes(on_node, stack, _is_stack, "a variable with the dimension 'frame'")
     stacks = list(stack) if isinstance(stack, list | tuple) else [stack]
     kinds = {type(s) for s in stacks}
@@ -125,12 +133,13 @@ def align(
             f"align takes a DataArray, a Dataset, a DataTree, or a list of DataArrays or of Datasets, not "
             f"{', '.join(sorted(k.__name__ for k in kinds)) or 'an empty list'}"
         )
+    by = find_named(stack, transforms, to, offsets)
     if kinds == {xr.DataArray}:
-        return _align(stacks, to, how, offsets)
+        return _align(stacks, to, how, offsets, by)
     names = science_variables(stacks[0], "frame")
     done: dict[Any, xr.DataArray] = {}
     for name in names:
-        done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, offsets), name)
+        done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, offsets, by), name)
     rest = {k: v for k, v in stacks[0].data_vars.items() if not {"frame", "y", "x"} & set(v.dims)}
     return xr.Dataset({**done, **rest}, attrs=stacks[0].attrs)
 
@@ -156,7 +165,7 @@ def _check_arguments(how: Resampling) -> None:
         raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'{near}")
 
 
-def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -> xr.DataArray:
+def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any, by: Any) -> xr.DataArray:
     for stack in stacks:
         check_stack(stack, "frame")
         if set(stack.dims) != {"frame", "y", "x"}:
@@ -172,6 +181,13 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -
         for other in stacks:
             check_alike("a stack", other, stacks[0])
         return _on_canvas(stacks, canvas_of(stacks, offsets, to), how, step)
+    if by is not None:
+        for other in stacks:
+            check_alike("a stack", other, stacks[0])
+        at = placed(stacks, by, to)
+        upright = [without_order(stack) for stack in stacks] if at.grid else stacks
+        step = step_text("align", to=_target_in_history(to), **how._asdict(), transforms=model_of(by))
+        return _result(upright, at.maps, at.shape, at.sources, at.grid, how, step).assign_coords(at.labels)
     grids = [grids_of(stack) for stack in stacks]
     grid = _target(to, stacks, grids)
     if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
@@ -322,7 +338,7 @@ def _result(
         notes.mark(data, origins.pop() if len(origins) == 1 else "")
     dims = ("frame", "y", "x")
     lies_on = "\n".join(grid.lines if grid is not None else _size_cards(shape))
-    coords = _labels_of_frames(stacks) | {
+    coords = joined(stacks) | {
         common.ALIGNED_TO: ("frame", np.array([lies_on] * plan.frames, object)),
         "align_error": ("frame", np.array([m.error for some in maps for m in some])),
         "aligned_from": ("frame", np.array([text for some in sources for text in some], object)),
@@ -369,30 +385,6 @@ def _check_size(frames: list[gather.Source], plan: gather.AlignmentPlan) -> None
             f"pixels), more than the {limit / 1e9:.4g} GB of memory: give a smaller grid as to="
             + (", or open the files lazily with open_stack" if now else "")
         )
-
-
-def _labels_of_frames(stacks: list[xr.DataArray]) -> dict[Any, Any]:
-    """Coordinates on ``frame`` of all stacks, and scalar coordinates that all stacks share."""
-    found: dict[Any, Any] = {}
-    names = dict.fromkeys(k for s in stacks for k, c in s.coords.items() if c.dims == ("frame",))
-    for name in names:
-        found[name] = ("frame", _column([(s.coords.get(name), s.sizes["frame"]) for s in stacks]))
-    for name, value in stacks[0].coords.items():
-        if value.dims == () and all(name in s.coords and s.coords[name].identical(value) for s in stacks):
-            found[name] = value.variable
-    return found
-
-
-def _column(parts: list[tuple[Any, int]]) -> Any:
-    """One coordinate for all frames, with a missing value where a stack does not have it."""
-    here = [c.values for c, _ in parts if c is not None]
-    kinds = {v.dtype.kind for v in here}
-    if kinds <= set("iufb") and len(here) < len(parts):
-        gap: Any = np.nan
-    else:
-        gap = np.datetime64("NaT", "ns") if kinds == {"M"} else "" if not kinds <= set("iufb") else np.nan
-    columns = [np.full(n, gap, object if gap == "" else None) if c is None else c.values for c, n in parts]
-    return np.concatenate(columns)
 
 
 def _target_in_history(to: Any) -> Any:
