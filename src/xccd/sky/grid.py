@@ -320,7 +320,9 @@ def _check_one(stack: Any) -> None:
         )
 
 
-WITHOUT = "without a WCS frames go by align(offsets=...), and stack.ccd.find_offsets() finds offsets"
+WITHOUT = (
+    "without a WCS align(transforms='similarity') matches the stars of the frames, and align(offsets=...) shifts them"
+)
 
 
 def grids_of(stack: xr.DataArray) -> list[Grid]:

@@ -107,7 +107,7 @@ def _search(
         return None
     best = max(good, key=lambda fit: (len(fit), -fit.residual))
     final = settled(first, other, best.matrix, max(best.reach, 1.0), model=model, weights=weights) or best
-    chances = (chance_of(*those, shape, tried) for those in ((first, other, final), (one, two, best)))
+    chances = (chance_of(f, o, fit, shape, tried) for f, o, fit in ((first, other, final), (one, two, best)))
     return Match(final, min(chances))
 
 
@@ -128,7 +128,7 @@ def _starts(
         return [], 0
     hits, guesses, flips = (np.concatenate([some[k] for some in kept], axis=-1) for k in range(3))
     best = np.argsort(-hits, kind="stable")[:TRIED]
-    return [of_complex(*guesses[:, k], bool(flips[k])) for k in best], tried
+    return [of_complex(guesses[0, k], guesses[1, k], bool(flips[k])) for k in best], tried
 
 
 def _guesses(first: Array, other: Array, scales: tuple[float, float]) -> Iterator[tuple[Array, Array]]:
@@ -176,7 +176,7 @@ class _Places:
 
     def _at(self, x: Array, y: Array) -> Array:
         inside = (x >= 0) & (x < self.shape[1]) & (y >= 0) & (y < self.shape[0])
-        return np.where(inside, y * self.shape[1] + x, self.map.size - 1)
+        return np.asarray(np.where(inside, y * self.shape[1] + x, self.map.size - 1))
 
     def hits(self, a: Array, t: Array, other: Array) -> Array:
         """How many stars of this map are hit by stars of the other list, for each guess."""

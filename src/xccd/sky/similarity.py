@@ -9,10 +9,11 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 MODELS = ("similarity", "affine")
-PASSES = 12
+PASSES = 16
 SIGMAS = 4.0  # stars farther off than that many standard deviations are left out
+TAIL, FAINTEST = 2.4, 0.02  # standard deviations, and least pixels, at which a star counts half
 FINEST = 0.3  # pixels: a star this near is never left out
-STILL = 1e-9  # relative change of a matrix that ends the passes
+STILL = 1e-7  # relative change of a matrix that ends the passes
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,19 +104,23 @@ def settled(
     Fit or None
         None if too few stars are paired for the model.
     """
-    matrix, i, j, off = start, np.zeros(0, int), np.zeros(0, int), np.zeros(0)
+    matrix, sigma = start, 0.0
+    i, j, off = np.zeros(0, int), np.zeros(0, int), np.zeros(0)
     for k in range(PASSES):
         i, j = pairs(first, apply(matrix, other), reach)
         affine = model == "affine" and k > 2
         if len(i) < (3 if affine else 2):
             return None
         w = np.ones(len(i)) if weights is None else 1 / (weights[0][i] + weights[1][j])
+        if k > 1:
+            w = w / (1 + (np.abs(first[i] - apply(matrix, other[j])) / (TAIL * max(sigma, FAINTEST))) ** 2)
         last, matrix = matrix, fitted(first[i], other[j], w, affine=affine, mirrored=is_mirrored(start))
         off = np.abs(first[i] - apply(matrix, other[j]))
         if not np.isfinite(matrix).all():
             return None
+        sigma = float(np.median(off)) / 1.1774
         if k > 1:
-            reach = min(reach, max(FINEST, SIGMAS * float(np.median(off)) / 1.1774))
+            reach = min(reach, max(FINEST, SIGMAS * sigma))
         if k > 3 and np.abs(matrix - last).max() <= STILL * np.abs(matrix).max():
             break
     keep = off <= reach
