@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, lgamma, log
 from typing import Any
 
 import numpy as np
 
-from xccd.sky.similarity import Fit, of_complex, pairs, settled
+from xccd.sky.similarity import Fit, inverse, of_complex, pairs, settled
 
 Array = np.ndarray[Any, Any]
 BRIGHTEST = 30, 50  # stars of each list that are asked first, and again if their patterns are not alike
-ANY_SCALE = 20, 30  # the same for a wide range of scales, which allows many more guesses
+WIDELY = (20,)  # the same for a wide range of scales, which allows many more guesses
+NARROW = 1.2  # ratio of the largest scale to the least in a range that is not wide
+MOST = 120  # stars of an image that shows much more sky
 APART = 0.08  # of the longer side of the list: pairs of stars that are closer tell little of a turn
 REACH = 0.004, 2.5  # of the reference's longer side, and least pixels: how far a star may be from its place at first
-TRIED = 48  # of the best guesses are fitted
+TRIED = 24  # of the best guesses are fitted
 FAR = 1e6  # cells of the map: places beyond are as far
 CHUNK = 1 << 18  # stars that are looked up together
 CHANCE = 1e-3  # how many patterns as good as the one found may be expected by chance
 LEAST = 6  # stars in common
 FIXED = 0.3  # pixels: what stays so near to its pixel may be a fault of the camera
+Shape = tuple[int, int]
 Variances = tuple[Array, Array] | None
 
 
@@ -39,7 +42,7 @@ class Match:
 
 
 def match(
-    first: Array, other: Array, shape: tuple[int, int], *, scales: tuple[tuple[float, float], ...], model: str,
+    first: Array, other: Array, shapes: tuple[Shape, Shape], *, scales: Sequence[tuple[float, float]], model: str,
     weights: Variances = None,
 ) -> Match | None:  # fmt: skip
     """The best fit of the places ``other`` to the places ``first``; None if no pattern is alike.
@@ -52,8 +55,8 @@ def match(
     ----------
     first, other : ndarray of complex
         Places x + iy, brightest first.
-    shape : (int, int)
-        Rows and columns of the image that ``first`` is from.
+    shapes : pair of (int, int)
+        Rows and columns of both images.
     scales : pairs of float
         Ranges of the scale, tried in this order until a match is sure.
     model : {"similarity", "affine"}
@@ -61,27 +64,27 @@ def match(
     weights : pair of ndarray, optional
         Variances of the places in both lists. Default: all alike.
     """
-    best = _tried(first, other, shape, scales, model, weights)
+    best = _tried(first, other, shapes, scales, model, weights)
     if best is None or not best.sure or np.abs(best.fit.matrix - np.eye(2, 3)).max() > FIXED:
         return best
     i, j = pairs(first, other, FIXED)
-    moves, moved = (np.setdiff1d(np.arange(len(all_)), some) for all_, some in ((first, i), (other, j)))
+    moves, moved = (np.setdiff1d(np.arange(len(every)), some) for every, some in ((first, i), (other, j)))
     if min(len(moves), len(moved)) < LEAST:
         return best
     rest = None if weights is None else (weights[0][moves], weights[1][moved])
-    again = _search(first[moves], other[moved], shape, scales[0], BRIGHTEST[0], model, rest)
+    again = _search(first[moves], other[moved], shapes, scales[0], BRIGHTEST[0], model, rest)
     return again if again is not None and again.sure else best
 
 
 def _tried(
-    first: Array, other: Array, shape: tuple[int, int], scales: tuple[tuple[float, float], ...], model: str,
+    first: Array, other: Array, shapes: tuple[Shape, Shape], scales: Sequence[tuple[float, float]], model: str,
     weights: Variances,
 ) -> Match | None:  # fmt: skip
     """The best match of all ranges of scales, up to the first that is sure."""
     best: Match | None = None
     for low, high in scales:
-        for most in BRIGHTEST if high / low < 2 else ANY_SCALE:
-            found = _search(first, other, shape, (low, high), most, model, weights)
+        for most in BRIGHTEST if high / low < NARROW else WIDELY:
+            found = _search(first, other, shapes, (low, high), most, model, weights)
             if found is not None and (best is None or found.chance < best.chance):
                 best = found
             if best is not None and best.sure:
@@ -92,30 +95,36 @@ def _tried(
 
 
 def _search(
-    first: Array, other: Array, shape: tuple[int, int], scales: tuple[float, float], most: int, model: str,
+    first: Array, other: Array, shapes: tuple[Shape, Shape], scales: tuple[float, float], most: int, model: str,
     weights: Variances,
 ) -> Match | None:  # fmt: skip
     """The best match within one range of scales, from the brightest stars."""
     if min(len(first), len(other)) < 3:
         return None
-    reach = max(REACH[0] * max(shape), REACH[1])
-    one, two = first[:most], other[:most]
-    starts, tried = _starts(one, two, shape, reach, scales)
+    wider = scales[0] * scales[1] * np.prod(shapes[1]) / np.prod(shapes[0])  # how much more sky the other image shows
+    one, two = (x[: int(min(most * max(1, by), MOST))] for x, by in ((first, 1 / wider), (other, wider)))
+    reach = max(REACH[0] * max(shapes[0]), REACH[1])
+    starts, tried = _starts(one, two, shapes, reach, scales)
     fits = [settled(one, two, start, reach) for start in starts]
     good = [fit for fit in fits if fit is not None and scales[0] <= fit.scale <= scales[1]]
     if not good:
         return None
     best = max(good, key=lambda fit: (len(fit), -fit.residual))
     final = settled(first, other, best.matrix, max(best.reach, 1.0), model=model, weights=weights) or best
-    chances = (chance_of(f, o, fit, shape, tried) for f, o, fit in ((first, other, final), (one, two, best)))
+    chances = (chance_of(f, o, fit, shapes[0], tried) for f, o, fit in ((first, other, final), (one, two, best)))
     return Match(final, min(chances))
 
 
 def _starts(
-    one: Array, two: Array, shape: tuple[int, int], reach: float, scales: tuple[float, float]
+    one: Array, two: Array, shapes: tuple[Shape, Shape], reach: float, scales: tuple[float, float]
 ) -> tuple[list[Array], int]:  # fmt: skip
-    """The matrices that put most stars on stars, and how many guesses there were."""
-    table, tried = _Places(one, shape, reach), 0
+    """The matrices that put most stars on stars, and how many guesses there were. The shorter list is looked up."""
+    if len(two) > len(one):
+        back = float(np.sqrt(scales[0] * scales[1]))
+        ranges = 1 / scales[1], 1 / scales[0]
+        starts, tried = _starts(two, one, shapes[::-1], max(reach / back, REACH[1]), ranges)
+        return [inverse(start) for start in starts], tried
+    table, tried = _Places(one, shapes[0], reach), 0
     kept: list[tuple[Array, Array, Array]] = []
     for mirrored in (False, True):
         places = two.conj() if mirrored else two
@@ -185,7 +194,7 @@ class _Places:
         places += t[:, None]
         x, y = (np.rint(np.clip(v, -FAR, FAR)).astype(np.int32) for v in (places.real, places.imag))
         near = self.map[self._at(x, y)]
-        found = (near > 0).sum(axis=1)
+        found: Array = (near > 0).sum(axis=1)
         many = np.flatnonzero(found >= LEAST - 2)  # one star may be hit twice
         found[many] = (np.diff(np.sort(near[many], axis=1), axis=1, prepend=0) > 0).sum(axis=1)
         return found

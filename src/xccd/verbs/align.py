@@ -60,7 +60,8 @@ def align(
         `open_frames` returns it; they become one stack.
     to : Grid, WCS, Header, path, DataArray, Dataset, int or None, optional
         The grid, an object that has one, or the index of a frame. Default: the grid that holds all frames
-        (`Grid.union`). With ``offsets`` or ``transforms``: "union" (the default), "intersection", or the index of a frame.
+        (`Grid.union`). With ``offsets`` or ``transforms``: "union" (the default), "intersection", or the index of a
+        frame.
     method : {"interp", "adaptive", "exact"}, default: "interp"
         "interp" interpolates between pixels. "adaptive" uses reproject, with a kernel as wide as the larger of the two
         pixels; it is some hundred times slower and carries no uncertainties. "exact" is the mean over the exact

@@ -19,7 +19,7 @@ from xccd.verbs.star_lists import check_reference, names_of, places, sharpest, s
 
 Array = np.ndarray[Any, Any]
 SCALED = 0.05  # largest change of scale that needs no cause
-ANY = 0.1, 10.0  # scales that are tried when none near the expected one fits
+WIDE = (0.8, 1.25), (0.45, 0.8), (1.25, 2.2), (0.25, 0.45), (2.2, 4.0)  # tried when no expected scale fits
 ROUGH = 1.0  # pixels: a residual above it is doubtful
 UNSURE = 0.3  # pixels: as the error of the fit at a corner of the frame
 
@@ -106,7 +106,7 @@ def find_transforms(
     texts = [text for one in stacks for text in (common.texts(one, "frame") or [""] * one.sizes["frame"])]
     shapes = [(one.sizes["y"], one.sizes["x"]) for one in stacks for _ in range(one.sizes["frame"])]
     found = [
-        _own(lists[base]) if i == base else _matched(lists, i, base, shapes[base], model, ratios(texts[i], texts[base]))
+        _own(lists[base]) if i == base else _matched(lists, i, base, shapes, model, ratios(texts[i], texts[base]))
         for i in range(len(names))
     ]
     fits = _checked(found, lists, names, base)
@@ -120,13 +120,20 @@ def _own(stars: Stars) -> Match:
 
 
 def _matched(
-    lists: list[Stars], i: int, base: int, shape: tuple[int, int], model: str, known: list[float]
+    lists: list[Stars], i: int, base: int, shapes: list[tuple[int, int]], model: str, known: list[float]
 ) -> Match | None:  # fmt: skip
     """The match of a frame to the reference: near the scales that are expected first, then at any."""
     expected = list(dict.fromkeys([*known, 1.0]))
-    scales = (*((k * (1 - SCALED), k * (1 + SCALED)) for k in expected), ANY)
+    scales = (*((k * (1 - SCALED), k * (1 + SCALED)) for k in expected), *WIDE)
     one, two = lists[base], lists[i]
-    return match(places(one), places(two), shape, scales=scales, model=model, weights=(variances(one), variances(two)))
+    return match(
+        places(one),
+        places(two),
+        (shapes[base], shapes[i]),
+        scales=scales,
+        model=model,
+        weights=(variances(one), variances(two)),
+    )
 
 
 def _too_few(name: str, stars: Stars) -> str:

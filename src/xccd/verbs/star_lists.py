@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from xccd.labels.flags import not_taken, science_variables, with_maps
-from xccd.labels.frames import check_stack, frame_names, unflagged
-from xccd.messages import is_whole
+from xccd.labels.frames import check_stack, file_names, unflagged
+from xccd.messages import is_whole, shown
 from xccd.sky.patterns import LEAST
 from xccd.sky.stars import Stars, find_stars
 
@@ -44,10 +44,8 @@ def stacks_of(verb: str, given: Any) -> list[xr.DataArray]:
 
 def names_of(stacks: list[xr.DataArray]) -> list[str]:
     """The names of all frames in messages, counted through all stacks."""
-    if len(stacks) == 1:
-        return frame_names(stacks[0], "frame")
-    every = [name.partition(" ")[2] for stack in stacks for name in frame_names(stack, "frame")]
-    return [f"frame {i}{' ' if name else ''}{name}" for i, name in enumerate(every)]
+    files = [file for one in stacks for file in file_names(one, "frame") or [""] * one.sizes["frame"]]
+    return [f"frame {i} ({shown(file)})" if file else f"frame {i}" for i, file in enumerate(files)]
 
 
 def star_lists(stacks: list[xr.DataArray]) -> list[Stars]:
