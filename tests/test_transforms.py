@@ -200,8 +200,8 @@ def test_a_lens_that_distorts_warns():
     x, y = rng.uniform(5, 215, (2, 80))
     peaks = rng.uniform(300, 3000, 80)
     made = []
-    for bend in (0, 1.5e-5):
-        z = (x - 110 + 1j * (y - 100)) * (1 + bend * ((x - 110) ** 2 + (y - 100) ** 2)) + 110 + 100j
+    for bend in (0, 1e-5):
+        z = (x - 110 + 1j * (y - 100)) * (1 + bend * ((x - 110) ** 2 + (y - 100) ** 2 - 7000)) + 110 + 100j
         image = rng.normal(1000, 10, SHAPE)
         add_stars(image, z.real, z.imag, peaks, 3.0)
         made.append(image)
@@ -320,7 +320,7 @@ def test_the_canvas_and_copied_pixels(frames):
     assert (named.stars_matched > 15).all()
     assert named.residual.attrs["units"] == "pixel"
     assert "transforms='similarity'" in named.attrs["history"]
-    bright = inner[0].values > 1500
+    bright = inner.min("frame").values > 1300  # no hot pixels
     assert np.corrcoef(named.values[:, bright]).min() > 0.8
 
 
@@ -402,7 +402,7 @@ def test_the_mean_of_turned_frames_is_as_sharp_as_one(turn, order):
     assert bright.sum() >= 8
     wider = np.median(mean.fwhm[j][bright] / one.fwhm[i][bright])
     assert wider < (1.06 if order == "bilinear" else 1.02)
-    assert np.hypot(one.x[i] - mean.x[j], one.y[i] - mean.y[j])[bright].max() < 0.1
+    assert np.quantile(np.hypot(one.x[i] - mean.x[j], one.y[i] - mean.y[j])[bright], 0.9) < 0.05
 
 
 def test_raw_frames_of_a_simulated_night(tmp_path):
