@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 MAX_SIP_ORDER = 9  # the convention's limit; astropy allocates its square unchecked
+PHYSICAL = re.compile(r"LTV\d|LTM\d_\d")  # the place on the detector, which another WCS does not change
 MAX_AXES = 99  # axes of a WCS; WCSAXES = 65536 ends the process within wcslib
 HISTORY = "history"  # attribute with the steps so far; CF's name
 ALIGNED_TO = "aligned_to"  # coordinate of aligned frames: their grid, as header cards
 ON_GRID = "by the grid of aligned_to"  # attribute "numbered" of their pixel coordinates
+SOLVED = "solved_wcs"  # coordinate of frames: cards of a WCS in place of the file's, for the pixels of the file
 COMBINED = "image_header"  # coordinate of a combined image: its header text
 
 
@@ -35,6 +37,8 @@ def texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
     for name in ("header", COMBINED):
         if name in stack.coords and stack.coords[name].dims == (dim,):
             own = [str(t) for t in stack.coords[name].values.tolist()]
+            if SOLVED in stack.coords and stack.coords[SOLVED].dims == (dim,):
+                own = [with_wcs(t, str(new)) for t, new in zip(own, stack.coords[SOLVED].values.tolist(), strict=True)]
             grids = _grids(stack, dim, len(own))
             return [text if grid is None else _on_grid(text, grid) for text, grid in zip(own, grids, strict=True)]
     return []
@@ -46,6 +50,8 @@ def text_of(image: xr.DataArray) -> str | None:
         if name in image.coords and image.coords[name].ndim == 0:
             (grid,) = _grids(image, None, 1)
             text = str(image.coords[name].values.item())
+            if name == "header" and SOLVED in image.coords and image.coords[SOLVED].ndim == 0:
+                text = with_wcs(text, str(image.coords[SOLVED].values.item()))
             return text if grid is None else _on_grid(text, grid)
     return None
 
@@ -72,6 +78,20 @@ def _on_grid(text: str, grid: str) -> str:
         for line in card.lines
     )
     return "\n".join([*kept, *filter(None, grid.split("\n"))])
+
+
+@lru_cache(maxsize=1 << 10)
+def with_wcs(text: str, wcs: str) -> str:
+    """A header text with the cards of another WCS for the same pixels; as it is if there are none."""
+    if not wcs:
+        return text
+    kept = (
+        line
+        for card in cards.split(text)
+        if not cards.WCS.fullmatch(card.keyword) or PHYSICAL.fullmatch(card.keyword)
+        for line in card.lines
+    )
+    return "\n".join([*kept, wcs])
 
 
 def why_no_wcs(obj: xr.DataArray) -> str:

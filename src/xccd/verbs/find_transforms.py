@@ -90,7 +90,7 @@ def find_transforms(
     >>> found = stack.ccd.find_transforms()
     >>> abs(found.rotation.values).round(1).tolist(), found.matrix[1, :, 2].values.round(0).tolist()
     ([0.0, 180.0], [119.0, 119.0])
-    >>> stack.ccd.align("intersection", transforms=found).shape
+    >>> stack.ccd.align(0, transforms=found).shape
     (2, 120, 120)
     """
     if not isinstance(model, str) or model not in MODELS:
