@@ -16,10 +16,12 @@ from xccd.sky.grid import Grid, grids_of
 from xccd.sky.patterns import LEAST
 from xccd.sky.placed import MATCHED, RESIDUAL
 from xccd.sky.refine import Correction, corrected
+from xccd.sky.similarity import spread
 from xccd.sky.stars import Stars
 from xccd.verbs.star_lists import check_reference, names_of, places, sharpest, stacks_of, star_lists, variances
 
 ROUGH = 1.0  # pixels: a residual above it is doubtful
+UNSURE = 0.3  # pixels: as the error of the fit at a corner of the frame
 
 
 def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
@@ -57,7 +59,7 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
     -----
     UserWarning
         A frame has fewer than 6 stars in common with the reference, or no more than by chance: its WCS stays. The
-        residual is above 1 pixel.
+        residual is above 1 pixel, or the stars leave a corner unsure by more than 0.3 pixel.
 
     Notes
     -----
@@ -99,7 +101,7 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
         few = f"{names[base]} shows {len(lists[base])} star(s), {LEAST} are needed: choose another frame"
         raise ValueError(f"reference={reference!r}: {few}")
     tried = [None if i == base else _corrected(grids, lists, i, base) for i in range(len(names))]
-    _doubt(tried, names, base)
+    _doubt(tried, names, base, [grid.shape for grid in grids])
     found = [one if isinstance(one, Correction) else None for one in tried]
     ends = np.cumsum([one.sizes["frame"] for one in stacks]).tolist()
     step = step_text("refine_wcs", reference=base)
@@ -120,14 +122,21 @@ def _corrected(grids: list[Grid], lists: list[Stars], i: int, base: int) -> Corr
     return corrected(grids[i], places(lists[i]), grids[base], places(lists[base]), weights)
 
 
-def _doubt(found: list[Correction | str | None], names: list[str], base: int) -> None:
-    """Warn of frames that keep their WCS, and of large residuals."""
+def _doubt(
+    found: list[Correction | str | None], names: list[str], base: int, shapes: list[tuple[int, int]]
+) -> None:  # fmt: skip
+    """Warn of frames that keep their WCS, of large residuals, and of stars that leave a corner unsure."""
     lost = {i: f"{one} Its WCS stays as it is" for i, one in enumerate(found) if isinstance(one, str)}
     rough = {
         i: f"a residual of {one.fit.residual:.2g} pixels: its distortions are not those of {{}}"
         for i, one in enumerate(found) if isinstance(one, Correction) and one.fit.residual > ROUGH
     }  # fmt: skip
-    for those in (lost, rough):
+    unsure = {
+        i: f"{len(one.fit)} stars that leave a corner unsure by {by:.2g} pixels, matched with {{}}: look at it"
+        for i, one in enumerate(found)
+        if isinstance(one, Correction) and i not in rough and (by := spread(one.fit, shapes[i])) > UNSURE
+    }
+    for those in (lost, rough, unsure):
         for i in list(those)[:1]:
             more = f" (and {len(those) - 1} more)" if len(those) > 1 else ""
             warn(f"refine_wcs: {names[i]}{more} has {those[i].format(names[base])}")
