@@ -121,6 +121,12 @@ def test_the_new_wcs_follows_crops_files_and_arithmetic(tmp_path):
         np.testing.assert_allclose(cut.ccd.wcs(2).all_pix2world([at], 0), sky, atol=4e-6)  # 0.04 pixel: other stars
     one = good[2]
     np.testing.assert_allclose(one.ccd.wcs().all_pix2world([[50, 60]], 0), sky)
+    lost = good - bad.ccd.refine_wcs(reference=1)
+    with pytest.raises(ValueError, match=r"it was given one, and arithmetic .* dropped the coordinate 'solved_wcs'"):
+        lost.ccd.wcs(1)
+    sky_coords = good.ccd.align(0).ccd.assign_sky_coords()
+    with pytest.raises(ValueError, match=r"the coordinates ra, dec are of the old WCS: leave them out with drop_vars"):
+        sky_coords.ccd.assign_wcs(true[0])
     saved = tmp_path / "stack.nc"
     good.to_netcdf(saved)
     again = xr.load_dataarray(saved)

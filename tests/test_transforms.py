@@ -220,7 +220,7 @@ ERRORS = [
     (lambda s: xccd.find_transforms([]), ValueError, "find_transforms takes frames, an empty list has none"),
     (lambda s: xccd.find_transforms(s.values), TypeError, "find_transforms takes a DataArray, a Dataset or a list of these, not a ndarray"),
     (lambda s: xr.Dataset({"a": s, "b": s}).ccd.find_transforms(), ValueError, r"this Dataset has a, b: pick one, as ds\['a'\].ccd.find_transforms\(\)"),
-    (lambda s: s.ccd.align(), ValueError, r"no WCS: .* align\(transforms='similarity'\) matches the stars"),
+    (lambda s: s.ccd.align(), ValueError, r"no WCS: .* without a WCS: stack.ccd.align\(transforms='similarity'\) matches their stars"),
     (lambda s: s.ccd.align(transforms="similarity", offsets=[(0, 0)] * 4), ValueError, "offsets= and transforms= were both given"),
     (lambda s: s.ccd.align(transforms="similar"), ValueError, "model='similar' is unknown"),
     (lambda s: s.ccd.align(transforms=np.ones((3, 2, 3))), ValueError, r"transforms has shape \(3, 2, 3\): give a matrix \(2, 3\) for each of 4 frames"),

@@ -320,9 +320,7 @@ def _check_one(stack: Any) -> None:
         )
 
 
-WITHOUT = (
-    "without a WCS align(transforms='similarity') matches the stars of the frames, and align(offsets=...) shifts them"
-)
+WITHOUT = "without a WCS: stack.ccd.align(transforms='similarity') matches their stars, align(offsets=...) shifts them"
 
 
 def grids_of(stack: xr.DataArray) -> list[Grid]:

@@ -17,7 +17,7 @@ from xccd.messages import called
 from xccd.sky import distortion
 from xccd.sky.grid import Grid
 from xccd.sky.grid_text import grid_header_text
-from xccd.verbs.refine_wcs import text_in_file, with_step
+from xccd.verbs.refine_wcs import check_no_sky, noted, text_in_file, with_step
 
 SIZES = ("IMAGEW", "IMAGEH"), ("NAXIS1", "NAXIS2")  # astrometry.net's solution has no pixels, and the first two
 
@@ -76,6 +76,7 @@ def assign_wcs(obj: xr.DataArray | xr.Dataset, wcs: Any) -> Any:
             "assign_wcs: there is no header to hold a WCS. open_stack and open_image keep headers; "
             "open_stack([(array, {})]) makes one for an array"
         )
+    check_no_sky(image)
     frames = [image.isel(frame=i) for i in range(image.sizes["frame"])] if stack else [image]
     names = frame_names(image, "frame") if stack else ["the image"]
     made = obj.assign_coords(_labels(image, frames, _grids(wcs, frames, names)))
@@ -157,5 +158,5 @@ def _labels(image: xr.DataArray, frames: list[xr.DataArray], grids: list[Grid]) 
         text = common.with_wcs(str(image.coords[common.COMBINED].values.item()), texts[0])
         return {common.COMBINED: scalar(text)}
     if "frame" in image.dims:
-        return {common.SOLVED: ("frame", np.array(texts, object))}
-    return {common.SOLVED: scalar(texts[0])}
+        return {**noted(image), common.SOLVED: ("frame", np.array(texts, object))}
+    return {**noted(image), common.SOLVED: scalar(texts[0])}

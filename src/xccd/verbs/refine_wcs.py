@@ -92,6 +92,8 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
     check_reference(reference, len(names))
     if any(common.ALIGNED_TO in one.coords for one in stacks):
         raise ValueError("refine_wcs takes frames that are not aligned yet: refine them first, then align")
+    for one in stacks:
+        check_no_sky(one)
     grids = [grid for one in stacks for grid in grids_of(one)]
     if any(grid.tables for grid in grids):
         raise ValueError("refine_wcs: the WCS is distorted by a table, which belongs to its pixels: it cannot be moved")
@@ -155,11 +157,26 @@ def _with_labels(
             rows.append((text_in_file(stack.isel(frame=i), one.grid), one.fit.residual, len(one.fit)))
     texts, residuals, counts = zip(*rows, strict=True)
     labels = {
+        **noted(stack),
         common.SOLVED: ("frame", np.array(texts, object)),
         "residual": ("frame", np.array(residuals), RESIDUAL),
         "stars_matched": ("frame", np.array(counts), MATCHED),
     }
     return with_step(given.assign_coords(labels), stack.name, step)
+
+
+def noted(obj: xr.DataArray) -> dict[Any, Any]:
+    """The pixel coordinates with a note on `SOLVED`: if arithmetic drops that label there is no WCS, not the file's."""
+    found = {d: obj.coords[d].variable.copy() for d in ("y", "x") if d in obj.coords and d in obj.dims}
+    for variable in found.values():
+        variable.attrs[common.BY_LABEL] = common.SOLVED
+    return found
+
+
+def check_no_sky(obj: xr.DataArray) -> None:
+    """Raise if the sky positions of the pixels are coordinates: they would be those of the old WCS."""
+    if old := [k for k in ("ra", "dec") if k in obj.coords and set(obj.coords[k].dims) == {"y", "x"}]:
+        raise ValueError(f"the coordinates {', '.join(old)} are of the old WCS: leave them out with drop_vars({old})")
 
 
 def with_step(obj: Any, name: Any, step: str) -> Any:
