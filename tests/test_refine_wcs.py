@@ -158,6 +158,20 @@ def test_frames_that_do_not_match_keep_their_wcs_and_warn():
         still.ccd.refine_wcs()
 
 
+def test_stars_in_one_corner_leave_the_others_unsure():
+    rng = np.random.default_rng(3)
+    x, y = rng.uniform(20, 75, (2, 14))
+    images = []
+    for i in range(2):
+        image = rng.normal(1000, 10, SHAPE)
+        add_stars(image, x + 4 * i, y, rng.uniform(90, 150, 14), 3.0)
+        images.append(image)
+    with pytest.warns(
+        UserWarning, match=r"frame 1 \(.*\) has \d+ stars that leave a corner unsure by .* pixels, matched with frame 0"
+    ):
+        stack(images, [tan((140, 130)), tan((144.4, 130))]).ccd.refine_wcs()
+
+
 def test_other_distortions_warn():
     images, true = frames(sip)
     bent = [sip((140, 130), size=3e-4), tan((true[1]["CRPIX1"], true[1]["CRPIX2"]))]
