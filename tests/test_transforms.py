@@ -99,6 +99,13 @@ def test_what_stays_at_its_pixels_does_not_lead():
     np.testing.assert_allclose(still.fit.matrix, np.eye(2, 3), atol=1e-9)
 
 
+def test_stars_on_the_edge_count():
+    edge = np.append(np.arange(3, 200, 28) - 0.6 + 0j, 1j * np.arange(5, 200, 33) - 1.2)
+    found = match(edge, edge + 0.1, (SHAPE, SHAPE), scales=(NEAR,), model="similarity")
+    assert found.sure
+    assert len(found.fit) == len(edge)
+
+
 def images(matrices, *, stars=45, seed=0, shape=SHAPE, hot=0, rays=0, fwhm=3.0, peak=(12, 120)):
     """Frames (y, x) of one sky, which the matrices bring to the first; sky 1000 and noise 10."""
     rng = np.random.default_rng(seed)

@@ -208,9 +208,10 @@ def chance_of(first: Array, other: Array, fit: Fit, shape: tuple[int, int], trie
     """
     at = fit.apply(other)
     inside = (at.real > -1) & (at.real < shape[1]) & (at.imag > -1) & (at.imag < shape[0])
-    n, k = int(inside.sum()) - 2, len(fit) - 2
+    k = len(fit) - 2
+    n = max(int(inside.sum()) - 2, k)  # a star on the edge may be matched, and lie outside
     share = min(0.999, len(first) * np.pi * fit.reach**2 / (shape[0] * shape[1]))
-    if k < 1 or n < k:
+    if k < 1:
         return float("inf")
     return tried * sum(exp(_log_binomial(n, i, share)) for i in range(k, n + 1))
 
