@@ -62,7 +62,8 @@ def corrected(
             return Correction(_settled_grid(grid, base, fit, stars[two], first[one]), fit)
     if len(i) >= LEAST:
         return (
-            f"{len(i)} stars at the same pixels as {{}}, though it moved by {far:.2g} by the WCS: are they hot pixels?"
+            f"{len(i)} stars at the same pixels as {{}}, though it moved by {far:.2g} by the WCS: are they hot pixels? "
+            "If not, align(transforms='similarity') goes by them."
         )
     return f"fewer than {LEAST} stars in common with {{}} near where its WCS says."
 
