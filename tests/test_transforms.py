@@ -72,12 +72,12 @@ def test_patterns_need_no_guess(seed, degrees, scale, mirrored, shift):
     assert is_mirrored(found.fit.matrix) == mirrored
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_another_scale_and_lists_of_other_skies(seed):
     shape, scale = (180, 240), (0.4, 2.5)[seed % 2]
-    true = matrix_of(70 * seed, scale, mirrored=seed > 1, other=shape)
+    true = matrix_of(70 * seed, scale, mirrored=seed > 0, other=shape)
     first, other = lists(seed, true, 50, shape)
-    found = match(first, other, (SHAPE, shape), scales=(NEAR, *WIDE), model="similarity")
+    found = match(first, other, (SHAPE, shape), scales=WIDE, model="similarity")
     assert found.sure
     assert off(found.fit.matrix, true, shape) < 0.4 * max(1, scale)
     assert scale_of(found.fit.matrix) == pytest.approx(scale, rel=3e-3)
@@ -153,10 +153,9 @@ def test_shift_turn_scale_flip_and_mirror(frames):
 
 def test_all_forms_give_the_same(frames):
     plain = stack(frames[:2])
-    flagged = plain.ccd.to_dataset()
     forms = {
-        "numpy": plain.load(), "dask": plain.chunk(frame=1, y=100), "deferred": stack(frames[:2], chunks=None),
-        "flagged": flagged, "transposed": plain.transpose("y", "x", "frame"), "list": [plain[:1], plain[1:]],
+        "numpy": plain.load(), "transposed, dask": plain.chunk(frame=1, y=100).transpose("y", "x", "frame"),
+        "flagged, deferred": stack(frames[:2], chunks=None).ccd.to_dataset(), "list": [plain[:1], plain[1:]],
     }  # fmt: skip
     expected = plain.ccd.find_transforms().drop_vars("file")
     for name, form in forms.items():
