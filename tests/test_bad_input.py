@@ -239,7 +239,8 @@ BAD: dict[str, Bad] = {
     "a function that does not skip NaN": Bad(lambda: stack().ccd.sigma_clip(3, 3, center=np.median), ValueError, "center=numpy.median gave NaN .* as np.nanmedian", "Missing samples are NaN."),
     "a keyword for a frame's number": Bad(lambda: stack().ccd.header("EXPTIME"), TypeError, r"header\(i\) takes the number of a frame, not i='EXPTIME': .* header\(0\)\['EXPTIME'\]", "A header is astropy's."),
     "a tree for a stack": Bad(lambda: tree().ccd.cutout((10, 20), 5), TypeError, r"not a DataTree: pick a variable, as tree\['light'\]\['data'\]", "Each node has a WCS of its own."),
-    "frames without WCS": Bad(lambda: stack().ccd.align(), ValueError, r"no WCS.* go by align\(offsets=...\), and stack.ccd.find_offsets\(\) finds", "Nothing says where they lie."),
+    "frames without WCS": Bad(lambda: stack().ccd.align(), ValueError, r"no WCS.*: stack.ccd.align\(transforms='similarity'\) matches their stars, align\(offsets=\.\.\.\) shifts them", "Nothing says where they lie."),
+    "transforms for other frames": Bad(lambda: stack().ccd.align(transforms=np.zeros((5, 2, 3))), ValueError, r"transforms has shape \(5, 2, 3\): give a matrix \(2, 3\) for each of \d frames", "One for each frame."),
     # Writing
     "a folder in the file's place": Bad(lambda: to_fits("."), IsADirectoryError, "is a folder: name the file in it", "The name is missing."),
     "no such folder": Bad(lambda: to_fits("out/a.fits"), FileNotFoundError, "there is no folder out", "It is not made for you."),

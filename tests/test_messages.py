@@ -313,7 +313,7 @@ def test_offsets_of_a_dataset() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_align_without_wcs_names_the_other_way(form: str) -> None:
-    way = r"no WCS.* without a WCS frames go by align\(offsets=\.\.\.\), and stack\.ccd\.find_offsets\(\) finds offsets"
+    way = r"no WCS.* without a WCS: stack\.ccd\.align\(transforms='similarity'\) matches their stars, align\(offsets=\.\.\.\) shift"
     with pytest.raises(ValueError, match=way):
         FORMS[form]().ccd.align()
     with pytest.raises(ValueError, match=way):

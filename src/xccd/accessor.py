@@ -16,12 +16,15 @@ from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
+from xccd.verbs.assign_wcs import assign_wcs
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
 from xccd.verbs.find_offsets import find_offsets
+from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
 from xccd.verbs.normalize import normalize
+from xccd.verbs.refine_wcs import refine_wcs
 from xccd.verbs.sky import assign_sky_coords, cutout
 from xccd.write.fits import to_fits
 from xccd.write.zarr import to_zarr
@@ -74,6 +77,9 @@ class CCDAccessor:
     normalize = _bind(normalize)
     align = _bind(align)
     find_offsets = _bind(find_offsets)
+    find_transforms = _bind(find_transforms)
+    refine_wcs = _bind(refine_wcs)
+    assign_wcs = _bind(assign_wcs)
     assign_sky_coords = _bind(assign_sky_coords)
     cutout = _bind(cutout)
     header = _bind(header)

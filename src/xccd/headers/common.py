@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 MAX_SIP_ORDER = 9  # the convention's limit; astropy allocates its square unchecked
 SINGULAR = "the WCS is singular: its pixels have no area (CD, PC or CDELT)"
+PHYSICAL = re.compile(r"LTV\d|LTM\d_\d")  # the place on the detector, which another WCS does not change
 MAX_AXES = 99  # axes of a WCS; WCSAXES = 65536 ends the process within wcslib
 HISTORY = "history"  # attribute with the steps so far; CF's name
 ALIGNED_TO = "aligned_to"  # coordinate of aligned frames: their grid, as header cards
 ON_GRID = "by the grid of aligned_to"  # attribute "numbered" of their pixel coordinates
 System = tuple[str, str, float]
+SOLVED = "solved_wcs"  # coordinate of frames: cards of a WCS in place of the file's, for the pixels of the file
+BY_LABEL = "wcs"  # attribute of the pixel coordinates of such frames: the name of that label
 COMBINED = "image_header"  # coordinate of a combined image: its header text
 
 
@@ -38,6 +41,8 @@ def texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
     for name in ("header", COMBINED):
         if name in stack.coords and stack.coords[name].dims == (dim,):
             own = [str(t) for t in stack.coords[name].values.tolist()]
+            if name == "header":
+                own = [with_wcs(text, new) for text, new in zip(own, _solved(stack, dim, len(own)), strict=True)]
             grids = _grids(stack, dim, len(own))
             return [text if grid is None else _on_grid(text, grid) for text, grid in zip(own, grids, strict=True)]
     return []
@@ -49,6 +54,8 @@ def text_of(image: xr.DataArray) -> str | None:
         if name in image.coords and image.coords[name].ndim == 0:
             (grid,) = _grids(image, None, 1)
             text = str(image.coords[name].values.item())
+            if name == "header":
+                text = with_wcs(text, _solved(image, None, 1)[0])
             return text if grid is None else _on_grid(text, grid)
     return None
 
@@ -61,6 +68,19 @@ def _grids(stack: xr.DataArray, dim: Hashable, n: int) -> list[str | None]:
             return [str(t) for t in np.broadcast_to(label.values, n).tolist()]
     moved = any(stack.coords[d].attrs.get("numbered") == ON_GRID for d in ("y", "x") if d in stack.coords)
     return ["" if moved else None] * n
+
+
+def _solved(stack: xr.DataArray, dim: Hashable, n: int) -> list[str]:
+    """The cards of `SOLVED` for each frame: "" for those of the file, a blank if arithmetic dropped the label."""
+    if SOLVED in stack.coords and stack.coords[SOLVED].dims in ((dim,), ()):
+        found = np.broadcast_to(stack.coords[SOLVED].values, n).tolist()
+        return [new if isinstance(new, str) else "" for new in found]  # NaN after concat with frames of their own WCS
+    return [" " if is_solved(stack) else ""] * n
+
+
+def is_solved(obj: xr.DataArray) -> bool:
+    """Whether frames were given a WCS, by the note on their pixel coordinates."""
+    return any(obj.coords[d].attrs.get(BY_LABEL) == SOLVED for d in ("y", "x") if d in obj.coords)
 
 
 @lru_cache(maxsize=1 << 10)
@@ -77,6 +97,20 @@ def _on_grid(text: str, grid: str) -> str:
     return "\n".join([*kept, *filter(None, grid.split("\n"))])
 
 
+@lru_cache(maxsize=1 << 10)
+def with_wcs(text: str, wcs: str) -> str:
+    """A header text with the cards of another WCS for the same pixels; as it is if there are none."""
+    if not wcs:
+        return text
+    kept = (
+        line
+        for card in cards.split(text)
+        if not cards.WCS.fullmatch(card.keyword) or PHYSICAL.fullmatch(card.keyword)
+        for line in card.lines
+    )
+    return "\n".join([*kept, *filter(str.strip, [wcs])])
+
+
 def why_no_wcs(obj: xr.DataArray) -> str:
     """Why an object has no WCS: its file has none, or a label was dropped on the way."""
     lost = "arithmetic with other frames, or other software, dropped the coordinate {!r}"
@@ -85,6 +119,8 @@ def why_no_wcs(obj: xr.DataArray) -> str:
     moved = any(obj.coords[d].attrs.get("numbered") == ON_GRID for d in ("y", "x") if d in obj.coords)
     if moved and ALIGNED_TO not in obj.coords:
         return f"it was aligned, and {lost.format(ALIGNED_TO)}"
+    if is_solved(obj) and SOLVED not in obj.coords:
+        return f"it was given one, and {lost.format(SOLVED)}"
     return "its header has no CTYPE1"
 
 

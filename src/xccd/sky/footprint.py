@@ -14,6 +14,7 @@ from xccd.compute import arrays
 from xccd.compute.deferred import Box, Deferred
 from xccd.headers import cards, common
 from xccd.labels.lazy import array_of
+from xccd.sky import affine
 from xccd.sky.grid import Grid, grids_of
 from xccd.sky.pixel_map import PixelMap, moved, pixel_map, shifted
 
@@ -99,10 +100,12 @@ def _maps_to_sources(stack: xr.DataArray, shape: tuple[int, int]) -> list[PixelM
 
 def _moved(stack: xr.DataArray, text: str, shape: tuple[int, int]) -> PixelMap:
     """The map of a frame that was aligned by offsets, for the pixels that are left after crops."""
+    first = [float(stack.coords[d].values[0]) if d in stack.coords else 0.0 for d in ("y", "x")]
+    if (found := affine.map_of(text, shape, (first[0], first[1]))) is not None:
+        return found
     rows, columns, dy, dx = (
         cards.as_number(cards.card_value(text, k)) for k in ("NAXIS2", "NAXIS1", "OFFSET2", "OFFSET1")
     )
-    first = [float(stack.coords[d].values[0]) if d in stack.coords else 0.0 for d in ("y", "x")]
     return moved((int(rows), int(columns)), shape, (dy + first[0], dx + first[1]))
 
 

@@ -311,7 +311,7 @@ def _check_one(stack: Any) -> None:  # raises if frames have different WCS
 
 
 SEVERAL = "the frames have {} WCS: take one, as stack[0], or align them; Grid.union(stack) holds them all"
-WITHOUT = "without a WCS frames go by align(offsets=...), and stack.ccd.find_offsets() finds offsets"
+WITHOUT = "without a WCS: stack.ccd.align(transforms='similarity') matches their stars, align(offsets=...) shifts them"
 
 
 def grids_of(stack: xr.DataArray) -> list[Grid]:

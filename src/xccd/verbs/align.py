@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -11,28 +10,25 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays, notes, options
-from xccd.headers import cards, common
+from xccd.headers import common
 from xccd.headers.settings import same_unit
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import apart, attributes, flags_of, map_name, science_variables, with_maps
-from xccd.labels.frames import add_history, check_stack, frame_names, step_text
+from xccd.labels.frames import add_history, check_stack, step_text
+from xccd.labels.joined import joined
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.mixed import check_alike, without_order
 from xccd.labels.nodes import map_nodes
-from xccd.labels.warn import warn
 from xccd.messages import did_you_mean
 from xccd.sky import gather
-from xccd.sky.canvas import Canvas, canvas_of
 from xccd.sky.gather import Resampling
-from xccd.sky.grid import Grid, grids_of
-from xccd.sky.pixel_map import PixelMap, moved, pixel_map
-from xccd.sky.transform import whole_shift
-from xccd.sky.union import union
-from xccd.verbs.moving import check_moving, following_grids, in_history
+from xccd.sky.grid import Grid
+from xccd.sky.placed import Placed
+from xccd.verbs.find_transforms import find_named
+from xccd.verbs.placing import Where, place, size_cards
 
 METHODS = ("interp", "adaptive", "exact")
 FLUX = ("surface brightness", "total")
-APART = 10  # ratio of pixel sizes up to which there is no warning
 
 
 def align(
@@ -45,6 +41,7 @@ def align(
     offsets: Any = None,
     rate: Any = None,
     ephemeris: Any = None,
+    transforms: Any = None,
 ) -> Any:
     """Resample all frames to one grid, so that a pixel is the same position on the sky in each.
 
@@ -59,7 +56,8 @@ def align(
         `open_frames` returns it; they become one stack.
     to : Grid, WCS, Header, path, DataArray, Dataset, int or None, optional
         The grid, an object that has one, or the index of a frame. Default: the grid that holds all frames
-        (`Grid.union`). With ``offsets``: "union" (the default), "intersection", or the index of a frame.
+        (`Grid.union`). With ``offsets`` or ``transforms``: "union" (the default), "intersection", or the index of a
+        frame.
     method : {"interp", "adaptive", "exact"}, default: "interp"
         "interp" interpolates between pixels. "adaptive" uses reproject, with a kernel as wide as the larger of the two
         pixels; it is some hundred times slower and carries no uncertainties. "exact" is the mean over the exact
@@ -82,6 +80,9 @@ def align(
         The same with positions: an astropy Table, DataFrame, Dataset or dict with a column "time" (UTC), "jd",
         "datetime_jd" or "mjd", and "ra" and "dec" in ICRS degrees ("RA" and "DEC" of Horizons). Positions between its
         rows follow cubics.
+    transforms : {"similarity", "affine"}, Dataset or array-like (frame, 2, 3), optional
+        Align by shift, turn and scale instead of the WCS: the result of `find_transforms`, matrices from a frame's
+        pixels to the reference's, or a model, for which the frames are read at once. ``to`` as with ``offsets``.
 
     Returns
     -------
@@ -90,7 +91,8 @@ def align(
         reach are NaN, and have the flag 128 in a flagged Dataset. New coordinates on ``frame``: ``aligned_to``, the
         grid, whose WCS headers now have (the coordinate ``header`` keeps the file's text); ``align_error``, the largest
         error of positions compared with the WCS, in pixels; ``aligned_from``, the grid of the frame before, from which
-        ``weights="footprint"`` and ``"feather"`` of `combine` are computed.
+        ``weights="footprint"`` and ``"feather"`` of `combine` are computed; ``residual`` and ``stars_matched`` of
+        ``transforms``. With offsets and transforms the WCS is that of the first frame, or the reference, if it has one.
 
     Raises
     ------
@@ -126,9 +128,10 @@ def align(
     """
     how = Resampling(method, order, flux)
     _check_arguments(how)
-    check_moving(rate, ephemeris, {"offsets": offsets})
+    where = Where(offsets, transforms, rate, ephemeris)
+    where.check()
     if isinstance(stack, xr.DataTree):
-        on_node = partial(align, to=to, offsets=offsets, rate=rate, ephemeris=ephemeris, **how._asdict())
+        on_node = partial(align, to=to, **where._asdict(), **how._asdict())
         return map_nodes(on_node, stack, _is_stack, "a variable with the dimension 'frame'")
     stacks = list(stack) if isinstance(stack, list | tuple) else [stack]
     kinds = {type(s) for s in stacks}
@@ -137,12 +140,13 @@ def align(
             f"align takes a DataArray, a Dataset, a DataTree, or a list of DataArrays or of Datasets, not "
             f"{', '.join(sorted(k.__name__ for k in kinds)) or 'an empty list'}"
         )
+    where = where._replace(transforms=find_named(stack, transforms, to))
     if kinds == {xr.DataArray}:
-        return _align(stacks, to, how, offsets, (rate, ephemeris))
+        return _align(stacks, to, how, where)
     names = science_variables(stacks[0], "frame")
     done: dict[Any, xr.DataArray] = {}
     for name in names:
-        done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, offsets, (rate, ephemeris)), name)
+        done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, where), name)
     rest = {k: v for k, v in stacks[0].data_vars.items() if not {"frame", "y", "x"} & set(v.dims)}
     return xr.Dataset({**done, **rest}, attrs=stacks[0].attrs)
 
@@ -168,9 +172,7 @@ def _check_arguments(how: Resampling) -> None:
         raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'{near}")
 
 
-def _align(
-    stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any, motion: tuple[Any, Any]
-) -> xr.DataArray:  # fmt: skip
+def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -> xr.DataArray:
     for stack in stacks:
         check_stack(stack, "frame")
         if set(stack.dims) != {"frame", "y", "x"}:
@@ -179,28 +181,20 @@ def _align(
     _check_alike(stacks)
     if how.flux == "total":
         _check_per_pixel(stacks)
-    step = step_text("align", to=_target_in_history(to), **how._asdict(), offsets=offsets, **in_history(*motion))
-    if offsets is not None:
-        if how.method != "interp":
+    step = step_text("align", to=_target_in_history(to), **how._asdict(), **where.in_history())
+    if not where.by_wcs:
+        if where.offsets is not None and how.method != "interp":
             raise ValueError(f"method={how.method!r} with offsets=: frames at offsets are copied, or interpolated")
         for other in stacks:
             check_alike("a stack", other, stacks[0])
-        return _on_canvas(stacks, canvas_of(stacks, offsets, to), how, step)
-    grids = [grids_of(stack) for stack in stacks]
-    if any(given is not None for given in motion):
-        grids = following_grids(stacks, grids, *motion, to)
-    grid = _target(to, stacks, grids)
-    if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
-        return _in_place(stacks[0], _first_grids(stacks[0], grids[0]))  # nothing is resampled: the dtype stays
-    maps = _maps_to_target(grids, grid, corners=how.method == "exact")
-    if all(m.box[0] == m.box[1] for some in maps for m in some):
-        raise ValueError(_apart([g for some in grids for g in some], grid))
-    _check_scales(grids, stacks, grid)
-    sources = [_first_grids(stack, some) for stack, some in zip(stacks, grids, strict=True)]
-    if grid.tables:
+    at = place(stacks, to, where, corners=how.method == "exact")
+    if where.by_wcs and len(stacks) == 1 and all(m.shape == at.shape and m.shift == (0, 0) for m in at.maps[0]):
+        return _in_place(stacks[0], at.sources[0])  # nothing is resampled: the dtype stays
+    if at.grid is not None and at.grid.tables:
         raise ValueError("to= is distorted by tables, which a header cannot hold: give a grid without them")
-    upright = [without_order(stack) for stack in stacks]  # rows now run as in the grid
-    return _result(upright, maps, grid.shape, sources, grid, how, step)
+    # rows now run as in the grid, if there is one
+    upright = stacks if at.grid is None or where.offsets is not None else [without_order(stack) for stack in stacks]
+    return _result(upright, at, how, step)
 
 
 def _check_alike(stacks: list[xr.DataArray]) -> None:
@@ -210,51 +204,6 @@ def _check_alike(stacks: list[xr.DataArray]) -> None:
     if odd := [unit for unit in others if unit and not same_unit(unit, first)]:
         raise ValueError(
             f"the stacks have differing units ({first}; {odd[0]}): convert them, or say what they are in attrs['units']"
-        )
-
-
-def _target(to: Any, stacks: list[xr.DataArray], grids: list[list[Grid]]) -> Grid:
-    every = [g for some in grids for g in some]
-    if to is None or (isinstance(to, str) and to == "union"):
-        return union(every)
-    if isinstance(to, str) and to == "intersection":
-        raise ValueError("to='intersection' goes with offsets=: to align by the WCS, give a Grid")
-    if isinstance(to, int | np.integer) and not isinstance(to, bool):
-        if not -len(every) <= to < len(every):
-            raise ValueError(f"to={to}: the frames are 0 to {len(every) - 1}")
-        return every[to]
-    try:
-        return Grid.of(to)
-    except ValueError as error:
-        raise ValueError(f"to= has no grid that can be used: {error}") from error
-
-
-def _maps_to_target(grids: list[list[Grid]], grid: Grid, *, corners: bool) -> list[list[PixelMap]]:
-    """A map for each frame. Frames with the same grid share one."""
-    known: dict[Grid, PixelMap] = {}
-    for g in (g for some in grids for g in some):
-        if g not in known:
-            known[g] = pixel_map(g, grid, corners=corners)
-    return [[known[g] for g in some] for some in grids]
-
-
-def _apart(grids: list[Grid], grid: Grid) -> str:
-    from astropy.coordinates import SkyCoord
-
-    there = SkyCoord(*grid.center, unit="deg", frame=grid.frame).icrs
-    away = min(SkyCoord(*g.center, unit="deg", frame=g.frame).icrs.separation(there).deg for g in grids)
-    return f"no frame lies on the grid: the nearest is centred {away:.4g} degrees from the centre of {grid!r}"
-
-
-def _check_scales(grids: list[list[Grid]], stacks: list[xr.DataArray], grid: Grid) -> None:
-    names = [name for stack in stacks for name in frame_names(stack, "frame")]
-    sizes = [g.pixel_size for some in grids for g in some]
-    far = [i for i, size in enumerate(sizes) if not 1 / APART <= size / grid.pixel_size <= APART]
-    if far:
-        more = f" (and {len(far) - 1} more)" if far[1:] else ""
-        warn(
-            f'align: {names[far[0]]} has pixels of {sizes[far[0]] * 3600:.4g}"{more}, the grid '
-            f'{grid.pixel_size * 3600:.4g}": interpolation leaves most pixels out, or repeats them'
         )
 
 
@@ -279,49 +228,15 @@ def is_per_area(unit: Any) -> bool:
     return bool(dict(zip(plain.bases, plain.powers, strict=True)).get(u.rad, 0) <= -2)
 
 
-def _on_canvas(stacks: list[xr.DataArray], canvas: Canvas, how: Resampling, step: str) -> xr.DataArray:
-    """The frames at offsets on a canvas, with the WCS of the first frame if it has one."""
-    maps, sources, n = [], [], 0
-    for stack in stacks:
-        shape = (stack.sizes["y"], stack.sizes["x"])
-        some = [tuple(float(v) for v in by) for by in canvas.origins[n : n + stack.sizes["frame"]]]
-        maps.append([moved(shape, canvas.shape, (by[0], by[1])) for by in some])
-        sources.append([_moved_lines(shape, by) for by in some])
-        n += stack.sizes["frame"]
-    return _result(stacks, maps, canvas.shape, sources, canvas.grid, how, step)
-
-
 def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:
     """Frames that are on the grid already, with the coordinates of aligned frames."""
     labels = {"align_error": np.zeros(len(sources)), "aligned_from": np.array(sources, object)}
     return stack.assign_coords({name: ("frame", values) for name, values in labels.items()})
 
 
-def _first_grids(stack: xr.DataArray, grids: list[Grid]) -> list[str]:
-    """The grid of each frame as its camera made it: that before the first of several alignments by the WCS."""
-    label = stack.coords.get("aligned_from")
-    before = label.values.tolist() if label is not None and label.dims == ("frame",) else [""] * len(grids)
-    return [text if "CTYPE1" in text else _text_of_grid(grid) for text, grid in zip(before, grids, strict=True)]
-
-
-def _text_of_grid(grid: Grid) -> str:
-    return "\n".join(grid.lines)
-
-
-def _moved_lines(shape: tuple[int, int], by: Sequence[float]) -> str:
-    """Like `_text_of_grid`, for a frame that is aligned by an offset."""
-    return "\n".join([*_size_cards(shape), cards.make("OFFSET1", float(by[1])), cards.make("OFFSET2", float(by[0]))])
-
-
-def _size_cards(shape: tuple[int, int]) -> list[str]:
-    return [cards.make(f"NAXIS{k}", n) for k, n in enumerate(shape[::-1], 1)]
-
-
-def _result(
-    stacks: list[xr.DataArray], maps: list[list[PixelMap]], shape: tuple[int, int], sources: list[list[str]],
-    grid: Grid | None, how: Resampling, step: str,
-) -> xr.DataArray:  # fmt: skip
+def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) -> xr.DataArray:
     """The frames resampled by their maps, with new coordinates."""
+    maps = [m for some in at.maps for m in some]
     frames = [_source(stack) for stack in stacks]
     parts = {len(f.arrays) for f in frames}
     if len(parts) > 1:
@@ -335,22 +250,26 @@ def _result(
         )
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
     plan = gather.AlignmentPlan(
-        tuple(tuple(some) for some in maps), shape, gather.ORDERS[how.order], how.flux == "total",
+        tuple(tuple(some) for some in at.maps), at.shape, gather.ORDERS[how.order], how.flux == "total",
         (dtype, np.dtype(np.uint8), dtype)[: parts.pop()], _kind(stacks), how.method,
     )  # fmt: skip
     _check_size(frames, plan)
     data, *more = gather.aligned(frames, plan)
-    if all(m.shift is not None for some in maps for m in some):  # whole pixels are copied
+    if all(m.shift is not None for m in maps):  # whole pixels are copied
         origins = {notes.origin_of_samples(f.x) for f in frames}
         notes.mark(data, origins.pop() if len(origins) == 1 else "")
     dims = ("frame", "y", "x")
-    lies_on = "\n".join(grid.lines if grid is not None else _size_cards(shape))
-    coords = _labels_of_frames(stacks) | {
-        common.ALIGNED_TO: ("frame", np.array([lies_on] * plan.frames, object)),
-        "align_error": ("frame", np.array([m.error for some in maps for m in some])),
-        "aligned_from": ("frame", np.array([text for some in sources for text in some], object)),
-    }
-    for name, size in zip(dims[1:], shape, strict=True):
+    lies_on = "\n".join(at.grid.lines if at.grid is not None else size_cards(at.shape))
+    coords = (
+        joined(stacks)
+        | at.labels
+        | {
+            common.ALIGNED_TO: ("frame", np.array([lies_on] * plan.frames, object)),
+            "align_error": ("frame", np.array([m.error for m in maps])),
+            "aligned_from": ("frame", np.array([text for some in at.sources for text in some], object)),
+        }
+    )
+    for name, size in zip(dims[1:], at.shape, strict=True):
         attrs = {"long_name": f"pixel of the grid along {name}, 0-based", "numbered": common.ON_GRID}
         coords[name] = (name, np.arange(size), attrs)
     for kind, array in zip(("flags", "uncertainty"), more, strict=False):
@@ -392,30 +311,6 @@ def _check_size(frames: list[gather.Source], plan: gather.AlignmentPlan) -> None
             f"pixels), more than the {limit / 1e9:.4g} GB of memory: give a smaller grid as to="
             + (", or open the files lazily with open_stack" if now else "")
         )
-
-
-def _labels_of_frames(stacks: list[xr.DataArray]) -> dict[Any, Any]:
-    """Coordinates on ``frame`` of all stacks, and scalar coordinates that all stacks share."""
-    found: dict[Any, Any] = {}
-    names = dict.fromkeys(k for s in stacks for k, c in s.coords.items() if c.dims == ("frame",))
-    for name in names:
-        found[name] = ("frame", _column([(s.coords.get(name), s.sizes["frame"]) for s in stacks]))
-    for name, value in stacks[0].coords.items():
-        if value.dims == () and all(name in s.coords and s.coords[name].identical(value) for s in stacks):
-            found[name] = value.variable
-    return found
-
-
-def _column(parts: list[tuple[Any, int]]) -> Any:
-    """One coordinate for all frames, with a missing value where a stack does not have it."""
-    here = [c.values for c, _ in parts if c is not None]
-    kinds = {v.dtype.kind for v in here}
-    if kinds <= set("iufb") and len(here) < len(parts):
-        gap: Any = np.nan
-    else:
-        gap = np.datetime64("NaT", "ns") if kinds == {"M"} else "" if not kinds <= set("iufb") else np.nan
-    columns = [np.full(n, gap, object if gap == "" else None) if c is None else c.values for c, n in parts]
-    return np.concatenate(columns)
 
 
 def _target_in_history(to: Any) -> Any:

@@ -55,21 +55,9 @@ def following_grids(
     return [made[a:b] for a, b in itertools.pairwise(counts)]
 
 
-def check_moving(rate: Any, ephemeris: Any, others: dict[str, Any]) -> None:
-    """Raise if both are given, or one with another way to align."""
-    given = {"rate": rate, "ephemeris": ephemeris} | others
-    names = [f"{name}=" for name, value in given.items() if value is not None]
-    if (rate is not None or ephemeris is not None) and len(names) > 1:
-        raise ValueError(f"{' and '.join(names)}: give one of them, as each says where the frames lie")
-    if rate is not None:
-        rates(rate)
-
-
-def in_history(rate: Any, ephemeris: Any) -> dict[str, Any]:
-    """The argument that is given, for HISTORY."""
-    if rate is not None:
-        return {"rate": tuple(round(v, 6) for v in rates(rate))}
-    return {} if ephemeris is None else {"ephemeris": f"{_parsed_table(ephemeris)[0].size} positions"}
+def positions_in_history(ephemeris: Any) -> str:
+    """An ephemeris as a text for the history."""
+    return f"{_parsed_table(ephemeris)[0].size} positions"
 
 
 def rates(rate: Any) -> tuple[float, float]:

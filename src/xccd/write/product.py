@@ -11,7 +11,7 @@ import xarray as xr
 
 from xccd.compute import notes
 from xccd.headers import cards, times, units
-from xccd.headers.common import ALIGNED_TO, COMBINED, HISTORY, ON_GRID, lines, remarks, scalar, steps
+from xccd.headers.common import ALIGNED_TO, BY_LABEL, COMBINED, HISTORY, ON_GRID, lines, remarks, scalar, steps
 from xccd.headers.coords import CORE_NUMBERS, coordinate_name
 from xccd.headers.pixel_grid import AXES, is_ours
 from xccd.headers.writing import FILES, from_attrs
@@ -62,11 +62,13 @@ def describe(
 
 
 def _by_its_header(image: xr.DataArray) -> dict[str, xr.Variable]:
-    """The pixel coordinates of an aligned product without the note on `ALIGNED_TO`: its WCS is in its own header."""
+    """The pixel coordinates of a product without the notes on labels with a WCS: its WCS is in its own header."""
     found = {d: image.coords[d].variable.copy() for d in AXES if d in image.coords}
-    found = {d: v for d, v in found.items() if v.attrs.get("numbered") == ON_GRID}
+    found = {d: v for d, v in found.items() if v.attrs.get("numbered") == ON_GRID or BY_LABEL in v.attrs}
     for variable in found.values():
-        del variable.attrs["numbered"]
+        variable.attrs.pop(BY_LABEL, None)
+        if variable.attrs.get("numbered") == ON_GRID:
+            del variable.attrs["numbered"]
     return found
 
 

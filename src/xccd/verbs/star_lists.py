@@ -1,0 +1,89 @@
+"""The stars of each frame of a stack, or of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.labels.flags import not_taken, science_variables, with_maps
+from xccd.labels.frames import check_stack, file_names, unflagged
+from xccd.messages import is_whole, shown
+from xccd.sky.patterns import LEAST
+from xccd.sky.stars import Stars, find_stars
+
+Array = np.ndarray[Any, Any]
+GROUP_BYTES = 256 << 20  # of frames that are read together
+
+
+def stacks_of(verb: str, given: Any) -> list[xr.DataArray]:
+    """The stacks (frame, y, x) of a DataArray, a Dataset with one stack, or a list of these."""
+    items = list(given) if isinstance(given, list | tuple) else [given]
+    found = []
+    for item in items:
+        if isinstance(item, xr.Dataset):
+            names = science_variables(item, "frame")
+            if len(names) > 1:
+                raise ValueError(
+                    f"{verb} works on the frames of one stack, this Dataset has {', '.join(map(str, names))}: "
+                    f"pick one, as ds[{names[0]!r}].ccd.{verb}()"
+                )
+            item = with_maps(item, names[0])
+        if not isinstance(item, xr.DataArray):
+            raise not_taken(f"{verb}()", item, f"{verb} takes a DataArray, a Dataset or a list of these, not")
+        check_stack(item, "frame")
+        if set(item.dims) != {"frame", "y", "x"}:
+            raise ValueError(f"{verb} takes frames (frame, y, x), this stack has {dict(item.sizes)}")
+        found.append(item.transpose("frame", "y", "x"))
+    if not found:
+        raise ValueError(f"{verb} takes frames, an empty list has none")
+    return found
+
+
+def names_of(stacks: list[xr.DataArray]) -> list[str]:
+    """The names of all frames in messages, counted through all stacks."""
+    files = [file for one in stacks for file in file_names(one, "frame") or [""] * one.sizes["frame"]]
+    return [f"frame {i} ({shown(file)})" if file else f"frame {i}" for i, file in enumerate(files)]
+
+
+def star_lists(stacks: list[xr.DataArray]) -> list[Stars]:
+    """The stars of each frame, brightest first; x and y are pixels of the array from 0. Reads the frames."""
+    return [find_stars(frame) for stack in stacks for frame in _frames(unflagged(stack))]
+
+
+def _frames(stack: xr.DataArray) -> Iterator[Array]:
+    n = stack.sizes["frame"]
+    size = max(1, int(GROUP_BYTES // max(1, stack.nbytes // n)))
+    for start in range(0, n, size):
+        yield from stack[start : start + size].values
+
+
+def sharpest(lists: list[Stars]) -> int:
+    """The frame with the narrowest stars, among those with stars enough: half as many as the frames have."""
+    counts = np.array([len(stars) for stars in lists])
+    widths = np.array([np.median(stars.fwhm) if len(stars) else np.inf for stars in lists])
+    enough = counts >= max(LEAST, np.median(counts) / 2)
+    return int(np.argmin(np.where(enough, widths, np.inf)))
+
+
+def check_reference(reference: Any, n: int) -> None:
+    """Raise unless it is the number of a frame, or "best"."""
+    if isinstance(reference, str) and reference == "best":
+        return
+    if not is_whole(reference) or not -n <= reference < n:
+        raise ValueError(f"reference={reference!r}: the frames are 0 to {n - 1}, or give 'best' for the sharpest")
+
+
+def places(stars: Stars) -> Array:
+    """Where the stars are, as complex numbers x + iy."""
+    return np.asarray(stars.x + 1j * stars.y)
+
+
+def variances(stars: Stars) -> Array:
+    """The variance of a place along one axis: of the profile's noise (fwhm / 2.355 / snr), and what fits leave."""
+    return np.asarray((stars.fwhm / 2.355 / np.maximum(stars.snr, 1)) ** 2 + FLOOR**2)
+
+
+FLOOR = 0.02  # pixels
