@@ -16,8 +16,10 @@ from xccd.simulate import simulate_night
 from xccd.sky.frame_wcs import wcs
 from xccd.sky.grid import Grid
 from xccd.verbs.align import align
+from xccd.verbs.bayer import bayer_planes
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
+from xccd.verbs.context import context
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
@@ -30,10 +32,10 @@ from xccd.write.zarr import to_zarr
 __version__ = _version("xccd")
 
 __all__ = [
-    "Grid", "__version__", "align", "assign_sky_coords", "clip_extrema", "combine", "count", "cutout", "find_offsets",
-    "from_ccddata", "header", "mask", "mask_where", "minmax", "normalize", "open_dataset", "open_frames", "open_image",
-    "open_stack", "open_tree", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
-    "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
+    "Grid", "__version__", "align", "assign_sky_coords", "bayer_planes", "clip_extrema", "combine", "context", "count",
+    "cutout", "find_offsets", "from_ccddata", "header", "mask", "mask_where", "minmax", "normalize", "open_dataset",
+    "open_frames", "open_image", "open_stack", "open_tree", "set_options", "sigma_clip", "simulate_night", "to_ccddata",
+    "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

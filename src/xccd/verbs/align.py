@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,21 @@ from xccd.compute import arrays, notes, options
 from xccd.headers import cards, common
 from xccd.headers.settings import same_unit
 from xccd.kernels.limits import float_dtype
-from xccd.labels.flags import apart, attributes, flags_of, map_name, science_variables, with_maps
+from xccd.labels.flags import apart, attributes, flags_of, map_name, with_maps
 from xccd.labels.frames import add_history, check_stack, frame_names, step_text
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.mixed import check_alike, without_order
 from xccd.labels.nodes import map_nodes
 from xccd.labels.warn import warn
-from xccd.messages import did_you_mean
-from xccd.sky import gather
+from xccd.sky import drizzle, gather
 from xccd.sky.canvas import Canvas, canvas_of
 from xccd.sky.gather import Resampling
 from xccd.sky.grid import Grid, grids_of
 from xccd.sky.pixel_map import PixelMap, moved, pixel_map
 from xccd.sky.transform import whole_shift
 from xccd.sky.union import union
+from xccd.verbs import resampling
 
-METHODS = ("interp", "adaptive", "exact")
-FLUX = ("surface brightness", "total")
 APART = 10  # ratio of pixel sizes up to which there is no warning
 
 
@@ -41,6 +38,8 @@ def align(
     method: str = "interp",
     order: str = "bilinear",
     flux: str = "surface brightness",
+    pixfrac: float = 1.0,
+    kernel: str = "square",
     offsets: Any = None,
 ) -> Any:
     """Resample all frames to one grid, so that a pixel is the same position on the sky in each.
@@ -57,15 +56,22 @@ def align(
     to : Grid, WCS, Header, path, DataArray, Dataset, int or None, optional
         The grid, an object that has one, or the index of a frame. Default: the grid that holds all frames
         (`Grid.union`). With ``offsets``: "union" (the default), "intersection", or the index of a frame.
-    method : {"interp", "adaptive", "exact"}, default: "interp"
+    method : {"interp", "adaptive", "exact", "drizzle"}, default: "interp"
         "interp" interpolates between pixels. "adaptive" uses reproject, with a kernel as wide as the larger of the two
         pixels; it is some hundred times slower and carries no uncertainties. "exact" is the mean over the exact
-        overlaps of pixels, as quadrilaterals in the frame; with ``flux="total"`` no flux is lost.
+        overlaps of pixels, as quadrilaterals in the frame; with ``flux="total"`` no flux is lost. "drizzle" shrinks
+        pixels to drops, which fall on the grid; combine them with ``weights="drizzle"``.
     order : {"nearest", "bilinear", "bicubic", "lanczos3"}, default: "bilinear"
         Interpolation from 1, 2, 4 or 6 pixels along each axis. If one of 4 or 6 is missing, 2 are used.
     flux : {"surface brightness", "total"}, default: "surface brightness"
         What a pixel holds: a value per area, which does not change with the size of pixels, or a total flux, which is
         multiplied by the local ratio of areas.
+    pixfrac : float, default: 1.0
+        For "drizzle": the side of a drop in pixels of the frame, above 0 and up to 1; of a Gaussian, its full width at
+        half maximum.
+    kernel : {"square", "point", "gaussian"}, default: "square"
+        For "drizzle": the shape of a drop. A "square" gives each pixel the part that falls on it, a "point" falls on
+        one pixel. Neither loses flux. A "gaussian" counts with its height at the centre of each pixel.
     offsets : array-like, (str, str) or str, optional
         Align by offsets instead of the WCS: the rows and columns by which the first pixel of each frame is moved, as
         pairs (frames, 2) or the names of two coordinates on ``frame``. "wcs": from the WCS, rounded to whole pixels.
@@ -79,7 +85,8 @@ def align(
         reach are NaN, and have the flag 128 in a flagged Dataset. New coordinates on ``frame``: ``aligned_to``, the
         grid, whose WCS headers now have (the coordinate ``header`` keeps the file's text); ``align_error``, the largest
         error of positions compared with the WCS, in pixels; ``aligned_from``, the grid of the frame before, from which
-        ``weights="footprint"`` and ``"feather"`` of `combine` are computed.
+        ``weights="footprint"`` and ``"feather"`` of `combine` are computed. Drizzled frames also have the coordinate
+        ``drizzle_weight`` (frame, y, x), float32: the sum of the shares of the drops that fell on a pixel.
 
     Raises
     ------
@@ -113,8 +120,8 @@ def align(
     >>> stack.ccd.align().sizes["x"]
     4
     """
-    how = Resampling(method, order, flux)
-    _check_arguments(how)
+    how = Resampling(method, order, flux, pixfrac, kernel)
+    resampling.check(how)
     if isinstance(stack, xr.DataTree):
         on_node = partial(align, to=to, offsets=offsets, **how._asdict())
         return map_nodes(on_node, stack, _is_stack, "a variable with the dimension 'frame'")
@@ -127,33 +134,16 @@ def align(
         )
     if kinds == {xr.DataArray}:
         return _align(stacks, to, how, offsets)
-    names = science_variables(stacks[0], "frame")
+    names = resampling.names_to_align(stacks[0], how)
     done: dict[Any, xr.DataArray] = {}
     for name in names:
         done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, offsets), name)
     rest = {k: v for k, v in stacks[0].data_vars.items() if not {"frame", "y", "x"} & set(v.dims)}
-    return xr.Dataset({**done, **rest}, attrs=stacks[0].attrs)
+    return drizzle.merged({**done, **rest}).assign_attrs(stacks[0].attrs)
 
 
 def _is_stack(ds: xr.Dataset) -> bool:
     return any("frame" in v.dims for v in ds.data_vars.values())
-
-
-def _check_arguments(how: Resampling) -> None:
-    method, order, flux = how
-    if method not in METHODS:
-        near = did_you_mean(method, METHODS)
-        raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}{near}")
-    if method != "interp" and order != "bilinear":
-        raise ValueError(f"order={order!r} with method={method!r}: order goes with 'interp'")
-    if method == "adaptive" and find_spec("reproject") is None:
-        raise ImportError(f"method={method!r} needs reproject: pip install 'xccd[align]'")
-    if order not in gather.ORDERS:
-        near = did_you_mean(order, gather.ORDERS)
-        raise ValueError(f"order={order!r} is unknown: use one of {', '.join(gather.ORDERS)}{near}")
-    if flux not in FLUX:
-        near = did_you_mean(flux, FLUX)
-        raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'{near}")
 
 
 def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -> xr.DataArray:
@@ -165,18 +155,19 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any) -
     _check_alike(stacks)
     if how.flux == "total":
         _check_per_pixel(stacks)
-    step = step_text("align", to=_target_in_history(to), **how._asdict(), offsets=offsets)
+    step = step_text("align", to=_target_in_history(to), **resampling.in_history(how), offsets=offsets)
     if offsets is not None:
-        if how.method != "interp":
-            raise ValueError(f"method={how.method!r} with offsets=: frames at offsets are copied, or interpolated")
+        resampling.check_offsets(how.method)
         for other in stacks:
             check_alike("a stack", other, stacks[0])
         return _on_canvas(stacks, canvas_of(stacks, offsets, to), how, step)
     grids = [grids_of(stack) for stack in stacks]
     grid = _target(to, stacks, grids)
-    if len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0]):
+    same = len(stacks) == 1 and all(g.shape == grid.shape and whole_shift(g, grid) == (0, 0) for g in grids[0])
+    if same and not resampling.drops_of(how):
         return _in_place(stacks[0], [_text_of_grid(g) for g in grids[0]])  # nothing is resampled: the dtype stays
-    maps = _maps_to_target(grids, grid, corners=how.method == "exact")
+    corners, spread = resampling.METHODS[how.method].corners, resampling.spread_of(how)
+    maps = _maps_to_target(grids, grid, corners=corners, spread=spread)
     if all(m.box[0] == m.box[1] for some in maps for m in some):
         raise ValueError(_apart([g for some in grids for g in some], grid))
     _check_scales(grids, stacks, grid)
@@ -213,12 +204,12 @@ def _target(to: Any, stacks: list[xr.DataArray], grids: list[list[Grid]]) -> Gri
         raise ValueError(f"to= has no grid that can be used: {error}") from error
 
 
-def _maps_to_target(grids: list[list[Grid]], grid: Grid, *, corners: bool) -> list[list[PixelMap]]:
+def _maps_to_target(grids: list[list[Grid]], grid: Grid, **options: Any) -> list[list[PixelMap]]:
     """A map for each frame. Frames with the same grid share one."""
     known: dict[Grid, PixelMap] = {}
     for g in (g for some in grids for g in some):
         if g not in known:
-            known[g] = pixel_map(g, grid, corners=corners)
+            known[g] = pixel_map(g, grid, **options)
     return [[known[g] for g in some] for some in grids]
 
 
@@ -265,11 +256,11 @@ def is_per_area(unit: Any) -> bool:
 
 def _on_canvas(stacks: list[xr.DataArray], canvas: Canvas, how: Resampling, step: str) -> xr.DataArray:
     """The frames at offsets on a canvas, with the WCS of the first frame if it has one."""
-    maps, sources, n = [], [], 0
+    maps, sources, n, spread = [], [], 0, resampling.spread_of(how)
     for stack in stacks:
         shape = (stack.sizes["y"], stack.sizes["x"])
         some = [tuple(float(v) for v in by) for by in canvas.origins[n : n + stack.sizes["frame"]]]
-        maps.append([moved(shape, canvas.shape, (by[0], by[1])) for by in some])
+        maps.append([moved(shape, canvas.shape, (by[0], by[1]), spread=spread) for by in some])
         sources.append([_moved_lines(shape, by) for by in some])
         n += stack.sizes["frame"]
     return _result(stacks, maps, canvas.shape, sources, canvas.grid, how, step)
@@ -311,9 +302,11 @@ def _result(
             f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
         )
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
+    drops = resampling.drops_of(how)
+    dtypes = (dtype, np.dtype(np.uint8), dtype)[: parts.pop()] + ((drizzle.WEIGHT_DTYPE,) if drops else ())
     plan = gather.AlignmentPlan(
         tuple(tuple(some) for some in maps), shape, gather.ORDERS[how.order], how.flux == "total",
-        (dtype, np.dtype(np.uint8), dtype)[: parts.pop()], _kind(stacks), how.method,
+        dtypes, _kind(stacks), how.method, drops,
     )  # fmt: skip
     _check_size(frames, plan)
     data, *more = gather.aligned(frames, plan)
@@ -330,6 +323,8 @@ def _result(
     for name, size in zip(dims[1:], shape, strict=True):
         attrs = {"long_name": f"pixel of the grid along {name}, 0-based", "numbered": common.ON_GRID}
         coords[name] = (name, np.arange(size), attrs)
+    if drops:
+        coords[drizzle.WEIGHT] = (dims, as_lazy_indexed(more.pop()), drizzle.ATTRIBUTES)
     for kind, array in zip(("flags", "uncertainty"), more, strict=False):
         name = map_name(stacks[0].name, kind)
         attrs = attributes() if kind == "flags" else dict(stacks[0].coords[name].attrs)
