@@ -105,7 +105,8 @@ def align(
     closer until both agree to 0.001 pixel. If no spacing is close enough, the WCS is evaluated for each pixel.
     Errors are propagated with the squared weights. Neighbouring pixels of an aligned frame have correlated errors.
     Overlaps are integrals along the edges of quadrilaterals, by Green's theorem, in pixels of the frame.
-    Bicubic is Keys (1981, IEEE Trans. ASSP 29, 1153) with a = -1/2.
+    Bicubic is Keys (1981, IEEE Trans. ASSP 29, 1153) with a = -1/2. Drizzle is Fruchter and Hook (2002, PASP 114, 144),
+    without a least weight; a share below 1e-9 of a drop is none, and on a seam of the sky nothing falls.
 
     Examples
     --------
