@@ -103,3 +103,21 @@ def weights_per_frame(n: int) -> st.SearchStrategy[list[float]]:
     """One weight per frame, not all zero: equal ones, or zeros, whole numbers and reals."""
     equal = st.sampled_from([0.1, 1.0, 3.0]).map(lambda weight: [weight] * n)
     return equal | st.lists(WEIGHT, min_size=n, max_size=n).filter(any)
+
+
+@st.composite
+def quadrilaterals(draw):
+    """A frame with holes, and the corners of quadrilaterals of any size and turn, either way round."""
+    height, width = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    frame = rng.normal(10, 3, (height, width)).astype(draw(st.sampled_from(["f4", "f8"])))
+    bad = rng.random((height, width)) < draw(st.sampled_from([0, 0.2]))
+    frame[bad] = np.nan
+    flags = np.where(bad, rng.choice([1, 2, 16], (height, width)), 0).astype(np.uint8)
+    y, x = np.mgrid[:4, :5].astype(float)
+    angle, scale = draw(st.sampled_from([0.0, 0.3, np.pi / 2, 2.0, np.pi])), draw(st.sampled_from([0.4, 1.0, 1.7]))
+    turn = 1j * angle
+    at = (x - 2 + 1j * (y - 1.5) * draw(st.sampled_from([1, -1]))) * scale * np.exp(turn)
+    at += complex(*rng.uniform(0, 4, 2)) if draw(st.booleans()) else 1.5 + 1.5j
+    at += rng.normal(0, 0.05, at.shape) * scale if draw(st.booleans()) else 0
+    return frame, rng.random((height, width)).astype(frame.dtype), flags, np.stack([at.real, at.imag])

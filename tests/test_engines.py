@@ -10,7 +10,7 @@ import xccd
 from processes import finish, make, start
 from xccd import warm
 from xccd.compute import options as settings
-from xccd.kernels.compiled import clip, extrema, flags, overlap, resample, scatter
+from xccd.kernels.compiled import clip, drizzle, extrema, flags, overlap, resample, scatter
 from xccd.kernels.compiled import compile as compiled_code
 from xccd.kernels.compiled import engine as engine_module
 from xccd.kernels.limits import DIRECT
@@ -291,6 +291,7 @@ def test_warm_up_compiles_all_kernels():
         scatter.weighted_error,
         resample.resampled,
         overlap.overlapped,
+        drizzle.dropped,
     ):
         samples = [getattr(signature[0], "types", signature)[0] for signature in kernel.signatures]
         firsts = [(kind.dtype.name, kind.ndim) for kind in samples]

@@ -8,29 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import Polygon, box
 
+from strategies import quadrilaterals
 from xccd.kernels.compiled import overlap as compiled
 from xccd.kernels.plain import overlap as plain
 
 ENGINES = [compiled, plain]
 some = settings(max_examples=40, deadline=None)
-
-
-@st.composite
-def cases(draw):
-    """A frame with holes, and the corners of quadrilaterals of any size and turn, either way round."""
-    height, width = draw(st.integers(1, 6)), draw(st.integers(1, 6))
-    rng = np.random.default_rng(draw(st.integers(0, 1000)))
-    frame = rng.normal(10, 3, (height, width)).astype(draw(st.sampled_from(["f4", "f8"])))
-    bad = rng.random((height, width)) < draw(st.sampled_from([0, 0.2]))
-    frame[bad] = np.nan
-    flags = np.where(bad, rng.choice([1, 2, 16], (height, width)), 0).astype(np.uint8)
-    y, x = np.mgrid[:4, :5].astype(float)
-    angle, scale = draw(st.sampled_from([0.0, 0.3, np.pi / 2, 2.0, np.pi])), draw(st.sampled_from([0.4, 1.0, 1.7]))
-    turn = 1j * angle
-    at = (x - 2 + 1j * (y - 1.5) * draw(st.sampled_from([1, -1]))) * scale * np.exp(turn)
-    at += complex(*rng.uniform(0, 4, 2)) if draw(st.booleans()) else 1.5 + 1.5j
-    at += rng.normal(0, 0.05, at.shape) * scale if draw(st.booleans()) else 0
-    return frame, rng.random((height, width)).astype(frame.dtype), flags, np.stack([at.real, at.imag])
 
 
 def oracle(frame, variance, flags, quad, total):
@@ -64,7 +47,7 @@ def run(engine, case, total, rows=slice(None)):
 
 @pytest.mark.parametrize("engine", ENGINES, ids=["numba", "numpy"])
 @some
-@given(case=cases(), total=st.booleans())
+@given(case=quadrilaterals(), total=st.booleans())
 def test_overlaps_are_those_of_polygons(engine, case, total):
     frame, variance, flags, corners = case
     (value, error, reasons), beyond = run(engine, case, total)
@@ -84,7 +67,7 @@ def test_overlaps_are_those_of_polygons(engine, case, total):
 
 
 @some
-@given(case=cases(), total=st.booleans())
+@given(case=quadrilaterals(), total=st.booleans())
 def test_engines_have_the_same_bits(case, total):
     one, other = (run(engine, case, total)[0] for engine in ENGINES)
     for a, b in zip(one, other, strict=True):

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 import xccd
 from xccd import messages
 from xccd.kernels.table import METHODS
-from xccd.verbs.align import FLUX
-from xccd.verbs.align import METHODS as ALIGNMENTS
 from xccd.verbs.clip import CENTERS, DEVIATIONS
 from xccd.verbs.levels import LEVELS
+from xccd.verbs.resampling import FLUX
+from xccd.verbs.resampling import METHODS as ALIGNMENTS
 
 CARDS = {"EXPTIME": 2.0, "FILTER": "r", "AIRMASS": 1.1}
 

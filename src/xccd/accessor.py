@@ -17,8 +17,10 @@ from xccd.messages import misfit, no_attribute
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
 from xccd.verbs.assign_wcs import assign_wcs
+from xccd.verbs.bayer import bayer_planes
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
+from xccd.verbs.context import context
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.lossless import to_dataset, to_stack
@@ -73,9 +75,11 @@ class CCDAccessor:
     mask = property(_bind(mask))
     mask_where = _bind(mask_where)
     count = _bind(count)
+    context = _bind(context)
     combine = _bind(combine)
     normalize = _bind(normalize)
     align = _bind(align)
+    bayer_planes = _bind(bayer_planes)
     find_offsets = _bind(find_offsets)
     find_transforms = _bind(find_transforms)
     refine_wcs = _bind(refine_wcs)

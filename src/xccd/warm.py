@@ -68,7 +68,9 @@ def _resample(dtype: np.dtype[Any]) -> None:
     none, bits = np.zeros((2, 2), np.uint8), np.empty((1, 1), np.uint8)
     call_kernel("resample", "interpolated_nodes", np.zeros((2, 4, 4)), table(8), 0, np.zeros((2, 1, 1)))
     call_kernel("resample", "resampled", frame, frame, none, 0, 2, np.zeros((2, 1, 1)), 2, value, error, bits)
-    call_kernel("overlap", "overlapped", frame, frame, none, 0, 2, np.zeros((2, 2, 2)), False, value, error, bits)
+    rest = (frame, frame, none, 0, 2, np.zeros((2, 2, 2)), False)
+    call_kernel("overlap", "overlapped", *rest, value, error, bits)
+    call_kernel("drizzle", "dropped", *rest, 0, 1.0, np.empty((1, 1), np.float32), value, error, bits)
 
 
 def _run_chain(chain: Chain | Reasons, x: np.ndarray[Any, Any]) -> None:

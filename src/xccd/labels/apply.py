@@ -11,6 +11,7 @@ import xarray as xr
 from xccd.compute import arrays
 from xccd.headers.common import COMBINED, scalar
 from xccd.labels.flags import ancillary_names, apart, science_variables, with_maps
+from xccd.labels.lazy import array_of
 from xccd.labels.nodes import map_nodes
 from xccd.labels.warn import _WarningsOnce
 
@@ -111,7 +112,9 @@ def _common_text(one: xr.Variable, other: xr.Variable) -> xr.Variable:
 
 
 def _equal_labels(a: xr.Variable, b: xr.Variable) -> bool:
-    """Whether two labels are equal. Lazy ones are compared by name, so that nothing is computed."""
+    """Whether two labels are equal. Lazy ones are compared by name or identity, so that nothing is computed."""
+    if arrays.is_deferred(array_of(a)):
+        return array_of(a) is array_of(b)
     if arrays.is_dask(a.data) or arrays.is_dask(b.data):
         return bool(getattr(a.data, "name", a) == getattr(b.data, "name", b))
     return bool(a.equals(b))

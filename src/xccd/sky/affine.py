@@ -26,12 +26,15 @@ class Window(NamedTuple):
     shape: tuple[int, int]
 
 
-def affine_map(shape: tuple[int, int], target: tuple[int, int], matrix: Array, *, corners: bool = True) -> PixelMap:
-    """The map to a frame of ``shape`` by a matrix (2, 3) from the target's pixels (x, y, 1) to the frame's."""
+def affine_map(shape: tuple[int, int], target: tuple[int, int], matrix: Array, *, spread: float = 0.0) -> PixelMap:
+    """The map to a frame of ``shape`` by a matrix (2, 3) from the target's pixels (x, y, 1) to the frame's.
+
+    ``spread`` as for `pixel_map`.
+    """
     shift = _whole(matrix, target)
-    if shift is not None:
+    if shift is not None and not spread:
         return shifted(shape, target, shift)
-    box = _reach(shape, target, matrix)
+    box = _reach(shape, target, matrix, spread)
     step = STEPS[0]
     nodes, edges = (_nodes(matrix, box, step, back) for back in (0.0, 0.5))
     area = np.full((1, *nodes.shape[1:]), abs(np.linalg.det(matrix[:, :2])))
@@ -58,9 +61,9 @@ def _nodes(matrix: Array, box: Box, step: int, back: float) -> Array:
     return np.stack([m[0] * u + m[1] * v + m[2] for m in matrix])
 
 
-def _reach(shape: tuple[int, int], target: tuple[int, int], matrix: Array) -> Box:
+def _reach(shape: tuple[int, int], target: tuple[int, int], matrix: Array, spread: float) -> Box:
     """The part of the target that the frame may reach."""
-    at = corners_of(shape, inverse(matrix), by=1.0)
+    at = corners_of(shape, inverse(matrix), by=1.0 + spread)
     box = []
     for values, size in zip(at[::-1], target, strict=True):
         first, last = (int(np.clip(v, 0, size)) for v in (np.floor(values.min()) - 1, np.ceil(values.max()) + 2))

@@ -18,6 +18,7 @@ from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import check_uncertainty
 from xccd.sky.adaptive import UNIT, reprojected
+from xccd.sky.drizzle import Drops, dropping, without_torn
 from xccd.sky.pixel_map import PixelMap, call_kernel
 
 Array = Any
@@ -37,6 +38,8 @@ class Resampling(NamedTuple):
     method: str
     order: str
     flux: str
+    pixfrac: float = 1.0
+    kernel: str = "square"
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,19 @@ class AlignmentPlan:
     shape: tuple[int, int]
     taps: int
     total: bool  # whether pixels hold a total flux, not a flux per area
-    dtypes: tuple[np.dtype[Any], ...]  # of samples, flags, uncertainties; the first one, two or three
+    dtypes: tuple[np.dtype[Any], ...]  # of samples, flags, uncertainties; the first one, two or three; then of weights
     kind: str = "std"  # type of the uncertainties
     method: str = "interp"
+    drops: Drops | None = None  # for "drizzle", which also makes weights
 
     @property
     def frames(self) -> int:
         return sum(map(len, self.maps))
+
+    @property
+    def given(self) -> int:
+        """The count of arrays of a source."""
+        return len(self.dtypes) - (self.drops is not None)
 
     @property
     def unit(self) -> int:
@@ -102,7 +111,7 @@ class AlignmentPlan:
 
     def empty(self, rows: int) -> list[Array]:
         """Arrays for rows of the target, filled as where no frame reaches."""
-        values = (np.nan, int(Flag.OUTSIDE_FOOTPRINT), np.nan)
+        values = (*(np.nan, int(Flag.OUTSIDE_FOOTPRINT), np.nan)[: self.given], 0)
         return [np.full((self.frames, rows, self.shape[1]), v, d) for v, d in zip(values, self.dtypes, strict=False)]
 
     def fill(self, one: PixelMap, arrays: Sequence[Array], first: int, start: int, stop: int, out: list[Array]) -> None:
@@ -111,8 +120,9 @@ class AlignmentPlan:
         left, right = one.box[2:]
         if one.shift is not None:  # samples are copied: no value changes, and NaN stays where it is
             rows, columns = slice(top + one.shift[0] - first, bottom + one.shift[0] - first), one.shift[1]
-            for array, target in zip(arrays, out, strict=True):
-                target[top - start : bottom - start, left:right] = array[rows, left + columns : right + columns]
+            copied = [array[rows, left + columns : right + columns] for array in arrays]
+            for array, target in zip(copied + ([dropping(*copied)] if self.drops else []), out, strict=True):
+                target[top - start : bottom - start, left:right] = array
             return
         if self.method == "adaptive":
             low, high = self.rows(one, start, stop)
@@ -175,9 +185,14 @@ class AlignmentPlan:
         self, frame: Array, more: list[Array], first: int, one: PixelMap, rows: tuple[int, int]
     ) -> list[Array]:  # fmt: skip
         """Rows of the target by a kernel, in the columns that the frame reaches."""
-        if self.method != "exact":
+        if self.method not in ("exact", "drizzle"):
             return self._interpolated(frame, more, first, one, rows)
         edges = one.edges(*rows)
+        if self.drops:
+            shares = np.empty((edges.shape[1] - 1, edges.shape[2] - 1), self.dtypes[-1])
+            rest = (first, one.shape[0], edges, self.total, *self.drops.numbers, shares)
+            made = [*self._by(("drizzle", "dropped"), frame, more, rest), shares]
+            return without_torn(made, one.torn(edges))
         made = self._by(("overlap", "overlapped"), frame, more, (first, one.shape[0], edges, self.total))
         torn = one.torn(edges)
         if torn is not None:
@@ -197,13 +212,13 @@ class AlignmentPlan:
         self, name: tuple[str, str], frame: Array, more: list[Array], rest: tuple[Any, ...], factor: Array | None = None
     ) -> list[Array]:  # fmt: skip
         """Values, flags and uncertainties by a kernel, as far as there are any; the factor is for values."""
-        columns, rows = (rest[2].shape[k] - (name[0] == "overlap") for k in (2, 1))
+        columns, rows = (rest[2].shape[k] - (name[0] != "resample") for k in (2, 1))
         value, reasons, error = (np.empty((rows, columns), d) for d in (frame.dtype, np.uint8, frame.dtype))
         flags, variance = more or (np.empty((0, 0), np.uint8), np.empty((0, 0), frame.dtype))
         beyond = call_kernel(*name, frame, variance, flags, *rest, value, error, reasons)
         if beyond:
             raise RuntimeError(f"align read too few rows of a frame ({beyond} pixels are beyond): please report it")
-        made = [value, reasons, error][: len(self.dtypes)]  # the others are not filled
+        made = [value, reasons, error][: self.given]  # the others are not filled
         for array in made[::2] if factor is not None else ():
             array *= factor
         if len(made) == 3:
@@ -250,7 +265,7 @@ def _now(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
 
 def _rows_of_target(plan: AlignmentPlan, start: int, stop: int, groups: Sequence[Any], *pieces: Any) -> list[Array]:
     """Rows of the target. A group is (source, frames, rows); ``pieces`` has its arrays, or readers of them."""
-    parts, number = iter(pieces), len(plan.dtypes)
+    parts, number = iter(pieces), plan.given
     out = plan.empty(stop - start)
     first = np.concatenate([[0], np.cumsum([len(maps) for maps in plan.maps])])
     for source, frames, rows in groups:

@@ -119,21 +119,22 @@ class PixelMap:
 
 
 def call_kernel(module: str, name: str, *arguments: Any) -> Any:
-    """Call a kernel of the module "resample" or "overlap", in the engine that is in use."""
+    """Call a kernel of the module "resample", "overlap" or "drizzle", in the engine that is in use."""
     return options.with_engine(lambda engine: getattr(_modules(engine.NAME == "numba")[module], name)(*arguments))
 
 
 @cache
 def _modules(compiled: bool) -> dict[str, ModuleType]:
-    """The two modules of an engine, imported when they are first used."""
+    """The modules of an engine, imported when they are first used."""
     if compiled:
-        from xccd.kernels.compiled import overlap, resample
+        from xccd.kernels.compiled import drizzle, overlap, resample
 
-        return {"overlap": overlap, "resample": resample}
+        return {"overlap": overlap, "resample": resample, "drizzle": drizzle}
+    from xccd.kernels.plain import drizzle as plain_drizzle
     from xccd.kernels.plain import overlap as plain_overlap
     from xccd.kernels.plain import resample as plain_resample
 
-    return {"overlap": plain_overlap, "resample": plain_resample}
+    return {"overlap": plain_overlap, "resample": plain_resample, "drizzle": plain_drizzle}
 
 
 @lru_cache(maxsize=32)
@@ -151,13 +152,16 @@ def table(step: int) -> Array:
 
 
 @np.errstate(all="ignore")  # positions that are not on the sky
-def pixel_map(source: Grid, target: Grid, *, corners: bool = False) -> PixelMap:
-    """The cheapest map from a target to a source that is exact enough; with ``corners`` also for `PixelMap.edges`."""
+def pixel_map(source: Grid, target: Grid, *, corners: bool = False, spread: float = 0.0) -> PixelMap:
+    """The cheapest map from a target to a source that is exact enough; with ``corners`` also for `PixelMap.edges`.
+
+    ``spread`` is how far a pixel of the source reaches beyond itself, in pixels; no such map is a plain shift.
+    """
     shift = whole_shift(source, target)
-    if shift is not None:
+    if shift is not None and not spread:
         return shifted(source.shape, target.shape, shift)
     grids = (source, target)
-    box = _reach(source, target)
+    box = _reach(source, target, spread)
     if box[0] == box[1]:
         return PixelMap(source.shape, box, grids=grids)
     rng = np.random.default_rng(0)  # always the same pixels, so that equal grids give equal maps
@@ -190,20 +194,23 @@ def shifted(shape: tuple[int, int], target: tuple[int, int], shift: tuple[int, i
     return PixelMap(shape, (box[0], box[1], box[2], box[3]), shift=shift)
 
 
-def moved(shape: tuple[int, int], target: tuple[int, int], by: tuple[float, float]) -> PixelMap:
-    """Like `shifted`, also for fractions of a pixel."""
+def moved(
+    shape: tuple[int, int], target: tuple[int, int], by: tuple[float, float], *, spread: float = 0.0
+) -> PixelMap:  # fmt: skip
+    """Like `shifted`, also for fractions of a pixel; ``spread`` as for `pixel_map`."""
     rows, columns = (round(b) for b in by)
-    if (rows, columns) == by:
+    if (rows, columns) == by and not spread:
         return shifted(shape, target, (rows, columns))
-    box = []
+    box, margin = [], 1 + spread
     for n, size, b in zip(shape, target, by, strict=True):
-        first, last = min(max(0, int(np.floor(-b - 1))), size), max(min(size, int(np.ceil(n - b + 1))), 0)
+        first, last = min(max(0, int(np.floor(-b - margin))), size), max(min(size, int(np.ceil(n - b + margin))), 0)
         box += [first, max(first, last)]
-    # a shift is linear, so the cubics are exact with any step
+    # a shift is linear, so the cubics are exact with any step; one more corner than pixels
     step = STEPS[0]
-    y, x = (first + step * (np.arange(-(-(last - first) // step) + 3) - 1.0) for first, last in (box[:2], box[2:]))
+    y, x = (first + step * (np.arange(-(-(last + 1 - first) // step) + 3) - 1.0) for first, last in (box[:2], box[2:]))
     nodes = np.stack([*np.broadcast_arrays(x + by[1], (y + by[0])[:, None]), np.ones((y.size, x.size))])
-    return PixelMap(shape, (box[0], box[1], box[2], box[3]), nodes=nodes, step=step)
+    whole = (box[0], box[1], box[2], box[3])
+    return PixelMap(shape, whole, nodes=nodes, step=step, corners=nodes[:2] - 0.5)
 
 
 def _mesh(top: int, bottom: int, left: int, right: int) -> tuple[Array, Array]:
@@ -211,7 +218,7 @@ def _mesh(top: int, bottom: int, left: int, right: int) -> tuple[Array, Array]:
     return x, y
 
 
-def _reach(source: Grid, target: Grid) -> Box:
+def _reach(source: Grid, target: Grid, spread: float = 0.0) -> Box:
     """The part of the target that the source may reach, from points all over the source.
 
     It is the whole target if one of the points has no position in it.
@@ -227,10 +234,10 @@ def _reach(source: Grid, target: Grid) -> Box:
         holds_pole = ((poles > -1) & (poles < [[columns], [rows]])).all(0).any()  # the target's meridians meet there
     if holds_pole or not np.isfinite(there).all():
         return 0, target.shape[0], 0, target.shape[1]
-    box = []
+    box, wider = [], 2 * spread * source.pixel_size / target.pixel_size if spread else 0.0
     for values, size in zip(there[::-1], target.shape, strict=True):
         # the border may bulge between the points
-        margin = 2 + (values.max() - values.min()) / 100
+        margin = 2 + (values.max() - values.min()) / 100 + wider
         box += [int(np.clip(values.min() - margin, 0, size)), int(np.clip(np.ceil(values.max() + margin), 0, size))]
     return (box[0], box[1], box[2], box[3]) if box[0] < box[1] and box[2] < box[3] else (0, 0, 0, 0)
 

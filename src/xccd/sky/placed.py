@@ -32,7 +32,7 @@ class Placed:
     labels: dict[str, Any]
 
 
-def placed(stacks: list[xr.DataArray], transforms: Any, to: Any) -> Placed:
+def placed(stacks: list[xr.DataArray], transforms: Any, to: Any, *, spread: float = 0.0) -> Placed:
     """Place the frames of stacks (frame, y, x) by their transforms to a reference frame.
 
     Parameters
@@ -43,6 +43,8 @@ def placed(stacks: list[xr.DataArray], transforms: Any, to: Any) -> Placed:
         From `find_transforms`, or matrices from a frame's pixels (x, y, 1), counted from 0, to the reference's.
     to : None, "union", "intersection" or int
         The canvas.
+    spread : float
+        As for `pixel_map`.
     """
     shapes = [(one.sizes["y"], one.sizes["x"]) for one in stacks for _ in range(one.sizes["frame"])]
     matrices, reference = _matrices(stacks, transforms, shapes)
@@ -50,7 +52,10 @@ def placed(stacks: list[xr.DataArray], transforms: Any, to: Any) -> Placed:
     base = matrices[to] if isinstance(to, int | np.integer) else np.eye(2, 3)
     canvas = product(base, np.array([[1, 0, window.first[1]], [0, 1, window.first[0]]], float))
     back = [product(inverse(matrix), canvas) for matrix in matrices]
-    maps = [affine.affine_map(shape, window.shape, matrix) for shape, matrix in zip(shapes, back, strict=True)]
+    maps = [
+        affine.affine_map(shape, window.shape, matrix, spread=spread)
+        for shape, matrix in zip(shapes, back, strict=True)
+    ]
     lines = [affine.lines_of(shape, matrix) for shape, matrix in zip(shapes, back, strict=True)]
     ends = np.cumsum([one.sizes["frame"] for one in stacks]).tolist()
     parts = [slice(end - one.sizes["frame"], end) for one, end in zip(stacks, ends, strict=True)]

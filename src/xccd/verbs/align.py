@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,19 @@ from xccd.compute import arrays, notes, options
 from xccd.headers import common
 from xccd.headers.settings import same_unit
 from xccd.kernels.limits import float_dtype
-from xccd.labels.flags import apart, attributes, flags_of, map_name, science_variables, with_maps
+from xccd.labels.flags import apart, attributes, flags_of, map_name, with_maps
 from xccd.labels.frames import add_history, check_stack, step_text
 from xccd.labels.joined import joined
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.mixed import check_alike, without_order
 from xccd.labels.nodes import map_nodes
-from xccd.messages import did_you_mean
-from xccd.sky import gather
+from xccd.sky import drizzle, gather
 from xccd.sky.gather import Resampling
 from xccd.sky.grid import Grid
 from xccd.sky.placed import Placed
+from xccd.verbs import resampling
 from xccd.verbs.find_transforms import find_named
 from xccd.verbs.placing import Where, place, size_cards
-
-METHODS = ("interp", "adaptive", "exact")
-FLUX = ("surface brightness", "total")
 
 
 def align(
@@ -38,6 +34,8 @@ def align(
     method: str = "interp",
     order: str = "bilinear",
     flux: str = "surface brightness",
+    pixfrac: float = 1.0,
+    kernel: str = "square",
     offsets: Any = None,
     rate: Any = None,
     ephemeris: Any = None,
@@ -58,15 +56,22 @@ def align(
         The grid, an object that has one, or the index of a frame. Default: the grid that holds all frames
         (`Grid.union`). With ``offsets`` or ``transforms``: "union" (the default), "intersection", or the index of a
         frame.
-    method : {"interp", "adaptive", "exact"}, default: "interp"
+    method : {"interp", "adaptive", "exact", "drizzle"}, default: "interp"
         "interp" interpolates between pixels. "adaptive" uses reproject, with a kernel as wide as the larger of the two
         pixels; it is some hundred times slower and carries no uncertainties. "exact" is the mean over the exact
-        overlaps of pixels, as quadrilaterals in the frame; with ``flux="total"`` no flux is lost.
+        overlaps of pixels, as quadrilaterals in the frame; with ``flux="total"`` no flux is lost. "drizzle" shrinks
+        pixels to drops, which fall on the grid; combine them with ``weights="drizzle"``.
     order : {"nearest", "bilinear", "bicubic", "lanczos3"}, default: "bilinear"
         Interpolation from 1, 2, 4 or 6 pixels along each axis. If one of 4 or 6 is missing, 2 are used.
     flux : {"surface brightness", "total"}, default: "surface brightness"
         What a pixel holds: a value per area, which does not change with the size of pixels, or a total flux, which is
         multiplied by the local ratio of areas.
+    pixfrac : float, default: 1.0
+        For "drizzle": the side of a drop in pixels of the frame, above 0 and up to 1; of a Gaussian, its full width at
+        half maximum.
+    kernel : {"square", "point", "gaussian"}, default: "square"
+        For "drizzle": the shape of a drop. A "square" gives each pixel the part that falls on it, a "point" falls on
+        one pixel. Neither loses flux. A "gaussian" counts with its height at the centre of each pixel.
     offsets : array-like, (str, str) or str, optional
         Align by offsets instead of the WCS: the rows and columns by which the first pixel of each frame is moved, as
         pairs (frames, 2) or the names of two coordinates on ``frame``. "wcs": from the WCS, rounded to whole pixels.
@@ -93,6 +98,8 @@ def align(
         error of positions compared with the WCS, in pixels; ``aligned_from``, the grid of the frame before, from which
         ``weights="footprint"`` and ``"feather"`` of `combine` are computed; ``residual`` and ``stars_matched`` of
         ``transforms``. With offsets and transforms the WCS is that of the first frame, or the reference, if it has one.
+        Drizzled frames also have the coordinate ``drizzle_weight`` (frame, y, x), float32: the sum of the shares of the
+        drops that fell on a pixel.
 
     Raises
     ------
@@ -111,7 +118,8 @@ def align(
     closer until both agree to 0.001 pixel. If no spacing is close enough, the WCS is evaluated for each pixel.
     Errors are propagated with the squared weights. Neighbouring pixels of an aligned frame have correlated errors.
     Overlaps are integrals along the edges of quadrilaterals, by Green's theorem, in pixels of the frame.
-    Bicubic is Keys (1981, IEEE Trans. ASSP 29, 1153) with a = -1/2.
+    Bicubic is Keys (1981, IEEE Trans. ASSP 29, 1153) with a = -1/2. Drizzle is Fruchter and Hook (2002, PASP 114, 144),
+    without a least weight; a share below 1e-9 of a drop is none, and on a seam of the sky nothing falls.
 
     Examples
     --------
@@ -126,8 +134,8 @@ def align(
     >>> stack.ccd.align().sizes["x"]
     4
     """
-    how = Resampling(method, order, flux)
-    _check_arguments(how)
+    how = Resampling(method, order, flux, pixfrac, kernel)
+    resampling.check(how)
     where = Where(offsets, transforms, rate, ephemeris)
     where.check()
     if isinstance(stack, xr.DataTree):
@@ -143,33 +151,16 @@ def align(
     where = where._replace(transforms=find_named(stack, transforms, to))
     if kinds == {xr.DataArray}:
         return _align(stacks, to, how, where)
-    names = science_variables(stacks[0], "frame")
+    names = resampling.names_to_align(stacks[0], how)
     done: dict[Any, xr.DataArray] = {}
     for name in names:
         done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, where), name)
     rest = {k: v for k, v in stacks[0].data_vars.items() if not {"frame", "y", "x"} & set(v.dims)}
-    return xr.Dataset({**done, **rest}, attrs=stacks[0].attrs)
+    return drizzle.merged({**done, **rest}).assign_attrs(stacks[0].attrs)
 
 
 def _is_stack(ds: xr.Dataset) -> bool:
     return any("frame" in v.dims for v in ds.data_vars.values())
-
-
-def _check_arguments(how: Resampling) -> None:
-    method, order, flux = how
-    if method not in METHODS:
-        near = did_you_mean(method, METHODS)
-        raise ValueError(f"method={method!r} is unknown: use one of {', '.join(METHODS)}{near}")
-    if method != "interp" and order != "bilinear":
-        raise ValueError(f"order={order!r} with method={method!r}: order goes with 'interp'")
-    if method == "adaptive" and find_spec("reproject") is None:
-        raise ImportError(f"method={method!r} needs reproject: pip install 'xccd[align]'")
-    if order not in gather.ORDERS:
-        near = did_you_mean(order, gather.ORDERS)
-        raise ValueError(f"order={order!r} is unknown: use one of {', '.join(gather.ORDERS)}{near}")
-    if flux not in FLUX:
-        near = did_you_mean(flux, FLUX)
-        raise ValueError(f"flux={flux!r} is unknown: use 'surface brightness' or 'total'{near}")
 
 
 def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -> xr.DataArray:
@@ -181,14 +172,15 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -
     _check_alike(stacks)
     if how.flux == "total":
         _check_per_pixel(stacks)
-    step = step_text("align", to=_target_in_history(to), **how._asdict(), **where.in_history())
+    step = step_text("align", to=_target_in_history(to), **resampling.in_history(how), **where.in_history())
     if not where.by_wcs:
-        if where.offsets is not None and how.method != "interp":
-            raise ValueError(f"method={how.method!r} with offsets=: frames at offsets are copied, or interpolated")
+        if where.offsets is not None:
+            resampling.check_offsets(how.method)
         for other in stacks:
             check_alike("a stack", other, stacks[0])
-    at = place(stacks, to, where, corners=how.method == "exact")
-    if where.by_wcs and len(stacks) == 1 and all(m.shape == at.shape and m.shift == (0, 0) for m in at.maps[0]):
+    at = place(stacks, to, where, corners=resampling.METHODS[how.method].corners, spread=resampling.spread_of(how))
+    still = all(m.shape == at.shape and m.shift == (0, 0) for m in at.maps[0])
+    if still and where.by_wcs and len(stacks) == 1 and not resampling.drops_of(how):
         return _in_place(stacks[0], at.sources[0])  # nothing is resampled: the dtype stays
     if at.grid is not None and at.grid.tables:
         raise ValueError("to= is distorted by tables, which a header cannot hold: give a grid without them")
@@ -249,9 +241,11 @@ def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) 
             f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
         )
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
+    drops = resampling.drops_of(how)
+    dtypes = (dtype, np.dtype(np.uint8), dtype)[: parts.pop()] + ((drizzle.WEIGHT_DTYPE,) if drops else ())
     plan = gather.AlignmentPlan(
         tuple(tuple(some) for some in at.maps), at.shape, gather.ORDERS[how.order], how.flux == "total",
-        (dtype, np.dtype(np.uint8), dtype)[: parts.pop()], _kind(stacks), how.method,
+        dtypes, _kind(stacks), how.method, drops,
     )  # fmt: skip
     _check_size(frames, plan)
     data, *more = gather.aligned(frames, plan)
@@ -272,6 +266,8 @@ def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) 
     for name, size in zip(dims[1:], at.shape, strict=True):
         attrs = {"long_name": f"pixel of the grid along {name}, 0-based", "numbered": common.ON_GRID}
         coords[name] = (name, np.arange(size), attrs)
+    if drops:
+        coords[drizzle.WEIGHT] = (dims, as_lazy_indexed(more.pop()), drizzle.ATTRIBUTES)
     for kind, array in zip(("flags", "uncertainty"), more, strict=False):
         name = map_name(stacks[0].name, kind)
         attrs = attributes() if kind == "flags" else dict(stacks[0].coords[name].attrs)

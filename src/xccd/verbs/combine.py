@@ -57,7 +57,8 @@ def combine(
         For "mean", "sum", "median" and "quantile": a keyword of the frames ("EXPTIME"), one number a frame, one number
         a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
         that takes a frame (a DataArray without ``dim``) and returns a number. Finite, 0 or more. Aligned frames also
-        have "footprint", the part of a pixel that lies in the frame, and "feather", which falls to 0 at its edge.
+        have "footprint", the part of a pixel that lies in the frame, and "feather", which falls to 0 at its edge;
+        drizzled frames have "drizzle", the drops that fell on a pixel.
     scale : str, callable or array-like, optional
         Finite factors by which samples are multiplied while they are combined, given as weights are.
     q : float, optional

@@ -53,17 +53,17 @@ class Where(NamedTuple):
         return found
 
 
-def place(stacks: list[xr.DataArray], to: Any, where: Where, *, corners: bool) -> Placed:
-    """A map for each frame of stacks (frame, y, x) to the target ``to``."""
+def place(stacks: list[xr.DataArray], to: Any, where: Where, *, corners: bool, spread: float) -> Placed:
+    """A map for each frame of stacks (frame, y, x) to the target ``to``; the rest as for `pixel_map`."""
     if where.offsets is not None:
-        return _by_offsets(stacks, where.offsets, to)
+        return _by_offsets(stacks, where.offsets, to, spread)
     if where.transforms is not None:
-        return placed(stacks, where.transforms, to)
+        return placed(stacks, where.transforms, to, spread=spread)
     grids = [grids_of(stack) for stack in stacks]
     if where.rate is not None or where.ephemeris is not None:
         grids = following_grids(stacks, grids, where.rate, where.ephemeris, to)
     grid = _target(to, grids)
-    maps = _maps_to_target(grids, grid, corners=corners)
+    maps = _maps_to_target(grids, grid, corners=corners, spread=spread)
     if all(m.box[0] == m.box[1] for some in maps for m in some):
         raise ValueError(_apart([g for some in grids for g in some], grid))
     _check_scales(grids, stacks, grid)
@@ -87,12 +87,12 @@ def _target(to: Any, grids: list[list[Grid]]) -> Grid:
         raise ValueError(f"to= has no grid that can be used: {error}") from error
 
 
-def _maps_to_target(grids: list[list[Grid]], grid: Grid, *, corners: bool) -> list[list[PixelMap]]:
+def _maps_to_target(grids: list[list[Grid]], grid: Grid, **options: Any) -> list[list[PixelMap]]:
     """A map for each frame. Frames with the same grid share one."""
     known: dict[Grid, PixelMap] = {}
     for g in (g for some in grids for g in some):
         if g not in known:
-            known[g] = pixel_map(g, grid, corners=corners)
+            known[g] = pixel_map(g, grid, **options)
     return [[known[g] for g in some] for some in grids]
 
 
@@ -123,14 +123,14 @@ def _first_grids(stack: xr.DataArray, grids: list[Grid]) -> list[str]:
     return [text if "CTYPE1" in text else "\n".join(grid.lines) for text, grid in zip(before, grids, strict=True)]
 
 
-def _by_offsets(stacks: list[xr.DataArray], offsets: Any, to: Any) -> Placed:
+def _by_offsets(stacks: list[xr.DataArray], offsets: Any, to: Any, spread: float) -> Placed:
     """The frames at offsets on a canvas, with the WCS of the first frame if it has one."""
     canvas = canvas_of(stacks, offsets, to)
     maps, sources, n = [], [], 0
     for stack in stacks:
         shape = (stack.sizes["y"], stack.sizes["x"])
         some = [tuple(float(v) for v in by) for by in canvas.origins[n : n + stack.sizes["frame"]]]
-        maps.append([moved(shape, canvas.shape, (by[0], by[1])) for by in some])
+        maps.append([moved(shape, canvas.shape, (by[0], by[1]), spread=spread) for by in some])
         sources.append([_moved_lines(shape, by) for by in some])
         n += stack.sizes["frame"]
     return Placed(maps, sources, canvas.shape, canvas.grid, {})

@@ -18,10 +18,13 @@ from xccd.labels.keywords import keyword_of_frames
 from xccd.labels.lazy import array_of
 from xccd.labels.mixed import check_alike
 from xccd.messages import called
-from xccd.sky import footprint
+from xccd.sky import drizzle, footprint
 
 # Weights by name: what makes those of all samples (frame, y, x) of a stack. A label of that name comes first.
-NAMED: dict[str, Callable[[xr.DataArray], Any]] = {name: partial(footprint.weights, name) for name in footprint.KINDS}
+NAMED: dict[str, Callable[[xr.DataArray], Any]] = {
+    **{name: partial(footprint.weights, name) for name in footprint.KINDS},
+    "drizzle": drizzle.weights,
+}
 
 
 class PerSample(NamedTuple):
