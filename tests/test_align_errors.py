@@ -34,7 +34,7 @@ FAR = Grid.of(tan((30, 20)) | {"CRVAL2": 50.0}, shape=(40, 60))
         (lambda: xccd.align([]), TypeError, "not an empty list"),
         (lambda: xccd.align([FLAT, FLAT.ccd.to_dataset()]), TypeError, "not DataArray, Dataset"),
         (lambda: FLAT[0].ccd.align(), ValueError, "has no dimension 'frame'"),
-        (lambda: FLAT.expand_dims("z").ccd.align(), ValueError, r"align takes frames \(frame, y, x\), this stack has"),
+        (lambda: FLAT.expand_dims(["z", "t"]).ccd.align(), ValueError, r"align takes frames \(frame, y, x\), or"),
         (lambda: FLAT.drop_vars("header").ccd.align(), ValueError, "the frames have no headers"),
         (lambda: FLAT.load().ccd.align(Grid.of(tan((30, 20)), shape=(900_000, 900_000))), ValueError,
          r"align would make 1.296e\+04 GB \(2 frame\(s\) of 900000 x 900000 pixels\)"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_SIP_ORDER = 9  # the convention's limit; astropy allocates its square unchecked
 SINGULAR = "the WCS is singular: its pixels have no area (CD, PC or CDELT)"
 PHYSICAL = re.compile(r"LTV\d|LTM\d_\d")  # the place on the detector, which another WCS does not change
+AXIS_OF_PLANES = re.compile(r"(CTYPE|CRVAL|CRPIX|CUNIT|CNAME)3")
 MAX_AXES = 99  # axes of a WCS; WCSAXES = 65536 ends the process within wcslib
 HISTORY = "history"  # attribute with the steps so far; CF's name
 ALIGNED_TO = "aligned_to"  # coordinate of aligned frames: their grid, as header cards
@@ -43,8 +44,8 @@ def texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
             own = [str(t) for t in stack.coords[name].values.tolist()]
             if name == "header":
                 own = [with_wcs(text, new) for text, new in zip(own, _solved(stack, dim, len(own)), strict=True)]
-            grids = _grids(stack, dim, len(own))
-            return [text if grid is None else _on_grid(text, grid) for text, grid in zip(own, grids, strict=True)]
+            grids, cube = _grids(stack, dim, len(own)), "z" in stack.dims
+            return [text if grid is None else _on_grid(text, grid, cube) for text, grid in zip(own, grids, strict=True)]
     return []
 
 
@@ -56,7 +57,7 @@ def text_of(image: xr.DataArray) -> str | None:
             text = str(image.coords[name].values.item())
             if name == "header":
                 text = with_wcs(text, _solved(image, None, 1)[0])
-            return text if grid is None else _on_grid(text, grid)
+            return text if grid is None else _on_grid(text, grid, "z" in image.dims)
     return None
 
 
@@ -84,8 +85,11 @@ def is_solved(obj: xr.DataArray) -> bool:
 
 
 @lru_cache(maxsize=1 << 10)
-def _on_grid(text: str, grid: str) -> str:
-    """A header text with the WCS of another grid; without ROWORDER, as rows follow that grid."""
+def _on_grid(text: str, grid: str, cube: bool) -> str:
+    """A header text with the WCS of another grid; without ROWORDER, as rows follow that grid.
+
+    A cube keeps the axis of its planes.
+    """
     turned = "CTYPE1" in grid
     kept = (
         line
@@ -94,7 +98,18 @@ def _on_grid(text: str, grid: str) -> str:
         if not (turned and card.keyword == "ROWORDER")
         for line in card.lines
     )
-    return "\n".join([*kept, *filter(None, grid.split("\n"))])
+    return "\n".join([*kept, *filter(None, grid.split("\n")), *(_axis_of_planes(text, grid) if cube else [])])
+
+
+def _axis_of_planes(text: str, grid: str) -> list[str]:
+    """The cards of the third axis, its step in the spelling of the grid's matrix."""
+    own = [c for c in cards.split(text) if AXIS_OF_PLANES.fullmatch(c.keyword)]
+    values = {k: cards.as_number(cards.card_value(text, k)) for k in ("CD3_3", "CDELT3", "PC3_3")}
+    step = values["CD3_3"]
+    if not np.isfinite(step):
+        step = values["CDELT3"] * (values["PC3_3"] if np.isfinite(values["PC3_3"]) else 1.0)
+    lines = [line for card in own for line in card.lines]
+    return [*lines, cards.make("CD3_3" if "CD1_1" in grid else "CDELT3", step)] if np.isfinite(step) else lines
 
 
 @lru_cache(maxsize=1 << 10)

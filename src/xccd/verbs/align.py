@@ -23,8 +23,9 @@ from xccd.sky.gather import Resampling
 from xccd.sky.grid import Grid
 from xccd.sky.placed import Placed
 from xccd.verbs import resampling
+from xccd.verbs.by_plane import by_plane, plane_dim
 from xccd.verbs.find_transforms import find_named
-from xccd.verbs.placing import Where, place, size_cards
+from xccd.verbs.placing import Where, place, size_cards, target_of_planes
 
 
 def align(
@@ -50,7 +51,8 @@ def align(
     Parameters
     ----------
     stack : DataArray, Dataset, DataTree, or a list of DataArrays or Datasets
-        Frames (frame, y, x), each with a WCS, as `open_stack` returns them. If shapes differ, a list of stacks as
+        Frames (frame, y, x), each with a WCS, as `open_stack` returns them. Cubes (frame, z, y, x) are aligned plane by
+        plane, to one grid. If shapes differ, a list of stacks as
         `open_frames` returns it; they become one stack.
     to : Grid, WCS, Header, path, DataArray, Dataset, int or None, optional
         The grid, an object that has one, or the index of a frame. Default: the grid that holds all frames
@@ -148,8 +150,16 @@ def align(
             f"align takes a DataArray, a Dataset, a DataTree, or a list of DataArrays or of Datasets, not "
             f"{', '.join(sorted(k.__name__ for k in kinds)) or 'an empty list'}"
         )
-    where = where._replace(transforms=find_named(stack, transforms, to))
-    if kinds == {xr.DataArray}:
+    if (dim := plane_dim(stacks)) is not None:
+        return by_plane(
+            partial(_each_stack, to=target_of_planes(stacks, dim, to, where), how=how, where=where), stacks, dim
+        )
+    return _each_stack(stacks, to, how, where._replace(transforms=find_named(stack, transforms, to)))
+
+
+def _each_stack(stacks: list[Any], to: Any, how: Resampling, where: Where) -> Any:
+    """`align` of DataArrays, or of Datasets, of images."""
+    if isinstance(stacks[0], xr.DataArray):
         return _align(stacks, to, how, where)
     names = resampling.names_to_align(stacks[0], how)
     done: dict[Any, xr.DataArray] = {}
@@ -167,7 +177,9 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -
     for stack in stacks:
         check_stack(stack, "frame")
         if set(stack.dims) != {"frame", "y", "x"}:
-            raise ValueError(f"align takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
+            raise ValueError(
+                f"align takes frames (frame, y, x), or cubes with one more dimension, this stack has {dict(stack.sizes)}"
+            )
     stacks = [stack.transpose("frame", "y", "x") for stack in stacks]
     _check_alike(stacks)
     if how.flux == "total":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from xccd.headers import cards
 from xccd.labels.frames import frame_names
 from xccd.labels.warn import warn
 from xccd.sky.canvas import canvas_of
-from xccd.sky.grid import Grid, grids_of
+from xccd.sky.grid import Grid, every, grids_of
 from xccd.sky.pixel_map import PixelMap, moved, pixel_map
 from xccd.sky.placed import Placed, model_of, placed
 from xccd.sky.union import union
@@ -69,6 +69,21 @@ def place(stacks: list[xr.DataArray], to: Any, where: Where, *, corners: bool, s
     _check_scales(grids, stacks, grid)
     sources = [_first_grids(stack, some) for stack, some in zip(stacks, grids, strict=True)]
     return Placed(maps, sources, grid.shape, grid, {})
+
+
+def target_of_planes(stacks: list[Any], dim: Hashable, to: Any, where: Where) -> Any:
+    """The target for each plane of cubes, whose planes share the WCS of their frame."""
+    if isinstance(where.transforms, str):
+        raise ValueError(
+            f"transforms={where.transforms!r} with planes along {dim!r}: say whose stars count, as "
+            f"transforms=stack.isel({dim}=0).ccd.find_transforms()"
+        )
+    if where.offsets is not None or where.transforms is not None:
+        return to
+    if to is not None and not isinstance(to, str):
+        return to
+    first = [stack.isel({dim: 0}) for stack in stacks]
+    return _target(to, [every(stack) for stack in first])
 
 
 def _target(to: Any, grids: list[list[Grid]]) -> Grid:
