@@ -178,7 +178,7 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -
         check_stack(stack, "frame")
         if set(stack.dims) != {"frame", "y", "x"}:
             raise ValueError(
-                f"align takes frames (frame, y, x), or cubes with one more dimension, this stack has {dict(stack.sizes)}"
+                f"align takes frames (frame, y, x), or cubes with one dimension more, this has {dict(stack.sizes)}"
             )
     stacks = [stack.transpose("frame", "y", "x") for stack in stacks]
     _check_alike(stacks)
