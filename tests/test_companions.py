@@ -286,11 +286,11 @@ def test_chips_of_four_exposures_become_a_mosaic(tmp_path: Path) -> None:
     """Four chips an exposure, each with a gain and a sky of its own: open, align, normalise."""
     from star_fields import Field, blocks
 
-    field = Field.random((560, 580), 400, seed=3, fluxes=(2000, 5e4))
-    size, places = (200, 205), [(175, 183), (175, 395), (382, 183), (382, 395)]
+    field = Field.random((740, 760), 450, seed=3, fluxes=(2000, 5e4))
+    size, places = (300, 310), [(215, 225), (215, 540), (525, 225), (525, 540)]
     gains, skies = np.array([1, 1.2, 0.9, 1.1]), np.array([100.0, 250, 180, 90])
     rng = np.random.default_rng(1)
-    for k, (dy, dx) in enumerate([(0, 0), (-70, 60), (60, -75), (70, 75)]):
+    for k, (dy, dx) in enumerate([(0, 0), (-60, 65), (65, -60), (60, 65)]):
         parts = [fits.PrimaryHDU()]
         for i, (y, x) in enumerate(places):
             centre = (y + dy, x + dx)
