@@ -12,7 +12,7 @@ from scipy import ndimage
 from star_fields import Field, blocks, tiles
 from xccd.verbs.local_sky import above_sky
 from xccd.verbs.overlap_gains import _weighted_median, connected, widened
-from xccd.verbs.overlap_samples import overlapping
+from xccd.verbs.overlap_samples import groups, overlapping, some_of
 
 SIZE = (300, 300)
 GAINS = np.array([1.0, 2.0, 0.5, 1.1])
@@ -29,8 +29,20 @@ def never(*args, **kwargs):
     raise AssertionError("computed early")
 
 
-@pytest.mark.parametrize("limit", [np.inf, 2500.0], ids=["", "saturated"])
-@pytest.mark.parametrize("fwhm", [(3.0,), (3.0, 3.6)], ids=["", "seeing differs by 20 %"])
+@pytest.fixture(scope="module")
+def four(row: Field) -> xr.DataArray:
+    return tiles(row, (1, 4), SIZE, gains=GAINS, skies=SKIES).ccd.align(row.grid).load()
+
+
+def gain_of(frame: xr.DataArray) -> float:
+    return float(frame["gain"])
+
+
+@pytest.mark.parametrize(
+    ("fwhm", "limit"),
+    [((3.0, 3.6), np.inf), ((3.0,), 2500.0), ((3.0, 3.6), 2500.0)],
+    ids=["seeing differs by 20 %", "saturated", "both"],
+)
 def test_gains_and_skies(row: Field, fwhm: tuple[float, ...], limit: float) -> None:
     stack = tiles(row, (1, 4), SIZE, gains=GAINS, skies=SKIES, fwhm=fwhm, limit=limit)
     level = stack.ccd.align(row.grid).ccd.normalize(scale="overlap", zero="overlap").compute()
@@ -38,11 +50,14 @@ def test_gains_and_skies(row: Field, fwhm: tuple[float, ...], limit: float) -> N
     np.testing.assert_allclose(level.zero, SKIES / GAINS - SKIES[0], atol=15)  # of the gains' error times the sky
     rest = blocks(level.ccd.combine("mean").values, row.empty())
     assert np.std(rest) < 0.4
-    to_mean = stack.ccd.align(row.grid).ccd.normalize(scale="overlap", zero="overlap", to="mean").compute()
-    ratio = to_mean.scale / level.scale
-    np.testing.assert_allclose(ratio, ratio[0])
-    shifted = to_mean - float(ratio[0]) * level
-    np.testing.assert_allclose(shifted.values[np.isfinite(shifted)], np.nanmedian(shifted), rtol=1e-3, atol=0.01)
+
+
+def test_to_the_mean_is_another_scale_of_the_same(four: xr.DataArray) -> None:
+    level, mean = (four.ccd.normalize(scale="overlap", zero="overlap", to=to) for to in ("first", "mean"))
+    factor = float(mean.scale[0] / level.scale[0])
+    np.testing.assert_allclose(mean.scale, factor * level.scale)
+    apart = (mean - factor * level).values
+    np.testing.assert_allclose(apart[np.isfinite(apart)], np.nanmedian(apart), atol=1e-6)
 
 
 def test_twelve_tiles_become_one_image() -> None:
@@ -77,11 +92,11 @@ def test_a_gain_is_no_ratio_of_skies() -> None:
     np.testing.assert_allclose(both.median(("y", "x")), both.median(("y", "x"))[0], atol=0.01)
 
 
-def test_skies_are_those_of_the_scaled_frames(row: Field) -> None:
-    stack = tiles(row, (1, 4), SIZE, gains=GAINS, skies=SKIES).ccd.align(row.grid).load()
-    for scale in (GAINS, xr.DataArray(GAINS, dims="frame"), lambda frame: float(GAINS[3]) / float(frame["gain"])):
-        given_gains = stack.assign_coords(gain=("frame", 1 / GAINS)) if callable(scale) else stack
-        level = given_gains.ccd.normalize(scale=scale, zero="overlap")
+def test_skies_are_those_of_the_scaled_frames(four: xr.DataArray) -> None:
+    known = four.assign_coords(gain=("frame", GAINS))
+    lazy = known.copy(data=known.variable.chunk(y=100).data)
+    for obj, scale in ((four, GAINS), (known, "gain"), (lazy, "gain"), (lazy, gain_of)):
+        level = obj.ccd.normalize(scale=scale, zero="overlap")
         np.testing.assert_allclose(level.scale, 1 / GAINS)
         np.testing.assert_allclose(level.zero, SKIES / GAINS - SKIES[0], atol=0.6)
 
@@ -133,10 +148,9 @@ def test_a_frame_without_sources_is_told_of() -> None:
         xr.concat([bright, empty, empty], "frame").ccd.normalize(scale="overlap")
 
 
-def test_groups_without_common_sources_are_told_of(row: Field) -> None:
-    stack = tiles(row, (1, 4), SIZE, gains=GAINS).ccd.align(row.grid).load()
-    one, other = stack.isel(frame=[0, 1]), stack.isel(frame=[2, 3])
-    apart = xr.concat([one.where(stack.x < 300), other.where(stack.x > 260)], "frame")
+def test_groups_without_common_sources_are_told_of(four: xr.DataArray) -> None:
+    one, other = four.isel(frame=[0, 1]), four.isel(frame=[2, 3])
+    apart = xr.concat([one.where(four.x < 300), other.where(four.x > 260)], "frame")
     message = r"frame 2 \(frame-3\), frame 3 \(frame-4\): too few sources in common with frame 0 .* a mean of 1"
     with pytest.warns(UserWarning, match=message):
         level = apart.ccd.normalize(scale="overlap")
@@ -230,6 +244,35 @@ def test_the_work_grows_with_the_frames() -> None:
     """Pairs are looked for among neighbours: of 400 frames in a square, 8 of each."""
     places = np.array([(40 * a, 40 * a + 47, 40 * b, 40 * b + 47) for a in range(20) for b in range(20)])
     assert len(overlapping(places)) == 2 * 20 * 19 + 2 * 19 * 19
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 40), st.integers(1, 6), st.data())
+def test_frames_of_one_field_are_not_all_compared(frames: int, most: int, data: st.DataObject) -> None:
+    every = [(a, b) for b in range(frames) for a in range(b)]
+    lost = data.draw(st.sets(st.sampled_from(every), max_size=len(every) // 3))
+    pairs = [pair for pair in every if pair not in lost]
+    found = some_of(pairs, most)
+    assert set(found) <= set(pairs)
+    assert len(found) <= frames * most
+    for frame in range(frames):
+        before, after = (sum(frame in pair for pair in some) for some in (pairs, found))
+        assert after >= min(before, most)
+    if not lost:
+        linked = np.zeros((frames, frames), bool)
+        for a, b in found:
+            linked[a, b] = linked[b, a] = True
+        assert len(groups(linked)) == 1
+    assert some_of(every, frames) == every
+
+
+def test_many_frames_of_one_field() -> None:
+    field = Field.random((200, 200), 40, seed=6, fluxes=(5000, 5e4))
+    light, rng = field.image((99.5, 99.5), (200, 200)), np.random.default_rng(3)
+    gains = rng.uniform(0.5, 2, 30)
+    values = gains[:, None, None] * light + rng.normal(0, 5, (30, 200, 200))
+    level = xr.DataArray(values, dims=("frame", "y", "x")).ccd.normalize(scale="overlap")
+    np.testing.assert_allclose(1 / level.scale, gains / gains[0], rtol=0.01)
 
 
 def test_the_command_line_way_needs_no_scipy() -> None:

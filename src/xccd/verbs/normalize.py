@@ -87,7 +87,7 @@ def normalize(
     UserWarning
         ``scale="overlap"``: a frame has fewer than 5 sources in common with any other, so its gain is 1; or frames
         have sources in common with each other but not with the first one. ``degree=1``: a plane is uncertain by half
-        of the noise of a pixel or more at a corner of its frame. On dask input when the level is computed.
+        of the noise of a pixel or more at a corner of its frame.
 
     Notes
     -----
@@ -110,7 +110,8 @@ def normalize(
     frames share. What is subtracted is the difference between the planes of a frame and of the reference. The
     reference's own gradient stays, and so does all that is no plane.
 
-    Only pairs whose boxes overlap are compared. On dask input the frames are read once more for all this.
+    Only pairs whose boxes overlap are compared, and for gains 12 or more of each frame. On dask input the frames are
+    read once more for all this, and a warning comes when a level is computed: on a cluster in the log of a worker.
 
     Examples
     --------

@@ -10,7 +10,7 @@ import numpy as np
 from xccd.compute.patches import Patch
 from xccd.labels.warn import warn
 from xccd.verbs.local_sky import above_sky
-from xccd.verbs.overlap_samples import NOWHERE, groups, overlapping
+from xccd.verbs.overlap_samples import NOWHERE, groups, overlapping, some_of
 
 Array = np.ndarray[Any, Any]
 BRIGHT, WIDER = 8.0, 5  # a source: pixels above 8 times the noise, and the pixels around them
@@ -40,20 +40,32 @@ class Sources(NamedTuple):
         return cls(*(np.concatenate(column, axis=-1) for column in zip(*parts, none, strict=True)))
 
 
+class Seen(NamedTuple):
+    """A frame in the box of its good pixels."""
+
+    start: Array  # the first row and column of the box in the patch
+    above: Array  # the samples above the sky, NaN where missing
+    bright: Array  # whether a bright pixel is near
+    noise: float
+
+    @classmethod
+    def of(cls, frame: Array, box: Array) -> Seen:
+        above, noise = above_sky(frame[_slices(box[::2], box[1::2] + 1)])
+        return cls(box[::2], above, widened(above > (BRIGHT * noise or np.inf), WIDER), noise)
+
+
 def sources(values: Array, good: Array, patch: Patch) -> Sources:
     """The sources of all pairs of frames whose brightest pixel is in the core of a patch; ``good`` are finite."""
     boxes = np.array([_box(mask) for mask in good])
-    starts, stops = boxes[:, ::2], boxes[:, 1::2] + 1
     here = np.flatnonzero(boxes[:, 0] != NOWHERE).tolist()
-    frames = {k: above_sky(values[k][_slices(starts[k], stops[k])]) for k in here}
+    frames = {k: Seen.of(values[k], boxes[k]) for k in here}
+    core = np.array([(c.start, c.stop) for c in patch.core])
     found: list[Sources] = []
-    for pair in overlapping(boxes):
-        first, last = starts[list(pair)].max(0), stops[list(pair)].min(0)
-        core = [(c.start - a, c.stop - a) for c, a in zip(patch.core, first.tolist(), strict=True)]
-        both = np.stack([frames[k][0][_slices(first - starts[k], last - starts[k])] for k in pair])
-        noise = np.array([[frames[k][1]] for k in pair])
-        if (noise > 0).all():
-            found += _of_pair(pair, both, noise, core)
+    for pair in some_of(overlapping(boxes)):
+        own = boxes[list(pair)]
+        first, last = own[:, ::2].max(0), own[:, 1::2].min(0) + 1
+        if all(frames[k].noise for k in pair):
+            found += _of_pair(pair, [frames[k] for k in pair], first, last, core)
     return Sources.of_all(found)
 
 
@@ -67,24 +79,21 @@ def _box(good: Array) -> list[int]:
     return [int(at[k]) for at in lines for k in (0, -1)] if lines[0].size else [NOWHERE, -NOWHERE] * 2
 
 
-def _of_pair(pair: tuple[int, int], above: Array, noise: Array, core: Sequence[tuple[int, int]]) -> list[Sources]:
-    """The sources of a pair in a box of both frames (2, y, x); ``core`` is relative to it and may reach beyond."""
-    good = np.isfinite(above).all(0)
-    bright: Array = np.any(good & (above > BRIGHT * noise[:, :, None]), axis=0)
-    wide = widened(bright, WIDER)
-    pixels, label = connected(wide)
-    rows, columns = np.divmod(pixels, wide.shape[1])
-    edge = (rows == 0) | (rows == wide.shape[0] - 1) | (columns == 0) | (columns == wide.shape[1] - 1)
-    spoilt = np.unique(label[edge | ~good.ravel()[pixels]])
-    keep = ~np.isin(label, spoilt)
+def _of_pair(pair: tuple[int, int], frames: Sequence[Seen], first: Array, last: Array, core: Array) -> list[Sources]:
+    """The sources of a pair in the box from ``first`` to ``last`` that both frames share."""
+    one, other = (f.bright[_slices(first - f.start, last - f.start)] for f in frames)
+    pixels, label = connected(one | other)
+    places = np.stack(np.divmod(pixels, int(last[1] - first[1]))) + first[:, None]
+    above = np.stack([f.above[tuple(places - f.start[:, None])] for f in frames])
+    edge = np.any((places == first[:, None]) | (places == last[:, None] - 1), axis=0)
+    keep = ~np.isin(label, np.unique(label[edge | np.isnan(above).any(0)]))
     order = np.flatnonzero(keep)[np.argsort(label[keep], kind="stable")]
     if not order.size:
         return []
-    pixels, rows, columns = pixels[order], rows[order], columns[order]
     starts = np.flatnonzero(np.diff(label[order], prepend=-1))
-    (top, bottom), (left, right) = core
-    inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
-    return [_measured(pair, above.reshape(2, -1)[:, pixels], starts, noise, inside)]
+    inside: Array = np.all((places >= core[:, :1]) & (places < core[:, 1:]), axis=0)
+    noise = np.array([[f.noise] for f in frames])
+    return [_measured(pair, above[:, order], starts, noise, inside[order])]
 
 
 def _measured(pair: tuple[int, int], each: Array, starts: Array, noise: Array, inside: Array) -> Sources:
@@ -123,11 +132,12 @@ def connected(mask: Array) -> tuple[Array, Array]:
     Pixels that touch by a side or a corner are one source. A source joins runs of pixels in rows that follow each
     other; written here because SciPy is no dependency.
     """
-    columns = mask.shape[1]
-    steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    row, start = np.nonzero(steps == 1)
-    stop = np.nonzero(steps == -1)[1]
-    width = columns + 2  # runs of different rows stay apart by more than a corner
+    columns, width = mask.shape[1], mask.shape[1] + 2  # runs of different rows stay apart by more than a corner
+    apart = np.zeros((mask.shape[0], width), bool)
+    apart[:, 1:-1] = mask
+    turns = np.flatnonzero(apart.ravel()[1:] != apart.ravel()[:-1])  # before a run, and its last pixel
+    row, start = np.divmod(turns[::2], width)
+    stop = turns[1::2] - row * width
     first = np.searchsorted(row * width + stop, (row - 1) * width + start, side="left")
     last = np.searchsorted(row * width + start, (row - 1) * width + stop, side="right")
     number = np.maximum(last - first, 0)  # of the runs in the row before that touch each run

@@ -14,6 +14,7 @@ from xccd.compute.patches import Patch
 Array = np.ndarray[Any, Any]
 SAMPLES = 1 << 22  # of all frames: more samples change a median by less than its noise
 FEWEST = 500  # a pair with fewer common pixels is ignored
+PARTNERS = 12  # of a frame in a patch, from which on not all are compared for its gain
 NOWHERE = 1 << 62  # beyond all pixels
 
 
@@ -121,6 +122,25 @@ def overlapping(boxes: Array) -> list[tuple[int, int]]:
         mine = int(order[a])
         found += [(min(mine, b), max(mine, b)) for b in order[a + 1 + hits].tolist()]
     return found
+
+
+def some_of(pairs: Sequence[tuple[int, int]], most: int = PARTNERS) -> list[tuple[int, int]]:
+    """The pairs a < b without those that add little: each frame keeps ``most`` partners, or more that chose it.
+
+    The frames of one field all overlap: pairs grow with their square, and a gain is well known from some of them.
+    Numbers with many factors of 2 are chosen first, so that all frames choose alike and stay in one group.
+    """
+    partners: dict[int, list[int]] = defaultdict(list)
+    for a, b in pairs:
+        partners[a].append(b)
+        partners[b].append(a)
+    chosen = {a: set(sorted(own, key=_rank)[:most]) for a, own in partners.items()}
+    return [(a, b) for a, b in pairs if b in chosen[a] or a in chosen[b]]
+
+
+def _rank(number: int) -> tuple[int, int]:
+    """A key by which 0 comes first, then multiples of the largest power of 2."""
+    return (-(number & -number) if number else -NOWHERE, number)
 
 
 def groups(linked: Array) -> list[list[int]]:
