@@ -95,6 +95,12 @@ def open_dataset(
     (dtype('uint16'), [0, 0, 0, 0, 32])
     >>> clipped.ccd.combine("mean").data.values.tolist()
     [[7.0, 7.0]]
+
+    A mask in a file of its own; here, as the image, in memory:
+
+    >>> image, mask = (np.array([[5, 6]]), {}), (np.array([[0, 4]]), {})
+    >>> xccd.open_dataset([image], mask=[mask], bits=[4]).data_flags.values.tolist()
+    [[[0, 1]]]
     """
     asked = uncertainty_type
     if mask is not None or uncertainty is not None:
