@@ -73,6 +73,8 @@ def test_bits_choose_what_is_bad(files: list[Path]) -> None:
         assert set(np.unique(found.data_flags)) == {0, 1}
     with pytest.raises(ValueError, match=r"mask=: .*e0-wht\.fits holds float32, but bits=1 needs whole numbers"):
         xccd.open_dataset(files, mask={"-img": "-wht"}, bits=1)
+    found = xccd.open_dataset(files, mask_hdu=None, mask={"-img": "-msk"}, bits=1)
+    assert found.data_flags.sum() == 3
     with pytest.raises(ValueError, match=r"bits=3 goes with a mask"):
         xccd.open_dataset(files, mask_hdu=None, bits=3)
 
@@ -142,6 +144,35 @@ def test_chips_without_names_go_by_number_or_order(tmp_path: Path) -> None:
     chips(tmp_path / "a-wht.fits", (5, 6), names=("WHT1", "WHT2"))  # names of maps
     ds = xccd.open_dataset(tmp_path / "a-img.fits", hdu="all", weights={"img": "wht"})
     assert ds.data_weight[:, 0, 0].values.tolist() == [5, 6]
+
+
+def test_chips_go_by_their_version(tmp_path: Path) -> None:
+    """SCI,1 has DQ,1, wherever it stands."""
+
+    def versions(path: Path, name: str, *numbers: int) -> Path:
+        parts = [fits.ImageHDU(image(10 * n), name=name, ver=n) for n in numbers]
+        fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(path)
+        return path
+
+    path = versions(tmp_path / "a-img.fits", "SCI", 1, 2)
+    versions(tmp_path / "a-wht.fits", "WHT", 2, 1)
+    for hdu, expected in (("all", [10, 20]), ([2, 1], [20, 10])):
+        ds = xccd.open_dataset(path, hdu=hdu, weights={"img": "wht"})
+        assert ds.data_weight[:, 0, 0].values.tolist() == expected
+
+
+def test_chips_are_never_guessed(tmp_path: Path) -> None:
+    path = chips(tmp_path / "a-img.fits", (1, 2, 3))
+    chips(tmp_path / "a-wht.fits", (1, 2, 3), names=("N4", "S7", "S9"))
+    with pytest.raises(ValueError, match=r"weights=: .*a-wht\.fits has N4, S7, S9, and .*a-img\.fits has N4, S4, S7"):
+        xccd.open_dataset(path, hdu="all", weights={"img": "wht"})
+    chips(tmp_path / "a-own.fits", (10, 20, 30), names=("A", "B", "C"))
+    ordered = xccd.open_dataset(path, hdu="all", weights={"img": "own"})
+    assert ordered.data_weight[:, 0, 0].values.tolist() == [10, 20, 30]
+    numbers = xccd.open_dataset(path, hdu=[3, 1], weights={"img": "own"})
+    assert numbers.data_weight[:, 0, 0].values.tolist() == [30, 10]
+    with pytest.raises(OSError, match=r"weights=: .*a-own\.fits has no hdu='S4'"):
+        xccd.open_dataset(path, hdu=["S4", "N4"], weights={"img": "own"})
 
 
 def test_the_image_of_a_companion(tmp_path: Path) -> None:
@@ -217,7 +248,7 @@ def test_wrong_companions(files: list[Path], tmp_path: Path) -> None:
         (files, {"mask": np.zeros(SHAPE)}, TypeError, r"mask=: is a NumPy array"),
         (files, {"mask": [tmp_path / "text.fits"] * 3}, OSError, r"mask=: .*text\.fits"),
         (three, {"hdu": "all", "mask": [many] * 2}, ValueError,
-         r"mask=: .*y\.fits has 2 image\(s\) and .*x0\.fits 3, and their names do not say which belongs to which"),
+         r"mask=: .*y\.fits has P, Q, and .*x0\.fits has N4, S4, S7: it is not clear which"),
         (three, {"hdu": "S4", "mask": [many] * 2}, OSError, r"mask=: .*y\.fits has no hdu='S4'"),
     ]  # fmt: skip
     for given, how, error, message in wrong:

@@ -104,7 +104,8 @@ def open_dataset(
     """
     asked = uncertainty_type
     if mask is not None or uncertainty is not None:
-        Options.of(hdu, mask_hdu, uncertainty_hdu, bits, asked)  # raises for what no file could have
+        # raises for what no file could have; None is no choice for a companion
+        Options.of(hdu, _or(mask_hdu, "MASK", mask), _or(uncertainty_hdu, "UNCERT", uncertainty), bits, asked)
     found = frames(
         files, hdu, mask_hdu if mask is None else None, uncertainty_hdu if uncertainty is None else None,
         bits=bits if mask is None else None, uncertainty_type=asked if uncertainty is None else None, flip=flip,
@@ -130,6 +131,11 @@ def open_dataset(
         maps[map_name("data", "weight")] = _weights(stack, weighting)
     stack.attrs["ancillary_variables"] = " ".join(maps)
     return stack.to_dataset(name="data").assign(maps)
+
+
+def _or(hdu: Wanted, default: str, companion: Any) -> Wanted:
+    """The HDU that is asked for; the default if none is and there is a companion file."""
+    return default if hdu is None and companion is not None else hdu
 
 
 def _named(hdu: Wanted, default: str) -> Wanted:

@@ -89,30 +89,41 @@ class Companions:
         try:
             yield
         except (OSError, TypeError, ValueError) as error:
+            kind = next(k for k in (FileNotFoundError, OSError, TypeError, ValueError) if isinstance(error, k))
             text = str(error).removeprefix("files=").removeprefix("files")
-            raise type(error)(f"{self.argument}=: {text.strip()}") from error
+            raise kind(f"{self.argument}=: {text.strip()}") from error
 
     def _matched(self, images: Sequence[Frame], file: Any, opened: HDUNames) -> list[Frame]:
-        """The images of a companion file that belong to the frames of a file: by label, else in their order."""
+        """The images of a companion file that belong to the frames of a file, which has one or, as chips, more."""
         if self.hdu is not None or opened is None:
-            return self._as_many(images, self._opened(file, self.hdu), file)
+            return self._as_many(images, self._opened(file, self.hdu))
         every = self._opened(file, "all")
         if len(images) == 1 and len(every) == 1:
             return every
         if images[0].chip is None:
-            return self._as_many(images, self._opened(file, opened), file)
-        by_label = {frame.chip: frame for frame in every}
-        if all(image.chip in by_label for image in images):
-            return [by_label[image.chip] for image in images]
-        return self._as_many(images, every, file)
+            return self._as_many(images, self._opened(file, opened))
+        for label in (_label, _version):
+            by_label = {label(frame): frame for frame in every}
+            wanted = [label(frame) for frame in images]
+            if set(wanted) <= set(by_label) and len(set(wanted)) == len(wanted):
+                return [by_label[own] for own in wanted]
+            if label is _label and set(wanted) & set(by_label):
+                raise ValueError(self._unclear(images, every))
+        if isinstance(opened, str):  # all, in the order of both files
+            return self._as_many(images, every)
+        return self._as_many(images, self._opened(file, opened))
 
-    def _as_many(self, images: Sequence[Frame], own: list[Frame], file: Any) -> list[Frame]:
+    def _as_many(self, images: Sequence[Frame], own: list[Frame]) -> list[Frame]:
         if len(own) != len(images):
-            raise ValueError(
-                f"{self.argument}=: {shown(own[0].file)} has {len(own)} image(s) and {shown(images[0].file)} "
-                f"{len(images)}, and their names do not say which belongs to which: hdu= names them"
-            )
+            raise ValueError(self._unclear(images, own))
         return own
+
+    def _unclear(self, images: Sequence[Frame], own: Sequence[Frame]) -> str:
+        one, other = (", ".join(f.chip or "one image" for f in some[:6]) for some in (own, images))
+        return (
+            f"{self.argument}=: {shown(own[0].file)} has {one}, and {shown(images[0].file)} has {other}: it is not "
+            "clear which belongs to which, hdu= names images that both have"
+        )
 
     def _checked(self, frame: Frame, own: Frame) -> Frame:
         """A companion with its rows in the order of the frame's; raises if it has another shape."""
@@ -143,6 +154,16 @@ def _by_file(found: Sequence[Frame]) -> list[list[Frame]]:
         else:
             groups.append([frame])
     return groups
+
+
+def _label(frame: Frame) -> str:
+    """The label of an image; in a file of one image ""."""
+    return frame.chip or ""
+
+
+def _version(frame: Frame) -> str:
+    """The EXTVER in a label, as "2" of "SCI,2": a mask of it may be "DQ,2". Without one the whole label."""
+    return _label(frame).rpartition(",")[2]
 
 
 def with_masks(found: Sequence[Frame], own: Sequence[Frame], bits: Any) -> list[Frame]:
