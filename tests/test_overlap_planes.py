@@ -116,6 +116,9 @@ def test_labels_regions_and_crops(dithers: xr.DataArray) -> None:
     np.testing.assert_array_equal(other, whole)
     turned = dithers.transpose("y", "x", "frame").ccd.normalize(zero="plane")
     np.testing.assert_array_equal(turned.transpose("frame", "y", "x"), whole)
+    across = dithers.transpose("frame", "x", "y").ccd.normalize(zero="plane")
+    np.testing.assert_allclose(across.transpose("frame", "y", "x"), whole, atol=1e-6)
+    np.testing.assert_allclose(across.zero_y, whole.zero_y, atol=1e-8)
     assert (
         "normalize(zero='overlap', to='first', degree=1)"
         in dithers.ccd.normalize(zero="overlap", degree=1).attrs["history"]

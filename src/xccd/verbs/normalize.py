@@ -26,7 +26,6 @@ from xccd.write.product_inputs import SCALED, scaled_exposure
 TO = ("first", "mean")
 # Levels of frames that are compared with each other, for each argument, besides those measured in each frame.
 COMPARED = {"scale": ("overlap",), "zero": ("overlap", "plane")}
-PLANE = ("zero_y", "zero_x")  # labels: what was subtracted for each row and column, if a plane was
 ONE_PLANE = "for a cube work on each of its planes, as stack.isel(z=0)"
 SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
@@ -181,8 +180,8 @@ def _numbered(stack: xr.DataArray, planes: bool, dim: Hashable) -> xr.DataArray:
 
 
 def _places(stack: xr.DataArray, dim: Hashable) -> list[tuple[str, Hashable]]:
-    """The labels of slopes, and the dimension that each is along."""
-    return list(zip(PLANE, (d for d in stack.dims if d != dim), strict=True))
+    """The labels of slopes, as "zero_y", and the dimension that each is along."""
+    return [(f"zero_{d}", d) for d in stack.dims if d != dim]
 
 
 def _all_levels(
@@ -230,7 +229,7 @@ def _levels_of_frames(argument: str, level: Any, stack: xr.DataArray, dim: Hasha
 def _pixels(measured: xr.DataArray, planes: bool, dim: Hashable) -> tuple[Any, Any]:
     """The numbers of the pixels along the last two axes, as `_numbered` noted them."""
     if planes:
-        rows, columns = (measured.coords[k].values for k in PLANE)
+        rows, columns = (measured.coords[k].values for k, _ in _places(measured, dim))
         return rows, columns
     last = [n for d, n in measured.sizes.items() if d != dim][-2:]
     rows, columns = (np.arange(n) for n in [1] * (2 - len(last)) + last)
@@ -290,12 +289,12 @@ def _levelled(x: Any, scale: Any, zero: Any, by_column: Any = None, *, dtype: np
 def _kept(stack: xr.DataArray, dim: Hashable, terms: Any, planes: bool) -> dict[str, Any]:
     """The coordinates ``scale`` and ``zero``: all normalisation since the file was read, with this step."""
     scale, zero, *slopes = terms
-    labels = [stack.coords[k] for k in ("scale", "zero", *PLANE) if k in stack.coords]
-    here = {str(label.name): label.data for label in labels if label.dims == (dim,)}
-    found = {"scale": scale, "zero": zero} | (dict(zip(PLANE, slopes, strict=True)) if planes else {})
+    names = ["zero", *(k for k, _ in _places(stack, dim))]
+    here = {k: stack.coords[k].data for k in ("scale", *names) if k in stack.coords and stack.coords[k].dims == (dim,)}
+    found = {"scale": scale, "zero": zero} | (dict(zip(names[1:], slopes, strict=True)) if planes else {})
     if {"scale", "zero"} <= set(here):
         # y = s (s0 x - z0) - z
-        before = {k: scale * here[k] for k in ("zero", *PLANE) if k in here}
+        before = {k: scale * here[k] for k in names if k in here}
         found = {k: before.get(k, 0) + found.get(k, 0) for k in {**before, **found} if k != "scale"}
         found["scale"] = scale * here["scale"]
     return {k: (dim, v) for k, v in found.items()}
