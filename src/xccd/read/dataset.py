@@ -14,7 +14,8 @@ from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import attributes, map_name
 from xccd.labels.lazy import array_of, as_lazy_indexed
-from xccd.read.images.chips import Frame, HDUNames, Wanted
+from xccd.read.images.chips import Frame, HDUNames, Options, Wanted
+from xccd.read.images.companions import Companions, with_masks, with_uncertainties
 from xccd.read.images.pixels import ArrayPixels, FilePixels, Index, PixelReader, Samples
 from xccd.read.images.sources import frames
 from xccd.read.images.turned import Turned
@@ -27,9 +28,12 @@ def open_dataset(
     *,
     hdu: HDUNames = None,
     mask_hdu: Wanted = "MASK",
+    mask: Any = None,
     bits: Any = None,
     uncertainty_hdu: Wanted = "UNCERT",
+    uncertainty: Any = None,
     uncertainty_type: str | None = None,
+    weights: Any = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
     keywords: Sequence[str] | None = None,
@@ -48,9 +52,15 @@ def open_dataset(
         As for `open_stack`; bad pixels of a mask get the flag 1.
     uncertainty_hdu : int, str, (str, int), list of str or None, default: "UNCERT"
         An extension of uncertainties, if a file has one. "UNCERT" stands for all names in the notes.
+    mask, uncertainty, weights : dict or files, optional
+        Maps in files of their own. A dict is a pattern of names, as ``{"-img": "-wht"}`` or ``{"ooi": "ood"}``: what
+        stands in the place of its keys in the name of each image. Or files as for ``files``, one for each file of
+        images, in their order. A map is the image with the label or number of its image, or the only image of its
+        file; ``mask_hdu`` or ``uncertainty_hdu`` name another. ``mask`` and ``uncertainty`` stand for the extensions
+        of the images, which are then not read. ``weights`` may be any numbers that are proportional to weights.
     uncertainty_type : {"std", "var", "ivar"}, optional
-        What that extension holds: standard deviations, variances or inverse variances. Needed if neither its UTYPE, as
-        astropy writes it, nor its name tells, as for a weight map.
+        What the uncertainties are: standard deviations, variances or inverse variances. Needed if neither the UTYPE, as
+        astropy writes it, nor the name of the extension tells, as for most companion files.
 
     Returns
     -------
@@ -59,14 +69,15 @@ def open_dataset(
         ``data_flags`` (uint8): 1 masked on input (BLANK, a mask), 2 not finite, 4 and 8 outside the limits of `minmax`,
         16 and 32 rejected as too low or too high, 64 grown, 128 outside the footprint. ``data_uncertainty`` if a file
         has it, with the attributes ``uncertainty_type``, "std", "var" or "ivar", and ``units``, from its own BUNIT
-        (standard deviations without one are in the data's unit). ``data`` names both in the CF attribute
-        ``ancillary_variables``. Labels are as for `open_stack`.
+        (standard deviations without one are in the data's unit). ``data_weight`` from ``weights``. ``data`` names them
+        in the CF attribute ``ancillary_variables``. Labels are as for `open_stack`.
 
     Raises
     ------
     OSError, ValueError, TypeError
         As `open_stack`; ValueError if frames have uncertainties of different types, if a type is not known, if UTYPE
-        and ``uncertainty_type`` contradict each other, or if BUNIT contradicts the type.
+        and ``uncertainty_type`` contradict each other, or if BUNIT contradicts the type. For companion files: another
+        number of files or of images, another shape or ROWORDER, no file of that name. No pixel is read before.
 
     Notes
     -----
@@ -84,8 +95,27 @@ def open_dataset(
     (dtype('uint16'), [0, 0, 0, 0, 32])
     >>> clipped.ccd.combine("mean").data.values.tolist()
     [[7.0, 7.0]]
+
+    A mask in a file of its own; here, as the image, in memory:
+
+    >>> image, mask = (np.array([[5, 6]]), {}), (np.array([[0, 4]]), {})
+    >>> xccd.open_dataset([image], mask=[mask], bits=[4]).data_flags.values.tolist()
+    [[[0, 1]]]
     """
-    found = frames(files, hdu, mask_hdu, uncertainty_hdu, bits=bits, uncertainty_type=uncertainty_type, flip=flip)
+    asked = uncertainty_type
+    if mask is not None or uncertainty is not None:
+        # raises for what no file could have; None is no choice for a companion
+        Options.of(hdu, _or(mask_hdu, "MASK", mask), _or(uncertainty_hdu, "UNCERT", uncertainty), bits, asked)
+    found = frames(
+        files, hdu, mask_hdu if mask is None else None, uncertainty_hdu if uncertainty is None else None,
+        bits=bits if mask is None else None, uncertainty_type=asked if uncertainty is None else None, flip=flip,
+    )  # fmt: skip
+    if mask is not None:
+        found = with_masks(found, Companions("mask", mask, _named(mask_hdu, "MASK")).of(found, hdu), bits)
+    if uncertainty is not None:
+        own = Companions("uncertainty", uncertainty, _named(uncertainty_hdu, "UNCERT")).of(found, hdu)
+        found = with_uncertainties(found, own, asked)
+    weighting = None if weights is None else Companions("weights", weights).of(found, hdu)
     check_shapes(found)
     bare = [_Bare.of(frame) for frame in found]
     native = len({b.pixels.native for b in bare}) == 1 and not any(b.pixels.masks for b in bare)
@@ -97,8 +127,20 @@ def open_dataset(
     maps = {map_name("data", "flags"): _flags(stack, found, bare)}
     if (error := _uncertainties_of_frames(stack, found)) is not None:
         maps[map_name("data", "uncertainty")] = error
+    if weighting is not None:
+        maps[map_name("data", "weight")] = _weights(stack, weighting)
     stack.attrs["ancillary_variables"] = " ".join(maps)
     return stack.to_dataset(name="data").assign(maps)
+
+
+def _or(hdu: Wanted, default: str, companion: Any) -> Wanted:
+    """The HDU that is asked for; the default if none is and there is a companion file."""
+    return default if hdu is None and companion is not None else hdu
+
+
+def _named(hdu: Wanted, default: str) -> Wanted:
+    """The HDU to read in companion files; None if the argument was left at its default."""
+    return None if isinstance(hdu, str) and hdu == default else hdu
 
 
 @dataclass(frozen=True)
@@ -137,6 +179,13 @@ def _uncertainties_of_frames(stack: xr.DataArray, found: list[Frame]) -> xr.Vari
     units = {f.uncertainty_unit for f in found if f.uncertainty is not None}
     attrs = {"uncertainty_type": kinds.pop()} | ({"units": units.pop()} if len(units) == 1 and units != {""} else {})
     return xr.Variable(stack.dims, as_lazy_indexed(_map_array(stack, pixels, dtype)), attrs)
+
+
+def _weights(stack: xr.DataArray, own: list[Frame]) -> xr.Variable:
+    """The weights of the frames, from companion files."""
+    dtype = np.result_type(*(float_dtype(one.pixels.native) for one in own))
+    data = _map_array(stack, [one.pixels for one in own], dtype)
+    return xr.Variable(stack.dims, as_lazy_indexed(data), {"long_name": "weight"})
 
 
 def _map_array(stack: xr.DataArray, pixels: Sequence[PixelReader], dtype: np.dtype[Any]) -> Any:

@@ -1,95 +1,13 @@
-"""Levels of frames: measured in each frame, or solved from the overlaps of aligned frames."""
+"""Levels that are measured in each frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
-
-from xccd.compute import arrays
-from xccd.compute.deferred import Deferred
-from xccd.labels.frames import frame_names, frames_first
-from xccd.labels.lazy import as_lazy_indexed
-
-Array = np.ndarray[Any, Any]
-SAMPLES = 1 << 22  # of all frames, on a lattice: more samples change an overlap's median by less than its noise
-FEWEST = 10  # a pair with fewer common pixels is ignored
-
-
-def levels(argument: str, stack: xr.DataArray, dim: Hashable) -> Any:
-    """One level a frame from overlaps; lazy on dask input.
-
-    For "zero" they are offsets and the first is 0; for "scale" they are factors and the first is 1.
-    """
-    names = frame_names(stack, dim)
-    some = _lattice(frames_first(stack, dim))
-    solve = partial(_solved, argument=argument, names=names)
-    if not arrays.is_dask(some):
-        return solve(some)
-    import dask.array as da
-    from dask.delayed import delayed
-
-    return da.from_delayed(delayed(solve, pure=True)(some), (len(names),), np.float64)
-
-
-def _lattice(x: Any) -> Any:
-    """Every n-th pixel along each axis, at most about `SAMPLES` samples."""
-    frames, *shape = x.shape
-    step = max(1, int(np.ceil((frames * np.prod(shape) / SAMPLES) ** (1 / max(1, len(shape))))))
-    lattice = (slice(None), *(slice(None, None, step) for _ in shape))
-    if not isinstance(x, Deferred):
-        return x[lattice]
-    # a multiple of the step, so that the lattice goes on from part to part
-    height = step * max(1, 256 // step)  # some rows at a time: the pixels between are not kept
-    deferred = xr.Variable([f"d{i}" for i in range(x.ndim)], as_lazy_indexed(x))
-    parts = [deferred[:, a : a + height].values[lattice] for a in range(0, shape[0], height)]
-    return np.concatenate(parts, axis=1)
-
-
-def _solved(x: Array, argument: str, names: list[str]) -> Array:
-    """The levels that fit all pairs best, each pair weighted by its count of common pixels."""
-    frames = len(x)
-    flat = x.reshape(frames, -1).astype(np.float64)
-    good = np.isfinite(flat) & ((flat > 0) if argument == "scale" else True)
-    weight, apart = np.zeros((frames, frames)), np.zeros((frames, frames))
-    for i in range(frames):
-        for j in range(i):
-            both = good[i] & good[j]
-            count = np.count_nonzero(both)
-            if count >= FEWEST:
-                weight[i, j] = weight[j, i] = count
-                apart[i, j] = _difference(flat[i][both], flat[j][both], argument)
-                apart[j, i] = -apart[i, j]
-    _check_joined(weight, argument, names)
-    laplace = np.diag(weight.sum(1)) - weight
-    right = (weight * apart).sum(1)
-    found = np.zeros(frames)
-    # Overlaps give levels relative to each other: unless one is fixed the matrix is singular.
-    found[1:] = np.linalg.solve(laplace[1:, 1:], right[1:])  # the first is 0
-    return np.exp(found) if argument == "scale" else found
-
-
-def _difference(one: Array, other: Array, argument: str) -> float:
-    if argument == "zero":
-        return float(np.median(one - other))
-    return float(np.log(np.median(one) / np.median(other)))
-
-
-def _check_joined(weight: Array, argument: str, names: list[str]) -> None:
-    """Raise if no chain of overlaps connects a frame to the first one."""
-    reached = np.zeros(len(weight), bool)
-    reached[0] = True
-    while (more := reached | (weight[reached] > 0).any(0)).sum() > reached.sum():
-        reached = more
-    for i in np.flatnonzero(~reached):
-        what = "good pixels" if argument == "zero" else "pixels above 0"
-        raise ValueError(
-            f"{argument}='overlap': {names[i]} has fewer than {FEWEST} {what} in common with {names[0]} and the frames "
-            "that overlap it: align() the frames first, or normalise groups of them"
-        )
 
 
 def measure(frame: xr.DataArray, name: str) -> float:
