@@ -1,0 +1,106 @@
+"""Profiles of stars: an elliptical Moffat profile fitted to many small images at once."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+STEPS = 40  # at most; a star of 3 pixels takes about 8
+TAIL = 0.25, 0.25  # what is known of 1 / beta before any fit, and how well: from a Gaussian (0) to a Moffat of beta 2
+LEAST_TAIL, MOST_TAIL = 1e-3, 0.8
+
+
+class Profiles(NamedTuple):
+    """Fitted profiles, one value for each star; a fit that failed is NaN."""
+
+    x: Array
+    y: Array
+    peak: Array
+    fwhm: Array  # geometric mean of both axes
+    elongation: Array  # long axis over short axis
+    tail: Array  # 1 / beta
+    misfit: Array  # root mean square of the residuals, in units of the peak
+
+
+def fit(images: Array, weights: Array, at: Array, fwhm: float, tail: tuple[float, float] = TAIL) -> Profiles:
+    """Fit peak (1 + k q)^(-1/k) + level, with q a quadratic form of the distance from the centre, k = 1 / beta.
+
+    Levenberg-Marquardt on all stars at once, each with its own damping. The prior on k keeps faint stars from wings
+    that their noise suggests. Formula: Moffat 1969, A&A 3, 455, for an ellipse; k to 0 is a Gaussian.
+
+    Parameters
+    ----------
+    images, weights : ndarray (star, y, x)
+        Small images around each star, minus the sky, and the inverse of the noise; 0 leaves a pixel out.
+    at : ndarray (star, 2)
+        The first guess of the centre, x and y, in pixels of the small image.
+    fwhm : float
+        The first guess of the width, in pixels.
+    tail : (float, float)
+        The prior of k: its mean and its standard deviation.
+    """
+    n, height, width = images.shape
+    y, x = (axis.ravel().astype(float) for axis in np.mgrid[:height, :width])
+    z, w = (a.reshape(n, -1).astype(float) for a in (images, weights))
+    z = np.where(w > 0, z, 0.0)
+    scale = 2 * np.sqrt(np.log(2)) / fwhm  # of a Gaussian exp(-q)
+    first = np.max(np.where(w > 0, z, -np.inf), axis=1, initial=-np.inf)
+    one = np.ones(n)
+    p = np.stack([np.where(np.isfinite(first), first, 1), at[:, 0], at[:, 1], one * scale, 0 * one, one * scale,
+                  one * tail[0], 0 * one], axis=1)  # fmt: skip
+    damping, (cost, slopes, rest) = np.full(n, 1e-2), _state(p, x, y, z, w, tail)
+    for _ in range(STEPS):
+        normal = slopes.transpose(0, 2, 1) @ slopes
+        gradient = (slopes.transpose(0, 2, 1) @ rest[..., None])[..., 0]
+        diagonal = np.einsum("nii->ni", normal)
+        diagonal += damping[:, None] * diagonal + 1e-12 * (1 + diagonal.max(1, keepdims=True))
+        step = np.linalg.solve(normal, gradient[..., None])[..., 0]
+        new = p + np.where(np.isfinite(step), step, 0)
+        new[:, 6] = np.clip(new[:, 6], LEAST_TAIL, MOST_TAIL)
+        new_cost, new_slopes, new_rest = _state(new, x, y, z, w, tail)
+        better = new_cost <= cost
+        done = np.abs(new_cost - cost) <= 1e-6 * cost
+        p, cost = np.where(better[:, None], new, p), np.where(better, new_cost, cost)
+        slopes, rest = np.where(better[:, None, None], new_slopes, slopes), np.where(better[:, None], new_rest, rest)
+        damping = np.clip(np.where(better, damping / 5, damping * 8), 1e-8, 1e8)
+        if done.all():
+            break
+    return _profiles(p, rest[:, :-1], w)
+
+
+def _state(p: Array, x: Array, y: Array, z: Array, w: Array, tail: tuple[float, float]) -> tuple[Array, Array, Array]:
+    """Half the sum of squares, the derivatives of the model, and the weighted residuals, with the prior as a pixel."""
+    peak, cx, cy, a, b, c, k, level = (v[:, None] for v in p.T)
+    u, v = x - cx, y - cy
+    s, t = a * u + b * v, c * v
+    q = np.minimum(s * s + t * t, 1e6)
+    base = 1 + k * q
+    log = np.log(base)
+    shape = np.exp(-log / k)
+    by_q = -peak * shape / base
+    by_s, by_t = by_q * 2 * s, by_q * 2 * t
+    by_k = peak * shape * (log / k**2 - q / (k * base))
+    slopes = np.stack([shape, -by_s * a, -by_s * b - by_t * c, by_s * u, by_s * v, by_t * v, by_k,
+                       np.ones_like(shape)], axis=-1) * w[..., None]  # fmt: skip
+    rest = (z - peak * shape - level) * w
+    prior = np.zeros((len(p), 1, 8))
+    prior[:, 0, 6] = 1 / tail[1]
+    rest = np.concatenate([rest, (tail[0] - k) / tail[1]], axis=1)
+    cost = 0.5 * np.einsum("ni,ni->n", rest, rest)
+    return np.where(np.isfinite(cost), cost, np.inf), np.concatenate([slopes, prior], axis=1), rest
+
+
+def _profiles(p: Array, rest: Array, w: Array) -> Profiles:
+    peak, x, y, a, b, c, k, _ = p.T
+    half = (2**k - 1) / k  # q at half of the peak
+    trace, root = a * a + b * b + c * c, np.abs(a * c)  # of the quadratic form: trace, and square root of determinant
+    gap = np.sqrt(np.maximum(trace**2 / 4 - root**2, 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fwhm = 2 * np.sqrt(half / root)
+        elongation = np.sqrt((trace / 2 + gap) / (trace / 2 - gap))
+        used = np.count_nonzero(w, axis=1)
+        misfit = np.sqrt(np.einsum("ni,ni->n", rest, rest) / used) / (peak * w.max(axis=1))
+    failed = ~(np.isfinite(p).all(1) & (peak > 0) & np.isfinite(fwhm) & np.isfinite(elongation))
+    return Profiles(*(np.where(failed, np.nan, v) for v in (x, y, peak, fwhm, elongation, k, misfit)))

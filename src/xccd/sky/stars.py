@@ -1,0 +1,246 @@
+"""The stars of an image: detection that hot pixels, cosmic rays, trails and gradients do not lead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xccd.sky import star_fit
+
+Array = np.ndarray[Any, Any]
+MESH = 32  # pixels: a piece of the map of the sky; 64 does not follow a gradient that bends
+SHARP = 6.0  # times the noise: pixels above it are asked whether their neighbours have light, too
+SHARE = 0.2  # of its light, which the third brightest neighbour of a pixel of a star has (0.38 at fwhm = 1.6)
+PASSES = 5  # a thick track is peeled from its edges
+NARROWEST = 1.1  # pixels; a hot pixel has less
+ROUND = 1.8  # times the median elongation: more is a trail, a track or two stars
+SIZES = 0.6, 1.6  # times the median width: the rest are cosmic rays and galaxies
+MOST_TYPICAL = 60  # the brightest stars so many say what stars look like
+MISFIT = 0.2  # of the peak, above the noise
+NOISE = 1.4826 / np.sqrt(6)  # from the median of |2 x(i) - x(i-2) - x(i+2)| to a standard deviation
+
+
+@dataclass(frozen=True, eq=False)
+class Stars:
+    """The stars of an image, brightest first: arrays of float64, one value for each star."""
+
+    x: Array  # pixels from 0, at centres of pixels
+    y: Array
+    flux: Array  # above the sky, in a circle of 1.5 times the median fwhm
+    peak: Array  # of the profile, above the sky
+    fwhm: Array  # pixels, as the image shows it: the size of the pixel is in it
+    elongation: Array
+    snr: Array  # against the noise of the sky
+
+    def __len__(self) -> int:
+        """Count the stars."""
+        return len(self.x)
+
+    def __getitem__(self, which: Any) -> Stars:
+        """Take some of them, by a slice, a mask or indices."""
+        return Stars(*(getattr(self, field.name)[which] for field in fields(self)))
+
+
+class Sky(NamedTuple):
+    """An image minus its sky, without what is no light of the sky, and the noise of each pixel."""
+
+    image: Array  # float32; masked and sharp pixels are filled from their neighbours
+    bad: Array  # bool: masked or sharp
+    noise: Array  # float32
+    level: float  # the median of the sky
+
+
+def find_stars(image: Array, bad: Array | None = None, *, threshold: float = 4.0, most: int = 500) -> Stars:
+    """Find and measure the stars of an image.
+
+    Parameters
+    ----------
+    image : ndarray (y, x)
+        Real numbers. Samples that are not finite are masked.
+    bad : ndarray of bool (y, x), optional
+        True where a pixel is masked, too.
+    threshold : float, default: 4
+        In units of the noise, after a filter of the size of a star: the faintest light that counts.
+    most : int, default: 500
+        The brightest so many are measured and returned.
+
+    Returns
+    -------
+    Stars
+        An image without stars gives a list without entries.
+
+    Raises
+    ------
+    ImportError
+        sep is not installed.
+
+    Notes
+    -----
+    sep, the library of Source Extractor (Bertin and Arnouts 1996, A&AS 117, 393), measures the sky on a mesh and finds
+    islands of light. Before that, pixels are left out whose light the neighbours do not share: hot pixels and cosmic
+    rays. Each island is then fitted by a Moffat profile. What is much longer, smaller or larger than most, or not like
+    a star, is left out.
+    """
+    sky = flat_sky(image, bad)
+    sources, islands = _extracted(sky, threshold)
+    order = np.argsort(-sources["flux"])[:most] if len(sources) else []
+    if not len(order):
+        return Stars(*(np.zeros(0) for _ in fields(Stars)))
+    found = _measured(sky, sources[order], np.asarray(order) + 1, islands)
+    return found[np.argsort(-found.flux, kind="stable")]
+
+
+def flat_sky(image: Array, bad: Array | None = None) -> Sky:
+    """Take the sky away from an image, and the pixels that are no light of the sky."""
+    sep = _sep()
+    masked = ~np.isfinite(image)
+    if bad is not None:
+        masked |= bad
+    level = float(np.median(image[~masked])) if not masked.all() else 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        flat = np.where(masked, 0, np.asarray(image, np.float64) - level).astype(np.float32)
+    masked |= ~np.isfinite(flat)
+    flat[masked] = 0
+    rough = _noise(flat, masked)
+    sharp = masked | _sharp(flat, masked, rough)
+    mesh = {"bw": min(MESH, image.shape[1]), "bh": min(MESH, image.shape[0])}
+    if sharp.all() or not rough > 0:
+        return Sky(np.zeros_like(flat), sharp, np.full_like(flat, np.inf), level)
+    background = sep.Background(flat, mask=sharp, **mesh)
+    flat -= background.back()
+    noise = np.maximum(background.rms(), 0.3 * rough)
+    masked |= _sharp(flat, masked, noise)  # what a gradient has hidden
+    return Sky(_filled(flat, masked), masked, noise, level + float(background.globalback))
+
+
+def noise_of(image: Array) -> float:
+    """The noise of an image from differences along rows, which shading and stars do not raise; NaN without samples.
+
+    1.4826 / sqrt(6) times the median of |2 x(i) - x(i-2) - x(i+2)|, without pixels that are not finite.
+    """
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(2 * image[:, 2:-2] - image[:, :-4] - image[:, 4:])
+    apart = apart[np.isfinite(apart)]
+    return NOISE * float(np.median(apart)) if apart.size else float("nan")
+
+
+def _sep() -> Any:
+    try:
+        import sep
+    except ImportError as error:
+        raise ImportError("star lists need sep: pip install 'xccd[offsets]' or conda install sep") from error
+    return sep
+
+
+def _noise(flat: Array, masked: Array) -> float:
+    found = noise_of(np.where(masked, np.nan, flat))
+    return found if found > 0 else float(np.std(flat[~masked])) if not masked.all() else 0.0
+
+
+def _sharp(flat: Array, masked: Array, noise: Array | float) -> Array:
+    """Where a pixel has light that its neighbours do not share: True for hot pixels and tracks of cosmic rays."""
+    height, width = flat.shape
+    light = np.zeros((height + 2, width + 2), np.float32)
+    light[1:-1, 1:-1] = np.where(masked, 0, flat)
+    y, x = np.nonzero((flat > SHARP * noise) & ~masked)
+    around = np.array([(j, i) for j in (0, 1, 2) for i in (0, 1, 2) if (j, i) != (1, 1)]).T
+    found = np.zeros(flat.shape, bool)
+    for _ in range(PASSES):
+        near = light[y[:, None] + around[0], x[:, None] + around[1]]
+        alone = np.partition(near, -3, axis=1)[:, -3] < SHARE * light[y + 1, x + 1]
+        if not alone.any():
+            break
+        found[y[alone], x[alone]] = True
+        light[y[alone] + 1, x[alone] + 1] = 0
+        y, x = y[~alone], x[~alone]
+    return found
+
+
+def _filled(flat: Array, bad: Array) -> Array:
+    """The image with the median of the good neighbours in place of bad pixels, 0 where there is none."""
+    padded = np.pad(np.where(bad, np.nan, flat), 1, constant_values=np.nan)
+    y, x = np.nonzero(bad)
+    near = np.stack([padded[y + j, x + i] for j in range(3) for i in range(3)], axis=-1)
+    near.sort(axis=-1)  # NaN last
+    count, pick = np.isfinite(near).sum(-1), np.arange(len(y))
+    middle = 0.5 * (near[pick, np.maximum(count - 1, 0) // 2] + near[pick, count // 2])
+    flat = flat.copy()
+    flat[y, x] = np.where(count > 1, middle, 0)
+    return flat
+
+
+def _extracted(sky: Sky, threshold: float) -> tuple[Any, Array]:
+    """The islands of light, by sep, and the map of their numbers, counted from 1."""
+    sep = _sep()
+    if not np.isfinite(sky.noise).all():
+        return np.zeros(0), np.zeros(sky.image.shape, np.int32)
+    if sep.get_extract_pixstack() < sky.image.size:
+        sep.set_extract_pixstack(sky.image.size)
+    options: dict[str, Any] = {"err": sky.noise, "minarea": 3, "clean": False, "segmentation_map": True}
+    options["filter_kernel"] = _KERNEL
+    try:
+        return sep.extract(sky.image, threshold, **options)
+    except Exception as error:  # sep has no class of its own
+        if "deblending" not in str(error):
+            raise
+        return sep.extract(sky.image, threshold, deblend_cont=1.0, **options)
+
+
+_OFFSETS = np.arange(-2, 3) ** 2
+_KERNEL = np.exp(-(_OFFSETS[:, None] + _OFFSETS) / 2.0)  # a Gaussian of fwhm 2.4
+
+
+def _measured(sky: Sky, sources: Any, numbers: Array, islands: Array) -> Stars:
+    """The stars among the islands."""
+    guess = float(np.clip(2.355 * np.median(np.sqrt(sources["a"] * sources["b"])), 1.5, 15))
+    tail = star_fit.TAIL
+    for _ in range(2):  # the second time with the width and the wings of the first
+        radius = int(np.clip(np.ceil(1.8 * guess), 4, 25))
+        at = np.stack([sources["x"], sources["y"]], axis=1)
+        corner = np.round(at).astype(int) - radius
+        images, weights = _cut(sky, corner, 2 * radius + 1, numbers, islands)
+        p = star_fit.fit(images, weights, at - corner, guess, tail)
+        x, y = p.x + corner[:, 0], p.y + corner[:, 1]
+        noise = _at(sky.noise, x, y)
+        good = _like_stars(p, np.hypot(x - at[:, 0], y - at[:, 1]) < guess, p.peak / noise)
+        if not good.any():
+            return Stars(*(np.zeros(0) for _ in fields(Stars)))
+        brightest = np.flatnonzero(good)[:MOST_TYPICAL]
+        guess = float(np.median(p.fwhm[brightest]))
+        tail = float(np.median(p.tail[brightest])), 0.3 * star_fit.TAIL[1]
+    x, y, noise = x[good], y[good], noise[good]
+    flux, _, _ = _sep().sum_circle(sky.image, x, y, 1.5 * guess)
+    area = np.pi * p.fwhm[good] ** 2 / (2 * np.log(2))  # of the noise in the flux of a Gaussian fitted to it
+    snr = p.peak[good] / noise * np.sqrt(area) / 2
+    return Stars(x, y, np.asarray(flux, float), p.peak[good], p.fwhm[good], p.elongation[good], snr)
+
+
+def _cut(sky: Sky, corner: Array, size: int, numbers: Array, islands: Array) -> tuple[Array, Array]:
+    """Small images from given corners (x, y), and their weights: 0 outside, where bad, and on other islands."""
+    height, width = sky.image.shape
+    y = corner[:, 1, None, None] + np.arange(size)[:, None]
+    x = corner[:, 0, None, None] + np.arange(size)
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
+    other = (islands[y, x] != 0) & (islands[y, x] != numbers[:, None, None])
+    return sky.image[y, x], np.where(inside & ~sky.bad[y, x] & ~other, 1 / sky.noise[y, x], 0)
+
+
+def _at(image: Array, x: Array, y: Array) -> Array:
+    """The pixels at positions, the nearest one outside of the image."""
+    height, width = image.shape
+    row, column = (np.nan_to_num(v).round().astype(int) for v in (y, x))
+    return np.asarray(image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)], np.float64)
+
+
+def _like_stars(p: star_fit.Profiles, near: Array, snr: Array) -> Array:
+    """Which profiles are stars: as wide and as round as most, and like a profile."""
+    with np.errstate(invalid="ignore"):
+        good = near & (p.fwhm > NARROWEST) & (p.misfit < MISFIT + 1.5 / snr) & (snr > 2)
+        brightest = np.flatnonzero(good)[:MOST_TYPICAL]
+        if brightest.size:
+            width, long = (np.median(v[brightest]) for v in (p.fwhm, p.elongation))
+            good &= (p.fwhm > SIZES[0] * width) & (p.fwhm < SIZES[1] * width) & (p.elongation < ROUND * long)
+    return np.asarray(good)
