@@ -1,0 +1,110 @@
+"""The shift of a frame: from its stars, else from the correlation of its pixels; and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xccd.sky import phase, star_match
+from xccd.sky.stars import Stars, find_stars
+
+Array = np.ndarray[Any, Any]
+MANY = 8  # stars: a frame with so many is expected to match by them
+SHARE = 0.5  # of the stars that lie in both frames match, unless one is turned
+RIVAL = 0.7  # the second peak of a correlation over the first: more is doubtful
+ERROR = 0.3  # pixels: a larger error is doubtful
+MOVED, TURNED = 0.5, 1.5  # pixels, at the corners, by a turn or a stretch: doubtful, and no shift at all
+SHIFT = "no shift is clearly the best"
+
+
+class Frame(NamedTuple):
+    """What is compared of a frame."""
+
+    image: Array  # float, NaN where masked
+    stars: Stars | None  # None if stars were not asked for
+
+
+class Found(NamedTuple):
+    """The shift of a frame, and how sure it is."""
+
+    offset: Array  # y, x
+    matched: int  # stars; 0 if the pixels were correlated
+    error: float  # pixels
+    doubt: str  # why the offset may be wrong; "" if nothing says so
+    turn: float = 0.0  # rad
+    stretch: float = 0.0
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether no shift describes it."""
+        return self.doubt == "turned"
+
+
+def measured(image: Array, method: str) -> Frame:
+    """What ``method`` compares of an image."""
+    return Frame(image, None if method == "phase" else find_stars(image))
+
+
+def by_stars(reference: Frame, frame: Frame, precision: int) -> Found | None:
+    """The shift by stars; None if too few match."""
+    assert reference.stars is not None
+    assert frame.stars is not None
+    shape, corner = frame.image.shape, math.hypot(*frame.image.shape) / 2
+    found = star_match.match(reference.stars, frame.stars, shape)
+    if found is None or star_match.share(reference.stars, frame.stars, found, shape) < SHARE:
+        turned = star_match.match_turned(reference.stars, frame.stars, shape)
+        if turned is not None and (found is None or turned.matched > found.matched):
+            found = turned
+    if found is None:
+        return None
+    moved = max(abs(found.turn), abs(found.stretch)) * corner
+    doubt = ""
+    if moved > TURNED:
+        doubt = "turned"
+    elif moved > MOVED:
+        doubt = f"it is turned by {math.degrees(found.turn):.3f} degrees and stretched by {1 + found.stretch:.5f}"
+    elif found.error > ERROR:
+        doubt = f"its {found.matched} stars give the offset to {found.error:.2f} pixels"
+    return Found(found.offset, found.matched, found.error, doubt, found.turn, found.stretch)
+
+
+def by_phase(reference: Frame, frame: Frame, precision: int) -> Found:
+    """The shift by the correlation of pixels."""
+    peak = phase.shift_between(phase.cleaned(reference.image), phase.cleaned(frame.image), precision)
+    doubt = ""
+    if peak.rival > RIVAL:
+        doubt = SHIFT
+    elif peak.error > ERROR:
+        doubt = f"its pixels give the offset to {peak.error:.2f} pixels"
+    elif reference.stars is not None and frame.stars is not None:
+        few = star_match.agreeing(reference.stars, frame.stars, peak.offset) < star_match.FEWEST
+        if few and min(len(reference.stars), len(frame.stars)) >= MANY:
+            doubt = "its stars do not match at this shift"
+    return Found(peak.offset, 0, peak.error, doubt)
+
+
+def by_stars_or_phase(reference: Frame, frame: Frame, precision: int) -> Found:
+    """The shift by stars if enough match, else by the correlation of pixels."""
+    return by_stars(reference, frame, precision) or by_phase(reference, frame, precision)
+
+
+METHODS: dict[str, Callable[[Frame, Frame, int], Found | None]] = {
+    "auto": by_stars_or_phase,
+    "phase": by_phase,
+    "stars": by_stars,
+}
+
+
+def extended(reference: Frame, others: list[tuple[Frame, Found]]) -> Frame:
+    """The reference with the stars of frames whose shifts are known, for frames that do not reach it themselves."""
+    assert reference.stars is not None
+    stars = reference.stars
+    for frame, found in others:
+        if frame.stars is None or not found.matched or found.doubt:
+            continue
+        moved = frame.stars.moved(*found.offset)
+        stars = stars.joined(moved[~star_match.near(moved, stars)])
+    return Frame(reference.image, stars)
