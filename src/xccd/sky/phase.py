@@ -94,7 +94,7 @@ def _search(reference: Array, frame: Array) -> Peak:
         return np.asarray(fft.irfft2(one * other.conj(), size))
 
     count = np.maximum(together(m1, m2).round(), 0)
-    enough = count > OVERLAP * max(1.0, min(np.count_nonzero(ok) for ok in good))
+    enough = count > OVERLAP * max(1, min(int(np.count_nonzero(ok)) for ok in good))
     n = np.maximum(count, 1)
     s1, s2 = together(f1, m2), together(m1, f2)
     spread = [np.maximum(together(q, m) - s * s / n, 0) for q, m, s in ((q1, m2, s1), (m1, q2, s2))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Match(NamedTuple):
 
 class _Votes(NamedTuple):
     offset: Array  # y, x
-    count: int
+    pairs: int
     rival: float
     chance: float
 
@@ -62,10 +63,10 @@ def match(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> Match | Non
 
 def share(reference: Stars, frame: Stars, found: Match, shape: tuple[int, ...]) -> float:
     """The matched stars over those that lie in both frames after the shift, of the shorter list."""
-    counts = []
+    counts: list[int] = []
     for stars, sign in ((reference, -1), (frame, 1)):
         y, x = stars.y + sign * found.offset[0], stars.x + sign * found.offset[1]
-        counts.append(np.count_nonzero((y >= 0) & (x >= 0) & (y <= shape[0] - 1) & (x <= shape[1] - 1)))
+        counts.append(int(np.count_nonzero((y >= 0) & (x >= 0) & (y <= shape[0] - 1) & (x <= shape[1] - 1))))
     return found.matched / max(1, min(counts))
 
 
@@ -92,9 +93,9 @@ def match_turned(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> Matc
     for angle in _angles(reference, frame):
         turned = _turned(frame, -angle, shape)
         votes = _vote(reference, turned, shape)
-        if votes is not None and not _is_chance(votes) and (best is None or votes.count > best[0]):
+        if votes is not None and not _is_chance(votes) and (best is None or votes.pairs > best[0]):
             found = _refined(reference, turned, votes, shape)
-            best = best if found is None else (votes.count, angle, found)
+            best = best if found is None else (votes.pairs, angle, found)
     if best is None:
         return None
     _, angle, found = best
@@ -146,7 +147,7 @@ def _poisson(mean: float, least: int) -> float:
 
 
 def _is_chance(votes: _Votes) -> bool:
-    return votes.count < FEWEST or votes.chance > CHANCE or votes.rival > RIVAL
+    return votes.pairs < FEWEST or votes.chance > CHANCE or votes.rival > RIVAL
 
 
 def _pairs(reference: Stars, frame: Stars, offset: Array, within: float) -> tuple[Array, Array]:
