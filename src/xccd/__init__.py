@@ -20,6 +20,7 @@ from xccd.verbs.combine import combine, count
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
+from xccd.verbs.measure_stars import measure_stars
 from xccd.verbs.normalize import normalize
 from xccd.verbs.sky import assign_sky_coords, cutout
 from xccd.warm import warm_up
@@ -30,9 +31,9 @@ __version__ = _version("xccd")
 
 __all__ = [
     "Grid", "__version__", "align", "assign_sky_coords", "clip_extrema", "combine", "count", "cutout", "find_offsets",
-    "from_ccddata", "header", "mask", "mask_where", "minmax", "normalize", "open_dataset", "open_frames", "open_image",
-    "open_stack", "open_tree", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
-    "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
+    "from_ccddata", "header", "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset",
+    "open_frames", "open_image", "open_stack", "open_tree", "set_options", "sigma_clip", "simulate_night", "to_ccddata",
+    "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

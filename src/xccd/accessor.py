@@ -20,6 +20,7 @@ from xccd.verbs.combine import combine, count
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
+from xccd.verbs.measure_stars import measure_stars
 from xccd.verbs.normalize import normalize
 from xccd.verbs.sky import assign_sky_coords, cutout
 from xccd.write.fits import to_fits
@@ -72,6 +73,7 @@ class CCDAccessor:
     combine = _bind(combine)
     normalize = _bind(normalize)
     align = _bind(align)
+    measure_stars = _bind(measure_stars)
     find_offsets = _bind(find_offsets)
     assign_sky_coords = _bind(assign_sky_coords)
     cutout = _bind(cutout)

@@ -21,6 +21,8 @@ FLOOR = 0.02  # pixels: what a centroid is off by however bright the star
 LENGTHS = 0.7  # pixels: two segments between stars are one if their lengths agree so well
 ANGLES = 720  # bins of half a turn
 ANGLE = np.pi / ANGLES
+WITHOUT, WITH_TURN = 2, 4  # numbers that are fitted: rows and columns, then turn and stretch
+SIGNIFICANT = 5.0  # times its error: a turn, or a stretch
 TURNERS = 40  # the brightest stars of each list tell the turn
 
 
@@ -171,36 +173,55 @@ def _refined(reference: Stars, frame: Stars, votes: _Votes, shape: tuple[int, ..
         apart = np.stack([reference.y[i] - frame.y[j], reference.x[i] - frame.x[j]], axis=1)
         offset = np.median(apart, axis=0)
     sigma = np.hypot(_error(reference[i]), _error(frame[j]))
-    good = np.ones(len(i), bool)
-    for _ in range(5):
-        weight = good / sigma**2
-        offset = weight @ apart / weight.sum()
-        away = np.abs(apart - offset).max(1)
-        scatter = max(1.0, 1.4826 * float(np.median(away[good] / sigma[good])))
-        good = away < 4 * scatter * sigma
-        if np.count_nonzero(good) < FEWEST:
-            return None
-    turn, stretch = _turn(frame.y[j], frame.x[j], apart - offset, weight, scatter, shape)
-    error = scatter * float(weight.sum()) ** -0.5
+    y, x = frame.y[j] - (shape[0] - 1) / 2, frame.x[j] - (shape[1] - 1) / 2
+    fit = _fitted(y, x, apart, sigma)
+    if fit is None:
+        return None
+    offset, error, good, turn, stretch = fit
     return Match(offset, int(good.sum()), votes.rival, error, turn, stretch, (i[good], j[good]))
+
+
+def _fitted(y: Array, x: Array, apart: Array, sigma: Array) -> tuple[Array, float, Array, float, float] | None:
+    """The shift at the centre, its error, the pairs that agree, and a turn and a stretch if these are significant."""
+    good = np.ones(len(y), bool)
+    for _ in range(6):
+        terms = WITH_TURN if np.count_nonzero(good) > FEWEST + 1 else WITHOUT
+        offset, left, scatter, cover = _solved(y, x, apart, sigma, good, terms)
+        again = left < 4 * scatter * sigma
+        if np.count_nonzero(again) < FEWEST:
+            return None
+        if (again == good).all():
+            break
+        good = again
+    if terms == WITH_TURN:
+        turn, stretch = offset[2:]
+        if max(abs(offset[2:]) / (scatter * np.sqrt(np.diag(cover)[2:]))) < SIGNIFICANT:
+            turn = stretch = 0.0
+            offset, _, scatter, cover = _solved(y, x, apart, sigma, good, WITHOUT)
+    else:
+        turn = stretch = 0.0
+    error = scatter * float(np.sqrt(np.diag(cover)[:2].max()))
+    return offset[:2], error, good, float(turn), float(stretch)
+
+
+def _solved(
+    y: Array, x: Array, apart: Array, sigma: Array, good: Array, terms: int
+) -> tuple[Array, Array, float, Array]:
+    """Least squares of rows, columns, turn and stretch; how far each pair is off; their scatter; the covariance."""
+    one, zero = np.ones_like(y), np.zeros_like(y)
+    rows, columns = np.stack([one, zero, -x, y], axis=1), np.stack([zero, one, y, x], axis=1)
+    matrix = np.concatenate([rows, columns])[:, :terms]
+    weight = np.concatenate([good, good]) / np.concatenate([sigma, sigma])
+    cover = np.linalg.pinv((matrix * weight[:, None] ** 2).T @ matrix)
+    found = cover @ (matrix * weight[:, None] ** 2).T @ apart.T.ravel()
+    left = np.abs(apart.T.ravel() - matrix @ found).reshape(2, -1)
+    scatter = max(1.0, 1.4826 * float(np.median((left / sigma)[:, good])))
+    return found, left.max(0), scatter, cover
 
 
 def _error(stars: Stars) -> Array:
     """The error of a centroid along an axis: King 1983, PASP 95, 163, for a Gaussian on noise of the sky."""
     return np.hypot(1.3 * stars.fwhm / 2.355 / stars.snr, FLOOR)
-
-
-def _turn(
-    y: Array, x: Array, left: Array, weight: Array, scatter: float, shape: tuple[int, ...]
-) -> tuple[float, float]:
-    """A small turn and stretch that explain what is left after the shift; 0 where they are not significant."""
-    y, x = (v - weight @ v / weight.sum() for v in (y, x))
-    size = float(weight @ (y * y + x * x))
-    if size <= 0 or np.count_nonzero(weight) <= FEWEST:
-        return 0.0, 0.0
-    turn, stretch = float(weight @ (left[:, 1] * y - left[:, 0] * x)), float(weight @ (left[:, 0] * y + left[:, 1] * x))
-    error = 5 * scatter / math.sqrt(size)
-    return tuple(v / size if abs(v / size) > error else 0.0 for v in (turn, stretch))  # type: ignore[return-value]
 
 
 def _segments(stars: Stars) -> tuple[Array, Array]:
@@ -215,6 +236,4 @@ def _turned(stars: Stars, angle: float, shape: tuple[int, ...]) -> Stars:
     cy, cx = ((n - 1) / 2 for n in shape)
     y, x = stars.y - cy, stars.x - cx
     s, c = math.sin(angle), math.cos(angle)
-    return Stars(
-        cx + c * x - s * y, cy + s * x + c * y, stars.flux, stars.peak, stars.fwhm, stars.elongation, stars.snr
-    )
+    return replace(stars, x=cx + c * x - s * y, y=cy + s * x + c * y)
