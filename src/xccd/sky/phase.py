@@ -64,8 +64,9 @@ def overlap(reference: Array, frame: Array, offset: Array) -> tuple[Array, Array
     """The parts of both frames that overlap after a shift by whole pixels."""
     dy, dx = (round(float(v)) for v in offset)
     rows, columns = frame.shape
-    one = reference[max(0, dy) : rows + min(0, dy), max(0, dx) : columns + min(0, dx)]
-    return one, frame[max(0, -dy) : rows - max(0, dy), max(0, -dx) : columns - max(0, dx)]
+    height, width = max(0, rows - abs(dy)), max(0, columns - abs(dx))
+    y, x = max(0, dy), max(0, dx)
+    return reference[y : y + height, x : x + width], frame[y - dy : y - dy + height, x - dx : x - dx + width]
 
 
 def _binned(image: Array, step: int) -> Array:

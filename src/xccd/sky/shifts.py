@@ -12,7 +12,7 @@ from xccd.sky import phase, star_match
 from xccd.sky.stars import Stars, find_stars
 
 Array = np.ndarray[Any, Any]
-MANY = 8  # stars: a frame with so many is expected to match by them
+MANY, CLEAR = 8, 10.0  # a frame with so many stars of such a S/N is expected to match by them
 SHARE = 0.5  # of the stars that lie in both frames match, unless one is turned
 RIVAL = 0.7  # the second peak of a correlation over the first: more is doubtful
 ERROR = 0.3  # pixels, or half of what is asked for: a larger error is doubtful
@@ -80,8 +80,9 @@ def by_phase(reference: Frame, frame: Frame, precision: int) -> Found:
     elif peak.error > max(ERROR, 0.5 / precision):
         doubt = f"its pixels give the offset to {peak.error:.2f} pixels"
     elif reference.stars is not None and frame.stars is not None:
-        few = star_match.agreeing(reference.stars, frame.stars, peak.offset) < star_match.FEWEST
-        if few and min(len(reference.stars), len(frame.stars)) >= MANY:
+        one, other = (stars[stars.snr > CLEAR] for stars in (reference.stars, frame.stars))
+        few = star_match.agreeing(one, other, peak.offset) < star_match.FEWEST
+        if few and min(len(one), len(other)) >= MANY:
             doubt = "its stars do not match at this shift"
     return Found(peak.offset, 0, peak.error, doubt)
 

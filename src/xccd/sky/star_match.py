@@ -18,6 +18,7 @@ RIVAL = 0.75  # votes of the second best shift over those of the best: more is d
 FEWEST = 3  # pairs
 FIXED = 0.7  # pixels: what has moved by less has stayed on its pixel
 FLOOR = 0.02  # pixels: what a centroid is off by however bright the star
+LEAST_MOVED = 1.0  # pixels: faint stars that have not moved scatter by less, on average
 LENGTHS = 0.7  # pixels: two segments between stars are one if their lengths agree so well
 ANGLES = 720  # bins of half a turn
 ANGLE = np.pi / ANGLES
@@ -50,17 +51,20 @@ def match(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> Match | Non
 
     What stays on its pixel in both frames, while others agree on another shift, is a pattern of the detector.
     """
-    votes = _vote(reference, frame, shape)
-    if votes is None:
+    if min(len(reference), len(frame)) < FEWEST:
         return None
-    if np.hypot(*votes.offset) < FIXED + CELL / 2:
-        i, j = _pairs(reference, frame, np.zeros(2), FIXED)
+    i, j = _pairs(reference, frame, np.zeros(2), FIXED)
+    if len(i) >= FEWEST:
         rest = np.delete(np.arange(len(reference)), i), np.delete(np.arange(len(frame)), j)
-        moved = _vote(reference[rest[0]], frame[rest[1]], shape)
-        if moved is not None and np.hypot(*moved.offset) > CELL and not _is_chance(moved):
-            found = _refined(reference[rest[0]], frame[rest[1]], moved, shape)
-            return None if found is None else found._replace(pairs=(rest[0][found.pairs[0]], rest[1][found.pairs[1]]))
-    return None if _is_chance(votes) else _refined(reference, frame, votes, shape)
+        found = _moved(reference[rest[0]], frame[rest[1]], shape)
+        if found is not None and np.hypot(*found.offset) > LEAST_MOVED:
+            return found._replace(pairs=(rest[0][found.pairs[0]], rest[1][found.pairs[1]]))
+    return _moved(reference, frame, shape)
+
+
+def _moved(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> Match | None:
+    votes = _vote(reference, frame, shape)
+    return None if votes is None or _is_chance(votes) else _refined(reference, frame, votes, shape)
 
 
 def share(reference: Stars, frame: Stars, found: Match, shape: tuple[int, ...]) -> float:

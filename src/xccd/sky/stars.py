@@ -14,7 +14,7 @@ MESH = 32  # pixels: a piece of the map of the sky; 64 does not follow a gradien
 SHARP = 6.0  # times the noise: pixels above it are asked whether their neighbours have light, too
 SHARE = 0.2  # of its light, which the third brightest neighbour of a pixel of a star has (0.38 at fwhm = 1.6)
 PASSES = 5  # a thick track is peeled from its edges
-NARROWEST = 1.1  # pixels; a hot pixel has less
+NARROWEST, WIDEST = 1.1, 20.0  # pixels; a hot pixel has less, a knot of a nebula more
 ROUND = 1.8  # times the median elongation: more is a trail, a track or two stars
 SIZES = 0.6, 1.6  # times the median width: the rest are cosmic rays and galaxies
 MOST_TYPICAL = 60  # the brightest stars so many say what stars look like
@@ -254,7 +254,7 @@ def _at(image: Array, x: Array, y: Array) -> Array:
 def _like_stars(p: star_fit.Profiles, near: Array, snr: Array) -> Array:
     """Which profiles are stars: as wide and as round as most, and like a profile."""
     with np.errstate(invalid="ignore"):
-        good = near & (p.fwhm > NARROWEST) & (p.misfit < MISFIT + 1.5 / snr) & (snr > 2)
+        good = near & (p.fwhm > NARROWEST) & (p.fwhm < WIDEST) & (p.misfit < MISFIT + 1.5 / snr) & (snr > 2)
         brightest = np.flatnonzero(good)[:MOST_TYPICAL]
         if brightest.size:
             width, long = (np.median(v[brightest]) for v in (p.fwhm, p.elongation))
