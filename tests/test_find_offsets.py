@@ -30,7 +30,7 @@ def stars() -> xr.DataArray:
     flux = rng.exponential(3000, 60) + 300
     v, u = np.mgrid[:160, :180]
     images = []
-    for i, (dy, dx) in enumerate(TRUE):
+    for dy, dx in TRUE:
         image = rng.normal(1000, 3, (160, 180))
         for px, py, f in zip(x - dx, y - dy, flux, strict=True):
             image += f * np.exp(-((u - px) ** 2 + (v - py) ** 2) / 5) / (5 * np.pi)

@@ -50,17 +50,20 @@ def measured(image: Array, method: str) -> Frame:
 
 def by_stars(reference: Frame, frame: Frame, precision: int) -> Found | None:
     """The shift by stars; None if too few match."""
-    assert reference.stars is not None
-    assert frame.stars is not None
-    shape, corner = frame.image.shape, math.hypot(*frame.image.shape) / 2
-    found = star_match.match(reference.stars, frame.stars, shape)
-    if found is None or star_match.share(reference.stars, frame.stars, found, shape) < SHARE:
-        turned = star_match.match_turned(reference.stars, frame.stars, shape)
+    one, other, shape = reference.stars, frame.stars, frame.image.shape
+    assert one is not None
+    assert other is not None
+    found = star_match.match(one, other, shape)
+    if found is None or star_match.share(one, other, found, shape) < SHARE:
+        turned = star_match.match_turned(one, other, shape)
         if turned is not None and (found is None or turned.matched > found.matched):
             found = turned
-    if found is None:
-        return None
-    moved = max(abs(found.turn), abs(found.stretch)) * corner
+    return None if found is None else _judged(found, shape, precision)
+
+
+def _judged(found: star_match.Match, shape: tuple[int, ...], precision: int) -> Found:
+    """A match, and what makes it doubtful."""
+    moved = max(abs(found.turn), abs(found.stretch)) * math.hypot(*shape) / 2
     doubt = ""
     if moved > TURNED:
         doubt = "turned"
@@ -88,8 +91,15 @@ def by_phase(reference: Frame, frame: Frame, precision: int) -> Found:
 
 
 def by_stars_or_phase(reference: Frame, frame: Frame, precision: int) -> Found:
-    """The shift by stars if enough match, else by the correlation of pixels."""
-    return by_stars(reference, frame, precision) or by_phase(reference, frame, precision)
+    """The shift by stars if enough match, else by the correlation of pixels, and by the stars that agree with it."""
+    found = by_stars(reference, frame, precision)
+    if found is not None:
+        return found
+    found, one, other = by_phase(reference, frame, precision), reference.stars, frame.stars
+    if found.doubt == SHIFT or one is None or other is None:
+        return found
+    near = star_match.match_near(one, other, found.offset, frame.image.shape)
+    return found if near is None else _judged(near, frame.image.shape, precision)
 
 
 METHODS: dict[str, Callable[[Frame, Frame, int], Found | None]] = {

@@ -62,6 +62,13 @@ def match(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> Match | Non
     return _moved(reference, frame, shape)
 
 
+def match_near(reference: Stars, frame: Stars, offset: Array, shape: tuple[int, ...]) -> Match | None:
+    """Find the shift by stars near one that is known to some pixels; None if too few lie together there."""
+    if min(len(reference), len(frame)) < FEWEST:
+        return None
+    return _refined(reference, frame, _Votes(offset, 0, 0.0, 0.0), shape)
+
+
 def _moved(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> Match | None:
     votes = _vote(reference, frame, shape)
     return None if votes is None or _is_chance(votes) else _refined(reference, frame, votes, shape)

@@ -114,7 +114,7 @@ def find_offsets(
     result = xr.DataArray(
         offsets + 0.0, dims=("frame", "axis"), coords={"axis": ["y", "x"], **on_frame}, name="offsets"
     )
-    result = result.assign_coords({k: stack.coords[k] for k in ("file", "chip") if k in stack.coords})
+    result = result.assign_coords({k: stack.coords[k].variable for k in ("file", "chip") if k in stack.coords})
     if plot is not None:
         _draw(plot, result)
     return result

@@ -178,7 +178,7 @@ def _of_stack(stack: xr.DataArray, how: dict[str, Any], saturation: float | None
         _quality(image, how, saturation) for start in range(0, n, size) for image in stack[start : start + size].values
     ]
     table = _table({name: np.array([row[name] for row in rows]) for name in rows[0]}, "frame", stack)
-    return table.assign_coords({k: stack.coords[k] for k in ("file", "chip") if k in stack.coords})
+    return table.assign_coords({k: stack.coords[k].variable for k in ("file", "chip") if k in stack.coords})
 
 
 def _quality(image: Array, how: dict[str, Any], saturation: float | None) -> dict[str, float]:
