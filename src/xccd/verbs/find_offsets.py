@@ -95,7 +95,7 @@ def find_offsets(
     >>> stack.ccd.align(offsets=offsets).shape
     (2, 67, 68)
     """
-    stack = _one(stack)
+    stack = _only_stack(stack)
     _check(stack, method, reference, precision)
     stack = unflagged(stack).transpose("frame", "y", "x")
     names = frame_names(stack, "frame")
