@@ -47,7 +47,7 @@ def test_known_offsets_are_found(method, within):
     assert (found.correlation > 0.5).all()
     assert not found.doubtful.any()
     assert (found.matched.values[1:] > 20).all() if method != "phase" else (found.matched == 0).all()
-    assert found.error.values[1:].max() < 0.05
+    assert found.error.values[1:].max() < 0.1
     aligned = stars().ccd.align("intersection", offsets=found)
     np.testing.assert_allclose(aligned.load().std("frame").median(), 2.4, atol=0.6)  # noise, no stars
     second = stars().ccd.find_offsets(method, reference=1)

@@ -72,8 +72,8 @@ def find_offsets(
     Warns
     -----
     UserWarning
-        The offset of a frame may be wrong: another shift is nearly as good, the error is over 0.3 pixel, or the frame
-        is slightly turned. The warning names the frames.
+        The offset of a frame may be wrong: another shift is nearly as good, its error is over 0.3 pixel and over
+        1 / ``precision``, or the frame is slightly turned. The warning names the frames.
 
     Notes
     -----
