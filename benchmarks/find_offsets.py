@@ -62,6 +62,8 @@ class Row(NamedTuple):
 
 def sky(seed: int, density: int, size: int, frames: int, case: dict[str, Any]) -> Field:
     options = {"stars": density, "frames": frames} | case
+    for what in ("rays", "hot"):  # they are counted on 400 x 420 pixels
+        options[what] = round(options.get(what, 0) * (size / 400) ** 2)
     width = size * options.pop("scale", 1)
     shape = int(width), int(1.05 * width)
     options.pop("limit", None)

@@ -32,7 +32,7 @@ class Stars:
     peak: Array  # of the profile, above the sky
     fwhm: Array  # pixels, as the image shows it: the size of the pixel is in it
     elongation: Array
-    snr: Array  # against the noise of the sky
+    snr: Array  # against the noise of the sky, or what the fit leaves if that is more
 
     def __len__(self) -> int:
         """Count the stars."""
@@ -229,6 +229,7 @@ def _measured(sky: Sky, sources: Any, numbers: Array, islands: Array) -> Stars:
     x, y, noise = x[good], y[good], noise[good]
     flux, _, _ = _sep().sum_circle(sky.image, x, y, 1.5 * guess)
     area = np.pi * p.fwhm[good] ** 2 / (2 * np.log(2))  # of the noise in the flux of a Gaussian fitted to it
+    noise = np.maximum(noise, p.misfit[good] * p.peak[good])  # what is no profile makes the centre uncertain, too
     snr = p.peak[good] / noise * np.sqrt(area) / 2
     return Stars(x, y, np.asarray(flux, float), p.peak[good], p.fwhm[good], p.elongation[good], snr)
 
