@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 MANY, CLEAR = 8, 10.0  # a frame with so many stars of such a S/N is expected to match by them
 SHARE = 0.5  # of the stars that lie in both frames match, unless one is turned
 RIVAL = 0.7  # the second peak of a correlation over the first: more is doubtful
-ERROR = 0.3  # pixels, or a step of what is asked for: a larger error is doubtful
+ERROR = 0.3  # pixels, or a step of what is asked for: a larger error, or three standard errors, is doubtful
 MOVED, TURNED = 0.5, 1.5  # pixels, at the corners, by a turn or a stretch: doubtful, and no shift at all
 SHIFT = "no shift is clearly the best"
 
@@ -69,7 +69,7 @@ def _judged(found: star_match.Match, shape: tuple[int, ...], precision: int) -> 
         doubt = "turned"
     elif moved > MOVED:
         doubt = f"it is turned by {math.degrees(found.turn):.3f} degrees and stretched by {1 + found.stretch:.5f}"
-    elif found.error > max(ERROR, 1 / precision):
+    elif 3 * found.error > max(ERROR, 1 / precision):
         doubt = f"its {found.matched} stars give the offset to {found.error:.2f} pixels"
     return Found(found.offset, found.matched, found.error, doubt, found.turn, found.stretch)
 

@@ -31,7 +31,8 @@ def fit(images: Array, weights: Array, at: Array, fwhm: float, tail: tuple[float
     """Fit peak (1 + k q)^(-1/k) + level, with q a quadratic form of the distance from the centre, k = 1 / beta.
 
     Levenberg-Marquardt on all stars at once, each with its own damping. The prior on k keeps faint stars from wings
-    that their noise suggests. Pixels much brighter than the profile, as of a cosmic ray, are left out of a second fit. Formula: Moffat 1969, A&A 3, 455, for an ellipse; k to 0 is a Gaussian.
+    that their noise suggests. Pixels much brighter than the profile, as of a cosmic ray, are left out of a second fit.
+    Formula: Moffat 1969, A&A 3, 455, for an ellipse; k to 0 is a Gaussian.
 
     Parameters
     ----------

@@ -211,7 +211,9 @@ def _fitted(y: Array, x: Array, apart: Array, sigma: Array) -> tuple[Array, floa
             offset, _, scatter, cover = _solved(y, x, apart, sigma, good, WITHOUT)
     else:
         turn = stretch = 0.0
-    error = scatter * float(np.sqrt(np.diag(cover)[:2].max()))
+    count = np.count_nonzero(good)
+    few = np.sqrt(count / (count - 2))  # the scatter of few is not well known
+    error = float(few * scatter * np.sqrt(np.diag(cover)[:2].max()))
     return offset[:2], error, good, float(turn), float(stretch)
 
 

@@ -39,7 +39,8 @@ def find_offsets(
         variable with ``frame`` that is not a map.
     method : {"auto", "phase", "stars"}, default: "auto"
         "stars" finds the shift on which most pairs of stars agree, and takes the mean of their centroids. "phase" is
-        for any scene, such as planets and nebulae: the peak of the correlation of the pixels. "auto" takes the stars,
+        for any scene, such as planets and nebulae: the peak of the correlation of the pixels, of calibrated frames (a
+        pattern that stays on the detector draws small shifts to 0). "auto" takes the stars,
         and the correlation for frames whose stars do not tell. Hot pixels, cosmic rays, trails and gradients of the sky
         do not lead any of them.
     reference : int, default: 0
@@ -54,8 +55,8 @@ def find_offsets(
     -------
     DataArray
         Offsets (frame, axis) as float64: rows and columns, in pixels. Coordinates on ``frame``: ``matched``, the number
-        of stars that agree on the offset (0 where the pixels were correlated); ``error``, the estimated error of the
-        offset in pixels; ``doubtful``, true for the frames of the warning; ``correlation`` with the reference where
+        of stars that agree on the offset (0 where the pixels were correlated); ``error``, the estimated standard
+        error of the offset in pixels; ``doubtful``, true for the frames of the warning; ``correlation`` with the reference where
         both overlap after the shift.
 
     Raises
@@ -72,7 +73,7 @@ def find_offsets(
     Warns
     -----
     UserWarning
-        The offset of a frame may be wrong: another shift is nearly as good, its error is over 0.3 pixel and over
+        The offset of a frame may be wrong: another shift is nearly as good, it may be off by over 0.3 pixel and over
         1 / ``precision``, or the frame is slightly turned. The warning names the frames.
 
     Notes
