@@ -91,12 +91,13 @@ def test_a_pattern_that_stays_is_no_star():
     np.testing.assert_allclose(stack.ccd.find_offsets("stars"), made.offsets, atol=0.1)
 
 
-def test_a_frame_far_from_the_reference_goes_by_the_others():
-    """The third frame has nothing in common with the first, but with the second."""
-    made = field(5, 60, frames=3, offsets=np.array([(0, 0), (0, 250), (10, 500)]))
-    assert made.in_common(2) == 0
+def test_frames_far_from_the_reference_go_by_the_others():
+    """A strip of frames in any order: each overlaps its neighbours alone."""
+    made = field(5, 60, frames=5, offsets=np.array([(0, 0), (5, 750), (10, 500), (0, 250), (-10, -250)]))
+    assert [made.in_common(i) > 0 for i in range(5)] == [True, False, False, True, True]
     found = made.stack().ccd.find_offsets("stars")
     np.testing.assert_allclose(found, made.offsets, atol=0.1)
+    assert found.correlation.values[1] == 0
 
 
 @pytest.mark.parametrize("angle", [0.5, -2.0, 180.0])
@@ -235,3 +236,12 @@ def test_errors():
         empty.ccd.find_offsets()
     with pytest.raises(ValueError, match=r"frame 1 \(.*\): too few stars match .* \(it has 0, the reference 0\): use"):
         xccd.open_stack([(image, {}) for image in noise(3, (160, 180))]).ccd.find_offsets("stars")
+
+
+def test_raw_frames_of_a_night(tmp_path):
+    """Bias, hot pixels, bad columns, cosmic rays and a trail are in them; the headers know the dither."""
+    shape = (256, 256)
+    folder = xccd.simulate_night(tmp_path, seed=1, shape=shape, nbias=0, ndark=0, nflat=0, nlight=4, dither=2.5)
+    stack = xccd.open_stack(f"{folder}/light-*.fits")
+    where = np.array([[stack.ccd.header(i)[key] for key in ("CRPIX2", "CRPIX1")] for i in range(4)])
+    np.testing.assert_allclose(stack.ccd.find_offsets(), where[0] - where, atol=0.05)

@@ -26,6 +26,15 @@ class Frame(NamedTuple):
     image: Array  # float, NaN where masked
     stars: Stars | None  # None if stars were not asked for
 
+    @property
+    def number(self) -> int:
+        """How many stars it has."""
+        return 0 if self.stars is None else len(self.stars)
+
+    def without_pixels(self) -> Frame:
+        """Its stars alone."""
+        return self._replace(image=self.image[:0])
+
 
 class Found(NamedTuple):
     """The shift of a frame, and how sure it is."""
@@ -50,7 +59,7 @@ def measured(image: Array, method: str) -> Frame:
 
 def by_stars(reference: Frame, frame: Frame, precision: int) -> Found | None:
     """The shift by stars; None if too few match."""
-    one, other, shape = reference.stars, frame.stars, frame.image.shape
+    one, other, shape = reference.stars, frame.stars, reference.image.shape
     assert one is not None
     assert other is not None
     found = star_match.match(one, other, shape)
@@ -109,13 +118,24 @@ METHODS: dict[str, Callable[[Frame, Frame, int], Found | None]] = {
 }
 
 
-def extended(reference: Frame, others: list[tuple[Frame, Found]]) -> Frame:
-    """The reference with the stars of frames whose shifts are known, for frames that do not reach it themselves."""
-    assert reference.stars is not None
-    stars = reference.stars
-    for frame, found in others:
-        if frame.stars is None or not found.matched or found.doubt:
-            continue
-        moved = frame.stars.moved(*found.offset)
-        stars = stars.joined(moved[~star_match.near(moved, stars)])
-    return Frame(reference.image, stars)
+def extended(reference: Frame, frame: Frame, found: Found) -> Frame:
+    """The reference with the stars of a frame whose shift is known."""
+    if reference.stars is None or frame.stars is None or found.doubt or not found.matched:
+        return reference
+    moved = frame.stars.moved(*found.offset)
+    return reference._replace(stars=reference.stars.joined(moved[~star_match.near(moved, reference.stars)]))
+
+
+def by_others(reference: Frame, missed: dict[int, Frame], precision: int) -> tuple[dict[int, Found], Frame]:
+    """The shifts of frames that do not reach the reference, by stars of frames that are placed already.
+
+    Each frame that is placed may reach others. The second value is the reference with the stars of all placed frames.
+    """
+    found: dict[int, Found] = {}
+    while True:
+        before = len(found)
+        for k, frame in missed.items():
+            if k not in found and (one := by_stars(reference, frame, precision)) is not None:
+                found[k], reference = one, extended(reference, frame, one)
+        if len(found) == before:
+            return found, reference

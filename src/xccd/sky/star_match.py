@@ -12,7 +12,7 @@ from xccd.sky.stars import Stars
 
 Array = np.ndarray[Any, Any]
 CELL = 3.0  # pixels: pairs that agree within it vote for one shift
-VOTERS = 200  # the brightest stars of each list vote
+VOTERS = 200  # the brightest stars of a frame vote
 CHANCE = 1e-4  # that stars strewn at random give so many votes anywhere: more is no match
 RIVAL = 0.75  # votes of the second best shift over those of the best: more is doubtful
 FEWEST = 3  # pairs
@@ -132,9 +132,11 @@ def _angles(reference: Stars, frame: Stars) -> list[float]:
 
 def _vote(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> _Votes | None:
     """The shift on which most pairs of stars agree."""
-    one, other = (np.stack([s.y, s.x], axis=1)[:VOTERS] for s in (reference, frame))
-    if min(len(one), len(other)) < FEWEST:
+    if min(len(reference), len(frame)) < FEWEST:
         return None
+    area = max(math.prod(shape), float(np.ptp(reference.y) * np.ptp(reference.x)))  # of several frames
+    voters = round(VOTERS * area / math.prod(shape)), VOTERS
+    one, other = (np.stack([s.y, s.x], axis=1)[:n] for s, n in zip((reference, frame), voters, strict=True))
     apart = (one[:, None] - other).reshape(-1, 2)
     best: tuple[int, Array, Array] | None = None
     for grid in ((0, 0), (0, 0.5), (0.5, 0), (0.5, 0.5)):  # whatever the shift, one of these has it away from an edge
@@ -148,8 +150,8 @@ def _vote(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> _Votes | No
     offset = np.median(apart[inside], axis=0)
     far = np.abs(apart - offset).max(1) > CELL
     second = np.unique(keys[far], return_counts=True)[1].max(initial=0)
-    density = len(one) * len(other) / math.prod(shape) * CELL**2
-    trials = 16 * math.prod(shape) / CELL**2
+    density = len(one) * len(other) / area * CELL**2
+    trials = 16 * area / CELL**2
     return _Votes(offset, count, float(second) / count, min(1.0, trials * _poisson(density, count)))
 
 

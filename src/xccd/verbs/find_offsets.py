@@ -39,10 +39,9 @@ def find_offsets(
         variable with ``frame`` that is not a map.
     method : {"auto", "phase", "stars"}, default: "auto"
         "stars" finds the shift on which most pairs of stars agree, and takes the mean of their centroids. "phase" is
-        for any scene, such as planets and nebulae: the peak of the correlation of the pixels, of calibrated frames (a
-        pattern that stays on the detector draws small shifts to 0). "auto" takes the stars,
-        and the correlation for frames whose stars do not tell. Hot pixels, cosmic rays, trails and gradients of the sky
-        do not lead any of them.
+        for any scene, such as planets and nebulae: the peak of the correlation of the pixels. Calibrate frames for it:
+        a pattern that stays on the detector draws small shifts to 0. "auto" takes the stars, and the correlation for
+        frames whose stars do not tell. Hot pixels, cosmic rays, trails and gradients of the sky lead none of them.
     reference : int, default: 0
         The index of the frame that the others are compared with. By stars, a frame that has too few in common with it
         is compared with all frames that are placed already.
@@ -55,9 +54,9 @@ def find_offsets(
     -------
     DataArray
         Offsets (frame, axis) as float64: rows and columns, in pixels. Coordinates on ``frame``: ``matched``, the number
-        of stars that agree on the offset (0 where the pixels were correlated); ``error``, the estimated standard
-        error of the offset in pixels; ``doubtful``, true for the frames of the warning; ``correlation`` with the reference where
-        both overlap after the shift.
+        of stars that agree on the offset (0 where the pixels were correlated); ``error``, the estimated standard error
+        of the offset in pixels; ``doubtful``, true for the frames of the warning; ``correlation`` with the reference
+        where both overlap after the shift.
 
     Raises
     ------
@@ -154,31 +153,28 @@ def _all(
 ) -> tuple[list[Found], Array]:
     """The shift of each frame, and its correlation with the reference after it."""
     first = _frame(stack[reference].values, method, names[reference])
-    count = 0 if first.stars is None else len(first.stars)
-    found: dict[int, Found] = {reference: Found(np.zeros(2), count, 0.0, "")}
-    placed: list[tuple[Frame, Found]] = []
+    found: dict[int, Found] = {reference: Found(np.zeros(2), first.number, 0.0, "")}
     alike = np.ones(stack.sizes["frame"])
-    missed = []
+    missed: dict[int, Frame] = {}
     direct = METHODS["stars" if method == "auto" else method]
+    near = first  # with the stars of all frames that are placed
     for k, image in _read(stack, [k for k in range(stack.sizes["frame"]) if k != reference]):
         frame = _frame(image, method, names[k])
         one = direct(first, frame, precision)
         if one is None:
-            missed.append(k)
+            missed[k] = frame.without_pixels()
             continue
         found[k], alike[k] = _sure(one, names[k]), _correlation(first.image, image, one.offset)
-        placed.append((Frame(np.zeros(0), frame.stars), one))
-    wider = shifts.extended(first, placed) if missed else first
-    for k, image in _read(stack, missed):
-        frame = _frame(image, method, names[k])
-        one = METHODS[method](first, frame, precision) if wider is first else METHODS[method](wider, frame, precision)
-        if one is None:
-            few = 0 if frame.stars is None else len(frame.stars)
+        near = shifts.extended(near, frame, one)
+    by_others, near = shifts.by_others(near, missed, precision)
+    for k, image in _read(stack, list(missed)):
+        placed = by_others.get(k) or METHODS[method](near, _frame(image, method, names[k]), precision)
+        if placed is None:
             raise ValueError(
-                f"{names[k]}: too few stars match those of the reference (it has {few}, the reference {count}): use "
-                "method='phase', or another reference="
+                f"{names[k]}: too few stars match those of the reference (it has {missed[k].number}, the reference "
+                f"{first.number}): use method='phase', or another reference="
             )
-        found[k], alike[k] = _sure(one, names[k]), _correlation(first.image, image, one.offset)
+        found[k], alike[k] = _sure(placed, names[k]), _correlation(first.image, image, placed.offset)
     return [found[k] for k in sorted(found)], alike
 
 
