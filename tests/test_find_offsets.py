@@ -245,3 +245,14 @@ def test_raw_frames_of_a_night(tmp_path):
     stack = xccd.open_stack(f"{folder}/light-*.fits")
     where = np.array([[stack.ccd.header(i)[key] for key in ("CRPIX2", "CRPIX1")] for i in range(4)])
     np.testing.assert_allclose(stack.ccd.find_offsets(), where[0] - where, atol=0.05)
+
+
+@pytest.mark.parametrize("method", ["auto", "stars"])
+def test_real_exposures_on_one_grid(real_frames, method):
+    """Five exposures that were resampled to one grid: cut at known places, they are found there."""
+    stack = xccd.open_stack(real_frames / "decam_i/OBS18*.fits").load()
+    where = np.array([(0, 0), (20, 3), (8, 30), (31, 17), (5, 9)])
+    cuts = [(stack.values[i, y : y + 220, x : x + 220], {}) for i, (y, x) in enumerate(where)]
+    found = xccd.open_stack(cuts).ccd.find_offsets(method)
+    np.testing.assert_allclose(found, where, atol=0.06)
+    assert (found.matched.values >= 5).all()

@@ -126,16 +126,20 @@ def extended(reference: Frame, frame: Frame, found: Found) -> Frame:
     return reference._replace(stars=reference.stars.joined(moved[~star_match.near(moved, reference.stars)]))
 
 
-def by_others(reference: Frame, missed: dict[int, Frame], precision: int) -> tuple[dict[int, Found], Frame]:
+def by_others(
+    reference: Frame, placed: list[tuple[Frame, Found]], missed: dict[int, Frame], precision: int
+) -> tuple[dict[int, Found], Frame]:
     """The shifts of frames that do not reach the reference, by stars of frames that are placed already.
 
     Each frame that is placed may reach others. The second value is the reference with the stars of all placed frames.
     """
+    for frame, one in placed:
+        reference = extended(reference, frame, one)
     found: dict[int, Found] = {}
     while True:
         before = len(found)
         for k, frame in missed.items():
-            if k not in found and (one := by_stars(reference, frame, precision)) is not None:
-                found[k], reference = one, extended(reference, frame, one)
+            if k not in found and (new := by_stars(reference, frame, precision)) is not None:
+                found[k], reference = new, extended(reference, frame, new)
         if len(found) == before:
             return found, reference

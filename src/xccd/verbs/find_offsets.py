@@ -157,7 +157,7 @@ def _all(
     alike = np.ones(stack.sizes["frame"])
     missed: dict[int, Frame] = {}
     direct = METHODS["stars" if method == "auto" else method]
-    near = first  # with the stars of all frames that are placed
+    placed: list[tuple[Frame, Found]] = []
     for k, image in _read(stack, [k for k in range(stack.sizes["frame"]) if k != reference]):
         frame = _frame(image, method, names[k])
         one = direct(first, frame, precision)
@@ -165,16 +165,16 @@ def _all(
             missed[k] = frame.without_pixels()
             continue
         found[k], alike[k] = _sure(one, names[k]), _correlation(first.image, image, one.offset)
-        near = shifts.extended(near, frame, one)
-    by_others, near = shifts.by_others(near, missed, precision)
+        placed.append((frame.without_pixels(), one))
+    by_others, near = shifts.by_others(first, placed, missed, precision) if missed else ({}, first)
     for k, image in _read(stack, list(missed)):
-        placed = by_others.get(k) or METHODS[method](near, _frame(image, method, names[k]), precision)
-        if placed is None:
+        one = by_others.get(k) or METHODS[method](near, _frame(image, method, names[k]), precision)
+        if one is None:
             raise ValueError(
                 f"{names[k]}: too few stars match those of the reference (it has {missed[k].number}, the reference "
                 f"{first.number}): use method='phase', or another reference="
             )
-        found[k], alike[k] = _sure(placed, names[k]), _correlation(first.image, image, placed.offset)
+        found[k], alike[k] = _sure(one, names[k]), _correlation(first.image, image, one.offset)
     return [found[k] for k in sorted(found)], alike
 
 
