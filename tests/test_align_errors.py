@@ -89,9 +89,9 @@ def test_what_needs_reproject_says_so(monkeypatch):
     with pytest.raises(ImportError, match=r"method='adaptive' needs reproject: pip install 'xccd\[align\]'"):
         turned(2).ccd.align(0, method="adaptive")
     assert turned(2).ccd.align(0).shape == (2, 40, 60)
-    for name, method in (("skimage.registration", "phase"), ("astroalign", "stars")):
+    for name, method in (("skimage.registration", "phase"), ("sep", "stars")):
         monkeypatch.setitem(sys.modules, name, None)
-        with pytest.raises(ImportError, match=rf"method='{method}' needs .*: pip install 'xccd\[offsets\]'"):
+        with pytest.raises(ImportError, match=r"needs? .*: pip install 'xccd\[offsets\]'"):
             turned(2).ccd.find_offsets(method)
 
 

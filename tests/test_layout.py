@@ -146,7 +146,7 @@ def test_the_picture_and_the_list_of_files_are_those_of_today() -> None:
     assert same, "run python docs/make_house.py"
 
 
-HEAVY = ("dask", "numba", "astropy", "matplotlib", "reproject", "click", "ccdproc", "skimage", "astroalign")
+HEAVY = ("dask", "numba", "astropy", "matplotlib", "reproject", "click", "ccdproc", "skimage", "astroalign", "sep")
 
 
 def loaded_after(code: str) -> set[str]:

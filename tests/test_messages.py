@@ -267,7 +267,7 @@ TYPES: list[tuple[str, str, str]] = [  # of a Dataset and a tree; "" where it wo
     ("to_zarr('a.zarr')", "", r"to_zarr writes a DataArray or a Dataset, not a DataTree: .*as tree\['light/r'\]"),
     ("to_dataset()", r"to_dataset takes a DataArray, not a Dataset: .*as ds\['data'\]", r"not a DataTree: .*tree\['light/r'\]"),
     ("to_stack()", "", r"to_stack takes a Dataset, not a DataTree: tree\[node\]\.to_dataset\(\)"),
-    ("find_offsets()", "", r"find_offsets takes .* not a DataTree: .*tree\['light/r'\]\['data'\]\.ccd\.find_offsets\(\)"),
+    ("find_offsets(precision=1)", "", r"find_offsets takes .* not a DataTree: .*tree\['light/r'\]\['data'\]\.ccd\.find_offsets\(\)"),
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
+from xccd.verbs.measure_stars import measure_stars
 from xccd.verbs.normalize import normalize
 from xccd.verbs.refine_wcs import refine_wcs
 from xccd.verbs.sky import assign_sky_coords, cutout
@@ -35,11 +36,11 @@ from xccd.write.zarr import to_zarr
 __version__ = _version("xccd")
 
 __all__ = [
-    "Grid", "__version__", "align", "assign_sky_coords", "assign_wcs", "bayer_planes", "clip_extrema",
-    "combine", "context", "count", "cutout", "find_offsets", "find_transforms", "from_ccddata", "header",
-    "mask", "mask_where", "minmax", "normalize", "open_dataset", "open_frames", "open_image", "open_stack",
-    "open_tree", "refine_wcs", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset",
-    "to_fits", "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
+    "Grid", "__version__", "align", "assign_sky_coords", "assign_wcs", "bayer_planes", "clip_extrema", "combine",
+    "context", "count", "cutout", "find_offsets", "find_transforms", "from_ccddata", "header", "mask", "mask_where",
+    "measure_stars", "minmax", "normalize", "open_dataset", "open_frames", "open_image", "open_stack", "open_tree",
+    "refine_wcs", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
+    "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

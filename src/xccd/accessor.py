@@ -25,6 +25,7 @@ from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
+from xccd.verbs.measure_stars import measure_stars
 from xccd.verbs.normalize import normalize
 from xccd.verbs.refine_wcs import refine_wcs
 from xccd.verbs.sky import assign_sky_coords, cutout
@@ -80,6 +81,7 @@ class CCDAccessor:
     normalize = _bind(normalize)
     align = _bind(align)
     bayer_planes = _bind(bayer_planes)
+    measure_stars = _bind(measure_stars)
     find_offsets = _bind(find_offsets)
     find_transforms = _bind(find_transforms)
     refine_wcs = _bind(refine_wcs)

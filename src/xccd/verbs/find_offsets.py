@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,22 @@ from xccd.labels.flags import not_taken, science_variables, with_maps
 from xccd.labels.frames import check_stack, frame_names, unflagged
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean, is_whole
+from xccd.sky import shifts
+from xccd.sky.phase import overlap
+from xccd.sky.shifts import METHODS, Found, Frame
 
 Array = np.ndarray[Any, Any]
 GROUP_BYTES = 256 << 20  # of frames that are read together
-TURNED, STRETCHED = 2e-3, 2e-3  # largest rotation in rad, and largest change of scale, of a plain shift
-ALIKE = 0.2  # correlation with the reference below which an offset is doubtful
+FINEST = 100  # parts of a pixel, of a correlation
+LISTED = 5  # frames named in a warning
 
 
 def find_offsets(
     stack: xr.DataArray | xr.Dataset,
-    method: str = "phase",
+    method: str = "auto",
     *,
     reference: int = 0,
-    precision: int = 20,
+    precision: int | None = None,
     plot: Any = None,
 ) -> xr.DataArray:
     """Measure the offsets between frames without WCS, for ``align(offsets=...)``. Reads the frames at once.
@@ -32,38 +35,53 @@ def find_offsets(
     Parameters
     ----------
     stack : DataArray or Dataset
-        Calibrated frames (frame, y, x). Hot pixels do not move with the scene and would look like no shift. A Dataset
-        must have one variable with ``frame`` that is not a map.
-    method : {"phase", "stars"}, default: "phase"
-        "phase" finds the peak of the correlation with scikit-image, for any scene. "stars" matches triangles of stars
-        with astroalign, for large shifts and frames that differ much.
+        Frames (frame, y, x), raw or calibrated. Samples that are not finite are left out. A Dataset must have one
+        variable with ``frame`` that is not a map.
+    method : {"auto", "phase", "stars"}, default: "auto"
+        "stars" finds the shift on which most pairs of stars agree, and takes the mean of their centroids. "phase" is
+        for any scene, such as planets and nebulae: the peak of the correlation of the pixels. Calibrate frames for it:
+        a pattern that stays on the detector draws small shifts to 0. "auto" takes the stars, and the correlation for
+        frames whose stars do not tell. Hot pixels, cosmic rays, trails and gradients of the sky lead none of them.
     reference : int, default: 0
-        The index of the frame that the others are compared with.
-    precision : int, default: 20
-        For "phase": offsets are multiples of 1 / ``precision`` pixel. 1 gives whole pixels, which `align` copies.
+        The index of the frame that the others are compared with. By stars, a frame that has too few in common with it
+        is compared with all frames that are placed already.
+    precision : int, optional
+        Round to multiples of 1 / ``precision`` pixel. 1 gives whole pixels, which `align` copies.
     plot : matplotlib Axes, optional
         Draw the offsets here, coloured by the correlation after the shift.
 
     Returns
     -------
     DataArray
-        Offsets (frame, axis) as float64: rows and columns, in pixels. The coordinate ``correlation`` on ``frame`` is
-        the correlation with the reference where both overlap after the shift.
+        Offsets (frame, axis) as float64: rows and columns, in pixels. Coordinates on ``frame``: ``matched``, the number
+        of stars that agree on the offset (0 where the pixels were correlated); ``error``, the estimated standard error
+        of the offset in pixels; ``doubtful``, true for the frames of the warning; ``correlation`` with the reference
+        where both overlap after the shift.
 
     Raises
     ------
     ValueError
         The method is unknown, the reference does not exist, the Dataset has several stacks, or a frame has no valid
-        pixels. With "stars": frames have too few stars in common, or are rotated or scaled.
+        pixels. A frame is turned or scaled, so that its corners move by over 1.5 pixels. With "stars": a frame has too
+        few stars in common with the others.
     TypeError
         ``stack`` is not a DataArray or a Dataset.
     ImportError
-        scikit-image or astroalign is not installed.
+        sep (for stars) or scikit-image (for the correlation) is not installed.
 
     Warns
     -----
     UserWarning
-        A frame correlates with the reference by less than 0.2 after the shift.
+        The offset of a frame may be wrong: another shift is nearly as good, it may be off by over 0.3 pixel and over
+        1 / ``precision``, or the frame is slightly turned. The warning names the frames.
+
+    Notes
+    -----
+    Each pair of stars, one of the reference and one of the frame, votes for a shift. A shift counts if stars strewn at
+    random would give so many votes in less than one of 10000 frames. Stars that stay on their pixels while others agree
+    on another shift are a pattern of the detector. Stars are weighted by the error of their centroids (King 1983, PASP
+    95, 163). The correlation is Padfield's (2012, IEEE TIP 21, 2706), of pixels minus their surroundings, and then
+    upsampled by scikit-image.
 
     Examples
     --------
@@ -78,6 +96,31 @@ def find_offsets(
     (2, 67, 68)
     """
     stack = _only_stack(stack)
+    _check(stack, method, reference, precision)
+    stack = unflagged(stack).transpose("frame", "y", "x")
+    names = frame_names(stack, "frame")
+    found, alike = _all(stack, method, reference % stack.sizes["frame"], precision or FINEST, names)
+    offsets = np.array([one.offset for one in found])
+    if precision is not None:
+        offsets = np.round(offsets * precision) / precision
+    _doubt(found, names)
+    labels = {
+        "correlation": alike,
+        "matched": [one.matched for one in found],
+        "error": [one.error for one in found],
+        "doubtful": [bool(one.doubt) for one in found],
+    }
+    on_frame = {name: ("frame", np.array(values)) for name, values in labels.items()}
+    result = xr.DataArray(
+        offsets + 0.0, dims=("frame", "axis"), coords={"axis": ["y", "x"], **on_frame}, name="offsets"
+    )
+    result = result.assign_coords({k: stack.coords[k].variable for k in ("file", "chip") if k in stack.coords})
+    if plot is not None:
+        _draw(plot, result)
+    return result
+
+
+def _check(stack: xr.DataArray, method: Any, reference: Any, precision: Any) -> None:
     n = check_stack(stack, "frame")
     if not isinstance(method, str) or method not in METHODS:
         near = did_you_mean(method, METHODS)
@@ -86,27 +129,8 @@ def find_offsets(
         raise ValueError(f"find_offsets takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
     if not is_whole(reference) or not -n <= reference < n:
         raise ValueError(f"reference={reference!r}: the frames are 0 to {n - 1}")
-    if not is_whole(precision) or not 1 <= precision <= 1000:
+    if precision is not None and (not is_whole(precision) or not 1 <= precision <= 1000):
         raise ValueError(f"precision={precision!r} is not a whole number from 1 to 1000")
-    stack = unflagged(stack).transpose("frame", "y", "x")
-    names = frame_names(stack, "frame")
-    first = _zero_where_masked(stack.isel(frame=reference).values, names[reference])
-    found, alike = np.zeros((n, 2)), np.ones(n)
-    size = max(1, int(GROUP_BYTES // max(1, stack.nbytes // n)))
-    for start in range(0, n, size):
-        for k, frame in enumerate(stack[start : start + size].values, start):
-            if k != reference % n:  # it may count from the end
-                frame = _zero_where_masked(frame, names[k])
-                found[k] = METHODS[method](first, frame, precision, names[k])
-                alike[k] = _correlation(first, frame, found[k])
-    _doubt(alike, names)
-    result = xr.DataArray(
-        found, dims=("frame", "axis"), coords={"axis": ["y", "x"], "correlation": ("frame", alike)}, name="offsets"
-    )
-    result = result.assign_coords({k: stack.coords[k] for k in ("file", "chip") if k in stack.coords})
-    if plot is not None:
-        _draw(plot, result)
-    return result
 
 
 def _only_stack(stack: Any) -> xr.DataArray:
@@ -124,79 +148,77 @@ def _only_stack(stack: Any) -> xr.DataArray:
     return stack
 
 
-def _zero_where_masked(frame: Array, name: str) -> Array:
-    """The frame minus its median, 0 where masked."""
-    good = np.isfinite(frame)
-    if not good.any():
+def _all(
+    stack: xr.DataArray, method: str, reference: int, precision: int, names: list[str]
+) -> tuple[list[Found], Array]:
+    """The shift of each frame, and its correlation with the reference after it."""
+    first = _frame(stack[reference].values, method, names[reference])
+    found: dict[int, Found] = {reference: Found(np.zeros(2), first.number, 0.0, "")}
+    alike = np.ones(stack.sizes["frame"])
+    missed: dict[int, Frame] = {}
+    direct = METHODS["stars" if method == "auto" else method]
+    placed: list[tuple[Frame, Found]] = []
+    for k, image in _read(stack, [k for k in range(stack.sizes["frame"]) if k != reference]):
+        frame = _frame(image, method, names[k])
+        one = direct(first, frame, precision)
+        if one is None:
+            missed[k] = frame.without_pixels()
+            continue
+        found[k], alike[k] = _sure(one, names[k]), _correlation(first.image, image, one.offset)
+        placed.append((frame.without_pixels(), one))
+    by_others, near = shifts.by_others(first, placed, missed, precision) if missed else ({}, first)
+    for k, image in _read(stack, list(missed)):
+        one = by_others.get(k) or METHODS[method](near, _frame(image, method, names[k]), precision)
+        if one is None:
+            raise ValueError(
+                f"{names[k]}: too few stars match those of the reference (it has {missed[k].number}, the reference "
+                f"{first.number}): use method='phase', or another reference="
+            )
+        found[k], alike[k] = _sure(one, names[k]), _correlation(first.image, image, one.offset)
+    return [found[k] for k in sorted(found)], alike
+
+
+def _read(stack: xr.DataArray, which: list[int]) -> Iterator[tuple[int, Array]]:
+    """The frames one by one, read in groups that fit into memory."""
+    size = max(1, int(GROUP_BYTES // max(1, stack.nbytes // stack.sizes["frame"])))
+    for start in range(0, len(which), size):
+        group = which[start : start + size]
+        yield from zip(group, stack[group].values, strict=True)
+
+
+def _frame(image: Array, method: str, name: str) -> Frame:
+    if not np.isfinite(image).any():
         raise ValueError(f"{name} has no pixels: there is nothing to compare")
-    return np.asarray(np.where(good, frame - np.median(frame[good]), 0.0), np.float64)
+    return shifts.measured(image, method)
 
 
-def _phase(reference: Array, frame: Array, precision: int, name: str) -> Array:
-    try:
-        from skimage.registration import phase_cross_correlation
-    except ImportError as error:
-        raise ImportError("method='phase' needs scikit-image: pip install 'xccd[offsets]'") from error
-
-    def shift_of(one: Array, other: Array, upsample: int) -> Array:
-        rows, columns = (np.hanning(n + 2)[1:-1] for n in one.shape)
-        window = rows[:, None] * columns  # the edges do not match, so they fade out
-        # Not normalised: that would weight noise, and pixels masked in both, as much as stars.
-        found, _, _ = phase_cross_correlation(
-            one * window, other * window, upsample_factor=upsample, normalization=None
-        )
-        return np.asarray(found)
-
-    whole = shift_of(reference, frame, 1)
-    one, other = _overlap(reference, frame, whole)  # now both windows show the same scene
-    return whole + shift_of(one, other, precision) if min(one.shape) > 1 else whole
-
-
-def _offset_by_stars(reference: Array, frame: Array, precision: int, name: str) -> Array:
-    try:
-        import astroalign
-    except ImportError as error:
-        raise ImportError("method='stars' needs astroalign: pip install 'xccd[offsets]'") from error
-    try:
-        found, _ = astroalign.find_transform(frame, reference)
-    except (astroalign.MaxIterError, TypeError, ValueError) as error:
-        raise ValueError(f"{name}: too few stars match those of the reference ({error})") from error
-    if abs(found.rotation) > TURNED or abs(found.scale - 1) > STRETCHED:
+def _sure(found: Found, name: str) -> Found:
+    """The shift of a frame. Raises if no shift describes it."""
+    if found.is_turned:
         raise ValueError(
-            f"{name} is turned by {np.rad2deg(found.rotation):.3g} degrees and stretched by {found.scale:.4g}: offsets "
-            "do not describe it, solve its WCS"
+            f"{name} is turned by {np.rad2deg(found.turn):.3g} degrees and stretched by {1 + found.stretch:.4g}: "
+            "offsets do not describe it, solve its WCS"
         )
-    # of a transform that also turns a little, the shift at the centre is the mean of all
-    centre = np.array(frame.shape)[::-1] / 2
-    return np.asarray((found(centre)[0] - centre)[::-1])
-
-
-METHODS: dict[str, Callable[[Array, Array, int, str], Array]] = {"phase": _phase, "stars": _offset_by_stars}
-
-
-def _overlap(reference: Array, frame: Array, offset: Array) -> tuple[Array, Array]:
-    """The parts of both frames that overlap after a shift by whole pixels."""
-    dy, dx = (round(float(v)) for v in offset)
-    rows, columns = frame.shape
-    one = reference[max(0, dy) : rows + min(0, dy), max(0, dx) : columns + min(0, dx)]
-    return one, frame[max(0, -dy) : rows - max(0, dy), max(0, -dx) : columns - max(0, dx)]
+    return found
 
 
 def _correlation(reference: Array, frame: Array, offset: Array) -> float:
     """The correlation of both frames where they overlap after the shift."""
-    one, other = (part.ravel() for part in _overlap(reference, frame, offset))
+    one, other = overlap(reference, frame, offset)
+    good = np.isfinite(one) & np.isfinite(other)
+    one, other = one[good].astype(np.float64), other[good].astype(np.float64)
     if one.size < 2 or not (np.ptp(one) and np.ptp(other)):
         return 0.0
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def _doubt(alike: Array, names: list[str]) -> None:
-    poor = np.flatnonzero(alike < ALIKE)
-    if poor.size:
-        more = f" (and {poor.size - 1} more)" if poor.size > 1 else ""
+def _doubt(found: list[Found], names: list[str]) -> None:
+    doubts = [f"{name} ({one.doubt})" for one, name in zip(found, names, strict=True) if one.doubt]
+    if doubts:
+        more = f" and {len(doubts) - LISTED} more" if len(doubts) > LISTED else ""
         warn(
-            f"find_offsets: {names[poor[0]]}{more} has a correlation of {alike[poor[0]]:.2f} with the reference after "
-            "the shift: its offset may be wrong, look at it, or use method='stars'"
+            f"find_offsets: the offset may be wrong of {', '.join(doubts[:LISTED])}{more}: look at it, or leave out "
+            "the frames that are doubtful in the result"
         )
 
 
