@@ -1,6 +1,7 @@
 """`align(method="drizzle")`: beside STScI's drizzle, with its weights and contexts, for all kinds of stacks."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -238,6 +239,23 @@ def test_history_says_how():
     assert step.endswith("(to=0, method='drizzle', flux='surface brightness', pixfrac=1.0, kernel='point')")
     step = stack.ccd.align(0).attrs["history"]
     assert step.endswith("(to=0, method='interp', order='bilinear', flux='surface brightness')")
+
+
+def test_real_frames(real_frames: Path):
+    """Cuts of several chips, with their distortions, and the edges of frames in the middle of the image."""
+    files = sorted(f for f in (real_frames / "bok_90prime").glob("deep2g*.fits") if "wht" not in f.name)
+    stacks = xccd.open_frames(files)
+    grid = Grid.union([Grid.of(stack) for stack in stacks], resolution=0.3)
+    grid = grid.moved(-10, -10, (grid.shape[0] + 20, grid.shape[1] + 20))
+    for stack in stacks:
+        aligned = stack.ccd.align(grid, method="drizzle", pixfrac=0.7).load()
+        expected = theirs(stack, grid, "square", 0.7)
+        np.testing.assert_allclose(aligned[WEIGHT].sum("frame"), expected.out_wht, atol=1e-4)
+        total = (aligned * aligned[WEIGHT]).sum().item()
+        assert total == pytest.approx(float(stack.astype(float).sum().compute()), rel=1e-5)
+        some = expected.out_wht > 1e-2
+        off = (aligned.ccd.combine("mean", weights="drizzle").values - expected.out_img)[some]
+        assert np.abs(off).max() < 1e-4 * np.ptp(stack.values)
 
 
 S = turned(2, SHAPE)
