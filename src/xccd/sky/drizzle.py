@@ -10,6 +10,7 @@ import xarray as xr
 from xccd.kernels.drops import DROPS, GAUSSIAN, LEAST, POINT, SIGMAS, SMALLEST, SQUARE
 from xccd.kernels.limits import OUTSIDE
 from xccd.labels.lazy import array_of
+from xccd.sky.pixel_map import PixelMap, moved
 
 Array = Any
 WEIGHT = "drizzle_weight"  # the coordinate (frame, y, x) with the weights
@@ -33,6 +34,13 @@ class Drops(NamedTuple):
     def spread(self) -> float:
         """How far a drop reaches beyond its pixel, in pixels of the frame."""
         return max(SIGMAS / 2 * self.pixfrac, LEAST) + 1 if DROPS[self.kernel] == GAUSSIAN else 0.0
+
+
+def spread_out(one: PixelMap, target: tuple[int, int], drops: Drops) -> PixelMap:
+    """A map along which no pixels are copied, if drops reach beyond their own."""
+    if one.shift is None or not drops.spread:
+        return one
+    return moved(one.shape, target, one.shift, spread=drops.spread)
 
 
 def dropping(samples: Array, flags: Array = None, *_: Array) -> Array:

@@ -156,10 +156,10 @@ def table(step: int) -> Array:
 def pixel_map(source: Grid, target: Grid, *, corners: bool = False, spread: float = 0.0) -> PixelMap:
     """The cheapest map from a target to a source that is exact enough; with ``corners`` also for `PixelMap.edges`.
 
-    ``spread`` is how far a pixel of the source reaches beyond itself, in pixels; no such map is a plain shift.
+    ``spread`` is how far a pixel of the source reaches beyond itself, in pixels.
     """
     shift = whole_shift(source, target)
-    if shift is not None and not spread:
+    if shift is not None:
         return shifted(source.shape, target.shape, shift)
     grids = (source, target)
     box = _reach(source, target, spread)
@@ -198,7 +198,7 @@ def shifted(shape: tuple[int, int], target: tuple[int, int], shift: tuple[int, i
 def moved(
     shape: tuple[int, int], target: tuple[int, int], by: tuple[float, float], *, spread: float = 0.0
 ) -> PixelMap:  # fmt: skip
-    """Like `shifted`, also for fractions of a pixel; ``spread`` as for `pixel_map`."""
+    """Like `shifted`, also for fractions of a pixel, and with ``spread`` (see `pixel_map`), which no shift has."""
     rows, columns = (round(b) for b in by)
     if (rows, columns) == by and not spread:
         return shifted(shape, target, (rows, columns))

@@ -253,7 +253,8 @@ def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) 
             f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
         )
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
-    drops = resampling.drops_of(how)
+    if drops := resampling.drops_of(how):
+        maps = [[drizzle.spread_out(m, shape, drops) for m in some] for some in maps]
     dtypes = (dtype, np.dtype(np.uint8), dtype)[: parts.pop()] + ((drizzle.WEIGHT_DTYPE,) if drops else ())
     plan = gather.AlignmentPlan(
         tuple(tuple(some) for some in at.maps), at.shape, gather.ORDERS[how.order], how.flux == "total",
