@@ -88,6 +88,8 @@ def fallen(frame, variance, flags, first, height, us, vs, area, kind, pixfrac, a
     carries = variance.size > 0
     sign = 1.0 if area > 0.0 else -1.0
     weight, sums, spread, bits, beyond = 0.0, 0.0, 0.0, np.uint8(0), 0
+    if not (math.isfinite(area) and area != 0.0):
+        return weight, sums, spread, bits, beyond
     half = 0.5 + (0.5 * pixfrac if kind == SQUARE else 0.0)  # from the edge of a drop to the far edge of its pixel
     if kind == GAUSSIAN:
         pixel_axes(us, vs, pixfrac, axes)
@@ -97,8 +99,7 @@ def fallen(frame, variance, flags, first, height, us, vs, area, kind, pixfrac, a
         for e in range(1, 4):  # five times as fast as min() and max() of so few numbers
             left, right = min(left, us[e]), max(right, us[e])
             top, bottom = min(top, vs[e]), max(bottom, vs[e])
-    near = bottom > 0.0 and top < height and right > 0.0 and left < width
-    if not (near and math.isfinite(area)):
+    if not (bottom > 0.0 and top < height and right > 0.0 and left < width):  # also if one is NaN
         return weight, sums, spread, bits, beyond
     i0, i1 = math.ceil(max(left - half, 0.0)), math.floor(min(right - 1.0 + half, width - 1.0))
     j0, j1 = math.ceil(max(top - half, 0.0)), math.floor(min(bottom - 1.0 + half, height - 1.0))
@@ -143,9 +144,11 @@ def dropped(frame, variance, flags, first, height, corners, total, kind, pixfrac
             weight, sums, spread, bits, missed = found
             beyond += missed
             shares[k, c] = weight
-            scale = abs(area) / weight if total else 1.0 / weight
-            value[k, c] = sums * scale if weight > 0.0 else np.nan
+            scale = np.nan
+            if weight > 0.0:
+                scale = abs(area) / weight if total else 1.0 / weight
+            value[k, c] = sums * scale
             if carries:
-                error[k, c] = math.sqrt(spread) * scale if weight > 0.0 else np.nan
+                error[k, c] = math.sqrt(spread) * scale
                 reasons[k, c] = 0 if weight > 0.0 else bits if bits else OUTSIDE
     return beyond

@@ -103,7 +103,7 @@ def dropped(
     for e in range(4):
         # relative to the first corner: far from 0 the difference of large products loses digits
         area += 0.5 * ((us[e] - us[0]) + (us[e + 1] - us[0])) * (vs[e + 1] - vs[e])
-    near = (bottom > 0) & (top < height) & (right > 0) & (left < width) & np.isfinite(area)
+    near = (bottom > 0) & (top < height) & (right > 0) & (left < width) & np.isfinite(area) & (area != 0)
     value[:], shares[:] = np.nan, 0.0
     if carries:
         error[:], reasons[:] = np.nan, OUTSIDE
