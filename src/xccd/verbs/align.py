@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -240,7 +241,6 @@ def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:
 
 def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) -> xr.DataArray:
     """The frames resampled by their maps, with new coordinates."""
-    maps = [m for some in at.maps for m in some]
     frames = [_source(stack) for stack in stacks]
     parts = {len(f.arrays) for f in frames}
     if len(parts) > 1:
@@ -254,7 +254,8 @@ def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) 
         )
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
     if drops := resampling.drops_of(how):
-        maps = [[drizzle.spread_out(m, shape, drops) for m in some] for some in maps]
+        at = replace(at, maps=[[drizzle.spread_out(m, at.shape, drops) for m in some] for some in at.maps])
+    maps = [m for some in at.maps for m in some]
     dtypes = (dtype, np.dtype(np.uint8), dtype)[: parts.pop()] + ((drizzle.WEIGHT_DTYPE,) if drops else ())
     plan = gather.AlignmentPlan(
         tuple(tuple(some) for some in at.maps), at.shape, gather.ORDERS[how.order], how.flux == "total",
