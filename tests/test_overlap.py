@@ -82,3 +82,16 @@ def test_a_pair_with_few_common_pixels_does_not_count():
     x[1, :, :20] = 6
     found = xr.DataArray(x, dims=("frame", "y", "x")).ccd.normalize(zero="overlap").zero.values
     assert found.tolist() == [0, 6, 11]
+
+
+@pytest.mark.parametrize("dtype", ["u2", "i4", ">f4", "f8"])
+@pytest.mark.parametrize("how", [{"zero": "overlap"}, {"zero": "overlap", "degree": 1}, {"zero": "plane"}], ids=str)
+def test_any_dtype_and_a_single_frame(dtype, how):
+    ramps = xr.DataArray(np.arange(1800).reshape(2, 30, 30).astype(dtype), dims=("frame", "y", "x"))
+    np.testing.assert_allclose(ramps.ccd.normalize(**how).zero, [0, 900], atol=1e-9)
+    assert ramps[:1].ccd.normalize(**how).zero.values.tolist() == [0]
+
+
+def test_frames_of_one_number_have_no_overlap():
+    with pytest.raises(ValueError, match="frame 1 has fewer than 500 good pixels in common with frame 0"):
+        xr.DataArray([1.0, 2.0], dims="frame").ccd.normalize(zero="overlap")
