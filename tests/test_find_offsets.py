@@ -14,7 +14,9 @@ from scipy.ndimage import gaussian_filter, shift
 import xccd
 from sky import noise
 from star_fields import NOISE, field
+from xccd.sky import shifts, star_match
 from xccd.sky.phase import cleaned, shift_between
+from xccd.sky.shifts import Frame
 from xccd.sky.star_match import match, match_turned
 from xccd.sky.stars import Stars
 
@@ -256,3 +258,22 @@ def test_real_exposures_on_one_grid(real_frames, method):
     found = xccd.open_stack(cuts).ccd.find_offsets(method)
     np.testing.assert_allclose(found, where, atol=0.06)
     assert (found.matched.values >= 5).all()
+
+
+def test_what_makes_an_offset_doubtful():
+    """The words of each doubt; the warning repeats them."""
+    some = star_match.Match(np.zeros(2), 4, 0.1, 0.2, 0.0, 0.0, (np.arange(4), np.arange(4)))
+    assert shifts._judged(some, (400, 420), 100).doubt == "its 4 stars give the offset to 0.20 pixels"
+    assert shifts._judged(some, (400, 420), 1).doubt == ""
+    assert shifts._judged(some._replace(stretch=0.01), (400, 420), 1).is_turned
+    scene, rng = scenes("crowded"), np.random.default_rng(0)
+    one, other = scene[:200, :210], scene[7:207, 9:219]
+    lists = [listed(*rng.uniform(0, 200, (2, 12))) for _ in range(2)]
+    found = shifts.by_phase(*(Frame(image, stars) for image, stars in zip((one, other), lists, strict=True)), 20)
+    assert found.offset.tolist() == [7, 9]
+    assert found.doubt == "its stars do not match at this shift"
+    faint = gaussian_filter(rng.normal(0, 1, (300, 310)), 8)
+    faint *= 4 / faint.std()
+    frames = [faint[i : i + 250, i : i + 260] + rng.normal(0, 10, (250, 260)) for i in (0, 9)]
+    with pytest.warns(UserWarning, match=r"frame 1 \(.*\) \(its pixels give the offset to \d\.\d\d pixels\)"):
+        xccd.open_stack([(frame, {}) for frame in frames]).ccd.find_offsets("phase")

@@ -26,6 +26,14 @@ class Peak(NamedTuple):
     rival: float  # the second peak over the first
 
 
+def check_installed() -> None:
+    """Raise if scikit-image, or SciPy, which comes with it, is not installed."""
+    try:
+        import skimage.registration  # noqa: F401
+    except ImportError as error:
+        raise ImportError("method='phase' needs scikit-image: pip install 'xccd[offsets]'") from error
+
+
 def cleaned(frame: Array) -> Array:
     """A frame without hot pixels, cosmic rays and what is smooth, in units of its noise; NaN where masked.
 
@@ -124,10 +132,8 @@ def _rival(score: Array, peak: Any) -> float:
 
 def _fine(one: Array, other: Array, precision: int) -> Array:
     """The rest of the shift, of images that overlap, by an upsampled correlation: windows of both show one scene."""
-    try:
-        from skimage.registration import phase_cross_correlation
-    except ImportError as error:
-        raise ImportError("method='phase' needs scikit-image: pip install 'xccd[offsets]'") from error
+    from skimage.registration import phase_cross_correlation
+
     # Not normalised: that would weight noise, and pixels masked in both, as much as stars.
     one, other = _windowed(one, other)
     found, _, _ = phase_cross_correlation(one, other, upsample_factor=precision, normalization=None)

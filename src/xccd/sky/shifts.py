@@ -85,6 +85,7 @@ def _judged(found: star_match.Match, shape: tuple[int, ...], precision: int) -> 
 
 def by_phase(reference: Frame, frame: Frame, precision: int) -> Found:
     """The shift by the correlation of pixels."""
+    phase.check_installed()
     peak = phase.shift_between(phase.cleaned(reference.image), phase.cleaned(frame.image), precision)
     doubt = ""
     if peak.rival > RIVAL:
