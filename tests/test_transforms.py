@@ -375,6 +375,10 @@ def test_the_wcs_is_that_of_the_reference_or_none(frames):
         none.ccd.wcs(0)
     second = stack(frames, [{}, tan((100.3, 80.2), 12), {}, {}]).ccd.align(transforms=np.array(TRUE))
     assert "CTYPE1" not in second.ccd.header(1)
+    first = stack(frames, [tan((100.3, 80.2), 12)] * 4)
+    found = first.ccd.find_transforms()
+    rest = first[1:].ccd.align(transforms=found.isel(frame=slice(1, None)))  # without the reference
+    assert "CTYPE1" not in rest.ccd.header(0)
     found = some.ccd.find_transforms(reference=1)
     assert "CTYPE1" not in some.ccd.align(transforms=found).ccd.header(0)
 

@@ -75,11 +75,8 @@ def _matrices(stacks: list[xr.DataArray], given: Any, shapes: list[tuple[int, in
             raise ValueError(
                 "transforms= is a Dataset without the variable 'matrix': give what find_transforms returns"
             )
-        given, found = given.matrix.values, given
-        _check_frames(stacks, found, shapes)
-        reference: int | None = int(found.attrs.get("reference", 0))
-    else:
-        found = None
+        _check_frames(stacks, given, shapes)
+        given = given.matrix.values
     try:
         matrices = np.asarray(given, float)
     except (TypeError, ValueError):
@@ -94,10 +91,9 @@ def _matrices(stacks: list[xr.DataArray], given: Any, shapes: list[tuple[int, in
     if not usable.all():
         bad = int(np.flatnonzero(~usable)[0])
         raise ValueError(f"transforms of frame {bad} are {matrices[bad].tolist()}: they cannot be turned round")
-    if found is None:
-        same = np.flatnonzero((matrices == np.eye(2, 3)).all((1, 2)))
-        reference = int(same[0]) if same.size else None
-    return matrices, reference
+    # its number in the attributes may be that of a longer stack
+    same = np.flatnonzero((matrices == np.eye(2, 3)).all((1, 2)))
+    return matrices, int(same[0]) if same.size else None
 
 
 def _check_frames(stacks: list[xr.DataArray], found: xr.Dataset, shapes: list[tuple[int, int]]) -> None:
