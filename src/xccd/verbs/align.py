@@ -12,7 +12,6 @@ import xarray as xr
 
 from xccd.compute import arrays, notes, options
 from xccd.headers import cards, common
-from xccd.headers.settings import same_unit
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import apart, attributes, flags_of, map_name, science_variables, with_maps
 from xccd.labels.frames import add_history, check_stack, frame_names, step_text
@@ -30,6 +29,7 @@ from xccd.sky.pixel_map import PixelMap, moved, pixel_map
 from xccd.sky.placed import model_of, placed
 from xccd.sky.transform import whole_shift
 from xccd.sky.union import union
+from xccd.verbs.align_units import check_alike_units, check_per_pixel
 from xccd.verbs.find_transforms import find_named
 
 METHODS = ("interp", "adaptive", "exact")
@@ -172,9 +172,9 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any, b
         if set(stack.dims) != {"frame", "y", "x"}:
             raise ValueError(f"align takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
     stacks = [stack.transpose("frame", "y", "x") for stack in stacks]
-    _check_alike(stacks)
+    check_alike_units(stacks)
     if how.flux == "total":
-        _check_per_pixel(stacks)
+        check_per_pixel(stacks)
     step = step_text("align", to=_target_in_history(to), **how._asdict(), offsets=offsets)
     if offsets is not None:
         if how.method != "interp":
@@ -202,16 +202,6 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, offsets: Any, b
         raise ValueError("to= is distorted by tables, which a header cannot hold: give a grid without them")
     upright = [without_order(stack) for stack in stacks]  # rows now run as in the grid
     return _result(upright, maps, grid.shape, sources, grid, how, step)
-
-
-def _check_alike(stacks: list[xr.DataArray]) -> None:
-    """Raise if the stacks have different units."""
-    units = {str(s.attrs["units"]) for s in stacks if s.attrs.get("units")}
-    first, *others = [*units, ""]
-    if odd := [unit for unit in others if unit and not same_unit(unit, first)]:
-        raise ValueError(
-            f"the stacks have differing units ({first}; {odd[0]}): convert them, or say what they are in attrs['units']"
-        )
 
 
 def _target(to: Any, stacks: list[xr.DataArray], grids: list[list[Grid]]) -> Grid:
@@ -257,27 +247,6 @@ def _check_scales(grids: list[list[Grid]], stacks: list[xr.DataArray], grid: Gri
             f'align: {names[far[0]]} has pixels of {sizes[far[0]] * 3600:.4g}"{more}, the grid '
             f'{grid.pixel_size * 3600:.4g}": interpolation leaves most pixels out, or repeats them'
         )
-
-
-def _check_per_pixel(stacks: list[xr.DataArray]) -> None:
-    from astropy import units as u
-
-    for stack in stacks:
-        text = str(stack.attrs.get("units", ""))
-        try:
-            unit = u.Unit(text) if text else u.dimensionless_unscaled
-        except ValueError:
-            continue
-        if is_per_area(unit):
-            raise ValueError(f"flux='total' of data in {text!r}, which is per area: use flux='surface brightness'")
-
-
-def is_per_area(unit: Any) -> bool:
-    """Whether an astropy unit is per solid angle."""
-    from astropy import units as u
-
-    plain = unit.decompose()
-    return bool(dict(zip(plain.bases, plain.powers, strict=True)).get(u.rad, 0) <= -2)
 
 
 def _on_canvas(stacks: list[xr.DataArray], canvas: Canvas, how: Resampling, step: str) -> xr.DataArray:
