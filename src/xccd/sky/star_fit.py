@@ -8,6 +8,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 STEPS = 40  # at most; a star of 3 pixels takes about 8
+ODD = 6.0, 0.25  # times the noise, and the share of the profile: brighter pixels are not of the star
+CLOSE = 1e-5  # the change of the sum of squares, relative, at which a fit ends
 TAIL = 0.25, 0.25  # what is known of 1 / beta before any fit, and how well: from a Gaussian (0) to a Moffat of beta 2
 LEAST_TAIL, MOST_TAIL = 1e-3, 0.8
 
@@ -24,11 +26,13 @@ class Profiles(NamedTuple):
     misfit: Array  # root mean square of the residuals, in units of the peak
 
 
+@np.errstate(all="ignore")  # a step too far is not taken
 def fit(images: Array, weights: Array, at: Array, fwhm: float, tail: tuple[float, float] = TAIL) -> Profiles:
     """Fit peak (1 + k q)^(-1/k) + level, with q a quadratic form of the distance from the centre, k = 1 / beta.
 
     Levenberg-Marquardt on all stars at once, each with its own damping. The prior on k keeps faint stars from wings
-    that their noise suggests. Formula: Moffat 1969, A&A 3, 455, for an ellipse; k to 0 is a Gaussian.
+    that their noise suggests. Pixels much brighter than the profile, as of a cosmic ray, are left out of a second fit.
+    Formula: Moffat 1969, A&A 3, 455, for an ellipse; k to 0 is a Gaussian.
 
     Parameters
     ----------
@@ -42,32 +46,49 @@ def fit(images: Array, weights: Array, at: Array, fwhm: float, tail: tuple[float
         The prior of k: its mean and its standard deviation.
     """
     n, height, width = images.shape
-    y, x = (axis.ravel().astype(float) for axis in np.mgrid[:height, :width])
     z, w = (a.reshape(n, -1).astype(float) for a in (images, weights))
     z = np.where(w > 0, z, 0.0)
-    scale = 2 * np.sqrt(np.log(2)) / fwhm  # of a Gaussian exp(-q)
+    y, x = (axis.ravel().astype(float) for axis in np.mgrid[:height, :width])
+    p, rest = _least_squares(x, y, z, w, at, fwhm, tail)
+    profile = z * w - rest - p[:, 7:] * w  # in units of the noise, as the residuals are
+    odd = rest > ODD[0] + ODD[1] * np.abs(profile)
+    again = np.flatnonzero(odd.any(axis=1))
+    if again.size:
+        w[again] = np.where(odd[again], 0, w[again])
+        z[again] = np.where(odd[again], 0, z[again])
+        p[again], rest[again] = _least_squares(x, y, z[again], w[again], at[again], fwhm, tail)
+    return _profiles(p, rest, w)
+
+
+def _least_squares(
+    x: Array, y: Array, z: Array, w: Array, at: Array, fwhm: float, tail: tuple[float, float]
+) -> tuple[Array, Array]:
+    """The parameters of each star, and the weighted residuals of its pixels."""
+    n, scale = len(z), 2 * np.sqrt(np.log(2)) / fwhm  # of a Gaussian exp(-q)
     first = np.max(np.where(w > 0, z, -np.inf), axis=1, initial=-np.inf)
     one = np.ones(n)
     p = np.stack([np.where(np.isfinite(first), first, 1), at[:, 0], at[:, 1], one * scale, 0 * one, one * scale,
                   one * tail[0], 0 * one], axis=1)  # fmt: skip
     damping, (cost, slopes, rest) = np.full(n, 1e-2), _state(p, x, y, z, w, tail)
+    now = np.arange(n)  # those that still move
     for _ in range(STEPS):
-        normal = slopes.transpose(0, 2, 1) @ slopes
-        gradient = (slopes.transpose(0, 2, 1) @ rest[..., None])[..., 0]
+        across = slopes[now].transpose(0, 2, 1)
+        normal, gradient = across @ slopes[now], (across @ rest[now][..., None])[..., 0]
         diagonal = np.einsum("nii->ni", normal)
-        diagonal += damping[:, None] * diagonal + 1e-12 * (1 + diagonal.max(1, keepdims=True))
+        diagonal += damping[now, None] * diagonal + 1e-12 * (1 + diagonal.max(1, keepdims=True))
         step = np.linalg.solve(normal, gradient[..., None])[..., 0]
-        new = p + np.where(np.isfinite(step), step, 0)
+        new = p[now] + np.where(np.isfinite(step), step, 0)
         new[:, 6] = np.clip(new[:, 6], LEAST_TAIL, MOST_TAIL)
-        new_cost, new_slopes, new_rest = _state(new, x, y, z, w, tail)
-        better = new_cost <= cost
-        done = np.abs(new_cost - cost) <= 1e-6 * cost
-        p, cost = np.where(better[:, None], new, p), np.where(better, new_cost, cost)
-        slopes, rest = np.where(better[:, None, None], new_slopes, slopes), np.where(better[:, None], new_rest, rest)
-        damping = np.clip(np.where(better, damping / 5, damping * 8), 1e-8, 1e8)
-        if done.all():
+        new_cost, new_slopes, new_rest = _state(new, x, y, z[now], w[now], tail)
+        better = new_cost <= cost[now]
+        done = np.abs(new_cost - cost[now]) <= CLOSE * cost[now]
+        damping[now] = np.clip(np.where(better, damping[now] / 5, damping[now] * 8), 1e-8, 1e8)
+        use = now[better]
+        p[use], cost[use], slopes[use], rest[use] = (v[better] for v in (new, new_cost, new_slopes, new_rest))
+        now = now[~done]
+        if not now.size:
             break
-    return _profiles(p, rest[:, :-1], w)
+    return p, rest[:, :-1]
 
 
 def _state(p: Array, x: Array, y: Array, z: Array, w: Array, tail: tuple[float, float]) -> tuple[Array, Array, Array]:

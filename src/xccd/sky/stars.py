@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ MESH = 32  # pixels: a piece of the map of the sky; 64 does not follow a gradien
 SHARP = 6.0  # times the noise: pixels above it are asked whether their neighbours have light, too
 SHARE = 0.2  # of its light, which the third brightest neighbour of a pixel of a star has (0.38 at fwhm = 1.6)
 PASSES = 5  # a thick track is peeled from its edges
-NARROWEST = 1.1  # pixels; a hot pixel has less
+NARROWEST, WIDEST = 1.1, 20.0  # pixels; a hot pixel has less, a knot of a nebula more
 ROUND = 1.8  # times the median elongation: more is a trail, a track or two stars
 SIZES = 0.6, 1.6  # times the median width: the rest are cosmic rays and galaxies
 MOST_TYPICAL = 60  # the brightest stars so many say what stars look like
@@ -32,7 +32,7 @@ class Stars:
     peak: Array  # of the profile, above the sky
     fwhm: Array  # pixels, as the image shows it: the size of the pixel is in it
     elongation: Array
-    snr: Array  # against the noise of the sky
+    snr: Array  # against the noise of the sky, or what the fit leaves if that is more
 
     def __len__(self) -> int:
         """Count the stars."""
@@ -41,6 +41,15 @@ class Stars:
     def __getitem__(self, which: Any) -> Stars:
         """Take some of them, by a slice, a mask or indices."""
         return Stars(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def moved(self, dy: float, dx: float) -> Stars:
+        """Move them by rows and columns."""
+        return replace(self, x=self.x + dx, y=self.y + dy)
+
+    def joined(self, other: Stars) -> Stars:
+        """Join two lists, brightest first."""
+        both = Stars(*(np.concatenate([getattr(s, field.name) for s in (self, other)]) for field in fields(self)))
+        return both[np.argsort(-both.flux, kind="stable")]
 
 
 class Sky(NamedTuple):
@@ -85,16 +94,31 @@ def find_stars(image: Array, bad: Array | None = None, *, threshold: float = 4.0
     """
     sky = flat_sky(image, bad)
     sources, islands = _extracted(sky, threshold)
-    order = np.argsort(-sources["flux"])[:most] if len(sources) else []
-    if not len(order):
+    if not len(sources):
         return Stars(*(np.zeros(0) for _ in fields(Stars)))
-    found = _measured(sky, sources[order], np.asarray(order) + 1, islands)
+    order = np.argsort(-sources["flux"])[:most]
+    found = _measured(sky, sources[order], order + 1, islands)
     return found[np.argsort(-found.flux, kind="stable")]
 
 
 def flat_sky(image: Array, bad: Array | None = None) -> Sky:
     """Take the sky away from an image, and the pixels that are no light of the sky."""
     sep = _sep()
+    flat, masked, level = centred(image, bad)
+    rough = noise_level(flat, masked)
+    sharp = masked | sharp_pixels(flat, masked, rough)
+    if sharp.all() or not rough > 0:
+        return Sky(np.zeros_like(flat), sharp, np.full_like(flat, np.inf), level)
+    height, width = flat.shape
+    background = sep.Background(flat, mask=sharp, bw=min(MESH, width), bh=min(MESH, height))
+    flat -= background.back()
+    noise = np.maximum(background.rms(), 0.3 * rough)
+    masked |= sharp_pixels(flat, masked, noise)  # what a gradient has hidden
+    return Sky(filled(flat, masked), masked, noise, level + float(background.globalback))
+
+
+def centred(image: Array, bad: Array | None) -> tuple[Array, Array, float]:
+    """The image minus its median as float32, 0 where masked; where it is masked; and the median."""
     masked = ~np.isfinite(image)
     if bad is not None:
         masked |= bad
@@ -103,16 +127,7 @@ def flat_sky(image: Array, bad: Array | None = None) -> Sky:
         flat = np.where(masked, 0, np.asarray(image, np.float64) - level).astype(np.float32)
     masked |= ~np.isfinite(flat)
     flat[masked] = 0
-    rough = _noise(flat, masked)
-    sharp = masked | _sharp(flat, masked, rough)
-    mesh = {"bw": min(MESH, image.shape[1]), "bh": min(MESH, image.shape[0])}
-    if sharp.all() or not rough > 0:
-        return Sky(np.zeros_like(flat), sharp, np.full_like(flat, np.inf), level)
-    background = sep.Background(flat, mask=sharp, **mesh)
-    flat -= background.back()
-    noise = np.maximum(background.rms(), 0.3 * rough)
-    masked |= _sharp(flat, masked, noise)  # what a gradient has hidden
-    return Sky(_filled(flat, masked), masked, noise, level + float(background.globalback))
+    return flat, masked, level
 
 
 def noise_of(image: Array) -> float:
@@ -134,12 +149,12 @@ def _sep() -> Any:
     return sep
 
 
-def _noise(flat: Array, masked: Array) -> float:
+def noise_level(flat: Array, masked: Array) -> float:
     found = noise_of(np.where(masked, np.nan, flat))
     return found if found > 0 else float(np.std(flat[~masked])) if not masked.all() else 0.0
 
 
-def _sharp(flat: Array, masked: Array, noise: Array | float) -> Array:
+def sharp_pixels(flat: Array, masked: Array, noise: Array | float) -> Array:
     """Where a pixel has light that its neighbours do not share: True for hot pixels and tracks of cosmic rays."""
     height, width = flat.shape
     light = np.zeros((height + 2, width + 2), np.float32)
@@ -158,7 +173,7 @@ def _sharp(flat: Array, masked: Array, noise: Array | float) -> Array:
     return found
 
 
-def _filled(flat: Array, bad: Array) -> Array:
+def filled(flat: Array, bad: Array) -> Array:
     """The image with the median of the good neighbours in place of bad pixels, 0 where there is none."""
     padded = np.pad(np.where(bad, np.nan, flat), 1, constant_values=np.nan)
     y, x = np.nonzero(bad)
@@ -181,11 +196,12 @@ def _extracted(sky: Sky, threshold: float) -> tuple[Any, Array]:
     options: dict[str, Any] = {"err": sky.noise, "minarea": 3, "clean": False, "segmentation_map": True}
     options["filter_kernel"] = _KERNEL
     try:
-        return sep.extract(sky.image, threshold, **options)
+        sources, islands = sep.extract(sky.image, threshold, **options)
     except Exception as error:  # sep has no class of its own
         if "deblending" not in str(error):
             raise
-        return sep.extract(sky.image, threshold, deblend_cont=1.0, **options)
+        sources, islands = sep.extract(sky.image, threshold, deblend_cont=1.0, **options)
+    return sources, islands
 
 
 _OFFSETS = np.arange(-2, 3) ** 2
@@ -213,6 +229,7 @@ def _measured(sky: Sky, sources: Any, numbers: Array, islands: Array) -> Stars:
     x, y, noise = x[good], y[good], noise[good]
     flux, _, _ = _sep().sum_circle(sky.image, x, y, 1.5 * guess)
     area = np.pi * p.fwhm[good] ** 2 / (2 * np.log(2))  # of the noise in the flux of a Gaussian fitted to it
+    noise = np.maximum(noise, p.misfit[good] * p.peak[good])  # what is no profile makes the centre uncertain, too
     snr = p.peak[good] / noise * np.sqrt(area) / 2
     return Stars(x, y, np.asarray(flux, float), p.peak[good], p.fwhm[good], p.elongation[good], snr)
 
@@ -238,7 +255,7 @@ def _at(image: Array, x: Array, y: Array) -> Array:
 def _like_stars(p: star_fit.Profiles, near: Array, snr: Array) -> Array:
     """Which profiles are stars: as wide and as round as most, and like a profile."""
     with np.errstate(invalid="ignore"):
-        good = near & (p.fwhm > NARROWEST) & (p.misfit < MISFIT + 1.5 / snr) & (snr > 2)
+        good = near & (p.fwhm > NARROWEST) & (p.fwhm < WIDEST) & (p.misfit < MISFIT + 1.5 / snr) & (snr > 2)
         brightest = np.flatnonzero(good)[:MOST_TYPICAL]
         if brightest.size:
             width, long = (np.median(v[brightest]) for v in (p.fwhm, p.elongation))
