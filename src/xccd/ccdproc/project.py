@@ -15,7 +15,7 @@ from xccd.headers import cards
 from xccd.sky.gather import FROM_STD, PIXELS, VARIANCE
 from xccd.sky.grid import Grid
 from xccd.sky.pixel_map import PixelMap, pixel_map
-from xccd.verbs.align import is_per_area
+from xccd.verbs.align_units import is_per_area
 
 if TYPE_CHECKING:
     from astropy.nddata import CCDData

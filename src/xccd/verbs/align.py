@@ -11,7 +11,6 @@ import xarray as xr
 
 from xccd.compute import arrays, notes, options
 from xccd.headers import common
-from xccd.headers.settings import same_unit
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import apart, attributes, flags_of, map_name, with_maps
 from xccd.labels.frames import add_history, check_stack, step_text
@@ -24,6 +23,7 @@ from xccd.sky.gather import Resampling
 from xccd.sky.grid import Grid
 from xccd.sky.placed import Placed
 from xccd.verbs import resampling
+from xccd.verbs.align_units import check_alike_units, check_per_pixel
 from xccd.verbs.by_plane import by_plane, plane_dim
 from xccd.verbs.find_transforms import find_named
 from xccd.verbs.placing import Where, place, size_cards, target_of_planes
@@ -182,9 +182,9 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -
                 f"align takes frames (frame, y, x), or cubes with one dimension more, this has {dict(stack.sizes)}"
             )
     stacks = [stack.transpose("frame", "y", "x") for stack in stacks]
-    _check_alike(stacks)
+    check_alike_units(stacks)
     if how.flux == "total":
-        _check_per_pixel(stacks)
+        check_per_pixel(stacks)
     step = step_text("align", to=_target_in_history(to), **resampling.in_history(how), **where.in_history())
     if not where.by_wcs:
         if where.offsets is not None:
@@ -200,37 +200,6 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -
     # rows now run as in the grid, if there is one
     upright = stacks if at.grid is None or where.offsets is not None else [without_order(stack) for stack in stacks]
     return _result(upright, at, how, step)
-
-
-def _check_alike(stacks: list[xr.DataArray]) -> None:
-    """Raise if the stacks have different units."""
-    units = {str(s.attrs["units"]) for s in stacks if s.attrs.get("units")}
-    first, *others = [*units, ""]
-    if odd := [unit for unit in others if unit and not same_unit(unit, first)]:
-        raise ValueError(
-            f"the stacks have differing units ({first}; {odd[0]}): convert them, or say what they are in attrs['units']"
-        )
-
-
-def _check_per_pixel(stacks: list[xr.DataArray]) -> None:
-    from astropy import units as u
-
-    for stack in stacks:
-        text = str(stack.attrs.get("units", ""))
-        try:
-            unit = u.Unit(text) if text else u.dimensionless_unscaled
-        except ValueError:
-            continue
-        if is_per_area(unit):
-            raise ValueError(f"flux='total' of data in {text!r}, which is per area: use flux='surface brightness'")
-
-
-def is_per_area(unit: Any) -> bool:
-    """Whether an astropy unit is per solid angle."""
-    from astropy import units as u
-
-    plain = unit.decompose()
-    return bool(dict(zip(plain.bases, plain.powers, strict=True)).get(u.rad, 0) <= -2)
 
 
 def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:

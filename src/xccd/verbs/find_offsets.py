@@ -197,7 +197,7 @@ def _sure(found: Found, name: str) -> Found:
     if found.is_turned:
         raise ValueError(
             f"{name} is turned by {np.rad2deg(found.turn):.3g} degrees and stretched by {1 + found.stretch:.4g}: "
-            "offsets do not describe it, solve its WCS"
+            "offsets do not describe it, align(transforms='similarity') does"
         )
     return found
 
