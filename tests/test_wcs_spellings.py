@@ -53,6 +53,9 @@ SPELLINGS = {
     "EPOCH of a day": TAN | {"EPOCH": 2012.3},
     "EPOCH with RADESYS": TAN | {"EPOCH": 1975.0, "RADESYS": "FK5"},
     "RADECSYS": TAN | {"RADECSYS": "FK4"},
+    "RADECSYS after RADESYS": TAN | {"RADESYS": "ICRS", "RADECSYS": "FK5"},
+    "RADESYS after RADECSYS": TAN | {"RADECSYS": "FK5", "RADESYS": "ICRS"},
+    "EPOCH after EQUINOX": TAN | {"EQUINOX": 2000.0, "EPOCH": 1950.0},
     "PROJP": TAN | ZPN | {"PROJP1": 1.0, "PROJP3": 4000.0},
     "PROJP of latitude first": TAN | {"CTYPE2": "RA---ZPN", "CTYPE1": "DEC--ZPN", "CRVAL1": 12.0, "CRVAL2": 187.0}
     | {"PROJP1": 1.0, "PROJP3": 4000.0},

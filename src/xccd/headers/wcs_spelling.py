@@ -34,6 +34,9 @@ def standard_names(keywords: Iterable[str], latitude: int = 2) -> dict[str, str]
 
 def respell(header: Header) -> None:
     """Rename the WCS keywords of a header to the standard's, in place."""
+    keywords = list(header)
+    if {"RADESYS", "RADECSYS"} <= set(keywords):  # the later one counts, as for wcslib
+        del header[min(("RADESYS", "RADECSYS"), key=keywords.index)]
     latitude = 1 if re.match(r"DEC|.LAT", str(header.get("CTYPE1", ""))) else 2
     for old, new in standard_names(header, latitude).items():
         damaged = old == "EPOCH" and isinstance(header[old], str)  # wcslib reads numbers only

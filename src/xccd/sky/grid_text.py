@@ -38,7 +38,10 @@ def wcs_lines(text: str) -> list[str]:
 
     Raises ValueError if a card is damaged, or says something that these cards cannot.
     """
-    found = {c.keyword: c for c in reversed(list(cards.split(text))) if cards.WCS.fullmatch(c.keyword)}
+    found: dict[str, cards.Card] = {}
+    for card in cards.split(text):
+        if cards.WCS.fullmatch(card.keyword):
+            found.setdefault(card.keyword, card)  # of duplicates the first counts, as in astropy
     if plate := min(filter(PLATE.fullmatch, found), default=None):
         raise ValueError(
             f"its WCS is the polynomial of a Digitized Sky Survey plate ({plate}): give it a TAN-SIP WCS, "
@@ -83,7 +86,13 @@ def check_whole(text: str, wcs: WCS, shape: tuple[int, int]) -> None:
         ours, theirs = (np.stack(w.all_pix2world(x, y, 0)) for w in (wcs, whole))
     off = np.abs((ours - theirs + 180) % 360 - 180)
     side = np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix)))
-    if (off[np.isfinite(off)] > SAME * side).any() or common.system_of(wcs) != common.system_of(whole):
+    systems = [" ".join(map(str, common.system_of(w))) for w in (wcs, whole)]
+    if systems[0] != systems[1]:
+        raise ValueError(
+            f"the header names two celestial systems, {systems[0]} and {systems[1]}: leave one in it (RADESYS, "
+            "RADECSYS, EQUINOX, EPOCH)"
+        )
+    if (off[np.isfinite(off)] > SAME * side).any():
         named = [c.keyword for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)]
         twice = next((k for k in named if named.count(k) > 1), None)
         raise ValueError(
