@@ -93,6 +93,7 @@ def measure_stars(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import xccd
     >>> rng = np.random.default_rng(0)
     >>> v, u = np.mgrid[:100, :120]

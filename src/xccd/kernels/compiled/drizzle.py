@@ -86,7 +86,6 @@ def fallen(frame, variance, flags, first, height, us, vs, area, kind, pixfrac, a
     """Over one pixel of the grid: the sum of shares, of values and of variances, flags, and pixels not read."""
     rows, width = frame.shape
     carries = variance.size > 0
-    sign = 1.0 if area > 0.0 else -1.0
     weight, sums, spread, bits, beyond = 0.0, 0.0, 0.0, np.uint8(0), 0
     if not (math.isfinite(area) and area != 0.0):
         return weight, sums, spread, bits, beyond
@@ -110,7 +109,7 @@ def fallen(frame, variance, flags, first, height, us, vs, area, kind, pixfrac, a
             elif kind == POINT:
                 w = point(us, vs, i, j)
             else:
-                w = square(us, vs, i, j, sign, pixfrac)
+                w = square(us, vs, i, j, math.copysign(1.0, area), pixfrac)
             if w <= TOUCHED:
                 continue
             if j < first or j >= first + rows:
