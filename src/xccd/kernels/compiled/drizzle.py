@@ -84,8 +84,7 @@ def gaussian(axes, i, j):
 @inner_function
 def fallen(frame, variance, flags, first, height, us, vs, area, kind, pixfrac, axes):
     """Over one pixel of the grid: the sum of shares, of values and of variances, flags, and pixels not read."""
-    rows, width = frame.shape
-    carries = variance.size > 0
+    (rows, width), carries = frame.shape, variance.size > 0
     weight, sums, spread, bits, beyond = 0.0, 0.0, 0.0, np.uint8(0), 0
     if not (math.isfinite(area) and area != 0.0):
         return weight, sums, spread, bits, beyond
