@@ -277,3 +277,13 @@ def test_what_makes_an_offset_doubtful():
     frames = [faint[i : i + 250, i : i + 260] + rng.normal(0, 10, (250, 260)) for i in (0, 9)]
     with pytest.warns(UserWarning, match=r"frame 1 \(.*\) \(its pixels give the offset to \d\.\d\d pixels\)"):
         xccd.open_stack([(frame, {}) for frame in frames]).ccd.find_offsets("phase")
+
+
+def test_constant_frames_are_doubtful_and_no_other_package_warns() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (40, 60))
+    stack = xccd.open_stack([(np.ones((40, 60)), {}), (np.full((40, 60), 2.0), {}), (noise, {})])
+    with pytest.warns(UserWarning) as caught:
+        found = stack.ccd.find_offsets()
+    assert [str(w.message)[:12] for w in caught] == ["find_offsets"]
+    assert found.doubtful.values.tolist() == [False, True, True]
+    assert found.values[1].tolist() == [0, 0]

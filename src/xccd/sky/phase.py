@@ -136,6 +136,8 @@ def _fine(one: Array, other: Array, precision: int) -> Array:
 
     # Not normalised: that would weight noise, and pixels masked in both, as much as stars.
     one, other = _windowed(one, other)
+    if not (one.any() and other.any()):  # constant images show no shift
+        return np.zeros(2)
     found, _, _ = phase_cross_correlation(one, other, upsample_factor=precision, normalization=None)
     return np.asarray(found, np.float64)
 
