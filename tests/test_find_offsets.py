@@ -282,8 +282,8 @@ def test_what_makes_an_offset_doubtful():
 def test_constant_frames_are_doubtful_and_no_other_package_warns() -> None:
     noise = np.random.default_rng(0).normal(0, 1, (40, 60))
     stack = xccd.open_stack([(np.ones((40, 60)), {}), (np.full((40, 60), 2.0), {}), (noise, {})])
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="the offset may be wrong of frame 1") as caught:
         found = stack.ccd.find_offsets()
-    assert [str(w.message)[:12] for w in caught] == ["find_offsets"]
+    assert len(caught) == 1
     assert found.doubtful.values.tolist() == [False, True, True]
     assert found.values[1].tolist() == [0, 0]
