@@ -151,7 +151,7 @@ def table(step: int) -> Array:
     )
 
 
-@lru_cache(maxsize=64)  # the planes of a cube, and weights of aligned frames, ask for the same maps
+@lru_cache(maxsize=32)  # the planes of a cube, and weights of aligned frames, ask for the same maps
 @np.errstate(all="ignore")  # positions that are not on the sky
 def pixel_map(source: Grid, target: Grid, *, corners: bool = False, spread: float = 0.0) -> PixelMap:
     """The cheapest map from a target to a source that is exact enough; with ``corners`` also for `PixelMap.edges`.
