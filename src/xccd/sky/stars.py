@@ -150,6 +150,7 @@ def _sep() -> Any:
 
 
 def noise_level(flat: Array, masked: Array) -> float:
+    """The standard deviation of the noise of an image without its sky; 0 if all pixels are masked."""
     found = noise_of(np.where(masked, np.nan, flat))
     return found if found > 0 else float(np.std(flat[~masked])) if not masked.all() else 0.0
 
