@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.labels.flags import not_taken, science_variables, with_maps
 from xccd.labels.frames import check_stack, frame_names, unflagged
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean, is_whole
 from xccd.sky import shifts
 from xccd.sky.phase import overlap
 from xccd.sky.shifts import METHODS, Found, Frame
+from xccd.verbs.star_lists import only_stack
 
 Array = np.ndarray[Any, Any]
 GROUP_BYTES = 256 << 20  # of frames that are read together
@@ -95,7 +95,7 @@ def find_offsets(
     >>> stack.ccd.align(offsets=offsets).shape
     (2, 67, 68)
     """
-    stack = _only_stack(stack)
+    stack = only_stack("find_offsets", stack)
     _check(stack, method, reference, precision)
     stack = unflagged(stack).transpose("frame", "y", "x")
     names = frame_names(stack, "frame")
@@ -131,21 +131,6 @@ def _check(stack: xr.DataArray, method: Any, reference: Any, precision: Any) -> 
         raise ValueError(f"reference={reference!r}: the frames are 0 to {n - 1}")
     if precision is not None and (not is_whole(precision) or not 1 <= precision <= 1000):
         raise ValueError(f"precision={precision!r} is not a whole number from 1 to 1000")
-
-
-def _only_stack(stack: Any) -> xr.DataArray:
-    """The stack itself, or the only stack of a Dataset with its maps."""
-    if isinstance(stack, xr.Dataset):
-        names = science_variables(stack, "frame")
-        if len(names) > 1:
-            raise ValueError(
-                f"find_offsets compares the frames of one stack, this Dataset has {', '.join(map(str, names))}: "
-                f"pick one, as ds[{names[0]!r}].ccd.find_offsets()"
-            )
-        return with_maps(stack, names[0])
-    if not isinstance(stack, xr.DataArray):
-        raise not_taken("find_offsets()", stack, "find_offsets takes a DataArray or a Dataset, not")
-    return stack
 
 
 def _all(

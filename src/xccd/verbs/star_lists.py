@@ -18,21 +18,27 @@ Array = np.ndarray[Any, Any]
 GROUP_BYTES = 256 << 20  # of frames that are read together
 
 
+def only_stack(verb: str, given: Any, taken: str = "a DataArray or a Dataset") -> xr.DataArray:
+    """The stack itself, or the only stack of a Dataset with its maps; ``taken`` is what the verb takes."""
+    if isinstance(given, xr.Dataset):
+        names = science_variables(given, "frame")
+        if len(names) > 1:
+            raise ValueError(
+                f"{verb} works on the frames of one stack, this Dataset has {', '.join(map(str, names))}: "
+                f"pick one, as ds[{names[0]!r}].ccd.{verb}()"
+            )
+        return with_maps(given, names[0])
+    if not isinstance(given, xr.DataArray):
+        raise not_taken(f"{verb}()", given, f"{verb} takes {taken}, not")
+    return given
+
+
 def stacks_of(verb: str, given: Any) -> list[xr.DataArray]:
     """The stacks (frame, y, x) of a DataArray, a Dataset with one stack, or a list of these."""
     items = list(given) if isinstance(given, list | tuple) else [given]
     found = []
     for item in items:
-        if isinstance(item, xr.Dataset):
-            names = science_variables(item, "frame")
-            if len(names) > 1:
-                raise ValueError(
-                    f"{verb} works on the frames of one stack, this Dataset has {', '.join(map(str, names))}: "
-                    f"pick one, as ds[{names[0]!r}].ccd.{verb}()"
-                )
-            item = with_maps(item, names[0])
-        if not isinstance(item, xr.DataArray):
-            raise not_taken(f"{verb}()", item, f"{verb} takes a DataArray, a Dataset or a list of these, not")
+        item = only_stack(verb, item, "a DataArray, a Dataset or a list of these")
         check_stack(item, "frame")
         if set(item.dims) != {"frame", "y", "x"}:
             raise ValueError(f"{verb} takes frames (frame, y, x), this stack has {dict(item.sizes)}")
