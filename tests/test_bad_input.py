@@ -213,7 +213,7 @@ BAD: dict[str, Bad] = {
     "deleted since it was opened": Bad(lambda: then(os.unlink), FileNotFoundError, "a.fits is gone", "Another program deleted it.", True),
     # Arguments
     "a dict of files": Bad(lambda: xccd.open_stack({"r": "a.fits"}), TypeError, "but a dict: give a path", "Use list(d.values())."),
-    "a number": Bad(lambda: xccd.open_stack(5), TypeError, "files=5 is no file or image, but a int", "Not a kind of source."),
+    "a number": Bad(lambda: xccd.open_stack(5), TypeError, "files=5 is no file or image, but an int", "Not a kind of source."),
     "a bare array": Bad(lambda: xccd.open_stack(PIXELS), TypeError, r"NumPy array: give a list of \(array, header\)", "It has no header."),
     "a list of bare arrays": Bad(lambda: xccd.open_stack([PIXELS]), TypeError, r"NumPy array: give a list of \(array, header\)", "As above."),
     "a stack": Bad(lambda: xccd.open_stack(xr.DataArray(PIXELS)), TypeError, "it is a stack already", "Nothing to open."),

@@ -244,7 +244,7 @@ def test_wrong_companions(files: list[Path], tmp_path: Path) -> None:
         (files, {"weights": str(tmp_path / "*.wht")}, FileNotFoundError, r"weights=: no file matches"),
         (files, {"mask": {}}, TypeError, r"mask=\{\} is no pattern of names"),
         (files, {"mask": {"-img": 3}}, TypeError, r"mask=\{'-img': 3\} is no pattern of names: give parts of names"),
-        (files, {"mask": 7}, TypeError, r"mask=: ?7 is no file or image, but a int"),
+        (files, {"mask": 7}, TypeError, r"mask=: ?7 is no file or image, but an int"),
         (files, {"mask": np.zeros(SHAPE)}, TypeError, r"mask=: is a NumPy array"),
         (files, {"mask": [tmp_path / "text.fits"] * 3}, OSError, r"mask=: .*text\.fits"),
         (three, {"hdu": "all", "mask": [many] * 2}, ValueError,

@@ -96,7 +96,7 @@ def test_union_of_frames_that_differ_by_whole_pixels_keeps_their_grid() -> None:
         (sip((1, 1)) | SIZES | {"A_ORDER": 60000}, ValueError, "A_ORDER = 60000"),
         (HEAD | SIZES | {"CPDIS1": "LOOKUP"}, ValueError, r"distorted by a table in another HDU \(CPDIS1\)"),
         (HEAD | {"NAXIS1": 10**7, "NAXIS2": 5}, ValueError, "does not say how large"),
-        (7, TypeError, "a int has no WCS: give a Grid, WCS, Header, FITS file, or an image or stack"),
+        (7, TypeError, "an int has no WCS: give a Grid, WCS, Header, FITS file, or an image or stack"),
         (np.zeros(3), TypeError, "a ndarray has no WCS"),
         ("nowhere.fits", OSError, "nowhere.fits"),
     ],

@@ -161,7 +161,7 @@ def test_lists_trees_and_datasets_follow_too() -> None:
         ({"rate": (1.0, 1.0), "ephemeris": {}}, ValueError, "rate= and ephemeris= were both given"),
         ({"rate": (1.0, 1.0), "offsets": "wcs"}, ValueError, "offsets= and rate= were both given"),
         ({"ephemeris": {"ra": [1, 2]}}, TypeError, r"without a column time \(datetime_jd, jd, mjd, time\) and dec"),
-        ({"ephemeris": 5}, TypeError, "ephemeris= is a int without a column"),
+        ({"ephemeris": 5}, TypeError, "ephemeris= is an int without a column"),
         ({"ephemeris": {"time": [1, 2], "ra": [1, 2], "dec": [1, 2]}}, TypeError, "holds int64: give instants"),
         ({"ephemeris": {"jd": [1, 2, 3], "ra": [1, 2], "dec": [1, 2]}}, ValueError, r"shapes \(3,\), \(2,\), \(2,\)"),
         ({"ephemeris": {"mjd": [2, 1], "ra": [1, 2], "dec": [1, 2]}}, ValueError, "do not rise: sort its rows"),

@@ -303,7 +303,7 @@ BAD = [
         ValueError,
         r"cannot be used: it is of 20 x 30 pixels \(rows, columns\), the frame has 40 x 60",
     ),
-    (lambda s: s.ccd.assign_wcs(5), TypeError, r"the WCS for frame 0 \(.*\) cannot be used: a int has no WCS"),
+    (lambda s: s.ccd.assign_wcs(5), TypeError, r"the WCS for frame 0 \(.*\) cannot be used: an int has no WCS"),
     (
         lambda s: s[:, ::2, ::2].ccd.assign_wcs(tan((1, 1))),
         ValueError,

@@ -183,3 +183,9 @@ def shown(text: object) -> str:
     if plain.isprintable():
         return plain
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in plain)
+
+
+def a_type(value: object) -> str:
+    """The name of a value's type behind its article: "a list", "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"  # not "u": "a uint8"

@@ -12,6 +12,7 @@ import xarray as xr
 from xccd.ccdproc.functions import Function, kernel_of, of_nan
 from xccd.ccdproc.values import Values, check_numpy, computed_in, numbers
 from xccd.kernels.table import CENTERS, DEVIATIONS
+from xccd.messages import a_type
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 
 
@@ -306,13 +307,13 @@ def _checked_list(ccd_iter: Any) -> list[Any]:
     from astropy.nddata import CCDData
 
     if ccd_iter is None or isinstance(ccd_iter, CCDData):
-        raise TypeError(f"ccd_iter is a {type(ccd_iter).__name__}: give a list or a generator of CCDData")
+        raise TypeError(f"ccd_iter is {a_type(ccd_iter)}: give a list or a generator of CCDData")
     ccds = list(ccd_iter)
     if not ccds:
         raise TypeError("ccd_iter is empty: there is nothing to combine")
     for i, ccd in enumerate(ccds):
         if not isinstance(ccd, CCDData):
-            raise TypeError(f"ccd_iter: image {i} is a {type(ccd).__name__}, not CCDData")
+            raise TypeError(f"ccd_iter: image {i} is {a_type(ccd)}, not CCDData")
         if not ccd.shape:
             raise TypeError(f"ccd_iter: image {i} is one number: give images, of pixels along at least one axis")
         if ccd.shape != ccds[0].shape:

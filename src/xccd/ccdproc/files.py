@@ -11,7 +11,7 @@ import numpy as np
 
 from xccd.compute.options import threads
 from xccd.headers import cards
-from xccd.messages import shown
+from xccd.messages import a_type, shown
 from xccd.read.stack import open_stack
 
 BAND_BYTES = 256 << 20  # largest band: larger ones are no faster
@@ -34,7 +34,7 @@ def list_of(images: Any) -> list[Any]:
         items = list(images)
     except TypeError:
         raise ValueError(
-            f"img_list={images!r} is a {type(images).__name__}: give a list of CCDData or of names of files"
+            f"img_list={images!r} is {a_type(images)}: give a list of CCDData or of names of files"
         ) from None
     if not items:
         raise ValueError("img_list is empty: there is nothing to combine")

@@ -12,6 +12,7 @@ from xccd.ccdproc.values import check_numpy
 from xccd.compute import options
 from xccd.compute.pool import run_all
 from xccd.headers import cards
+from xccd.messages import a_type
 from xccd.sky.gather import FROM_STD, PIXELS, VARIANCE
 from xccd.sky.grid import Grid
 from xccd.sky.pixel_map import PixelMap, pixel_map
@@ -113,7 +114,7 @@ def wcs_project(
 def _checked_shape(ccd: Any, target_wcs: Any, target_shape: Any, order: str) -> tuple[int, ...]:
     """The shape of the result; raises for arguments that do not go together."""
     if not hasattr(ccd, "wcs"):
-        raise TypeError(f"ccd is a {type(ccd).__name__}: give CCDData")
+        raise TypeError(f"ccd is {a_type(ccd)}: give CCDData")
     for name, wcs in (("ccd.wcs", ccd.wcs), ("target_wcs", target_wcs)):
         if wcs is None or not getattr(wcs, "is_celestial", False):
             raise ValueError(f"{name} is not celestial: both must be")

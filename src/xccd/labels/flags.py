@@ -15,7 +15,7 @@ import xarray as xr
 from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS
 from xccd.labels.lazy import stored
-from xccd.messages import did_you_mean
+from xccd.messages import a_type, did_you_mean
 
 MAPS = tuple(OUTPUTS)  # the maps of a variable, named <name>_flags and so on
 
@@ -136,4 +136,4 @@ def not_taken(verb: str, obj: Any, rule: str) -> TypeError:
         way = f": pick a variable, as tree{where}.ccd.{verb}"
     elif isinstance(obj, xr.Dataset):
         way = f": pick a variable, as ds[{next(iter(image_names(obj)), 'name')!r}].ccd.{verb}"
-    return TypeError(f"{rule} a {type(obj).__name__}{way}")
+    return TypeError(f"{rule} {a_type(obj)}{way}")

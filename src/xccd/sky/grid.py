@@ -16,7 +16,7 @@ from xccd.headers import cards, common, pixel_grid
 from xccd.headers.cards import parsed
 from xccd.labels.flags import science_variable, science_variables
 from xccd.labels.frames import frame_names
-from xccd.messages import public, shown
+from xccd.messages import a_type, public, shown
 from xccd.sky import distortion
 from xccd.sky.grid_text import LARGEST, TABLES, check_whole, grid_header_text, is_distorted, sizes, wcs_lines, written
 from xccd.sky.tables import moved_tables, wcs_with_tables
@@ -128,9 +128,7 @@ class Grid:
         elif hasattr(source, "to_header") and hasattr(source, "pixel_shape"):
             return cls._of_wcs(source, shape)
         elif not isinstance(source, Mapping) and not hasattr(source, "cards"):
-            raise TypeError(
-                f"a {type(source).__name__} has no WCS: give a Grid, WCS, Header, FITS file, or an image or stack"
-            )
+            raise TypeError(f"{a_type(source)} has no WCS: give a Grid, WCS, Header, FITS file, or an image or stack")
         return cls.from_text(grid_header_text(source), shape)
 
     @classmethod

@@ -14,7 +14,7 @@ from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import ancillary, attributes, image_names, map_name, not_taken, with_maps
 from xccd.labels.frames import unflagged
 from xccd.labels.lazy import array_of, as_lazy_indexed
-from xccd.messages import did_you_mean
+from xccd.messages import a_type, did_you_mean
 
 
 def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None) -> xr.Dataset:
@@ -157,7 +157,7 @@ def to_stack(ds: xr.Dataset) -> xr.DataArray:
     """
     if not isinstance(ds, xr.Dataset):
         raise TypeError(
-            f"to_stack takes a Dataset, not a {type(ds).__name__}"
+            f"to_stack takes a Dataset, not {a_type(ds)}"
             + (": tree[node].to_dataset().ccd.to_stack()" if isinstance(ds, xr.DataTree) else "")
         )
     names, helpers = image_names(ds), ancillary(ds)

@@ -17,6 +17,7 @@ from xccd.labels.flags import MAPS, flags_of, map_name, with_maps
 from xccd.labels.frames import add_history, check_array, copy_with, frames_first, step_text, with_samples
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.nodes import map_nodes
+from xccd.messages import a_type
 from xccd.read.images.quality import bad_values, bits_of
 from xccd.verbs.weights import matched
 
@@ -133,7 +134,7 @@ def _marks(bad: Any, stack: xr.DataArray, dim: Hashable) -> Any:
     if isinstance(bad, xr.DataArray):
         value = matched("bad", bad, stack, dim)
     elif isinstance(bad, xr.Dataset | xr.DataTree):
-        raise TypeError(f"bad= is a {type(bad).__name__}: give one array of it, as ds['data_flags']")
+        raise TypeError(f"bad= is {a_type(bad)}: give one array of it, as ds['data_flags']")
     else:
         array = bad if arrays.is_dask(bad) else np.asarray(bad)
         frame = tuple(d for d in stack.dims if d != dim)

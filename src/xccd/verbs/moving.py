@@ -10,6 +10,7 @@ import xarray as xr
 
 from xccd.headers import times
 from xccd.labels.frames import frame_names
+from xccd.messages import a_type
 from xccd.sky.grid import Grid
 from xccd.sky.moving import following
 from xccd.write.product_inputs import Inputs
@@ -119,7 +120,7 @@ def _parsed_table(table: Any) -> tuple[Array, Any]:
     columns = {kind: next((n for n in names if _has(table, n)), None) for kind, names in COLUMNS.items()}
     missing = [f"{kind} ({', '.join(COLUMNS[kind])})" for kind, name in columns.items() if name is None]
     if missing:
-        raise TypeError(f"ephemeris= is a {type(table).__name__} without a column {' and '.join(missing)}")
+        raise TypeError(f"ephemeris= is {a_type(table)} without a column {' and '.join(missing)}")
     days = _days(columns["time"], table[columns["time"]])
     ra, dec = (_plain_degrees(table[columns[kind]]) for kind in ("ra", "dec"))
     if not (days.shape == ra.shape == dec.shape and days.ndim == 1 and days.size >= 2):

@@ -170,7 +170,7 @@ def cutout(obj: xr.DataArray | xr.Dataset, position: Any, size: Any) -> Any:
         if low >= high:
             centre = SkyCoord(*to_icrs(grid, (grid.shape[1] - 1) / 2, (grid.shape[0] - 1) / 2), unit="deg")
             raise ValueError(
-                f"position={sky.to_string()!r} is outside the image, "
+                f"position={position!r} is outside the image, "
                 f"{float(sky.separation(centre).deg):.4g} degrees from its centre"
             )
         parts[dim] = slice(low, high)

@@ -21,6 +21,7 @@ from xccd.labels.header import as_written, in_order
 from xccd.labels.header import header as header_of
 from xccd.labels.lazy import array_of
 from xccd.labels.nodes import at_node
+from xccd.messages import a_type
 from xccd.read.files import temporary
 from xccd.write.encode import Encoder, checked_dtype
 from xccd.write.extensions import extension, frames_table, maps, primary
@@ -166,7 +167,7 @@ def to_fits(
 
 def _writable(obj: Any) -> xr.DataArray | xr.Dataset:
     if not isinstance(obj, xr.DataArray | xr.Dataset):
-        raise TypeError(f"to_fits writes a DataArray or a Dataset, not a {type(obj).__name__}: xr.DataArray(values)")
+        raise TypeError(f"to_fits writes a DataArray or a Dataset, not {a_type(obj)}: xr.DataArray(values)")
     return obj
 
 

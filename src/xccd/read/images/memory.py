@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xccd.headers import cards, common, uncertainties
+from xccd.messages import a_type
 from xccd.read.files.local import LocalFile
 from xccd.read.images import constant
 from xccd.read.images.chips import Chip, Frame, Opened, Options, opened
@@ -92,8 +93,7 @@ def _from_dict(values: Any) -> Any:
 
     if not isinstance(values, Mapping):
         raise TypeError(
-            f"files=: the header of an (array, header) pair is a {type(values).__name__}: "
-            "give a fits.Header, a dict or None"
+            f"files=: the header of an (array, header) pair is {a_type(values)}: give a fits.Header, a dict or None"
         )
     header = fits.Header()
     for keyword, value in values.items():

@@ -17,7 +17,7 @@ import numpy as np
 
 from xccd.headers import cards
 from xccd.labels.warn import warn
-from xccd.messages import shown
+from xccd.messages import a_type, shown
 from xccd.read.files.local import OPENERS
 from xccd.read.files.remote import AT_ONCE, Remote, is_url, places
 from xccd.read.images.chips import Frame, HDUNames, NoImageError, Opened, Options, Wanted, matches, may_leave, opened
@@ -174,7 +174,7 @@ def items(files: Any) -> Iterator[tuple[Any, bool]]:
         for item in files:
             yield from items(item)
     else:
-        raise TypeError(f"files={files!r} is no file or image, but a {type(files).__name__}: give {KINDS}")
+        raise TypeError(f"files={files!r} is no file or image, but {a_type(files)}: give {KINDS}")
 
 
 def _paths(given: str) -> Iterator[tuple[Path, bool]]:
