@@ -1,5 +1,6 @@
 """The engine "xccd" of xarray: a file or a list, lazily, with dask or without."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,19 @@ def test_its_errors_are_ours(files: list[Path]) -> None:
         xr.open_dataset(files, engine="xccd", hdu="SCI")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.fits does not exist"):
         xr.open_dataset(["nowhere.fits"], engine="xccd")
+
+
+def test_it_has_the_options_of_open_dataset() -> None:
+    from xccd.read.backend import FITSEntrypoint
+
+    own = set(inspect.signature(FITSEntrypoint.open_dataset).parameters) - {"self", "filename_or_obj", "drop_variables"}
+    assert own == set(inspect.signature(xccd.open_dataset).parameters) - {"files", "chunks", "memory"}
+
+
+def test_companion_files(files: list[Path], tmp_path: Path) -> None:
+    for i, image in enumerate(files):
+        write(tmp_path / f"{image.stem}-wht.fits", np.full((400, 30), float(i)), {})
+    asked = {"weights": {".fits": "-wht.fits"}}
+    xr.testing.assert_identical(
+        xr.open_dataset(files, engine="xccd", **asked).compute(), xccd.open_dataset(files, **asked).compute()
+    )

@@ -77,7 +77,7 @@ def test_cutouts(image):
 
 def test_errors(image):
     star = image.ccd.wcs().pixel_to_world(33, 18)
-    with pytest.raises(ValueError, match=r"position=\(50.0, 20.0\) is outside the image, 37\.\d+ degrees from its centre"):
+    with pytest.raises(ValueError, match=r"position=\(50.0, 20.0\) is outside the image, 37\."):
         image.ccd.cutout((50.0, 20.0), 9)
     for size in (0, -3, "x", (1, 2, 3), np.nan, True):
         with pytest.raises(ValueError, match="is not"):

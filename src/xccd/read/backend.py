@@ -28,9 +28,12 @@ class FITSEntrypoint(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         hdu: HDUNames = None,
         mask_hdu: Wanted = "MASK",
+        mask: Any = None,
         bits: Any = None,
         uncertainty_hdu: Wanted = "UNCERT",
+        uncertainty: Any = None,
         uncertainty_type: str | None = None,
+        weights: Any = None,
         keywords: Sequence[str] | None = None,
         keep_headers: bool = True,
         units: Any = None,
@@ -39,8 +42,9 @@ class FITSEntrypoint(BackendEntrypoint):
         """`xccd.open_dataset`, lazily indexed. xarray makes the chunks; the preferred ones are bands of all frames."""
         ds = open_dataset(
             filename_or_obj,
-            hdu=hdu, mask_hdu=mask_hdu, bits=bits, uncertainty_hdu=uncertainty_hdu, uncertainty_type=uncertainty_type,
-            chunks=None, keywords=keywords, keep_headers=keep_headers, units=units, flip=flip,
+            hdu=hdu, mask_hdu=mask_hdu, mask=mask, bits=bits, uncertainty_hdu=uncertainty_hdu, uncertainty=uncertainty,
+            uncertainty_type=uncertainty_type, weights=weights, chunks=None, keywords=keywords,
+            keep_headers=keep_headers, units=units, flip=flip,
         )  # fmt: skip
         shape, itemsize = ds["data"].shape, ds["data"].dtype.itemsize
         rows = [n if c == -1 else c for c, n in zip(bands.plan(shape, itemsize, "auto", None), shape, strict=True)]
