@@ -132,7 +132,7 @@ def test_nan_in_a_mask_is_bad_and_reasons_add_up():
             np.zeros((2, 2)),
             None,
             ValueError,
-            r"^bad= has shape \(2, 2\), the stack .*give its shape, or that of a frame",
+            r"^bad= has shape \(2, 2\), the stack .*give its shape, or a frame's",
         ),
         (xr.DataArray(np.zeros(3), dims="z"), None, ValueError, r"^bad has \{'z': 3\}, the stack"),
         (np.full(SHAPE, "x"), None, TypeError, r"^bad= has dtype <U1: give booleans"),

@@ -16,6 +16,7 @@ from xccd.simulate import simulate_night
 from xccd.sky.frame_wcs import wcs
 from xccd.sky.grid import Grid
 from xccd.verbs.align import align
+from xccd.verbs.apply_flags import apply_flags
 from xccd.verbs.assign_wcs import assign_wcs
 from xccd.verbs.bayer import bayer_planes
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
@@ -36,10 +37,10 @@ from xccd.write.zarr import to_zarr
 __version__ = _version("xccd")
 
 __all__ = [
-    "Grid", "__version__", "align", "assign_sky_coords", "assign_wcs", "bayer_planes", "clip_extrema", "combine",
-    "context", "count", "cutout", "find_offsets", "find_transforms", "from_ccddata", "header", "mask", "mask_where",
-    "measure_stars", "minmax", "normalize", "open_dataset", "open_frames", "open_image", "open_stack", "open_tree",
-    "refine_wcs", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
+    "Grid", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs", "bayer_planes", "clip_extrema",
+    "combine", "context", "count", "cutout", "find_offsets", "find_transforms", "from_ccddata", "header", "mask",
+    "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames", "open_image", "open_stack",
+    "open_tree", "refine_wcs", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
     "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
 ]  # fmt: skip
 

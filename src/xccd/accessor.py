@@ -16,6 +16,7 @@ from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
+from xccd.verbs.apply_flags import apply_flags
 from xccd.verbs.assign_wcs import assign_wcs
 from xccd.verbs.bayer import bayer_planes
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
@@ -75,6 +76,7 @@ class CCDAccessor:
     minmax = _bind(minmax)
     mask = property(_bind(mask))
     mask_where = _bind(mask_where)
+    apply_flags = _bind(apply_flags)
     count = _bind(count)
     context = _bind(context)
     combine = _bind(combine)

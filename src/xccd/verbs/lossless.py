@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,19 @@ from xccd.labels.flags import ancillary, attributes, image_names, map_name, not_
 from xccd.labels.frames import unflagged
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.messages import a_type, did_you_mean
+from xccd.read.images.quality import bad_values, bits_of
+from xccd.verbs.photon_noise import photon_noise
 
 
-def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None) -> xr.Dataset:
+def to_dataset(
+    stack: xr.DataArray,
+    *,
+    mask: Any = None,
+    bits: Any = None,
+    uncertainty: Any = None,
+    gain: Any = None,
+    readnoise: Any = None,
+) -> xr.Dataset:
     """Turn a stack into a flagged Dataset: the samples stay, and flags say which are masked, and why.
 
     Parameters
@@ -27,9 +38,15 @@ def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None
     mask : DataArray or array, optional
         True, or not 0, for masked samples: they get the flag 1. A DataArray has some of the stack's dimensions; an
         array has the stack's shape, or that of one frame.
-    uncertainty : DataArray, array, number or astropy NDUncertainty, optional
+    bits : int or iterable of int, optional
+        The bits of ``mask`` that mask, as powers of two, such as ``[1, 4]``, or their sum, 5. Default: all bits.
+    uncertainty : "poisson", DataArray, array, number or astropy NDUncertainty, optional
         Uncertainties of the samples, in a shape as for ``mask``. Their type is the attribute ``uncertainty_type``, or
-        that of the NDUncertainty: "std" (the default), "var" or "ivar".
+        that of the NDUncertainty: "std" (the default), "var" or "ivar". "poisson": the noise of photons and readout,
+        sqrt(max(x, 0) / gain + (readnoise / gain)^2), for samples x without their bias.
+    gain, readnoise : number, array or str, optional
+        For "poisson": electrons per unit, and electrons. One number, one for each frame, or a keyword. Default: the
+        keywords GAIN and RDNOISE.
 
     Returns
     -------
@@ -40,9 +57,11 @@ def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None
     Raises
     ------
     TypeError
-        ``stack`` is not a DataArray, or the mask has no booleans or integers.
+        ``stack`` is not a DataArray, or the mask has no booleans or integers; with ``bits``, no integers.
     ValueError
-        A shape or a dimension differs from the stack's, or the type of uncertainties is unknown.
+        A shape or a dimension differs from the stack's, or the type of uncertainties is unknown. For "poisson": a
+        keyword that is missing, a gain that is a setting of the camera (above 20), data in a unit that no gain applies
+        to, or scaled data.
 
     Examples
     --------
@@ -55,34 +74,51 @@ def to_dataset(stack: xr.DataArray, *, mask: Any = None, uncertainty: Any = None
     [[1, 0], [0, 2]]
     >>> ds.ccd.to_stack().values.tolist()
     [[nan, 2.0], [3.0, nan]]
+
+    Counts with a gain of 4 electrons a count, and a read noise of 8 electrons:
+
+    >>> stack.ccd.to_dataset(uncertainty="poisson", gain=4, readnoise=8).data_uncertainty.values.round(3).tolist()
+    [[2.062, 2.121], [2.179, nan]]
     """
     if not isinstance(stack, xr.DataArray):
         raise not_taken("to_dataset()", stack, "to_dataset takes a DataArray, not")
     float_dtype(stack.dtype)
+    chosen = bits_of(bits)
     name = "data" if stack.name is None else stack.name
     marks = []
     if mask is not None:
         masked = _with_all_dims("mask", mask, stack)
         if masked.dtype.kind not in "biu":
             raise TypeError(f"mask= has dtype {masked.dtype}: give booleans, True where masked")
+        if chosen is not None and masked.dtype == bool:
+            raise TypeError("mask= holds booleans, which have no bits: leave bits= out")
         marks.append(masked.data)
-    data = arrays.map_elementwise(_flags_of_stack, array_of(stack), *marks, dtype=np.dtype(np.uint8))
+    elif bits is not None:
+        raise ValueError(f"bits={bits!r} are those of a mask: give mask= too")
+    flag = partial(_flags_of_stack, bits=chosen)
+    data = arrays.map_elementwise(flag, array_of(stack), *marks, dtype=np.dtype(np.uint8))
     if not marks:
         # Flags that follow from the samples: a clip need not read them, and begins at the samples.
         plans.remember_flags(data, array_of(stack), None, ())
     maps = {map_name(name, "flags"): xr.Variable(stack.dims, as_lazy_indexed(data), attributes())}
-    if uncertainty is not None:
+    if isinstance(uncertainty, str) and uncertainty == "poisson":
+        camera = "GAIN" if gain is None else gain, "RDNOISE" if readnoise is None else readnoise
+        maps[map_name(name, "uncertainty")] = photon_noise(stack, *camera)
+    elif gain is not None or readnoise is not None:
+        raise ValueError("gain= and readnoise= go with uncertainty='poisson'")
+    elif uncertainty is not None:
         maps[map_name(name, "uncertainty")] = _uncertainty_given(uncertainty, stack)
     image = stack.assign_attrs(ancillary_variables=" ".join(maps))
     return image.to_dataset(name=name).assign(maps)
 
 
-def _flags_of_stack(x: Any, mask: Any = None) -> Any:
+def _flags_of_stack(x: Any, mask: Any = None, *, bits: int | None) -> Any:
     flags = np.zeros(x.shape, np.uint8)
     if x.dtype.kind == "f":
         flags[~np.isfinite(x)] = Flag.NOT_FINITE
     if mask is not None:
-        flags[np.broadcast_to(mask != 0, x.shape)] = Flag.MASKED_ON_INPUT
+        bad = mask != 0 if bits is None else bad_values(np.ascontiguousarray(mask), bits)
+        flags[np.broadcast_to(bad, x.shape)] = Flag.MASKED_ON_INPUT
     return flags
 
 
@@ -106,6 +142,10 @@ def _with_all_dims(argument: str, given: Any, stack: xr.DataArray) -> xr.Variabl
 
 
 def _uncertainty_given(given: Any, stack: xr.DataArray) -> xr.Variable:
+    if isinstance(given, str):
+        raise ValueError(
+            f"uncertainty={given!r} is unknown: use 'poisson', or give numbers{did_you_mean(given, ('poisson',))}"
+        )
     kind = getattr(given, "uncertainty_type", None) or getattr(given, "attrs", {}).get("uncertainty_type", "std")
     if kind not in TYPES:
         raise ValueError(

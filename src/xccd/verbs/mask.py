@@ -112,7 +112,7 @@ def mask_where(stack: xr.DataArray, bad: Any, *, bits: Any = None, dim: Hashable
     """
     dtype, chosen = float_dtype(stack.dtype), bits_of(bits)
     check_array("the stack", array_of(stack))
-    marks = _marks(bad, stack, dim)
+    marks = marks_of("bad", bad, stack, dim)
     if chosen is not None and marks.dtype == bool:
         raise TypeError("bad= holds booleans, which have no bits: leave bits= out")
     text = step_text("mask_where", bad=bad, bits=bits)
@@ -128,25 +128,25 @@ def mask_where(stack: xr.DataArray, bad: Any, *, bits: Any = None, dim: Hashable
     return add_history(stack.assign_coords({flags.name: copy_with(flags, along, after).variable}), text)
 
 
-def _marks(bad: Any, stack: xr.DataArray, dim: Hashable) -> Any:
-    """``bad`` as an array with the frames first, of size 1 along dimensions that it does not have."""
+def marks_of(argument: str, bad: Any, stack: xr.DataArray, dim: Hashable) -> Any:
+    """A mask as an array with the frames first, of size 1 along dimensions that it does not have."""
     order = list(dict.fromkeys(d for d in (dim, *stack.dims) if d in stack.dims))
     if isinstance(bad, xr.DataArray):
-        value = matched("bad", bad, stack, dim)
+        value = matched(argument, bad, stack, dim)
     elif isinstance(bad, xr.Dataset | xr.DataTree):
-        raise TypeError(f"bad= is {a_type(bad)}: give one array of it, as ds['data_flags']")
+        raise TypeError(f"{argument}= is {a_type(bad)}: give one array of it, as ds['data_flags']")
     else:
         array = bad if arrays.is_dask(bad) else np.asarray(bad)
         frame = tuple(d for d in stack.dims if d != dim)
         dims = {stack.shape: stack.dims, tuple(stack.sizes[d] for d in frame): frame}.get(array.shape)
         if dims is None:
             raise ValueError(
-                f"bad= has shape {array.shape}, the stack {dict(stack.sizes)}: give its shape, or that of a frame"
+                f"{argument}= has shape {array.shape}, the stack {dict(stack.sizes)}: give its shape, or a frame's"
             )
         value = xr.DataArray(array, dims=dims)
     if value.dtype.kind not in KINDS:
-        raise TypeError(f"bad= has dtype {value.dtype}: give booleans, or numbers that are not 0 where masked")
-    check_array("bad=", array_of(value))
+        raise TypeError(f"{argument}= has dtype {value.dtype}: give booleans, or numbers that are not 0 where masked")
+    check_array(f"{argument}=", array_of(value))
     present = [d for d in order if d in value.dims]
     sizes = tuple(stack.sizes[d] if d in value.dims else 1 for d in order)
     data = array_of(value.transpose(*present))
