@@ -24,6 +24,7 @@ from xccd.verbs.combine import combine, count
 from xccd.verbs.context import context
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
+from xccd.verbs.grow import grow, large_structures
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
 from xccd.verbs.measure_stars import measure_stars
@@ -38,10 +39,10 @@ __version__ = _version("xccd")
 
 __all__ = [
     "Grid", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs", "bayer_planes", "clip_extrema",
-    "combine", "context", "count", "cutout", "find_offsets", "find_transforms", "from_ccddata", "header", "mask",
-    "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames", "open_image", "open_stack",
-    "open_tree", "refine_wcs", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
-    "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
+    "combine", "context", "count", "cutout", "find_offsets", "find_transforms", "from_ccddata", "grow", "header",
+    "large_structures", "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames",
+    "open_image", "open_stack", "open_tree", "refine_wcs", "set_options", "sigma_clip", "simulate_night", "to_ccddata",
+    "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

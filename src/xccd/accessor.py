@@ -24,6 +24,7 @@ from xccd.verbs.combine import combine, count
 from xccd.verbs.context import context
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
+from xccd.verbs.grow import grow, large_structures
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
 from xccd.verbs.measure_stars import measure_stars
@@ -74,6 +75,8 @@ class CCDAccessor:
     sigma_clip = _bind(sigma_clip)
     clip_extrema = _bind(clip_extrema)
     minmax = _bind(minmax)
+    grow = _bind(grow)
+    large_structures = _bind(large_structures)
     mask = property(_bind(mask))
     mask_where = _bind(mask_where)
     apply_flags = _bind(apply_flags)

@@ -1,0 +1,246 @@
+"""`grow` and `large_structures`: rejections widened to their neighbours in the same frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute import arrays, notes
+from xccd.compute.neighbours import map_whole_frames, map_with_neighbours
+from xccd.kernels.flags import Flag
+from xccd.kernels.limits import float_dtype
+from xccd.labels.apply import per_variable
+from xccd.labels.flags import flags_of
+from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text
+from xccd.verbs.weights import matched
+
+REJECTED = np.uint8(Flag.REJECTED_LOW | Flag.REJECTED_HIGH)  # input masks and limits do not grow
+IMAGE = ("y", "x")
+
+
+@per_variable
+def grow(
+    stack: xr.DataArray, radius: float = 1, *, original: xr.DataArray | None = None, dim: Hashable = "frame"
+) -> xr.DataArray:  # fmt: skip
+    """Reject the neighbours of rejected samples, each in its own frame.
+
+    A cosmic ray or a trail has faint edges that a clip leaves. Samples within ``radius`` pixels of a rejected one are
+    rejected, too. What was masked on input, or by `minmax`, does not grow.
+
+    Parameters
+    ----------
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``, after a clip.
+    radius : float, default: 1
+        In pixels, 0 or more: pixels at (i, j) with i^2 + j^2 <= radius^2. 1 adds four neighbours, 1.5 all eight.
+    original : DataArray, optional
+        For a DataArray: the stack before the clip. What is NaN since then was rejected. A flagged Dataset knows.
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray, Dataset or DataTree
+        Same shape and labels, grown samples NaN. In a flagged Dataset they get the flag 64.
+
+    Raises
+    ------
+    ValueError
+        A radius that is negative or not finite, no ``original`` for a DataArray, an ``original`` of another shape, or
+        a stack without the dimensions y and x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import xccd
+    >>> stack = xr.DataArray(np.ones((5, 3, 4)), dims=("frame", "y", "x"))
+    >>> stack[2, 1, 1] = 90
+    >>> grown = stack.where(stack < 50).ccd.grow(1, original=stack)
+    >>> grown[2].isnull().values.astype(int).tolist()
+    [[0, 1, 0, 0], [1, 1, 1, 0], [0, 1, 0, 0]]
+    """
+    _check_number("radius", radius, 0)
+    run = partial(grown, radius=float(radius))
+    text = step_text("grow", radius=radius)
+    return _widened(stack, original, dim, run, text, reach=int(radius))
+
+
+@per_variable
+def large_structures(
+    stack: xr.DataArray,
+    radius: float = 2,
+    *,
+    least: int = 50,
+    gap: float = 1.5,
+    original: xr.DataArray | None = None,
+    dim: Hashable = "frame",
+) -> xr.DataArray:
+    """Reject the neighbours of large rejected structures: trails of satellites and planes, ghosts.
+
+    Rejected samples of a frame that lie within ``gap`` of each other are one structure. Structures of ``least`` samples
+    or more are widened by ``radius``. Smaller ones, as cosmic rays, stay as they are.
+
+    Parameters
+    ----------
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``, after a clip.
+    radius : float, default: 2
+        In pixels, as in `grow`.
+    least : int, default: 50
+        The rejected samples that make a structure large.
+    gap : float, default: 1.5
+        In pixels: the distance that connects rejected samples. 1.5 are all eight neighbours.
+    original : DataArray, optional
+        For a DataArray: the stack before the clip, as in `grow`.
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+
+    Returns
+    -------
+    DataArray, Dataset or DataTree
+        Same shape and labels, grown samples NaN. In a flagged Dataset they get the flag 64.
+
+    Raises
+    ------
+    ValueError
+        A radius, a gap or a count below its least value, and as in `grow`.
+    ImportError
+        SciPy is not installed.
+
+    Notes
+    -----
+    Whole frames are needed at once: chunks of dask are joined in y and x, and a stack opened with ``chunks=None`` keeps
+    its flags in memory, one byte a sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import xccd
+    >>> stack = xr.DataArray(np.ones((5, 4, 60)), dims=("frame", "y", "x"))
+    >>> stack[2, 1, :] = 90  # a trail
+    >>> stack[3, 3, 30] = 90  # a cosmic ray
+    >>> rejected = stack.where(stack < 50)
+    >>> rejected.ccd.large_structures(1, original=stack).isnull().sum(("y", "x")).values.tolist()
+    [0, 0, 180, 1, 0]
+    """
+    _check_number("radius", radius, 0)
+    _check_number("gap", gap, 1)
+    if not (isinstance(least, (int, np.integer)) and not isinstance(least, bool) and least >= 1):
+        raise ValueError(f"least={least!r} is not a whole number of 1 or more")
+    try:
+        import scipy.spatial  # noqa: F401
+    except ImportError as error:
+        raise ImportError("large_structures needs SciPy: pip install scipy or conda install scipy") from error
+    run = partial(grown_if_large, radius=float(radius), least=int(least), gap=float(gap))
+    text = step_text("large_structures", radius=radius, least=least, gap=gap)
+    return _widened(stack, original, dim, run, text, reach=None)
+
+
+def _check_number(argument: str, value: Any, least: float) -> None:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not (number and least <= value < math.inf):
+        raise ValueError(f"{argument}={value!r} is not a finite number of {least} or more pixels")
+
+
+def _widened(
+    stack: xr.DataArray, original: Any, dim: Hashable, run: Callable[[Any], Any], text: str, *, reach: int | None
+) -> xr.DataArray:  # fmt: skip
+    """The stack with what ``run`` adds to its flags; ``reach`` is how far it looks, None: over whole frames."""
+    check_stack(stack, dim)
+    missing = [d for d in IMAGE if d not in stack.dims]
+    if missing:
+        raise ValueError(
+            f"the stack has {dict(stack.sizes)}, no dimension {missing[0]!r}: neighbours are along y and x"
+        )
+    own = flags_of(stack)
+    bits = frames_first(own, dim) if own is not None else _rejected_since(stack, original, dim)
+    order = [dim, *(d for d in stack.dims if d != dim)]
+    axes = [order.index(d) for d in IMAGE]
+    on_axes = partial(_on_axes, run=run, axes=tuple(axes))
+    if reach is None:
+        after = map_whole_frames(on_axes, bits, axes=axes, dtype=np.dtype(np.uint8))
+    else:
+        after = map_with_neighbours(on_axes, bits, axes=axes, reach=reach, dtype=np.dtype(np.uint8))
+    if arrays.is_dask(after) and after.chunks != bits.chunks:
+        after = after.rechunk(bits.chunks)  # small chunks were joined
+    if own is not None:
+        return add_history(stack.assign_coords({own.name: copy_with(own, dim, after).variable}), text)
+    x, dtype = frames_first(stack, dim), float_dtype(stack.dtype)
+    data = arrays.map_elementwise(partial(_without, dtype=dtype), x, after, dtype=dtype)
+    notes.mark(data, notes.origin_of_samples(x))
+    return add_history(copy_with(stack, dim, data), text)
+
+
+def _rejected_since(stack: xr.DataArray, original: Any, dim: Hashable) -> Any:
+    """Flags of a stack without flags: what is NaN, and was a number in ``original``."""
+    if not isinstance(original, xr.DataArray):
+        raise ValueError(
+            "this stack does not say what was rejected, and what was missing before: give original=, the stack before "
+            "the clip, or use a flagged Dataset, stack.ccd.to_dataset()"
+        )
+    if set(original.dims) != set(stack.dims):
+        raise ValueError(f"original= has {dict(original.sizes)}, the stack {dict(stack.sizes)}: give the same frames")
+    before = matched("original", original, stack, dim).transpose(*stack.dims)
+    return arrays.map_elementwise(
+        _flags_since, frames_first(stack, dim), frames_first(before, dim), dtype=np.dtype(np.uint8)
+    )
+
+
+def _flags_since(now: Any, before: Any) -> Any:
+    return np.where(~np.isfinite(now) & np.isfinite(before), REJECTED, np.uint8(0))
+
+
+def _without(x: Any, flags: Any, *, dtype: np.dtype[Any]) -> Any:
+    return np.where(flags == Flag.GROWN, np.nan, x).astype(dtype, copy=False)
+
+
+def _on_axes(bits: Any, *, run: Callable[[Any], Any], axes: tuple[int, ...]) -> Any:
+    """``run`` on flags whose last axes are y and x; a copy with the grown flags."""
+    last = (-2, -1)
+    result = np.array(bits)
+    moved = np.moveaxis(result, axes, last)
+    for index in np.ndindex(moved.shape[:-2]):  # each image by itself: few have many rejections
+        image = moved[index]
+        image[(image == 0) & run((image & REJECTED) != 0)] = Flag.GROWN
+    return result
+
+
+def grown(seeds: Any, radius: float) -> Any:
+    """Where a pixel is within ``radius`` of a seed (y, x), booleans."""
+    reach = int(radius)
+    found = np.zeros((seeds.shape[0] + 2 * reach, seeds.shape[1] + 2 * reach), bool)
+    y, x = np.nonzero(seeds)
+    if y.size:
+        flat, width = found.ravel(), found.shape[1]
+        at = (y + reach) * width + x + reach
+        # Each offset of the disc is painted for all seeds: 5 % of seeds and radius 2 take 3 ms for 1024^2.
+        for i in range(-reach, reach + 1):
+            for j in range(-reach, reach + 1):
+                if i * i + j * j <= radius * radius:
+                    flat[at + (i * width + j)] = True
+    return found[reach : reach + seeds.shape[0], reach : reach + seeds.shape[1]]
+
+
+def grown_if_large(seeds: Any, radius: float, least: int, gap: float) -> Any:
+    """Where a pixel is within ``radius`` of a structure of ``least`` seeds or more, booleans."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    places = np.argwhere(seeds)
+    large = np.zeros(seeds.shape, bool)
+    if len(places) >= least:
+        # Pairs of seeds, not pixels: distances are exact, and 5 % of seeds take 26 ms for 1024^2.
+        one, other = cKDTree(places).query_pairs(gap, output_type="ndarray").T
+        near = coo_array((np.ones(one.size, np.int8), (one, other)), shape=(len(places),) * 2)
+        count, labels = connected_components(near, directed=False)
+        kept = places[(np.bincount(labels, minlength=count) >= least)[labels]]
+        large[kept[:, 0], kept[:, 1]] = True
+    return grown(large, radius)
