@@ -28,6 +28,7 @@ from xccd.verbs.mask import mask, mask_where
 from xccd.verbs.measure_stars import measure_stars
 from xccd.verbs.normalize import normalize
 from xccd.verbs.refine_wcs import refine_wcs
+from xccd.verbs.reject import reject
 from xccd.verbs.sky import assign_sky_coords, cutout
 from xccd.write.fits import to_fits
 from xccd.write.zarr import to_zarr
@@ -73,6 +74,7 @@ class CCDAccessor:
     sigma_clip = _bind(sigma_clip)
     clip_extrema = _bind(clip_extrema)
     minmax = _bind(minmax)
+    reject = _bind(reject)
     mask = property(_bind(mask))
     mask_where = _bind(mask_where)
     count = _bind(count)
