@@ -304,3 +304,63 @@ def over_pixels(function: Callable, array: np.ndarray, *args, **kwargs) -> np.nd
         else:
             out[pixel] = float(result)
     return out
+
+
+# --- rejection by `reject`: a list of True where a sample is missing or rejected. ``near`` collects how near each
+# comparison was to a tie, relative to both sides
+
+
+def is_more(a: Fraction, b: Fraction, near: list[float] | None) -> bool:
+    """Whether a > b; notes how near they are."""
+    if near is not None:
+        total = abs(a) + abs(b)
+        near.append(float(abs(a - b) / total) if total else 0.0)
+    return a > b
+
+
+def beyond(r: Fraction, low: float | None, high: float | None, s: Fraction, near: list[float] | None) -> bool:
+    """Whether a residual is strictly more than ``low`` or ``high`` times ``s`` from 0, on its side."""
+    k = low if r < 0 else high
+    return k is not None and r != 0 and is_more(abs(r), exact(k) * s, near)
+
+
+def finite(values: Sequence[float]) -> dict[int, Fraction]:
+    """The samples that are not missing, by frame."""
+    return {i: exact(x) for i, x in enumerate(values) if math.isfinite(x)}
+
+
+def without(values: Sequence[float], kept: dict[int, Fraction]) -> list[bool]:
+    """True for all samples but those that are kept."""
+    return [i not in kept for i in range(len(values))]
+
+
+def percentile(
+    values: Sequence[float], low: float | None = 0.2, high: float | None = 0.1, near: list[float] | None = None
+) -> list[bool]:
+    """Samples further from the median than a part of it; nothing where the median is not above 0."""
+    kept = finite(values)
+    middle = median(list(kept.values())) if kept else Fraction(0)
+    if middle <= 0:
+        return without(values, kept)
+    return without(values, {i: x for i, x in kept.items() if not beyond(x - middle, low, high, middle, near)})
+
+
+def linear_fit(
+    values: Sequence[float], low: float | None = 5, high: float | None = 2.5, near: list[float] | None = None
+) -> list[bool]:
+    """Samples far from the least-squares line through (rank, sorted sample), in mean absolute residuals."""
+    kept = finite(values)
+    while len(kept) >= 5:
+        ranked = sorted(kept, key=lambda i: (kept[i], i))
+        y = [kept[i] for i in ranked]
+        n, rank, level = len(y), Fraction(len(y) - 1, 2), mean(y)
+        slope = sum((k - rank) * v for k, v in enumerate(y)) / sum((k - rank) ** 2 for k in range(n))
+        residuals = {i: v - level - slope * (k - rank) for k, (i, v) in enumerate(zip(ranked, y, strict=True))}
+        s = mean([abs(r) for r in residuals.values()])
+        if near is not None and 0 < s < (y[-1] - y[0]) / 10**10:
+            near.append(0.0)  # for a kernel the samples are on the line
+        rejected = {i for i, r in residuals.items() if s and beyond(r, low, high, s, near)}
+        if not rejected:
+            break
+        kept = {i: x for i, x in kept.items() if i not in rejected}
+    return without(values, kept)

@@ -14,10 +14,13 @@ from xccd import warm
 from xccd.cli.combine import combine
 from xccd.compute import ends, partials, steps
 from xccd.kernels.compiled import engine as compiled_engine
+from xccd.kernels.compiled import rejections as compiled_rejections
 from xccd.kernels.plain import engine as plain_engine
+from xccd.kernels.plain import rejections as plain_rejections
 from xccd.kernels.table import ARGUMENTS, CENTERS, DEVIATIONS, METHODS, OUTPUTS, REDUCTIONS, REJECTIONS, ClipOptions
 
 ENGINES = (compiled_engine, plain_engine)
+RULES = ((compiled_engine, compiled_rejections), (plain_engine, plain_rejections))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -51,11 +54,20 @@ def test_a_rejection_has_kernels_an_oracle_a_step_and_docs(name: str) -> None:
     row = REJECTIONS[name]
     verb = getattr(xccd, row.verb)
     assert callable(getattr(oracles, row.oracle))
-    assert row.kernel is None or all(callable(getattr(engine, row.kernel)) for engine in ENGINES)
-    assert steps.STEPS[name].row is row
+    rules = [{**vars(engine), **rejections.WINDOWS, **rejections.MARKS} for engine, rejections in RULES]
+    assert row.kernel is None or all(callable(own[row.kernel]) for own in rules)
+    kind = steps.STEPS[name]
+    assert (kind(name, ()).row if kind in (steps.Window, steps.Marked) else kind.row) is row
+    assert all((row.summary, row.source))
     assert (row.sums is not None) == hasattr(steps.STEPS[name], "summed")
     assert inspect.getdoc(verb).startswith("Reject")
-    assert row.verb in (Path(__file__).parents[1] / "docs" / "api.md").read_text()
+    docs = Path(__file__).parents[1] / "docs"
+    assert row.verb in (docs / "api.md").read_text()
+    if name != "range":
+        assert f'"{name}"' in inspect.getdoc(xccd.reject)
+        text = (docs / "rejections.md").read_text()
+        assert f"`{name}`" in text
+        assert all(f"`{option.name}`" in text for option in row.options)
 
 
 def test_steps_and_rejections_are_the_same_rows() -> None:
@@ -96,7 +108,9 @@ def test_warm_up_runs_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ends.Combine(method) in seen
         assert not row.weighted or ends.Combine(method, weighted=True) in seen
     wanted = {name for name, row in REJECTIONS.items() if row.kernel}
-    assert {name for name, step in steps.STEPS.items() if any(type(s) is step for s in seen)} >= wanted
+    names = {getattr(s, "name", None) for s in seen}
+    assert {name for name, step in steps.STEPS.items() if name in names or any(type(s) is step for s in seen)} >= wanted
+    assert names >= {name for name in wanted if REJECTIONS[name].verb == "reject"}
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

@@ -30,6 +30,7 @@ from xccd.verbs.mask import mask, mask_where
 from xccd.verbs.measure_stars import measure_stars
 from xccd.verbs.normalize import normalize
 from xccd.verbs.refine_wcs import refine_wcs
+from xccd.verbs.reject import reject
 from xccd.verbs.sky import assign_sky_coords, cutout
 from xccd.write.fits import to_fits
 from xccd.write.zarr import to_zarr
@@ -77,6 +78,7 @@ class CCDAccessor:
     minmax = _bind(minmax)
     grow = _bind(grow)
     large_structures = _bind(large_structures)
+    reject = _bind(reject)
     mask = property(_bind(mask))
     mask_where = _bind(mask_where)
     apply_flags = _bind(apply_flags)

@@ -10,9 +10,9 @@ import numpy as np
 from xccd.compute.chain import Chain
 from xccd.compute.ends import Combine, Scatter
 from xccd.compute.flagged import Reasons
-from xccd.compute.steps import Extrema, Sigma
+from xccd.compute.steps import Extrema, Marked, Sigma, Window
 from xccd.kernels.limits import DIRECT, float_dtype
-from xccd.kernels.table import CENTERS, DEVIATIONS, METHODS, ClipOptions
+from xccd.kernels.table import CENTERS, DEVIATIONS, METHODS, REJECTIONS, ClipOptions
 from xccd.messages import did_you_mean
 from xccd.sky.pixel_map import call_kernel, table
 
@@ -53,6 +53,8 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
         tied, untied = (np.array(rows, dtype) for rows in ([[1], [1], [2]], [[1], [2], [3]]))
         _run_chain(Chain((CLIP,)), untied)
         _run_chain(Chain((Extrema(1, 0),)), tied)
+        for step in rejections(len(untied)):
+            _run_chain(Chain((step,)), untied)
         for method, row in METHODS.items():
             for weighted in (False, True) if row.weighted else (False,):
                 _run_chain(Chain((), (Combine(method, weighted),)), untied)
@@ -61,6 +63,17 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
             _run_chain(Reasons((CLIP, Extrema(1, 0))), x)
     for dtype in {float_dtype(dtype) for dtype in chosen}:
         _resample(dtype)
+
+
+def rejections(frames: int) -> list[Window | Marked]:
+    """A step for each row of `REJECTIONS` that has a kernel and no step of its own, with its defaults."""
+    found: list[Window | Marked] = []
+    for name, row in REJECTIONS.items():
+        if row.kernel and row.verb == "reject":
+            numbers = row.numbers(row.low, row.high, {})
+            of_frames = ((1.0,) * frames,) * row.kinds
+            found.append(Marked(name, numbers, of_frames) if row.marked else Window(name, numbers))
+    return found
 
 
 def _resample(dtype: np.dtype[Any]) -> None:

@@ -77,6 +77,33 @@ def sides(x: Any, options: FunctionOptions) -> Any:
     return found
 
 
+def marks(x: Any, function: Callable[..., Any]) -> Any:
+    """The flags of the samples that a user's function rejects, uint8; ``x`` is (frames, pixels), NaN where missing."""
+    values = np.where(np.isfinite(x), x, np.nan).astype(np.float64)
+    valid = np.isfinite(values)
+    shown = np.where(valid.any(0), values, 0.0)  # NumPy's nan-functions warn about pixels that are all NaN
+    with np.errstate(all="ignore"):
+        found = np.asarray(function(shown, 0))
+    if found.shape != values.shape or found.dtype != bool:
+        raise ValueError(
+            f"algorithm={called(function)} gave {found.dtype} of shape {found.shape} for values of shape "
+            f"{values.shape}: it must give True for each sample to reject, bool of that shape"
+        )
+    return sides_of_median(values, found & valid)
+
+
+def sides_of_median(values: Any, rejected: Any) -> Any:
+    """The flags of rejected samples by their side of the median of their pixel, uint8; values are NaN where missing."""
+    found = np.zeros(values.shape, np.uint8)
+    some = np.flatnonzero(rejected.any(0))
+    if some.size:
+        part = values[:, some]
+        low = part < np.nanmedian(part, axis=0)
+        sides = np.where(low, np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH))
+        found[:, some] = np.where(rejected[:, some], sides, np.uint8(0))
+    return found
+
+
 def _to_put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:
     """Mask of the rejected samples to put back: those of smallest residual, until each pixel has ``nkeep``."""
     left = (valid & ~out).sum(0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from xccd.compute import options
 from xccd.compute.ends import End, is_scaled, scaled
-from xccd.compute.steps import Step, Summing, begin
+from xccd.compute.steps import Step, Summing, begin, with_numbers
 from xccd.compute.tile import Array, cut_pixels, in_use, tiles
 
 
@@ -37,7 +37,7 @@ class Chain:
             if flags.size > 1 or flags.any():
                 tile = in_use(tile, flags[:, low:high])
             for step in steps:
-                tile = step(engine, tile)
+                tile = with_numbers(step, weights, low, high)(engine, tile)
             if not self.ends:
                 engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out[0], low)
                 continue

@@ -48,17 +48,19 @@ def chained(
     if not chain.ends:
         (masked,) = launched.results
         notes.mark(masked, notes.origin_of_samples(x))
-        if is_lazy(x) and flags is None:
-            # With flags the steps alone would not give this stack: the flags reject, too.
+        if is_lazy(x) and flags is None and weights is None:
+            # With flags the steps alone would not give this stack: the flags reject, too. Nor would they without the
+            # numbers that a step takes in place of weights.
             remember_steps(masked, launched.source, launched.steps)
     return launched.results
 
 
-def flags_after(steps: tuple[Step, ...], x: Array, flags: Array) -> Array:
-    """The flags of all samples after these steps, run as in `chained`."""
+def flags_after(steps: tuple[Step, ...], x: Array, flags: Array, numbers: Array | None = None) -> Array:
+    """The flags of all samples after these steps, run as in `chained`. ``numbers`` are those that a step takes."""
     one = _nothing(x, np.float64) + 1
-    (result,) = _launch(Reasons(steps), x, [flags, one, one], [np.dtype(np.uint8)]).results
-    if is_lazy(x):
+    given = one if numbers is None else numbers
+    (result,) = _launch(Reasons(steps), x, [flags, one, given], [np.dtype(np.uint8)]).results
+    if is_lazy(x) and numbers is None:
         first, before = plan_of_flags(x, flags)
         if is_dask(x) and result.chunks != x.chunks:
             # a Dataset needs the same chunks in all its variables

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from xccd.compute import by_functions
-from xccd.compute.tile import Array, Tile, in_use, tile_of
+from xccd.compute.tile import Array, Tile, cut_pixels, in_use, tile_of
 from xccd.kernels.arguments import Bounds, Ties
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import inner
-from xccd.kernels.table import REJECTIONS, ClipOptions
+from xccd.kernels.table import REJECTIONS, ClipOptions, Rejection
 
 LOW, HIGH = int(Flag.REJECTED_LOW), int(Flag.REJECTED_HIGH)
 
@@ -116,6 +117,82 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Window:
+    """A row of `REJECTIONS` whose survivors are a window of the sorted column."""
+
+    name: str
+    options: tuple[float, ...]  # low and high, then the row's own
+
+    @property
+    def row(self) -> Rejection:
+        return REJECTIONS[self.name]
+
+    def __call__(self, engine: Any, tile: Tile) -> Tile:
+        bounds = tile.own_bounds()
+        tile.count = engine.window(self.name, tile.x, tile.start, tile.stop, bounds, self.options)
+        tile.bounds, tile.total = bounds._replace(bounded=True), None
+        return tile
+
+    def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
+        """Do the step, and flag the rejected samples in ``bits`` by their side."""
+        tile = self(engine, tile)
+        some, x = _emptied(tile.count, tile, bits)
+        if some.size:
+            bits[:, some] |= by_functions.sides_of_median(x, np.isfinite(x))
+        engine.flag(tile.x, tile.start, tile.stop, tile.bounds, None, LOW, HIGH, bits)
+        return tile
+
+
+_NO_NUMBERS = np.zeros((1, 1))
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A row of `REJECTIONS` whose survivors are marked one by one, or a user's function.
+
+    ``of_frames`` are numbers of each frame, as a tuple for each kind. With ``takes_samples`` numbers of each sample or
+    frame come with the call of the chain, in place of weights: `with_numbers` puts them in.
+    """
+
+    name: str
+    options: tuple[float, ...] = ()
+    of_frames: tuple[tuple[float, ...], ...] = ()
+    takes_samples: bool = False
+    function: Callable[..., Any] | None = None  # a user's; then no kernel is called
+    of_samples: Any = field(default=None, compare=False)
+
+    @property
+    def row(self) -> Rejection | None:
+        return REJECTIONS.get(self.name)
+
+    def __call__(self, engine: Any, tile: Tile) -> Tile:
+        marks = self._marks(engine, tile)
+        return tile if marks is None else in_use(tile.masked(engine), marks)
+
+    def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
+        """Do the step, and flag the rejected samples in ``bits`` by their side."""
+        marks = self._marks(engine, tile)
+        if marks is None:
+            return tile
+        marks[bits != 0] = 0
+        bits |= marks
+        return in_use(tile.masked(engine), marks)
+
+    def _marks(self, engine: Any, tile: Tile) -> Array | None:
+        """The flags of the rejected samples (frames, pixels); None if there is none."""
+        if self.function is not None:
+            marks = by_functions.marks(tile.masked(engine).x, self.function)
+        else:
+            marks = np.empty((tile.x.shape[0], tile.stop - tile.start), np.uint8)
+            of_frames = np.array(self.of_frames, np.float64).reshape(-1, tile.x.shape[0])
+            of_samples = _NO_NUMBERS if self.of_samples is None else self.of_samples
+            engine.mark(
+                self.name, tile.x, tile.start, tile.stop, tile.bounds, self.options, of_frames, of_samples, marks
+            )
+        return marks if marks.any() else None
+
+
+@dataclass(frozen=True)
 class Unsigned:
     """Convert 16-bit integers that FITS stores less 32768 (BZERO) to the unsigned integers that they mean."""
 
@@ -128,14 +205,29 @@ class Unsigned:
 
 
 Summing = Sigma | Extrema  # these can return the sums of the remaining samples
-Rejecting = Summing | Range
+Rejecting = Summing | Range | Window | Marked
 Step = Rejecting | Unsigned
-STEPS: dict[str, type[Rejecting]] = {"sigma": Sigma, "extrema": Extrema, "range": Range}  # rows of `REJECTIONS`
+STEPS: dict[str, type[Rejecting]] = {  # rows of `REJECTIONS`
+    name: {"sigma": Sigma, "extrema": Extrema, "range": Range}.get(name, Marked if row.marked else Window)
+    for name, row in REJECTIONS.items()
+}
 
 
 def is_by_sample(step: Step) -> bool:
     """Whether a step judges each sample without the others of its pixel."""
-    return step.row is None or step.row.by_sample
+    return isinstance(step, Unsigned) or (step.row is not None and step.row.by_sample)
+
+
+def with_numbers(step: Step, extra: Array, start: int, stop: int) -> Step:
+    """The step with its numbers of pixels ``start <= j < stop``, if it takes some.
+
+    ``extra`` is (frames or 1, pixels or 1). A record for each frame has a field for each of its kinds of numbers.
+    """
+    if not isinstance(step, Marked) or not step.takes_samples:
+        return step
+    if extra.dtype.names:
+        return replace(step, of_frames=tuple(tuple(extra[name][:, 0].tolist()) for name in extra.dtype.names))
+    return replace(step, of_samples=cut_pixels(extra, start, stop))
 
 
 def begin(engine: Any, steps: tuple[Step, ...], x: Array, start: int, stop: int) -> tuple[Tile, tuple[Step, ...]]:

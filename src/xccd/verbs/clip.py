@@ -103,36 +103,49 @@ def sigma_clip(
     (8, 100.0)
     """
     n = check_stack(stack, dim)
-    _check_thresholds(low, high)
-    check_name("center", center, CENTERS)
-    check_name("deviation", deviation, DEVIATIONS)
-    for name, value, least in (("maxiters", maxiters, 1), ("ddof", ddof, 0), ("nkeep", nkeep, 0)):
-        if not (value is None and name == "maxiters"):
-            _check_whole(name, value, least)
-    if not (isinstance(floor, (int, float, np.number)) and 0 <= floor < math.inf):
-        raise ValueError(f"floor={floor!r} is not a finite number of 0 or more")
-    _warn_if_idle(n, low, high, center, deviation, ddof)
-    _warn_if_emptying(n, low, high, center, deviation, nkeep)
-    below, above = (math.inf if k is None else float(k) for k in (low, high))
-    passes = -1 if maxiters is None else int(maxiters)
-    step: Sigma | FunctionOptions
-    if callable(center) or callable(deviation):
-        step = FunctionOptions(center, deviation, below, above, int(ddof), float(floor), int(nkeep), passes)
-    else:
-        # all of one type, so that numba compiles the kernel once
-        numbers = map(float, (below, above, ddof, floor, nkeep, passes))
-        step = Sigma(ClipOptions(CENTERS[center], DEVIATIONS[deviation], *numbers))
+    options = {
+        "center": center, "deviation": deviation, "maxiters": maxiters, "ddof": ddof, "floor": floor, "nkeep": nkeep,
+    }  # fmt: skip
+    step = sigma_step(n, low, high, options)
     text = step_text(
         "sigma_clip", low="off" if low is None else low, high="off" if high is None else high,
         center=center, deviation=deviation,
         maxiters="stable" if maxiters is None else maxiters,
         ddof=ddof or None, floor=floor or None, nkeep=nkeep or None,
     )  # fmt: skip
-    return _rejected(stack, dim, step, text)
+    return rejected(stack, dim, step, text)
 
 
-def _rejected(stack: xr.DataArray, dim: Hashable, step: Rejecting | FunctionOptions, text: str) -> xr.DataArray:
-    """``stack`` with rejected samples flagged where it has flags, NaN where it has none."""
+def sigma_step(n: int, low: Any, high: Any, options: dict[str, Any]) -> Sigma | FunctionOptions:
+    """The step of a clip of ``n`` frames; raises for options that cannot be, and warns of those that make no sense."""
+    check_thresholds(low, high)
+    center, deviation, maxiters, floor = (options[k] for k in ("center", "deviation", "maxiters", "floor"))
+    ddof, nkeep = options["ddof"], options["nkeep"]
+    check_name("center", center, CENTERS)
+    check_name("deviation", deviation, DEVIATIONS)
+    for name, value, least in (("maxiters", maxiters, 1), ("ddof", ddof, 0), ("nkeep", nkeep, 0)):
+        if not (value is None and name == "maxiters"):
+            check_whole(name, value, least)
+    if not (isinstance(floor, (int, float, np.number)) and 0 <= floor < math.inf):
+        raise ValueError(f"floor={floor!r} is not a finite number of 0 or more")
+    _warn_if_idle(n, low, high, center, deviation, ddof)
+    _warn_if_emptying(n, low, high, center, deviation, nkeep)
+    below, above = (math.inf if k is None else float(k) for k in (low, high))
+    passes = -1 if maxiters is None else int(maxiters)
+    if callable(center) or callable(deviation):
+        return FunctionOptions(center, deviation, below, above, int(ddof), float(floor), int(nkeep), passes)
+    # all of one type, so that numba compiles the kernel once
+    numbers = map(float, (below, above, ddof, floor, nkeep, passes))
+    return Sigma(ClipOptions(CENTERS[center], DEVIATIONS[deviation], *numbers))
+
+
+def rejected(
+    stack: xr.DataArray, dim: Hashable, step: Rejecting | FunctionOptions, text: str, numbers: Any = None
+) -> xr.DataArray:
+    """``stack`` with rejected samples flagged where it has flags, NaN where it has none.
+
+    ``numbers`` are those of each sample or frame that the step takes, frames first.
+    """
     x, flags = frames_first(stack, dim), flags_of(stack)
     if flags is None:
         dtype = float_dtype(stack.dtype)
@@ -141,14 +154,14 @@ def _rejected(stack: xr.DataArray, dim: Hashable, step: Rejecting | FunctionOpti
             data = arrays.map_over_frames(run, x, reduce=False, dtype=dtype)
             notes.mark(data, notes.origin_of_samples(x))
         else:
-            (data,) = chained(Chain((step,)), x, dtypes=[dtype])
+            (data,) = chained(Chain((step,)), x, weights=numbers, dtypes=[dtype])
         return add_history(copy_with(stack, dim, data), text)
     before = frames_first(flags, dim)
     if isinstance(step, FunctionOptions):
         run = partial(by_functions.flags_by_functions, options=step)
         after = arrays.map_over_frames(run, x, before, reduce=False, dtype=flags.dtype)
     else:
-        after = flags_after((step,), x, before)
+        after = flags_after((step,), x, before, numbers)
     # The samples stay as they were read: only their flags are new.
     return add_history(stack.assign_coords({flags.name: copy_with(flags, dim, after).variable}), text)
 
@@ -195,12 +208,18 @@ def clip_extrema(stack: xr.DataArray, nlow: int = 0, nhigh: int = 0, *, dim: Has
     [5.0, nan, 3.0, nan, nan]
     """
     n = check_stack(stack, dim)
-    _check_whole("nlow", nlow, 0)
-    _check_whole("nhigh", nhigh, 0)
+    step = extrema_step(n, nlow, nhigh, ("nlow", "nhigh"))
+    return rejected(stack, dim, step, step_text("clip_extrema", nlow=nlow, nhigh=nhigh))
+
+
+def extrema_step(n: int, nlow: Any, nhigh: Any, names: tuple[str, str]) -> Extrema:
+    """The step of a rejection by rank of ``n`` frames; ``names`` are those of the arguments."""
+    for name, value in zip(names, (nlow, nhigh), strict=True):
+        check_whole(name, value, 0)
     if nlow + nhigh >= n:
-        warn(f"clip_extrema(nlow={nlow}, nhigh={nhigh}) leaves nothing of {n} frame(s): every pixel becomes missing")
-    text = step_text("clip_extrema", nlow=nlow, nhigh=nhigh)
-    return _rejected(stack, dim, Extrema(int(nlow), int(nhigh)), text)
+        counts = f"{names[0]}={nlow}, {names[1]}={nhigh}"
+        warn(f"clip_extrema({counts}) leaves nothing of {n} frame(s): every pixel becomes missing")
+    return Extrema(int(nlow), int(nhigh))
 
 
 @not_one_alone(
@@ -255,10 +274,11 @@ def minmax(
     if min is not None and max is not None and min > max:
         raise ValueError(f"min={min!r} is above max={max!r}: nothing would be left")
     step = Range(*(None if v is None else float(v) for v in (min, max)))
-    return _rejected(stack, dim, step, step_text("minmax", min=min, max=max))
+    return rejected(stack, dim, step, step_text("minmax", min=min, max=max))
 
 
-def _check_thresholds(low: Any, high: Any) -> None:
+def check_thresholds(low: Any, high: Any) -> None:
+    """Raise unless both thresholds are numbers of 0 or more, or None."""
     for name, value in (("low", low), ("high", high)):
         if value is None:
             continue
@@ -280,7 +300,8 @@ def check_name(argument: str, value: Any, known: Iterable[str]) -> None:
         )
 
 
-def _check_whole(argument: str, value: Any, least: int) -> None:
+def check_whole(argument: str, value: Any, least: int) -> None:
+    """Raise unless the value is a whole number of ``least`` or more."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or value < least:
         raise ValueError(f"{argument}={value!r} is not a whole number of {least} or more")

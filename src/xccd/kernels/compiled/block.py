@@ -1,5 +1,7 @@
 """The sorted block: neighbouring pixels are columns of a buffer in cache, and all columns are sorted at once."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from xccd.kernels.compiled.compile import inner_function
@@ -20,6 +22,14 @@ from xccd.kernels.limits import limits
 
 # Half of an L2 cache. A buffer that fits L1 is not better: with 300 frames, 32 columns take a third longer than 128.
 BUFFER_BYTES = 256 << 10
+LONG = 8192  # from this count of frames NumPy sorts: a network is not worth its table
+
+
+@lru_cache(maxsize=64)
+def pads(dtype):
+    """Three samples: a value that sorts behind all (for missing samples), one that sorts before all, and 0."""
+    found = limits(dtype)
+    return np.array([found.behind, found.before, 0], dtype)
 
 
 def block(frames, dtype, pixels):

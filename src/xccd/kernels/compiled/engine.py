@@ -6,7 +6,6 @@ Every function takes the whole stack ``x`` as (frames, pixels), C-contiguous, an
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,10 @@ import numpy as np
 from xccd.kernels.arguments import Bounds, Counts, PixelRange, Request, Scratch, Ties
 from xccd.kernels.compiled import clip, extrema, ranks, scatter, spread, sums, weighted_ranks
 from xccd.kernels.compiled import flags as flag_kernels
-from xccd.kernels.compiled.block import block
+from xccd.kernels.compiled.block import LONG, block, pads
 from xccd.kernels.compiled.groups import program
+from xccd.kernels.compiled.rejections import mark as mark
+from xccd.kernels.compiled.rejections import window as window
 from xccd.kernels.limits import float_dtype, limits
 from xccd.kernels.network import middle_rows
 from xccd.kernels.plain import engine as plain
@@ -31,14 +32,6 @@ KERNELS: dict[str, Any] = {
 _NOTHING = np.empty((0, 9), np.uint16)  # no groups, in the form of a table of groups: one signature
 _NO_SUMS = np.empty(0)
 _UNTIED = Ties(np.empty(0, np.int32), np.empty(0, np.int32))
-LONG = 8192  # from this count of frames NumPy sorts: a network is not worth its table
-
-
-@lru_cache(maxsize=64)
-def _pads(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Three samples: a value that sorts behind all (for missing samples), one that sorts before all, and 0."""
-    found = limits(dtype)
-    return np.array([found.behind, found.before, 0], dtype)
 
 
 def sigma(x: Any, start: int, stop: int, bounds: Bounds, options: ClipOptions, total: Any = None) -> Any:
@@ -58,7 +51,7 @@ def _sigma(
 ) -> Any:  # fmt: skip
     buffer = block(x.shape[0], x.dtype, stop - start)
     count, numbers = np.empty(stop - start, np.int32), np.zeros((clip.ROWS, buffer.shape[1]))
-    scratch = Scratch(groups, _pads(x.dtype), buffer, numbers)
+    scratch = Scratch(groups, pads(x.dtype), buffer, numbers)
     low, high = clip.sigma_bounds(
         PixelRange(x, start, stop, *bounds), count, _NO_SUMS if total is None else total, options, scratch
     )
@@ -102,7 +95,7 @@ def extreme(x: Any, start: int, stop: int, bounds: Bounds, nlow: int, nhigh: int
     count, skip, keep = (np.empty(stop - start, np.int32) for _ in range(3))
     # only the rows beside a cut must be right, so the rest of the network is not run
     cuts = program(frames, tuple(r for r in range(frames) if r <= nlow or r >= frames - nhigh - 1))
-    scratch = Scratch(program(frames), _pads(x.dtype), buffer, _NO_SUMS)
+    scratch = Scratch(program(frames), pads(x.dtype), buffer, _NO_SUMS)
     tied = extrema.extrema_bounds(
         PixelRange(x, start, stop, *bounds), count, _NO_SUMS if total is None else total, nlow, nhigh, cuts, scratch,
         Ties(skip, keep),
@@ -160,7 +153,7 @@ def reduce(
     known = count is not None
     counts = Counts(known, count if known else np.empty(stop - start, np.int32), _exact(x.dtype, frames, bounds))
     request = Request(weights, float(argument) if mode is None else mode, ddof)
-    scratch = Scratch(groups, _pads(x.dtype), buffer, acc)
+    scratch = Scratch(groups, pads(x.dtype), buffer, acc)
     return int(KERNELS[kernel](PixelRange(x, start, stop, *bounds), counts, request, scratch, out))
 
 

@@ -11,9 +11,10 @@ from xccd.kernels.limits import limits
 from xccd.kernels.plain import ranks, sums
 from xccd.kernels.plain.block import missing, sort, tally
 from xccd.kernels.plain.clip import sigma
+from xccd.kernels.plain.rejections import mark, window
 from xccd.kernels.table import REDUCTIONS
 
-__all__ = ["KERNELS", "NAME", "extreme", "flag", "masked", "reduce", "sigma"]
+__all__ = ["KERNELS", "NAME", "extreme", "flag", "mark", "masked", "reduce", "sigma", "window"]
 
 NAME = "numpy"
 # The kernels of combination, by their names in the table.

@@ -1,0 +1,82 @@
+"""The rejections of the numba engine: columns are sorted once, in pieces that fit the cache, and a rule judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from xccd.kernels.arguments import Bounds, PixelRange, Scratch
+from xccd.kernels.compiled import columns, marks, windows
+from xccd.kernels.compiled.block import LONG, block, pads
+from xccd.kernels.compiled.groups import program
+from xccd.kernels.limits import limits
+from xccd.kernels.table import REJECTIONS, table_of
+
+_NAMES = {row.kernel for row in REJECTIONS.values() if row.kernel}
+# The rules, by the names of their kernels in the table.
+WINDOWS: dict[str, Any] = {k: getattr(module, k) for module in (windows,) for k in _NAMES & vars(module).keys()}
+MARKS: dict[str, Any] = {k: getattr(module, k) for module in (marks,) for k in _NAMES & vars(module).keys()}
+PIECE = 1 << 19  # bytes of sorted samples: fits an L2 cache with their marks; the calls for a piece cost 3 % of a sort
+_NO_SUMS = np.empty(0)
+
+
+def window(name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tuple[float, ...]) -> Any:
+    """Narrow the bounds by the rule of the rejection ``name``; returns the per-pixel count of survivors, int32."""
+    rule, numbers, table = WINDOWS[REJECTIONS[name].kernel or ""], np.array(options), table_of(name, len(x), options)
+    count = np.empty(stop - start, np.int32)
+    found = limits(x.dtype)
+    for first, last, own in _pieces(x, start, stop, bounds):
+        hi = count[first:last]
+        blocks = _sorted_blocks(x, start + first, start + last, own, hi)
+        lo, least, most = np.zeros_like(hi), np.empty(hi.size), np.empty(hi.size)
+        rule(blocks, lo, hi, numbers, table)
+        columns.ends(blocks, lo, hi, least, most)
+        with np.errstate(over="ignore", invalid="ignore"):  # what an empty window has in place of samples
+            own.least[:], own.most[:] = least, most
+        none = hi <= lo
+        own.least[none], own.most[none] = found.behind, found.before
+        hi -= lo
+    return count
+
+
+def mark(
+    name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tuple[float, ...], of_frames: Any,
+    of_samples: Any, out: Any,
+) -> None:  # fmt: skip
+    """Write 0, or the flag of its side, for each sample to ``out`` (frames, pixels), by the rule of ``name``."""
+    rule, numbers = MARKS[REJECTIONS[name].kernel or ""], np.array(options)
+    for first, last, own in _pieces(x, start, stop, bounds):
+        number = np.empty(last - first, np.int32)
+        blocks = _sorted_blocks(x, start + first, start + last, own, number)
+        values = np.empty((len(x), last - first))
+        columns.spread(PixelRange(x, start + first, start + last, *own), values)
+        part = of_samples[:, first:last] if of_samples.shape[1] > 1 else of_samples
+        found = np.zeros(values.shape, np.uint8)
+        rule(values, blocks, number, numbers, of_frames, np.ascontiguousarray(part), found)
+        out[:, first:last] = found
+
+
+def _pieces(x: Any, start: int, stop: int, bounds: Bounds) -> Iterator[tuple[int, int, Bounds]]:
+    """First and last pixel of each piece, counted from ``start``, and its bounds as views."""
+    size = max(256, PIECE // (8 * max(1, len(x))) // 256 * 256)
+    for first in range(0, stop - start, size):
+        last = min(first + size, stop - start)
+        yield first, last, Bounds(bounds.least[first:last], bounds.most[first:last], bounds.bounded)
+
+
+def _sorted_blocks(x: Any, start: int, stop: int, bounds: Bounds, number: Any) -> Any:
+    """Pixels as sorted float64 (blocks, frames, columns); ``number`` gets the counts of samples in use."""
+    frames, size = len(x), stop - start
+    if frames >= LONG:
+        piece = x[:, start:stop]
+        values = np.where((piece >= bounds.least) & (piece <= bounds.most), piece, np.nan).astype(np.float64)
+        np.sum(~np.isnan(values), axis=0, out=number)
+        values.sort(axis=0)
+        return (values + 0.0)[None]
+    buffer = block(frames, x.dtype, size)
+    blocks = np.empty((-(-size // buffer.shape[1]), frames, buffer.shape[1]))
+    scratch = Scratch(program(frames), pads(x.dtype), buffer, _NO_SUMS)
+    columns.sorted_columns(PixelRange(x, start, stop, *bounds), number, scratch, blocks)
+    return blocks

@@ -1,0 +1,57 @@
+"""The rejections of the NumPy engine: as `compiled.rejections`, on all pixels of a tile at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xccd.kernels.arguments import Bounds
+from xccd.kernels.limits import limits
+from xccd.kernels.plain import marks, windows
+from xccd.kernels.plain.block import missing, sort
+from xccd.kernels.table import REJECTIONS, table_of
+
+_NAMES = {row.kernel for row in REJECTIONS.values() if row.kernel}
+WINDOWS: dict[str, Any] = {k: getattr(module, k) for module in (windows,) for k in _NAMES & vars(module).keys()}
+MARKS: dict[str, Any] = {k: getattr(module, k) for module in (marks,) for k in _NAMES & vars(module).keys()}
+
+
+@np.errstate(all="ignore")
+def window(name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tuple[float, ...]) -> Any:
+    """Narrow the bounds by the rule of the rejection ``name``; returns the per-pixel count of survivors, int32."""
+    least, most, bounded = bounds
+    _, _, before, behind = limits(x.dtype)
+    piece = x[:, start:stop]
+    rows, hi = _sorted_rows(piece, missing(piece, least, most, bounded))
+    lo = np.zeros_like(hi)
+    WINDOWS[REJECTIONS[name].kernel or ""](rows, lo, hi, np.array(options), table_of(name, len(x), options))
+    none = hi <= lo
+    least[:] = np.where(none, behind, windows.at(rows, lo)).astype(x.dtype)
+    most[:] = np.where(none, before, windows.at(rows, hi - 1)).astype(x.dtype)
+    return (hi - lo).astype(np.int32)
+
+
+@np.errstate(all="ignore")
+def mark(
+    name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tuple[float, ...], of_frames: Any,
+    of_samples: Any, out: Any,
+) -> None:  # fmt: skip
+    """Write 0, or the flag of its side, for each sample to ``out`` (frames, pixels), by the rule of ``name``."""
+    piece = x[:, start:stop]
+    holes = missing(piece, *bounds)
+    rows, number = _sorted_rows(piece, holes)
+    values = piece.astype(np.float64)
+    if holes is not None:
+        values[holes] = np.nan
+    out[:] = 0
+    MARKS[REJECTIONS[name].kernel or ""](values, rows, number, np.array(options), of_frames, of_samples, out)
+
+
+def _sorted_rows(piece: Any, holes: Any) -> tuple[Any, Any]:
+    """The sorted columns as float64 (frames, pixels), missing samples last, and the count of samples of each."""
+    block = sort(piece, holes)
+    rows = np.empty(piece.shape)
+    for k, row in enumerate(rows):
+        np.add(block.raw(k), 0.0, out=row)
+    return rows, np.full(piece.shape[1], block.count, np.int64)

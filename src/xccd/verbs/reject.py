@@ -1,0 +1,276 @@
+"""`reject`: every rejection by its name, and those that users register."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial, wraps
+from numbers import Real
+from types import EllipsisType
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute.steps import Marked, Window
+from xccd.kernels.table import REJECTIONS, Option, Rejection
+from xccd.labels.apply import per_variable
+from xccd.labels.frames import check_stack, step_text
+from xccd.labels.warn import warn
+from xccd.messages import called, did_you_mean
+from xccd.verbs.clip import check_thresholds, extrema_step, rejected, sigma_step
+
+F = TypeVar("F", bound=Callable[..., Any])
+Threshold = float | None | EllipsisType
+
+
+class Given(NamedTuple):
+    """What a call asks for: the row and its name, thresholds and options with defaults filled in, and the frames."""
+
+    name: str
+    row: Rejection
+    low: float | None
+    high: float | None
+    options: dict[str, Any]
+    frames: int
+    dim: Hashable
+
+
+def _both_or_named(verb: F) -> F:
+    """Refuse one threshold by position alone: it may be meant for both sides."""
+
+    @wraps(verb)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 3 and "high" not in kwargs and isinstance(args[2], Real):
+            row = REJECTIONS.get(args[1]) if isinstance(args[1], str) else None
+            if row is None or (row.sided and row.high != args[2]):
+                name, left = called(args[1]), f"high={row.high}" if row else "high"
+                raise TypeError(
+                    f"reject({name}, {args[2]}) leaves {left}: give both, reject({name}, {args[2]}, {args[2]}), or "
+                    f"name one, low={args[2]}"
+                )
+        return verb(*args, **kwargs)
+
+    return cast("F", checked)
+
+
+@_both_or_named
+@per_variable
+def reject(
+    stack: xr.DataArray,
+    /,
+    algorithm: str | Callable[..., Any],
+    low: Threshold = ...,
+    high: Threshold = ...,
+    *,
+    dim: Hashable = "frame",
+    **options: Any,
+) -> xr.DataArray:
+    """Reject samples by an algorithm of this name, or by a function.
+
+    A threshold that is left out is the algorithm's own; ``None`` switches that side off.
+
+    =============== ========= ================================================================= ========================
+    algorithm       low, high rejects                                                           options
+    =============== ========= ================================================================= ========================
+    "sigma"         3, 3      samples far from the centre, as `sigma_clip`                      those of `sigma_clip`
+    "extrema"       0, 0      the ``low`` lowest and ``high`` highest samples, as
+                              `clip_extrema`
+    "percentile"    0.2, 0.1  samples further from the median than this part of the median
+    "linear_fit"    5, 2.5    samples far from a line through the sorted ones, in mean absolute
+                              residuals
+    =============== ========= ================================================================= ========================
+
+    :doc:`rejections` has the formulas and their sources.
+
+    Parameters
+    ----------
+    stack : DataArray, Dataset or DataTree
+        Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
+    algorithm : str or callable
+        A name of the table, or one that was registered by `register_rejection`. A function takes (values, axis) and
+        returns True for each sample to reject; values are NaN where missing. It gets some pixels at a time, perhaps
+        in several threads, and must judge each pixel by itself.
+    low, high : float or None, optional
+        Thresholds below and above the centre, 0 or more.
+    dim : hashable, default: "frame"
+        The dimension that holds the frames.
+    **options
+        The algorithm's own; a function gets them, and thresholds that were given, by name.
+
+    Returns
+    -------
+    DataArray, Dataset or DataTree
+        Same shape and labels, rejected samples NaN, or flagged in a flagged Dataset. Finite values that stay are not
+        changed.
+
+    Raises
+    ------
+    ValueError
+        An unknown algorithm or option, a value out of its range, no dimension ``dim``, an empty stack.
+    TypeError
+        Samples that are not real numbers; one threshold by position, which may be for one side or both.
+
+    Warns
+    -----
+    UserWarning
+        If there are fewer frames than the algorithm needs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import xccd
+    >>> stack = xr.DataArray([100.0, 101, 99, 100.5, 99.5, 102, 98, 100, 150, 90], dims="frame")
+    >>> clipped = stack.ccd.reject("percentile", 0.2, 0.1)
+    >>> stack.values[np.isnan(clipped)].tolist()
+    [150.0]
+
+    A function of one's own:
+
+    >>> clipped = stack.ccd.reject(lambda values, axis: values > 120)
+    >>> clipped.count().item()
+    9
+    """
+    n = check_stack(stack, dim)
+    if callable(algorithm):
+        thresholds = {k: v for k, v in (("low", low), ("high", high)) if v is not ...}
+        step, numbers = _by_function(called(algorithm), algorithm, thresholds | options), None
+        text = step_text("reject", algorithm=algorithm, **_as_text(thresholds), **options)
+        return rejected(stack, dim, step, text, numbers)
+    given = _given(algorithm, low, high, options, n, dim)
+    if n < given.row.least:
+        warn(f"reject({given.name!r}) rejects nothing with {n} frame(s): it takes {given.row.least} or more")
+    own = {k: "stable" if k == "maxiters" and v is None else v for k, v in given.options.items() if k in options}
+    sides = _as_text({"low": given.low, "high": given.high}) if given.row.sided else {}
+    text = step_text("reject", algorithm=given.name, **sides, **own)
+    step, numbers = BUILDERS.get(given.name, _plain_step)(stack, given)
+    return rejected(stack, dim, step, text, numbers)
+
+
+def _as_text(thresholds: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: "off" if v is None else v for k, v in thresholds.items()}
+
+
+def algorithms() -> dict[str, Rejection]:
+    """The rows of `REJECTIONS` that `reject` takes. Limits in data units are `minmax`."""
+    return {name: row for name, row in REJECTIONS.items() if name != "range"}
+
+
+def _given(algorithm: Any, low: Any, high: Any, options: dict[str, Any], n: int, dim: Hashable) -> Given:
+    """The call with defaults filled in; raises for what the algorithm does not take."""
+    known = algorithms()
+    if not isinstance(algorithm, str) or algorithm not in known:
+        raise ValueError(
+            f"algorithm={algorithm!r} is unknown: use one of {', '.join(known)}, a function of (values, axis), or "
+            f"register_rejection{did_you_mean(algorithm, known)}"
+        )
+    row = known[algorithm]
+    own = {option.name: option for option in row.options}
+    takes = ", ".join([*(["low", "high"] if row.sided else []), *(f"{o.name}={o.default!r}" for o in row.options)])
+    thresholds = {k: v for k, v in (("low", low), ("high", high)) if v is not ...}
+    for name in (*({} if row.sided else thresholds), *(k for k in options if k not in own)):
+        value = (thresholds | options)[name]
+        raise ValueError(
+            f"{name}={value!r} is no option of {algorithm!r}: it takes {takes or 'none'}{did_you_mean(name, own)}"
+        )
+    found = {"low": row.low, "high": row.high} | thresholds
+    if row.sided and row.function is None:
+        check_thresholds(found["low"], found["high"])
+    for name, value in options.items():
+        if not _is_right(own[name], value):
+            raise ValueError(f"{name}={value!r} of {algorithm!r} is not {own[name].rule}")
+    filled = {name: options.get(name, option.default) for name, option in own.items()}
+    return Given(algorithm, row, found["low"], found["high"], filled, n, dim)
+
+
+def _is_right(option: Option, value: Any) -> bool:
+    try:
+        return bool(option.is_right(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _plain_step(stack: xr.DataArray, given: Given) -> tuple[Any, Any]:
+    """The step of a row whose kernel takes nothing but its options."""
+    if given.row.function is not None:
+        sides = {"low": given.low, "high": given.high} if given.row.sided else {}
+        return _by_function(given.name, given.row.function, sides | given.options), None
+    kind = Marked if given.row.marked else Window
+    return kind(given.name, given.row.numbers(given.low, given.high, given.options)), None
+
+
+def _by_function(name: str, function: Callable[..., Any], options: dict[str, Any]) -> Marked:
+    return Marked(name, function=partial(function, **options) if options else function)
+
+
+# For each row that needs more than its options: the step, and the numbers of samples or frames that go with it.
+BUILDERS: dict[str, Callable[[xr.DataArray, Given], tuple[Any, Any]]] = {
+    "sigma": lambda _, given: (sigma_step(given.frames, given.low, given.high, given.options), None),
+    "extrema": lambda _, given: (extrema_step(given.frames, given.low, given.high, ("low", "high")), None),
+}
+
+
+def register_rejection(
+    name: str,
+    function: Callable[..., Any],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    least: int = 1,
+    summary: str = "",
+) -> None:
+    """Give a function a name, so that `reject` takes it as one of its algorithms.
+
+    The name is then listed in error messages, and written to the history. Flags, lazy arrays, Datasets and trees are
+    handled as for the other algorithms. A name of one's own can be registered again.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    function : callable
+        It takes (values, axis) and the options by name, and returns True for each sample to reject. Values are
+        float64, NaN where missing. It gets some pixels at a time, perhaps in several threads, and must judge each
+        pixel by itself. A result that is computed in other processes needs a function that can be pickled.
+    defaults : mapping, optional
+        The options of the function with their defaults. With "low" and "high" it has thresholds.
+    least : int, default: 1
+        Frames without which the function rejects nothing; `reject` warns of fewer.
+    summary : str, optional
+        What it rejects, in some words.
+
+    Raises
+    ------
+    ValueError
+        The name of an algorithm of this package, or no name.
+    TypeError
+        ``function`` cannot be called.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import xccd
+    >>> def brightest(values, axis, number=1):
+    ...     ranks = np.argsort(np.argsort(-np.nan_to_num(values, nan=-np.inf), axis=axis), axis=axis)
+    ...     return ranks < number
+    >>> xccd.register_rejection("brightest", brightest, defaults={"number": 1})
+    >>> stack = xr.DataArray([5.0, 9.0, 3.0, 7.0], dims="frame")
+    >>> stack.ccd.reject("brightest", number=2).values.tolist()
+    [5.0, nan, 3.0, nan]
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name={name!r}: give a name, as 'brightest'")
+    if name in REJECTIONS and REJECTIONS[name].function is None:
+        raise ValueError(f"name={name!r} is an algorithm of xccd already: choose another name")
+    if not callable(function):
+        raise TypeError(f"function={function!r} is no function: give one of (values, axis) that returns bool")
+    if not isinstance(least, (int, np.integer)) or least < 1:
+        raise ValueError(f"least={least!r} is not a whole number of 1 or more")
+    rest = dict(defaults or {})
+    sided = not {"low", "high"}.isdisjoint(rest)
+    low, high = rest.pop("low", None), rest.pop("high", None)
+    options = tuple(Option(k, v, lambda _: True, "") for k, v in rest.items())
+    REJECTIONS[name] = Rejection(
+        "reject", None, "", low=low, high=high, sided=sided, options=options, least=int(least), marked=True,
+        function=function, summary=summary,
+    )  # fmt: skip
