@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xccd.compute import notes
 from xccd.compute.arrays import Array, as_dask_input, is_dask, is_deferred, map_elementwise
 from xccd.compute.deferred import WANTED, Box, Deferred, evaluate
 
@@ -15,33 +16,38 @@ from xccd.compute.deferred import WANTED, Box, Deferred, evaluate
 def map_with_neighbours(
     function: Callable[..., Any], x: Array, *, axes: Sequence[int], reach: int, dtype: np.dtype[Any]
 ) -> Array:  # fmt: skip
-    """``function(x)`` of the same shape, where a result needs values up to ``reach`` away along ``axes``.
+    """``function(x)`` of the same shape, where a result needs values up to ``reach`` away along ``axes``, pixel axes.
 
-    Lazy if ``x`` is. Axis 0 has the frames, and is none of ``axes``.
+    ``x`` is a stack or an image. Lazy if ``x`` is.
     """
     if is_dask(x):
         import dask.array as da
 
-        depth = {axis: min(reach, x.shape[axis]) if axis in axes else 0 for axis in range(x.ndim)}
-        return da.map_overlap(
-            function, x, depth=depth, boundary="none", dtype=dtype, meta=np.empty((0,) * x.ndim, dtype)
-        )
+        depth = {axis: min(reach, n) if axis in axes else 0 for axis, n in enumerate(x.shape)}
+        meta = np.empty((0,) * x.ndim, dtype)
+        return da.map_overlap(function, x, depth=depth, boundary="none", dtype=dtype, meta=meta)
     return _Wider(function, x, axes, reach, dtype) if is_deferred(x) else function(x)
 
 
-def map_whole_frames(function: Callable[..., Any], x: Array, *, axes: Sequence[int], dtype: np.dtype[Any]) -> Array:
-    """``function(x)`` of the same shape, for blocks that are whole along ``axes``. Lazy if ``x`` is."""
+def map_whole_frames(
+    function: Callable[..., Any], x: Array, *extras: Array, axes: Sequence[int], dtype: np.dtype[Any]
+) -> Array:  # fmt: skip
+    """``function(x, *extras)`` of the same shape, for blocks that are whole along ``axes``. Lazy if ``x`` is.
+
+    ``extras`` are NumPy arrays with one number for each frame: (frames or 1, 1, ...).
+    """
     if is_dask(x):
-        return map_elementwise(function, as_dask_input(x).rechunk(dict.fromkeys(axes, -1)), dtype=dtype)
-    return _Whole(function, x, dtype) if is_deferred(x) else function(x)
+        return map_elementwise(function, as_dask_input(x).rechunk(dict.fromkeys(axes, -1)), *extras, dtype=dtype)
+    return _Whole(function, x, extras, dtype) if is_deferred(x) else function(x, *extras)
 
 
 class _Wider(Deferred):
     """A function of a box of pixels that is ``reach`` wider along ``axes``, cut to the box."""
 
     def __init__(self, function: Any, x: Deferred, axes: Sequence[int], reach: int, dtype: np.dtype[Any]) -> None:
-        super().__init__(function, [x], x.shape, dtype)
-        self.reach = [reach if axis in axes else 0 for axis in range(1, x.ndim)]
+        super().__init__(function, [x], x.shape, dtype, frames=x.frames)
+        lead = x.ndim - len(x.pixels)
+        self.reach = [reach if axis in axes else 0 for axis in range(lead, x.ndim)]
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:
@@ -51,15 +57,16 @@ class _Wider(Deferred):
             # a cache of its own: this is another box
             values = self.function(x.block(tuple(map(slice, first, last)), {WANTED: made[WANTED]}))
             inner = (slice(b.start - f, b.stop - f) for b, f in zip(box, first, strict=True))
-            made[id(self)] = values[(slice(None), *inner)]
+            made[id(self)] = values[(..., *inner)]
         return made[id(self)]
 
 
 class _Whole(Deferred):
     """A function of whole frames. It is computed once, and its result is kept while this array is."""
 
-    def __init__(self, function: Any, x: Deferred, dtype: np.dtype[Any]) -> None:
+    def __init__(self, function: Any, x: Deferred, extras: Sequence[Array], dtype: np.dtype[Any]) -> None:
         super().__init__(function, [x], x.shape, dtype)
+        self.extras = [notes.kept(extra) for extra in extras]
         self.found: Any = None
         self.lock = Lock()
 
@@ -73,5 +80,6 @@ class _Whole(Deferred):
         with self.lock:
             if self.found is None:
                 (x,) = self.inputs
-                self.found = self.function(evaluate([x], tuple(slice(0, n) for n in x.pixels))[0])
+                values = evaluate([x], tuple(slice(0, n) for n in x.pixels))[0]
+                self.found = self.function(values, *self.extras)
         return self.found[(slice(None), *box)]

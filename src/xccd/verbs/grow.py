@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.compute import arrays, notes
+from xccd.compute import arrays
 from xccd.compute.neighbours import map_whole_frames, map_with_neighbours
 from xccd.kernels.flags import Flag
-from xccd.kernels.limits import float_dtype
 from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of
-from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text
+from xccd.labels.frames import check_stack, frames_first, step_text
+from xccd.verbs.marked import MARKS, image_axes, marked
 from xccd.verbs.weights import matched
 
 REJECTED = np.uint8(Flag.REJECTED_LOW | Flag.REJECTED_HIGH)  # input masks and limits do not grow
-IMAGE = ("y", "x")
 
 
 @per_variable
@@ -154,28 +153,14 @@ def _widened(
 ) -> xr.DataArray:  # fmt: skip
     """The stack with what ``run`` adds to its flags; ``reach`` is how far it looks, None: over whole frames."""
     check_stack(stack, dim)
-    missing = [d for d in IMAGE if d not in stack.dims]
-    if missing:
-        raise ValueError(
-            f"the stack has {dict(stack.sizes)}, no dimension {missing[0]!r}: neighbours are along y and x"
-        )
-    own = flags_of(stack)
+    axes, own = image_axes(stack, dim), flags_of(stack)
     bits = frames_first(own, dim) if own is not None else _rejected_since(stack, original, dim)
-    order = [dim, *(d for d in stack.dims if d != dim)]
-    axes = [order.index(d) for d in IMAGE]
     on_axes = partial(_on_axes, run=run, axes=tuple(axes))
     if reach is None:
-        after = map_whole_frames(on_axes, bits, axes=axes, dtype=np.dtype(np.uint8))
+        marks = map_whole_frames(on_axes, bits, axes=axes, dtype=MARKS)
     else:
-        after = map_with_neighbours(on_axes, bits, axes=axes, reach=reach, dtype=np.dtype(np.uint8))
-    if arrays.is_dask(after) and after.chunks != bits.chunks:
-        after = after.rechunk(bits.chunks)  # small chunks were joined
-    if own is not None:
-        return add_history(stack.assign_coords({own.name: copy_with(own, dim, after).variable}), text)
-    x, dtype = frames_first(stack, dim), float_dtype(stack.dtype)
-    data = arrays.map_elementwise(partial(_without, dtype=dtype), x, after, dtype=dtype)
-    notes.mark(data, notes.origin_of_samples(x))
-    return add_history(copy_with(stack, dim, data), text)
+        marks = map_with_neighbours(on_axes, bits, axes=axes, reach=reach, dtype=MARKS)
+    return marked(stack, dim, marks, text)
 
 
 def _rejected_since(stack: xr.DataArray, original: Any, dim: Hashable) -> Any:
@@ -188,28 +173,20 @@ def _rejected_since(stack: xr.DataArray, original: Any, dim: Hashable) -> Any:
     if set(original.dims) != set(stack.dims):
         raise ValueError(f"original= has {dict(original.sizes)}, the stack {dict(stack.sizes)}: give the same frames")
     before = matched("original", original, stack, dim).transpose(*stack.dims)
-    return arrays.map_elementwise(
-        _flags_since, frames_first(stack, dim), frames_first(before, dim), dtype=np.dtype(np.uint8)
-    )
+    return arrays.map_elementwise(_flags_since, frames_first(stack, dim), frames_first(before, dim), dtype=MARKS)
 
 
 def _flags_since(now: Any, before: Any) -> Any:
     return np.where(~np.isfinite(now) & np.isfinite(before), REJECTED, np.uint8(0))
 
 
-def _without(x: Any, flags: Any, *, dtype: np.dtype[Any]) -> Any:
-    return np.where(flags == Flag.GROWN, np.nan, x).astype(dtype, copy=False)
-
-
 def _on_axes(bits: Any, *, run: Callable[[Any], Any], axes: tuple[int, ...]) -> Any:
-    """``run`` on flags whose last axes are y and x; a copy with the grown flags."""
-    last = (-2, -1)
-    result = np.array(bits)
-    moved = np.moveaxis(result, axes, last)
-    for index in np.ndindex(moved.shape[:-2]):  # each image by itself: few have many rejections
-        image = moved[index]
-        image[(image == 0) & run((image & REJECTED) != 0)] = Flag.GROWN
-    return result
+    """The flag of grown samples where ``run`` finds them, from the flags of images along two axes."""
+    marks = np.zeros_like(bits)
+    seeds, found = (np.moveaxis(a, axes, (-2, -1)) for a in (bits & REJECTED, marks))
+    for index in np.ndindex(seeds.shape[:-2]):
+        found[index][run(seeds[index] != 0)] = Flag.GROWN
+    return marks
 
 
 def grown(seeds: Any, radius: float) -> Any:
