@@ -113,16 +113,22 @@ def clip_passes(
     ddof: int = 0,
     floor: float = 0,
     nkeep: int = 0,
+    about: str = "mean",
+    minimum: int = 0,
 ) -> Iterator[tuple[dict[int, Fraction], Fraction, set[int]]]:
     """Yield each pass: residuals by frame, squared deviation, the frames that it rejects."""
     kept = {i: exact(x) for i, x in enumerate(values) if math.isfinite(x)}
     done = 0
     while (maxiters is None or done < maxiters) and len(kept) > nkeep:
         x = list(kept.values())
-        if not x or (deviation == "std" and len(x) <= ddof):
+        if not x or (deviation == "std" and len(x) <= ddof) or len(x) < minimum:
             return
         middle = {"mean": mean, "median": median}[center](x)
-        squared = {"std": lambda x: variance(x, ddof), "mad_std": lambda x: mad_std(x) ** 2}
+        origin = middle if about == "center" else mean(x)
+        squared = {
+            "std": lambda x, origin=origin: sum((a - origin) ** 2 for a in x) / (len(x) - ddof),
+            "mad_std": lambda x: mad_std(x) ** 2,
+        }
         var = max(squared[deviation](x), exact(floor) ** 2)
         residuals = {i: a - middle for i, a in kept.items()}
         rejected = {i for i, r in residuals.items() if is_outside(r, var, low, high)}
@@ -162,10 +168,12 @@ def sigma_clip(
     ddof: int = 0,
     floor: float = 0,
     nkeep: int = 0,
+    about: str = "mean",
+    minimum: int = 0,
 ) -> list[bool]:
     """True where a sample is missing or rejected by the clip."""
     out = [not math.isfinite(x) for x in values]
-    passes = clip_passes(values, low, high, center, deviation, maxiters, ddof, floor, nkeep)
+    passes = clip_passes(values, low, high, center, deviation, maxiters, ddof, floor, nkeep, about, minimum)
     for _, _, rejected in passes:
         for i in rejected:
             out[i] = True
@@ -182,6 +190,8 @@ def sigma_clip_margin(
     ddof: int = 0,
     floor: float = 0,
     nkeep: int = 0,
+    about: str = "mean",
+    minimum: int = 0,
 ) -> float:
     """The smallest | |r| - k s | / (|r| + k s) over all passes: how near the clip came to a tie.
 
@@ -189,7 +199,7 @@ def sigma_clip_margin(
     and k s are both 0 the margin is 0. No comparison at all gives inf.
     """
     smallest = math.inf
-    passes = clip_passes(values, low, high, center, deviation, maxiters, ddof, floor, nkeep)
+    passes = clip_passes(values, low, high, center, deviation, maxiters, ddof, floor, nkeep, about, minimum)
     for residuals, var, _ in passes:
         s = square_root(var)
         for r in residuals.values():
@@ -364,3 +374,184 @@ def linear_fit(
             break
         kept = {i: x for i, x in kept.items() if i not in rejected}
     return without(values, kept)
+
+
+def until_stable(
+    kept: dict[int, Fraction], least: int, rejected_of: Callable[[dict[int, Fraction], int], set[int]]
+) -> dict[int, Fraction]:
+    """Pass after pass, while there are enough samples and some are rejected."""
+    passes = 0
+    while len(kept) >= least:
+        rejected = rejected_of(kept, passes)
+        if not rejected:
+            break
+        kept = {i: x for i, x in kept.items() if i not in rejected}
+        passes += 1
+    return kept
+
+
+def winsorized(
+    values: Sequence[float], low: float | None = 4, high: float | None = 3, floor: float | None = None,
+    near: list[float] | None = None,
+) -> list[bool]:  # fmt: skip
+    """Samples far from the median, in a deviation of samples that are pulled in over and over."""
+
+    def rejected_of(kept: dict[int, Fraction], _: int) -> set[int]:
+        x = list(kept.values())
+        middle, first = median(x), square_root(variance(x, 1))
+        s, t = first, x
+        for _ in range(50):
+            t = [min(max(a, middle - Fraction(3, 2) * s), middle + Fraction(3, 2) * s) for a in t]
+            t = [Fraction(round(a * 10**50), 10**50) for a in t]  # short enough to go on with
+            before, s = s, exact(1.134) * square_root(variance(t, 1))
+            if not is_more(abs(s - before), exact(5e-4) * before, near if before else None):
+                break
+        s = max(s, exact(1e-6) * max(abs(middle), first) if floor is None else exact(floor))
+        return {i for i, a in kept.items() if s and beyond(a - middle, low, high, s, near)}
+
+    return without(values, until_stable(finite(values), 4, rejected_of))
+
+
+def percentile_rank(
+    values: Sequence[float], low: float | None = 3, high: float | None = 3, pclip: float = -0.5,
+    near: list[float] | None = None,
+) -> list[bool]:  # fmt: skip
+    """Samples at least as many times as far from the median as the one some ranks away from it."""
+    kept = finite(values)
+    if len(kept) < 3:
+        return without(values, kept)
+    x, half = sorted(kept.values()), len(values) // 2
+    ranks = int(pclip * half) if abs(pclip) < 1 else int(pclip)
+    size = min(max(abs(ranks), 1), half)
+    n, middle = len(x), median(x)
+    own = (n + 1) // 2 - size if ranks < 0 else n // 2 + 1 + size  # a rank, from 1
+    s = abs(x[min(max(own, 1), n) - 1] - middle)
+
+    def is_out(r: Fraction) -> bool:
+        k = low if r < 0 else high
+        return k is not None and r != 0 and not is_more(exact(k) * s, abs(r), near)
+
+    return without(values, {i: a for i, a in kept.items() if not (s and is_out(a - middle))})
+
+
+def trimmed(x: list[Fraction], passes: int) -> Fraction:
+    """The mean; in the first pass without the lowest and the highest of three or more."""
+    return mean(sorted(x)[1:-1] if passes == 0 and len(x) >= 3 else x)
+
+
+def by_model(
+    values: Sequence[float], low: float | None, high: float | None, center: str,
+    square: Callable[[int, Fraction], Fraction], near: list[float] | None,
+) -> list[bool]:  # fmt: skip
+    """Samples further from the centre than deviations, whose squares follow from the frame and the centre."""
+
+    def rejected_of(kept: dict[int, Fraction], passes: int) -> set[int]:
+        x = list(kept.values())
+        middle = median(x) if center == "median" else trimmed(x, passes)
+        deviations = {i: square_root(square(i, middle)) for i in kept}
+        return {i for i, a in kept.items() if deviations[i] and beyond(a - middle, low, high, deviations[i], near)}
+
+    return without(values, until_stable(finite(values), 2, rejected_of))
+
+
+def noise(
+    values: Sequence[float], low: float | None = 3, high: float | None = 3, readnoise: float = 1.0, gain: float = 1.0,
+    sensitivity: float = 0.0, center: str = "median", near: list[float] | None = None,
+    scale: Sequence[float] | None = None, zero: Sequence[float] | None = None,
+) -> list[bool]:  # fmt: skip
+    """The noise model of a CCD; of frames that are ``scale x - zero`` each with its own."""
+
+    def square(i: int, middle: Fraction) -> Fraction:
+        f, z = (exact(scale[i]), exact(zero[i])) if scale is not None else (Fraction(1), Fraction(0))
+        light = max((middle + z) / f, Fraction(0))
+        read = exact(readnoise) / exact(gain)
+        return f**2 * (read**2 + light / exact(gain) + (exact(sensitivity) * light) ** 2)
+
+    return by_model(values, low, high, center, square, near)
+
+
+def variance_clip(
+    values: Sequence[float], low: float | None = 3, high: float | None = 3, sigma: Sequence[float] = (),
+    near: list[float] | None = None,
+) -> list[bool]:  # fmt: skip
+    """Samples further from the median than their own uncertainties; all are 1 if none are given."""
+    return by_model(values, low, high, "median", lambda i, _: exact(sigma[i]) ** 2 if len(sigma) else Fraction(1), near)
+
+
+def worst(kept: dict[int, Fraction], middle: Fraction, near: list[float] | None) -> int:
+    """The frame of the sample farthest from the centre; of two the upper one."""
+    low, high = min(kept, key=lambda i: kept[i]), max(kept, key=lambda i: kept[i])
+    return low if is_more(middle - kept[low], kept[high] - middle, near) else high
+
+
+def esd(
+    values: Sequence[float], max_outliers: float = 0.3, alpha: float = 0.05, near: list[float] | None = None
+) -> list[bool]:
+    """Rosner's generalised ESD test, with SciPy's quantiles."""
+    from scipy import stats
+
+    kept = finite(values)
+    rest, taken, last = dict(kept), [], 0
+    for i in range(1, math.floor(max_outliers * len(kept) + 1e-9) + 1):
+        m, x = len(rest), list(rest.values())
+        if m < 3 or variance(x, 1) == 0:
+            break
+        own = worst(rest, mean(x), near)
+        t = exact(stats.t.isf(alpha / (2 * m), m - 2))
+        distance = abs(rest.pop(own) - mean(x)) / square_root(variance(x, 1))
+        taken.append(own)
+        if is_more(distance, (m - 1) * t / square_root((m - 2 + t**2) * m), near):
+            last = i
+    return without(values, {i: x for i, x in kept.items() if i not in taken[:last]})
+
+
+def chauvenet(
+    values: Sequence[float], limit: float = 0.5, robust: bool = False, near: list[float] | None = None
+) -> list[bool]:
+    """The worst sample while fewer than ``limit`` samples so far out are to be expected."""
+
+    def rejected_of(kept: dict[int, Fraction], _: int) -> set[int]:
+        x, n = list(kept.values()), len(kept)
+        middle = median(x) if robust else mean(x)
+        distances = sorted(abs(a - middle) for a in x)
+        s = distances[math.ceil(0.683 * (n - 1))] if robust else square_root(variance(x, 1))
+        if s == 0:
+            return set()
+        own = worst(kept, middle, near)
+        expected = n * math.erfc(float(abs(kept[own] - middle) / s) / math.sqrt(2))
+        return {own} if is_more(exact(limit), exact(expected), near) else set()
+
+    return without(values, until_stable(finite(values), 3, rejected_of))
+
+
+def swarp(
+    values: Sequence[float], low: float | None = 4, high: float | None = 4, amplitude: float = 0.3,
+    gain: Sequence[float] | float = 1.0, noise: Sequence[float] | float = 1.0, near: list[float] | None = None,
+) -> list[bool]:  # fmt: skip
+    """SWarp's test against the noise of each sample and a part of the median; two samples against each other."""
+    kept = finite(values)
+    n = len(values)
+    inverse = [1 / exact(g) for g in (gain if isinstance(gain, Sequence) else [gain] * n)]
+    own = [exact(v) ** 2 for v in (noise if isinstance(noise, Sequence) else [noise] * n)]
+    middle = median(list(kept.values())) if kept else Fraction(0)
+    light = abs(middle)
+    squares = {i: own[i] + light * inverse[i] for i in kept}
+
+    def is_out(r: Fraction, distance: Fraction, s: Fraction) -> bool:
+        k = low if r < 0 else high
+        return k is not None and r != 0 and s != 0 and is_more(distance, exact(k) * s + exact(amplitude) * light, near)
+
+    if len(kept) == 2:
+        s, distance = square_root(sum(squares.values(), Fraction(0))), max(kept.values()) - min(kept.values())
+        return without(values, {i: x for i, x in kept.items() if not is_out(x - middle, distance, s)})
+    if len(kept) < 3:
+        return without(values, kept)
+    return without(
+        values, {i: x for i, x in kept.items() if not is_out(x - middle, abs(x - middle), square_root(squares[i]))}
+    )
+
+
+def extrema_by_share(values: Sequence[float], low: float = 0, high: float = 0) -> list[bool]:
+    """`clip_extrema` with counts in proportion to the samples that are there, as IRAF rounds them."""
+    n = sum(map(math.isfinite, values))
+    return clip_extrema(values, *(math.floor(n * k / len(values) + 0.001) for k in (low, high)))

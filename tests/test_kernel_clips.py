@@ -27,6 +27,9 @@ RULES = (
     {"low": 1, "high": 1, "deviation": "mad_std", "maxiters": 2, "nkeep": 2},
     {"low": None, "high": 1.5, "ddof": 1, "maxiters": 3, "floor": 0.29},
     {"low": 1.25, "high": None, "center": "median", "nkeep": 3, "maxiters": None, "ddof": 2},
+    {"low": 1.5, "high": 1.25, "center": "median", "about": "center", "ddof": 1, "minimum": 4, "maxiters": None},
+    {"low": 1.25, "high": 1.5, "center": "median", "about": "center", "maxiters": None},
+    {"low": 1, "high": 1, "center": "median", "deviation": "mad_std", "minimum": 9, "maxiters": None},
 )
 many = settings(max_examples=60, deadline=None)
 whole_tiles = tiles(dtypes=FLOATS, elements=WHOLE) | tiles(dtypes=DIRECT[2:], elements=st.integers(0, 8))
@@ -39,11 +42,16 @@ def engine(request):
         yield options.engine()
 
 
-def rule_of(low=3, high=3, center="mean", deviation="std", maxiters=1, ddof=0, floor=0, nkeep=0):
+def rule_of(
+    low=3, high=3, center="mean", deviation="std", maxiters=1, ddof=0, floor=0, nkeep=0, about="mean", minimum=0
+):  # fmt: skip
     """The arguments of the twin as kernels take them."""
     low, high = (INF if k is None else k for k in (low, high))
     passes = -1 if maxiters is None else maxiters
-    return ClipOptions(*map(float, (center == "mean", deviation == "mad_std", low, high, ddof, floor, nkeep, passes)))
+    names = center == "mean", deviation == "mad_std"
+    return ClipOptions(
+        *map(float, (*names, low, high, ddof, floor, nkeep, passes, about == "center" and center != "mean", minimum))
+    )
 
 
 def tile_of(x, bounds=None):
@@ -171,6 +179,16 @@ def test_clips_of_many_frames(engine, n):
     x, answers = many_frames(n)
     for rule, out in answers:
         np.testing.assert_array_equal(clipped(engine, x, **rule), out)
+
+
+@many
+@given(whole_tiles, st.integers(0, 6), st.integers(0, 2), SIDES, SIDES, st.sampled_from([1, 2, None]))
+def test_deviations_about_the_median_and_least_counts(engine, x, minimum, ddof, low, high, maxiters):
+    rule = {"low": low, "high": high, "center": "median", "maxiters": maxiters, "ddof": ddof}
+    rule |= {"about": "center", "minimum": minimum}
+    np.testing.assert_array_equal(
+        clipped(engine, x, **rule), oracles.over_pixels(oracles.sigma_clip, in_use(x), **rule)
+    )
 
 
 CASES = (

@@ -12,10 +12,21 @@ from xccd.kernels.table import REJECTIONS
 from xccd.labels.lazy import array_of
 
 PIXEL = [100, 101, 99, 100.5, 99.5, 102, 98, 100, 150, 90]
+IRAF = {"center": "median", "ddof": 1, "about": "center", "maxiters": None, "minimum": 3}
+SIRIL = {"center": "median", "ddof": 1, "maxiters": None, "minimum": 5}
 # Each row with its options, what it rejects of PIXEL and the mean of the rest.
 FIXTURE = [
     ("sigma", {"low": 3, "high": 3, "center": "median", "maxiters": None}, [150, 90], 100.0),
     ("extrema", {"low": 1, "high": 2}, [102, 150, 90], 99.7143),
+    ("sigma", IRAF | {"low": 3, "high": 3}, [], 104.0),
+    ("sigma", IRAF | {"low": 2, "high": 2}, [150, 90], 100.0),
+    ("sigma", SIRIL | {"low": 3, "high": 3}, [150], 98.8889),
+    ("noise", {"readnoise": 5, "gain": 2}, [150], 98.8889),
+    ("percentile_rank", {"pclip": -0.5}, [150, 90], 100.0),
+    ("extrema", {"low": 1, "high": 2, "fraction": True}, [102, 150, 90], 99.7143),
+    ("winsorized", {"low": 3, "high": 3}, [150, 90], 100.0),
+    ("winsorized", {"low": 4, "high": 3}, [150, 90], 100.0),
+    ("esd", {"max_outliers": 0.3, "alpha": 0.05}, [150, 90], 100.0),
     ("percentile", {"low": 0.2, "high": 0.1}, [150], 98.8889),
     ("linear_fit", {"low": 5, "high": 2.5}, [150], 98.8889),
     ("linear_fit", {"low": 4, "high": 3}, [150], 98.8889),
@@ -48,10 +59,19 @@ def test_one_pixel_tells_the_algorithms_apart(engine, name, rule, rejected, mean
         clipped = pixel.ccd.reject(name, **rule)
     assert pixel.values[np.isnan(clipped)].tolist() == rejected
     assert clipped.mean().item() == pytest.approx(mean, abs=5e-5)
-    assert clipped.attrs["history"].startswith(f"xccd.reject(algorithm={name!r}, low=")
+    assert clipped.attrs["history"].startswith(f"xccd.reject(algorithm={name!r}, ")
 
 
-CALLS = [("percentile", {}), ("linear_fit", {}), (brightest, {"number": 2})]
+NOISE = {"readnoise": [2.0] * 11 + [3], "gain": 10.0}  # of each frame
+CALLS = [
+    ("percentile", {}),
+    ("linear_fit", {}),
+    ("noise", {"readnoise": 2, "gain": 10}),
+    ("noise", NOISE),
+    ("swarp", {"gain": 10, "noise": 2, "amplitude": 0.0}),
+    ("extrema", {"low": 1, "high": 1, "fraction": True}),
+    (brightest, {"number": 2}),
+]
 
 
 @pytest.mark.parametrize(("algorithm", "rule"), CALLS)

@@ -69,10 +69,11 @@ def rejections(frames: int) -> list[Window | Marked]:
     """A step for each row of `REJECTIONS` that has a kernel and no step of its own, with its defaults."""
     found: list[Window | Marked] = []
     for name, row in REJECTIONS.items():
+        numbers = row.numbers(row.low, row.high, {}) if row.verb == "reject" else (1.0, 1.0)
         if row.kernel and row.verb == "reject":
-            numbers = row.numbers(row.low, row.high, {})
-            of_frames = ((1.0,) * frames,) * row.kinds
-            found.append(Marked(name, numbers, of_frames) if row.marked else Window(name, numbers))
+            found.append(Window(name, numbers))
+        if row.marks:
+            found.append(Marked(name, numbers, ((1.0,) * frames,) * row.kinds))
     return found
 
 

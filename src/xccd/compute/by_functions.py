@@ -26,6 +26,8 @@ class FunctionOptions(NamedTuple):
     floor: float
     nkeep: int
     maxiters: int
+    about_center: bool = False  # whether "std" is about the centre, not about the mean
+    minimum: int = 0
 
 
 def in_names(options: ClipOptions) -> FunctionOptions:
@@ -35,7 +37,10 @@ def in_names(options: ClipOptions) -> FunctionOptions:
         for names, value in ((CENTERS, options.center), (DEVIATIONS, options.deviation))
     )
     ddof, nkeep, maxiters = int(options.ddof), int(options.nkeep), int(options.maxiters)
-    return FunctionOptions(center, deviation, options.low, options.high, ddof, options.floor, nkeep, maxiters)
+    return FunctionOptions(
+        center, deviation, options.low, options.high, ddof, options.floor, nkeep, maxiters,
+        bool(options.about), int(options.minimum),
+    )  # fmt: skip
 
 
 def clipped(x: Any, options: FunctionOptions) -> Any:
@@ -65,10 +70,14 @@ def sides(x: Any, options: FunctionOptions) -> Any:
         with np.errstate(all="ignore"):
             residual = values - _computed_statistic("center", options.center, shown, ddof)
             # not fmax: where the deviation is NaN nothing may be rejected
-            size = np.maximum(_computed_statistic("deviation", options.deviation, shown, ddof), options.floor)
+            if options.about_center and options.deviation == "std":
+                size = _root_mean_square(residual, ddof)
+            else:
+                size = _computed_statistic("deviation", options.deviation, shown, ddof)
+            size = np.maximum(size, options.floor)
             below = residual < -options.low * size
             out = below | (residual > options.high * size)
-        out &= valid & live & (valid.sum(0) > nkeep)
+        out &= valid & live & (valid.sum(0) > nkeep) & (valid.sum(0) >= options.minimum)
         out &= ~_to_put_back(np.abs(residual), valid, out, nkeep)
         live = out.any(0)  # a pixel that lost nothing would lose nothing in the next pass
         values[out] = np.nan
@@ -144,6 +153,12 @@ def _std(values: Any, ddof: int) -> Any:
     n = np.isfinite(values).sum(0)
     square = np.nanvar(shifted, axis=0) * n
     return np.sqrt(np.where(n > ddof, square / np.where(n > ddof, n - ddof, 1), np.nan))
+
+
+def _root_mean_square(residual: Any, ddof: int) -> Any:
+    """The square root of the sum of squares over n - ddof; NaN for ``ddof`` samples or fewer."""
+    n = np.isfinite(residual).sum(0)
+    return np.sqrt(np.nansum(residual * residual, axis=0) / np.where(n > ddof, n - ddof, np.nan))
 
 
 def _mad_std(values: Any, _: int) -> Any:

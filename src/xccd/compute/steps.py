@@ -208,7 +208,7 @@ Summing = Sigma | Extrema  # these can return the sums of the remaining samples
 Rejecting = Summing | Range | Window | Marked
 Step = Rejecting | Unsigned
 STEPS: dict[str, type[Rejecting]] = {  # rows of `REJECTIONS`
-    name: {"sigma": Sigma, "extrema": Extrema, "range": Range}.get(name, Marked if row.marked else Window)
+    name: {"sigma": Sigma, "extrema": Extrema, "range": Range}.get(name, Window if row.kernel else Marked)
     for name, row in REJECTIONS.items()
 }
 

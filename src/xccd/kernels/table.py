@@ -14,6 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xccd.kernels import formulas
+from xccd.kernels.rejections import CENTERS as CENTERS
+from xccd.kernels.rejections import DEVIATIONS as DEVIATIONS
+from xccd.kernels.rejections import REJECTIONS as REJECTIONS
+from xccd.kernels.rejections import ClipOptions as ClipOptions
+from xccd.kernels.rejections import Option as Option
+from xccd.kernels.rejections import Rejection as Rejection
+from xccd.kernels.rejections import table_of as table_of
 
 Array = Any
 
@@ -113,110 +120,6 @@ REDUCTIONS: dict[str, Reduction] = {
         if row.weighted
     },
 }
-
-
-# The centre and the deviation of a clip, as numbers that kernels compare.
-CENTERS = {"mean": 1.0, "median": 0.0}
-DEVIATIONS = {"std": 0.0, "mad_std": 1.0}
-
-
-class ClipOptions(NamedTuple):
-    """The options of `sigma_clip` for kernels: eight float64."""
-
-    center: float  # of `CENTERS`
-    deviation: float  # of `DEVIATIONS`
-    low: float  # deviations; infinite if nothing is rejected on that side
-    high: float
-    ddof: float = 0.0
-    floor: float = 0.0  # the least deviation, in data units
-    nkeep: float = 0.0
-    maxiters: float = 1.0  # below 0: until stable
-
-
-class Option(NamedTuple):
-    """An option of some rejections: its default, the test of a value, the rule in words, and its number for kernels."""
-
-    name: str
-    default: Any
-    is_right: Callable[[Any], bool]
-    rule: str
-    number: Callable[[Any], float] = float
-
-
-def _any(_: Any) -> bool:
-    return True  # the verb checks it
-
-
-class Rejection(NamedTuple):
-    """A rejection: the public verb, the function of both engines, the oracle of its tests, and its properties."""
-
-    verb: str
-    kernel: str | None  # None: it only narrows the bounds, or it is a user's function
-    oracle: str
-    by_sample: bool = False  # whether it judges each sample without the others of its pixel
-    sums: str | None = None  # when its kernel can return the sums: "always", or if nothing else is asked for ("alone")
-    low: float | None = 3.0  # the default threshold below the centre; None: that side is off
-    high: float | None = 3.0
-    sided: bool = True  # whether ``low`` and ``high`` are thresholds at all
-    options: tuple[Option, ...] = ()
-    least: int = 1  # samples of a pixel, without which it rejects nothing
-    marked: bool = False  # whether the survivors are marked one by one, as they are no window of the sorted column
-    function: Callable[..., Any] | None = None  # a user's: (values, axis, **options) to a boolean array
-    summary: str = ""
-    source: str = ""
-    table: Callable[[int, tuple[float, ...]], Array] | None = None  # for its kernel, from the frames and the options
-    kinds: int = 0  # kinds of numbers that its kernel takes of each frame
-
-    def numbers(self, low: float | None, high: float | None, options: Mapping[str, Any]) -> tuple[float, ...]:
-        """The options as kernels take them: low and high, infinite where off, then the row's own."""
-        sides = (float("inf") if k is None else float(k) for k in (low, high))
-        return (*sides, *(option.number(options.get(option.name, option.default)) for option in self.options))
-
-
-REJECTIONS: dict[str, Rejection] = {
-    "sigma": Rejection(
-        "sigma_clip", "sigma", "sigma_clip", sums="always",
-        options=(
-            Option("center", "mean", _any, "'mean', 'median' or a function"),
-            Option("deviation", "std", _any, "'std', 'mad_std' or a function"),
-            Option("maxiters", 1, _any, "a whole number of 1 or more, or None"),
-            Option("ddof", 0, _any, "a whole number of 0 or more"),
-            Option("floor", 0, _any, "a finite number of 0 or more"),
-            Option("nkeep", 0, _any, "a whole number of 0 or more"),
-        ),
-        summary="samples far from the centre, in deviations",
-        source="IRAF imcombine's sigclip, astropy, Siril",
-    ),
-    "extrema": Rejection(
-        "clip_extrema", "extreme", "clip_extrema", sums="alone", low=0, high=0,
-        summary="the lowest and the highest samples",
-        source="IRAF imcombine's minmax",
-    ),
-    "range": Rejection(
-        "minmax", None, "minmax", by_sample=True, low=None, high=None,
-        summary="samples beyond two limits",
-        source="IRAF imcombine's thresholds",
-    ),
-    "percentile": Rejection(
-        "reject", "percentile", "percentile", low=0.2, high=0.1,
-        summary="samples far from the median, in parts of the median",
-        source="Siril's percentile clipping",
-    ),
-    "linear_fit": Rejection(
-        "reject", "linear_fit", "linear_fit", low=5.0, high=2.5, least=5, marked=True,
-        summary="samples far from a straight line through the sorted ones",
-        source="PixInsight's and Siril's linear fit clipping",
-    ),
-}  # fmt: skip
-
-
-_NO_TABLE = np.empty((0, 0))
-
-
-def table_of(name: str, frames: int, options: tuple[float, ...]) -> Array:
-    """The table of numbers that the kernel of a rejection takes, float64; empty if it takes none."""
-    make = REJECTIONS[name].table
-    return _NO_TABLE if make is None else make(frames, options)
 
 
 class ProductMap(NamedTuple):

@@ -120,22 +120,26 @@ def sigma_step(n: int, low: Any, high: Any, options: dict[str, Any]) -> Sigma | 
     """The step of a clip of ``n`` frames; raises for options that cannot be, and warns of those that make no sense."""
     check_thresholds(low, high)
     center, deviation, maxiters, floor = (options[k] for k in ("center", "deviation", "maxiters", "floor"))
-    ddof, nkeep = options["ddof"], options["nkeep"]
+    ddof, nkeep, minimum = options["ddof"], options["nkeep"], options.get("minimum", 0)
+    about_center = options.get("about", "mean") == "center"
     check_name("center", center, CENTERS)
     check_name("deviation", deviation, DEVIATIONS)
-    for name, value, least in (("maxiters", maxiters, 1), ("ddof", ddof, 0), ("nkeep", nkeep, 0)):
+    for name, value in {"maxiters": maxiters, "ddof": ddof, "nkeep": nkeep, "minimum": minimum}.items():
         if not (value is None and name == "maxiters"):
-            check_whole(name, value, least)
+            check_whole(name, value, 1 if name == "maxiters" else 0)
     if not (isinstance(floor, (int, float, np.number)) and 0 <= floor < math.inf):
         raise ValueError(f"floor={floor!r} is not a finite number of 0 or more")
-    _warn_if_idle(n, low, high, center, deviation, ddof)
+    if not about_center:  # how far a sample can be is another number then
+        _warn_if_idle(n, low, high, center, deviation, ddof)
     _warn_if_emptying(n, low, high, center, deviation, nkeep)
     below, above = (math.inf if k is None else float(k) for k in (low, high))
     passes = -1 if maxiters is None else int(maxiters)
     if callable(center) or callable(deviation):
-        return FunctionOptions(center, deviation, below, above, int(ddof), float(floor), int(nkeep), passes)
+        rest = (int(ddof), float(floor), int(nkeep), passes, about_center, int(minimum))
+        return FunctionOptions(center, deviation, below, above, *rest)
     # all of one type, so that numba compiles the kernel once
-    numbers = map(float, (below, above, ddof, floor, nkeep, passes))
+    about = about_center and center != "mean"  # about the mean both are the same
+    numbers = map(float, (below, above, ddof, floor, nkeep, passes, about, minimum))
     return Sigma(ClipOptions(CENTERS[center], DEVIATIONS[deviation], *numbers))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import partial, wraps
 from numbers import Real
 from types import EllipsisType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import xarray as xr
@@ -17,22 +17,12 @@ from xccd.labels.apply import per_variable
 from xccd.labels.frames import check_stack, step_text
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
+from xccd.verbs import reject_numbers
 from xccd.verbs.clip import check_thresholds, extrema_step, rejected, sigma_step
+from xccd.verbs.reject_numbers import Given
 
 F = TypeVar("F", bound=Callable[..., Any])
 Threshold = float | None | EllipsisType
-
-
-class Given(NamedTuple):
-    """What a call asks for: the row and its name, thresholds and options with defaults filled in, and the frames."""
-
-    name: str
-    row: Rejection
-    low: float | None
-    high: float | None
-    options: dict[str, Any]
-    frames: int
-    dim: Hashable
 
 
 def _both_or_named(verb: F) -> F:
@@ -69,16 +59,57 @@ def reject(
 
     A threshold that is left out is the algorithm's own; ``None`` switches that side off.
 
-    =============== ========= ================================================================= ========================
-    algorithm       low, high rejects                                                           options
-    =============== ========= ================================================================= ========================
-    "sigma"         3, 3      samples far from the centre, as `sigma_clip`                      those of `sigma_clip`
-    "extrema"       0, 0      the ``low`` lowest and ``high`` highest samples, as
-                              `clip_extrema`
-    "percentile"    0.2, 0.1  samples further from the median than this part of the median
-    "linear_fit"    5, 2.5    samples far from a line through the sorted ones, in mean absolute
-                              residuals
-    =============== ========= ================================================================= ========================
+    .. list-table::
+       :header-rows: 1
+
+       * - algorithm
+         - low, high
+         - rejects
+         - options
+       * - "sigma"
+         - 3, 3
+         - samples far from the centre, as `sigma_clip`
+         - those of `sigma_clip`, about, minimum
+       * - "extrema"
+         - 0, 0
+         - the ``low`` lowest and ``high`` highest samples, as `clip_extrema`
+         - fraction
+       * - "percentile"
+         - 0.2, 0.1
+         - samples further from the median than this part of it
+         -
+       * - "percentile_rank"
+         - 3, 3
+         - samples far from the median, in distances of the one some ranks away
+         - pclip
+       * - "linear_fit"
+         - 5, 2.5
+         - samples far from a line through the sorted ones, in mean residuals
+         -
+       * - "winsorized"
+         - 4, 3
+         - samples far from the median, in deviations that outliers hardly enter
+         - floor
+       * - "esd"
+         -
+         - outliers by the generalised ESD test
+         - max_outliers, alpha
+       * - "chauvenet"
+         -
+         - the worst sample, while few like it are to be expected
+         - limit, robust
+       * - "noise"
+         - 3, 3
+         - samples far from the centre, in the noise of a CCD at that level
+         - readnoise, gain, sensitivity, center
+       * - "variance"
+         - 3, 3
+         - samples far from the median, in their uncertainties
+         -
+       * - "swarp"
+         - 4, 4
+         - samples far from the median, in noise and in parts of the median
+         - amplitude, gain, noise
 
     :doc:`rejections` has the formulas and their sources.
 
@@ -143,7 +174,7 @@ def reject(
     own = {k: "stable" if k == "maxiters" and v is None else v for k, v in given.options.items() if k in options}
     sides = _as_text({"low": given.low, "high": given.high}) if given.row.sided else {}
     text = step_text("reject", algorithm=given.name, **sides, **own)
-    step, numbers = BUILDERS.get(given.name, _plain_step)(stack, given)
+    step, numbers = BUILDERS.get(given.name, _step_of_row)(stack, given)
     return rejected(stack, dim, step, text, numbers)
 
 
@@ -190,13 +221,21 @@ def _is_right(option: Option, value: Any) -> bool:
         return False
 
 
-def _plain_step(stack: xr.DataArray, given: Given) -> tuple[Any, Any]:
-    """The step of a row whose kernel takes nothing but its options."""
-    if given.row.function is not None:
-        sides = {"low": given.low, "high": given.high} if given.row.sided else {}
-        return _by_function(given.name, given.row.function, sides | given.options), None
-    kind = Marked if given.row.marked else Window
-    return kind(given.name, given.row.numbers(given.low, given.high, given.options)), None
+def _step_of_row(stack: xr.DataArray, given: Given) -> tuple[Any, Any]:
+    """The step of a row without a function in `BUILDERS`."""
+    if given.row.function is None:
+        return reject_numbers.of_options(Window if given.row.kernel else Marked, given)
+    sides = {"low": given.low, "high": given.high} if given.row.sided else {}
+    return _by_function(given.name, given.row.function, sides | given.options), None
+
+
+def _sigma(stack: xr.DataArray, given: Given) -> tuple[Any, Any]:
+    return sigma_step(given.frames, given.low, given.high, given.options), None
+
+
+def _extrema(stack: xr.DataArray, given: Given) -> tuple[Any, Any]:
+    step = extrema_step(given.frames, given.low, given.high, ("low", "high"))
+    return Marked(given.name, given.numbers()) if given.options["fraction"] else step, None
 
 
 def _by_function(name: str, function: Callable[..., Any], options: dict[str, Any]) -> Marked:
@@ -205,8 +244,11 @@ def _by_function(name: str, function: Callable[..., Any], options: dict[str, Any
 
 # For each row that needs more than its options: the step, and the numbers of samples or frames that go with it.
 BUILDERS: dict[str, Callable[[xr.DataArray, Given], tuple[Any, Any]]] = {
-    "sigma": lambda _, given: (sigma_step(given.frames, given.low, given.high, given.options), None),
-    "extrema": lambda _, given: (extrema_step(given.frames, given.low, given.high, ("low", "high")), None),
+    "sigma": _sigma,
+    "extrema": _extrema,
+    "noise": reject_numbers.noise,
+    "variance": reject_numbers.variance,
+    "swarp": reject_numbers.swarp,
 }
 
 
@@ -271,6 +313,6 @@ def register_rejection(
     low, high = rest.pop("low", None), rest.pop("high", None)
     options = tuple(Option(k, v, lambda _: True, "") for k, v in rest.items())
     REJECTIONS[name] = Rejection(
-        "reject", None, "", low=low, high=high, sided=sided, options=options, least=int(least), marked=True,
+        "reject", None, "", low=low, high=high, sided=sided, options=options, least=int(least),
         function=function, summary=summary,
     )  # fmt: skip

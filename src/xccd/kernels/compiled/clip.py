@@ -174,7 +174,7 @@ def both_nearest(buffer, frames, med, inner, outer):
 def variances(n, options, numbers):
     """Write the variance of each column times n^2 (n - ddof), or the square of its MAD times n^2, as in `window`."""
     s1, s2, inner, outer, number = numbers[S1], numbers[S2], numbers[INNER], numbers[OUTER], numbers[COUNT]
-    ddof, floor = options.ddof, options.floor
+    ddof, floor, about = options.ddof, options.floor, options.about
     if options.deviation == MAD_STD:
         for c in range(n.size):
             mad = MAD_TO_STD * (0.5 * (inner[c] + outer[c]))
@@ -183,7 +183,7 @@ def variances(n, options, numbers):
         return
     for c in range(n.size):
         k = number[c]
-        scatter = (k * s2[c] - s1[c] * s1[c]) * k
+        scatter = (k * s2[c] - s1[c] * s1[c]) * k + about * (k * (s1[c] * s1[c]))
         least = floor * k
         least = least * least * (k - ddof)
         inner[c] = scatter if scatter > least else least
@@ -192,7 +192,8 @@ def variances(n, options, numbers):
 @inner_function
 def suspect(bottom, n, options, numbers):
     """Flag columns whose lowest or highest sample is outside or may be outside, by the test of `window`."""
-    low2, high2, nkeep = options.low * options.low, options.high * options.high, options.nkeep
+    low2, high2 = options.low * options.low, options.high * options.high
+    fewest = max(options.minimum, options.nkeep + 1.0)
     # Squares are compared, with both sides multiplied by n^2 (n - ddof): no division, no root, so ties are exact.
     by_mean = 1.0 if options.center == MEAN else 0.0  # numbers, because a branch would prevent vector code
     by_mad = 1.0 if options.deviation == MAD_STD else 0.0
@@ -208,4 +209,4 @@ def suspect(bottom, n, options, numbers):
         far |= (above * above * factor > high2 * variance[c]) & (above > 0.0)
         spread = above - below  # n times the range; out of range its squares mean nothing, so `window` decides
         far |= (spread != 0.0) & ((spread < TINY) | (spread > HUGE) | (spread != spread))
-        flag[c] = 1.0 if far & (k > nkeep) & (factor > 0.0) else 0.0
+        flag[c] = 1.0 if far & (k >= fewest) & (factor > 0.0) else 0.0

@@ -80,3 +80,14 @@ def spread(pixels, values):
         for c in range(stop - start):
             value = row[c]
             to[c] = value if (value >= least[c]) & (value <= most[c]) else np.nan
+
+
+@inner_function
+def mean_of(block, c, lo, hi, trim):
+    """The mean of ``block[lo:hi, c]``, added up about the median; without one sample at each end if ``trim``."""
+    med, n = median_of(block, c, lo, hi), hi - lo
+    cut = 1 if trim and n >= 3 else 0
+    total = 0.0
+    for k in range(lo + cut, hi - cut):
+        total += block[k, c] - med
+    return med + total / np.float64(n - 2 * cut)

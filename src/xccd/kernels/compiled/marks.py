@@ -15,6 +15,7 @@ from xccd.kernels.flags import Flag
 LOW, HIGH = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
 STRAIGHT = 1e-12  # residuals that are smaller parts of the spread are rounding: all samples are on the line
 FEWEST = 5  # samples for a line
+PART = 0.001  # of a sample, by which IRAF rounds down
 
 
 @kernel
@@ -104,3 +105,17 @@ def fit_once(y, rank, side, n, low, high):
             side[k] = -1 if r < -low * mean else 1 if r > high * mean else 0
         left -= side[k] != 0
     return left
+
+
+@kernel
+def ranks(values, blocks, number, options, of_frames, of_samples, out):
+    """The lowest and the highest samples, in proportion to the count of samples that a pixel has."""
+    frames, width = blocks.shape[1], blocks.shape[2]
+    for p in range(number.size):
+        block, c, n = blocks[p // width], p % width, number[p]
+        low = min(n, np.int64(n * options[0] / frames + PART))
+        high = min(n - low, np.int64(n * options[1] / frames + PART))
+        for k in range(low):
+            mark_rank(values, p, block, c, k, LOW, out)
+        for k in range(n - high, n):
+            mark_rank(values, p, block, c, k, HIGH, out)

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 
 from xccd.kernels.arguments import Bounds, PixelRange, Scratch
-from xccd.kernels.compiled import columns, marks, windows
+from xccd.kernels.compiled import by_errors, columns, marks, one_by_one, windows, winsorized
 from xccd.kernels.compiled.block import LONG, block, pads
 from xccd.kernels.compiled.groups import program
 from xccd.kernels.limits import limits
 from xccd.kernels.table import REJECTIONS, table_of
 
-_NAMES = {row.kernel for row in REJECTIONS.values() if row.kernel}
+_MODULES = (by_errors, marks, one_by_one, windows, winsorized)
 # The rules, by the names of their kernels in the table.
-WINDOWS: dict[str, Any] = {k: getattr(module, k) for module in (windows,) for k in _NAMES & vars(module).keys()}
-MARKS: dict[str, Any] = {k: getattr(module, k) for module in (marks,) for k in _NAMES & vars(module).keys()}
+_FOUND = {name: rule for module in _MODULES for name, rule in vars(module).items()}
+WINDOWS: dict[str, Any] = {
+    row.kernel: _FOUND[row.kernel] for row in REJECTIONS.values() if row.kernel and row.verb == "reject"
+}
+MARKS: dict[str, Any] = {row.marks: _FOUND[row.marks] for row in REJECTIONS.values() if row.marks}
 PIECE = 1 << 19  # bytes of sorted samples: fits an L2 cache with their marks; the calls for a piece cost 3 % of a sort
 _NO_SUMS = np.empty(0)
 
@@ -46,7 +49,7 @@ def mark(
     of_samples: Any, out: Any,
 ) -> None:  # fmt: skip
     """Write 0, or the flag of its side, for each sample to ``out`` (frames, pixels), by the rule of ``name``."""
-    rule, numbers = MARKS[REJECTIONS[name].kernel or ""], np.array(options)
+    rule, numbers = MARKS[REJECTIONS[name].marks or ""], np.array(options)
     for first, last, own in _pieces(x, start, stop, bounds):
         number = np.empty(last - first, np.int32)
         blocks = _sorted_blocks(x, start + first, start + last, own, number)

@@ -1,6 +1,6 @@
 """Sigma clip of one sorted column: the survivors are a window ``column[lo:hi]``, and a pass moves its ends inwards.
 
-``options`` is a `table.ClipOptions`: eight float64. With ``maxiters < 0`` passes go on until the window is stable.
+``options`` is a `table.ClipOptions`: ten float64. With ``maxiters < 0`` passes go on until the window is stable.
 """
 
 import math
@@ -148,7 +148,8 @@ def window(buffer, c, n, options, origin, s1, s2, known):
     summed, unit, whole, passes = by_mean or not by_mad, 1.0, s2, 0
     stale = not _in_range(buffer[n - 1, c] - np.float64(buffer[0, c]))
     # With ddof samples or fewer there is no variance.
-    while hi > lo and hi - lo > nkeep and passes != maxiters and (by_mad or hi - lo > ddof):
+    fewest = max(options.minimum, nkeep + 1.0, 1.0 if by_mad else ddof + 1.0)
+    while hi > lo and hi - lo >= fewest and passes != maxiters:
         n = hi - lo
         center = middle(np.float64(buffer[lo + (n - 1) // 2, c]), np.float64(buffer[lo + n // 2, c]))
         if stale:
@@ -159,8 +160,12 @@ def window(buffer, c, n, options, origin, s1, s2, known):
         if passes > 0 or stale or known != known:
             variance = least_variance(buffer, c, lo, hi, center, by_mad, floor * unit, unit) * factor
         # `variance` is the floor so far, unless it was known
-        if not by_mad and (n * s2 - s1 * s1) * n > variance:
-            variance = (n * s2 - s1 * s1) * n
+        if not by_mad:
+            scatter = (n * s2 - s1 * s1) * n
+            if options.about > 0.0:  # of residuals about the median: the square of the mean's distance comes on top
+                away = s1 - (center * unit - origin * unit) * n
+                scatter += n * (away * away)
+            variance = scatter if scatter > variance else variance
         base, shift = (origin, s1) if by_mean else (center, 0.0)
         new_lo, new_hi = narrow(
             buffer, c, lo, hi, base, unit, shift, factor, low * low * variance, high * high * variance

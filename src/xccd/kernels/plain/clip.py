@@ -85,15 +85,21 @@ def median_nearest(rest: Any) -> Any:
     return outer if frames % 2 else middle(nearest(rest, frames // 2), outer)
 
 
-def limit(n: Any, s1: Any, s2: Any, mad: Any, unit: Any, options: ClipOptions) -> tuple[Any, Any]:
-    """Variance and factor of the test ``r^2 factor > k^2 variance`` in `compiled.window`, from the sums or the MAD."""
+def limit(n: Any, s1: Any, s2: Any, mad: Any, unit: Any, options: ClipOptions, moved: Any = 0.0) -> tuple[Any, Any]:
+    """Variance and factor of the test ``r^2 factor > k^2 variance`` in `compiled.window`, from the sums or the MAD.
+
+    ``moved`` is the distance of the median from the origin of the sums.
+    """
     by_mad, ddof, floor = options.deviation == MAD_STD, options.ddof, options.floor
     if by_mad:
         deviation = np.fmax(MAD_TO_STD * mad, floor) * unit * n
         return deviation * deviation, 1.0
     factor = n - ddof  # both sides times this: no division, whole counts stay exact
     deviation = floor * unit * n if floor else 0.0
-    return np.fmax((n * s2 - s1 * s1) * n, deviation * deviation * factor), factor
+    scatter = (n * s2 - s1 * s1) * n
+    if options.about:
+        scatter = scatter + n * np.square(s1 - moved * n)
+    return np.fmax(scatter, deviation * deviation * factor), factor
 
 
 def suspect(block: Block, center: Any, s1: Any, s2: Any, rest: Any, options: ClipOptions) -> Any:
@@ -112,7 +118,7 @@ def suspect(block: Block, center: Any, s1: Any, s2: Any, rest: Any, options: Cli
         far |= (spread != 0.0) & ~((spread >= TINY) & (spread <= HUGE))
     if by_mad:
         far |= n < len(block.starts)  # `nearest` is right for full columns only
-    return far & (n > nkeep) & (factor > 0.0)
+    return far & (n > nkeep) & (n >= options.minimum) & (factor > 0.0)
 
 
 class Columns:
@@ -154,7 +160,8 @@ def windows(block: Block, columns: Any, center: Any, s1: Any, s2: Any, options: 
     stale = ~((spread > TINY) & (spread < HUGE))
     c = Columns(samples, places, np.stack([center, s1, s2, s2, np.ones(size)]), stale)
     lo, hi, passes = np.zeros(size, np.int64), count, 0
-    enough = max(0.0, options.nkeep, 0.0 if options.deviation == MAD_STD else options.ddof)  # so few can lose none
+    # so few can lose none
+    enough = max(0.0, options.nkeep, options.minimum - 1, 0.0 if options.deviation == MAD_STD else options.ddof)
     while c.index.size and passes != options.maxiters:
         c = c.only(c.hi - c.lo > enough)
         new_lo, new_hi = once(c, options)
@@ -176,7 +183,7 @@ def once(c: Columns, options: ClipOptions) -> tuple[Any, Any]:
     if c.stale.any():
         renew(c, np.flatnonzero(c.stale), center, takes_sums(options))
     mad = median_distance(c.samples, c.lo, c.hi, center) if by_mad else 0.0
-    variance, factor = limit(n, c.s1, c.s2, mad, c.unit, options)
+    variance, factor = limit(n, c.s1, c.s2, mad, c.unit, options, center * c.unit - c.origin * c.unit)
     base, shift = (c.origin, c.s1) if by_mean else (center, 0.0)
     numbers = np.empty((6, 2, n.size))  # of both ends
     for row, value in zip(numbers, (c.unit, base * c.unit, n, shift, factor), strict=False):

@@ -17,6 +17,7 @@ from xccd.kernels.plain.windows import medians
 LOW, HIGH = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
 STRAIGHT = 1e-12  # as in `compiled.marks`
 FEWEST = 5
+PART = 0.001
 
 
 def mark_ranks(values: Any, columns: Any, found: Any, out: Any) -> None:
@@ -76,3 +77,15 @@ def sides_of_line(y: Any, number: Any, low: float, high: float) -> Any:
     judged = here & (mean > STRAIGHT * spread)
     side = np.where(residual < -low * mean, LOW, np.where(residual > high * mean, HIGH, np.uint8(0)))
     return np.where(judged, side, np.uint8(0))
+
+
+def ranks(values: Any, rows: Any, number: Any, options: Any, of_frames: Any, of_samples: Any, out: Any) -> None:
+    """The lowest and the highest samples, in proportion to the count of samples that a pixel has."""
+    low, high = (np.floor(number * share / len(rows) + PART).astype(np.int64) for share in options[:2])
+    low = np.minimum(number, low)
+    high = np.minimum(number - low, high)
+    k = np.arange(len(rows))[:, None]
+    found = np.where(k < low, LOW, np.where((k >= number - high) & (k < number), HIGH, np.uint8(0)))
+    some = np.flatnonzero(found.any(0))
+    if some.size:
+        mark_ranks(values, some, found[:, some], out)

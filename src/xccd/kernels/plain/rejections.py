@@ -8,13 +8,17 @@ import numpy as np
 
 from xccd.kernels.arguments import Bounds
 from xccd.kernels.limits import limits
-from xccd.kernels.plain import marks, windows
+from xccd.kernels.plain import by_errors, marks, one_by_one, windows, winsorized
 from xccd.kernels.plain.block import missing, sort
 from xccd.kernels.table import REJECTIONS, table_of
 
-_NAMES = {row.kernel for row in REJECTIONS.values() if row.kernel}
-WINDOWS: dict[str, Any] = {k: getattr(module, k) for module in (windows,) for k in _NAMES & vars(module).keys()}
-MARKS: dict[str, Any] = {k: getattr(module, k) for module in (marks,) for k in _NAMES & vars(module).keys()}
+_MODULES = (by_errors, marks, one_by_one, windows, winsorized)
+# The rules, by the names of their kernels in the table.
+_FOUND = {name: rule for module in _MODULES for name, rule in vars(module).items()}
+WINDOWS: dict[str, Any] = {
+    row.kernel: _FOUND[row.kernel] for row in REJECTIONS.values() if row.kernel and row.verb == "reject"
+}
+MARKS: dict[str, Any] = {row.marks: _FOUND[row.marks] for row in REJECTIONS.values() if row.marks}
 
 
 @np.errstate(all="ignore")
@@ -45,7 +49,7 @@ def mark(
     if holes is not None:
         values[holes] = np.nan
     out[:] = 0
-    MARKS[REJECTIONS[name].kernel or ""](values, rows, number, np.array(options), of_frames, of_samples, out)
+    MARKS[REJECTIONS[name].marks or ""](values, rows, number, np.array(options), of_frames, of_samples, out)
 
 
 def _sorted_rows(piece: Any, holes: Any) -> tuple[Any, Any]:

@@ -48,3 +48,78 @@ def percentile(rows: Any, lo: Any, hi: Any, options: Any, table: Any) -> None:
     some = np.flatnonzero((hi > lo) & (center > 0.0))
     own = center[some]
     move(rows, lo, hi, some, lambda v, i: own[i] - v > low * own[i], lambda v, i: v - own[i] > high * own[i])
+
+
+def sums(rows: Any, lo: Any, hi: Any, columns: Any, base: Any) -> tuple[Any, Any]:
+    """The sum and the sum of squares of each window about ``base``, added in the order of the rows."""
+    s1, s2 = np.zeros((2, columns.size))
+    for k in range((hi - lo).max(initial=0)):
+        y = np.where(lo + k < hi, at(rows, lo + k, columns) - base, 0.0)
+        s1 += y
+        s2 += y * y
+    return s1, s2
+
+
+def means(rows: Any, lo: Any, hi: Any, columns: Any, trim: bool) -> Any:
+    """The mean of each window, added up about the median; without one sample at each end if ``trim``."""
+    med = medians(rows, lo, hi, columns)
+    cut = np.where((hi - lo >= 3) & trim, 1, 0)
+    total, _ = sums(rows, lo + cut, hi - cut, columns, med)
+    return med + total / (hi - lo - 2 * cut)
+
+
+def percentile_rank(rows: Any, lo: Any, hi: Any, options: Any, table: Any) -> None:
+    """Samples at least ``low`` or ``high`` times as far from the median as the one some ranks away; one pass."""
+    low, high, ranks = options
+    half = len(rows) // 2
+    away = int(ranks * half) if abs(ranks) < 1 else int(ranks)
+    size = max(1, min(abs(away), half))
+    n = hi - lo
+    center = medians(rows, lo, hi)
+    k = (n - 1) // 2 - size if away < 0 else n // 2 + size
+    s = np.abs(at(rows, lo + np.clip(k, 0, n - 1)) - center)
+    some = np.flatnonzero((n >= 3) & (s > 0.0))
+    own, s = center[some], s[some]
+    move(
+        rows, lo, hi, some,
+        lambda v, i: (v < own[i]) & (own[i] - v >= low * s[i]),
+        lambda v, i: (v > own[i]) & (v - own[i] >= high * s[i]),
+    )  # fmt: skip
+
+
+def noise(rows: Any, lo: Any, hi: Any, options: Any, table: Any) -> None:
+    """Samples further from the centre than the noise of a CCD at that level, until none is."""
+    low, high, readnoise, gain, sensitivity, by_mean = options
+    read, part = (readnoise / gain) * (readnoise / gain), sensitivity * sensitivity
+    some, first = np.flatnonzero(hi - lo >= 2), True
+    while some.size:
+        a, b = lo[some], hi[some]
+        center = means(rows, a, b, some, first) if by_mean else medians(rows, a, b, some)
+        level = np.where(center > 0.0, center, 0.0)
+        variance = (read + level / gain) + (part * level) * level
+        _move_by_squares(rows, lo, hi, some, center, (low * low) * variance, (high * high) * variance, variance > 0.0)
+        n = hi[some] - lo[some]
+        some, first = some[(n < b - a) & (n >= 2)], False
+
+
+def move_by_residuals(
+    rows: Any, lo: Any, hi: Any, columns: Any, center: Any, below: Any, above: Any
+) -> None:  # fmt: skip
+    """Move the ends past samples whose residuals are less than ``below`` or more than ``above``."""
+    move(rows, lo, hi, columns, lambda v, i: v - center[i] < below[i], lambda v, i: v - center[i] > above[i])
+
+
+def _move_by_squares(
+    rows: Any, lo: Any, hi: Any, columns: Any, center: Any, below: Any, above: Any, judged: Any
+) -> None:  # fmt: skip
+    """Move the ends past samples whose squared residuals are more than ``below`` and ``above``."""
+
+    def is_low(value: Any, i: Any) -> Any:
+        r = value - center[i]
+        return judged[i] & (r < 0.0) & (r * r > below[i])
+
+    def is_high(value: Any, i: Any) -> Any:
+        r = value - center[i]
+        return judged[i] & (r > 0.0) & (r * r > above[i])
+
+    move(rows, lo, hi, columns, is_low, is_high)
