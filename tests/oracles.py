@@ -17,6 +17,13 @@ MAD_TO_STD = Fraction(1.482602218505602)
 EPSILON = Fraction(2.0**-52)
 
 
+def lacosmic(image, **options):
+    """The cosmic rays of one image (y, x) without missing pixels, by astroscrappy itself."""
+    import astroscrappy
+
+    return astroscrappy.detect_cosmics(np.asarray(image, np.float32), **options)[0]
+
+
 def exact(number) -> Fraction:
     """The number as it is stored, as a fraction."""
     return Fraction(number.item() if isinstance(number, np.generic) else number)

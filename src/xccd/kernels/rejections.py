@@ -57,6 +57,10 @@ def _is_at_least_0(value: Any) -> bool:
     return _is_number(value) and 0 <= value < float("inf")
 
 
+def _is_above_0(value: Any) -> bool:
+    return _is_number(value) and 0 < value < float("inf")
+
+
 def _one(value: Any) -> float:
     """The number of an option; 1 for a keyword or an array, which the verb puts in its place."""
     return float(value) if _is_number(value) else 1.0
@@ -90,6 +94,7 @@ class Rejection(NamedTuple):
     summary: str = ""
     source: str = ""
     table: Callable[[int, tuple[float, ...]], Array] | None = None  # for its kernel, from the frames and the options
+    images: bool = False  # whether it judges whole images, each frame by itself; then it has no kernel
     kinds: int = 0  # kinds of numbers that its kernel takes of each frame
 
     def numbers(self, low: float | None, high: float | None, options: Mapping[str, Any]) -> tuple[float, ...]:
@@ -191,6 +196,20 @@ REJECTIONS: dict[str, Rejection] = {
         ),
         summary="samples far from the median, in their noise and in parts of the median",
         source="SWarp: Gruen, Seitz & Bernstein 2014, PASP 126, 158",
+    ),
+    "lacosmic": Rejection(
+        "reject", None, "lacosmic", low=None, high=None, sided=False, images=True,
+        options=(
+            Option("sigclip", 4.5, _is_above_0, "a finite number above 0"),
+            Option("sigfrac", 0.3, _is_above_0, "a finite number above 0"),
+            Option("objlim", 5.0, _is_above_0, "a finite number above 0"),
+            Option("niter", 4, lambda v: _is_number(v) and v >= 1 and v == int(v), "a whole number of 1 or more"),
+            Option("readnoise", "RDNOISE", _any, _EACH, _one),
+            Option("gain", "GAIN", _any, _EACH, _one),
+            Option("saturation", None, lambda v: v is None or _is_above_0(v), "a finite number above 0, or None", _one),
+        ),
+        summary="cosmic rays by their sharp edges, in each frame by itself",
+        source="L.A.Cosmic: van Dokkum 2001, PASP 113, 1420; by astroscrappy",
     ),
 }  # fmt: skip
 

@@ -19,6 +19,9 @@ from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
 from xccd.verbs import reject_numbers
 from xccd.verbs.clip import check_thresholds, extrema_step, rejected, sigma_step
+from xccd.verbs.cores import check_spare_cores, spared
+from xccd.verbs.lacosmic import cosmic_rays
+from xccd.verbs.marked import image_axes, marked
 from xccd.verbs.reject_numbers import Given
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -52,6 +55,7 @@ def reject(
     low: Threshold = ...,
     high: Threshold = ...,
     *,
+    spare_cores: float | None = None,
     dim: Hashable = "frame",
     **options: Any,
 ) -> xr.DataArray:
@@ -110,6 +114,10 @@ def reject(
          - 4, 4
          - samples far from the median, in noise and in parts of the median
          - amplitude, gain, noise
+       * - "lacosmic"
+         -
+         - cosmic rays by their sharp edges, in each frame by itself
+         - sigclip, sigfrac, objlim, niter, readnoise, gain, saturation
 
     :doc:`rejections` has the formulas and their sources.
 
@@ -123,6 +131,10 @@ def reject(
         in several threads, and must judge each pixel by itself.
     low, high : float or None, optional
         Thresholds below and above the centre, 0 or more.
+    spare_cores : float, optional
+        Keep samples that are no farther from the median than this number of slopes of the median image, the greatest
+        difference to the four neighbours. A star that is two pixels wide, and shifted by part of a pixel, changes that
+        much: 1.2 is usual.
     dim : hashable, default: "frame"
         The dimension that holds the frames.
     **options
@@ -163,17 +175,29 @@ def reject(
     9
     """
     n = check_stack(stack, dim)
+    if spare_cores is not None:
+        check_spare_cores(spare_cores)
+        image_axes(stack, dim)
+    clipped = _rejected(stack, algorithm, low, high, options, n, dim, spare_cores)
+    return clipped if spare_cores is None else spared(stack, clipped, dim, float(spare_cores))
+
+
+def _rejected(
+    stack: xr.DataArray, algorithm: Any, low: Any, high: Any, options: dict[str, Any], n: int, dim: Hashable, cores: Any
+) -> xr.DataArray:  # fmt: skip
     if callable(algorithm):
         thresholds = {k: v for k, v in (("low", low), ("high", high)) if v is not ...}
         step, numbers = _by_function(called(algorithm), algorithm, thresholds | options), None
-        text = step_text("reject", algorithm=algorithm, **_as_text(thresholds), **options)
+        text = step_text("reject", algorithm=algorithm, **_as_text(thresholds), **options, spare_cores=cores)
         return rejected(stack, dim, step, text, numbers)
     given = _given(algorithm, low, high, options, n, dim)
     if n < given.row.least:
         warn(f"reject({given.name!r}) rejects nothing with {n} frame(s): it takes {given.row.least} or more")
     own = {k: "stable" if k == "maxiters" and v is None else v for k, v in given.options.items() if k in options}
     sides = _as_text({"low": given.low, "high": given.high}) if given.row.sided else {}
-    text = step_text("reject", algorithm=given.name, **sides, **own)
+    text = step_text("reject", algorithm=given.name, **sides, **own, spare_cores=cores)
+    if given.row.images:
+        return marked(stack, dim, cosmic_rays(stack, dim, given.options), text)
     step, numbers = BUILDERS.get(given.name, _step_of_row)(stack, given)
     return rejected(stack, dim, step, text, numbers)
 
