@@ -258,6 +258,7 @@ def resampled(frame, variance, flags, first, height, at, taps, value, error, rea
     carries, beyond = variance.size > 0, 0
     wx, wy, ux, uy = np.zeros(6 * RUN), np.zeros(6 * RUN), np.zeros(6 * RUN), np.zeros(6 * RUN)
     sums, squares, todo, found = np.empty(RUN), np.zeros(RUN), np.empty(RUN, np.bool_), np.empty((6, RUN))
+    least = min(taps, 2)  # not 2: for a constant numba compiles the called functions once more
     low, right, bottom = -float(taps), float(frame.shape[1] + taps), float(height + taps)
     for k in range(value.shape[0]):
         for start in range(0, value.shape[1], RUN):
@@ -278,8 +279,8 @@ def resampled(frame, variance, flags, first, height, at, taps, value, error, rea
                 if taps > 2:  # wide kernels have negative lobes, and ring if a pixel is left out
                     for n in range(x.size):
                         todo[n] = todo[n] and found[3, n] == 0.0
-                    weigh(x, 2, ux)
-                    weigh(y, 2, uy)
-                    gathered(frame, variance, flags, first, height, x, y, 2, ux, uy, todo, found)
+                    weigh(x, least, ux)
+                    weigh(y, least, uy)
+                    gathered(frame, variance, flags, first, height, x, y, least, ux, uy, todo, found)
             beyond += finished(sums, squares, found, k, start, value, error, reasons, carries)
     return beyond
