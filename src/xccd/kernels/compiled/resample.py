@@ -187,11 +187,11 @@ def gathered(frame, variance, flags, first, height, x, y, taps, wx, wy, todo, fo
 
 
 @inner_function
-def finished(sums, squares, found, k, start, value, error, reasons, carries):
-    """Write what was `gathered` for the positions whose sums are not finite. Returns the count of pixels not read."""
+def finished(todo, found, k, start, value, error, reasons, carries):
+    """Write what was `gathered` for the positions ``todo``. Returns the count of pixels not among the rows given."""
     beyond = 0
     for n in range(min(RUN, value.shape[1] - start)):
-        if abs(sums[n]) + squares[n] < np.inf:
+        if not todo[n]:
             continue
         weight, whole = found[1, n], found[3, n] > 0.0
         usable = whole or weight >= HALF
@@ -228,22 +228,22 @@ def reached(x, y, low, right, bottom, todo):
 
 
 @inner_function
-def settled(sums, squares, row, todo):
-    """Write the sums to ``row``: those that are finite are no longer ``todo``. Returns the count of the others."""
+def settled(sums, squares, value, todo):
+    """Write the sums to ``value``. What is finite is no longer ``todo``. Returns the count of what is."""
     left = 0
-    for n in range(row.size):
-        bad = not abs(sums[n]) + squares[n] < np.inf
-        row[n] = sums[n]
-        todo[n] = todo[n] & bad
-        left += bad
+    for n in range(value.size):
+        value[n] = sums[n]
+        todo[n] = todo[n] & (not abs(sums[n]) + squares[n] < np.inf)
+        left += todo[n]
     return left
 
 
 @inner_function
-def accepted(squares, error, reasons):
-    """Write standard errors where there is no flag."""
+def explained(sums, squares, error, reasons):
+    """Write standard errors, and flags as if all that has no sum were outside."""
     for n in range(error.size):
-        error[n], reasons[n] = math.sqrt(squares[n]), 0
+        error[n] = math.sqrt(squares[n])
+        reasons[n] = 0 if abs(sums[n]) < np.inf else OUTSIDE
 
 
 @kernel
@@ -257,30 +257,28 @@ def resampled(frame, variance, flags, first, height, at, taps, value, error, rea
     """
     carries, beyond = variance.size > 0, 0
     wx, wy, ux, uy = np.zeros(6 * RUN), np.zeros(6 * RUN), np.zeros(6 * RUN), np.zeros(6 * RUN)
-    sums, squares, todo, found = np.empty(RUN), np.zeros(RUN), np.empty(RUN, np.bool_), np.empty((6, RUN))
+    sums, squares, found = np.empty(RUN), np.empty(RUN), np.empty((6, RUN))
+    todo, again = np.empty(RUN, np.bool_), np.empty(RUN, np.bool_)
     least = min(taps, 2)  # not 2: for a constant numba compiles the called functions once more
     low, right, bottom = -float(taps), float(frame.shape[1] + taps), float(height + taps)
     for k in range(value.shape[0]):
         for start in range(0, value.shape[1], RUN):
             run = slice(start, start + RUN)
             x, y = at[0, k, run], at[1, k, run]
-            near = reached(x, y, low, right, bottom, todo)
-            sums[:] = np.nan
-            if near > 0:
+            sums[:], squares[:] = np.nan, np.nan if carries else 0.0
+            if reached(x, y, low, right, bottom, todo) > 0:
                 summed(frame, variance, first, x, y, taps, wx, wy, ux, uy, sums, squares)
             left = settled(sums, squares, value[k, run], todo)
             if carries:
-                accepted(squares, error[k, run], reasons[k, run])
-            if left == 0:  # as nearly everywhere: all pixels are there and good
+                explained(sums, squares, error[k, run], reasons[k, run])
+            if left == 0:  # as nearly everywhere: all pixels are there and good, or none is
                 continue
-            found[:], found[4] = 0.0, OUTSIDE
-            if near > 0:
-                gathered(frame, variance, flags, first, height, x, y, taps, wx, wy, todo, found)
-                if taps > 2:  # wide kernels have negative lobes, and ring if a pixel is left out
-                    for n in range(x.size):
-                        todo[n] = todo[n] and found[3, n] == 0.0
-                    weigh(x, least, ux)
-                    weigh(y, least, uy)
-                    gathered(frame, variance, flags, first, height, x, y, least, ux, uy, todo, found)
-            beyond += finished(sums, squares, found, k, start, value, error, reasons, carries)
+            gathered(frame, variance, flags, first, height, x, y, taps, wx, wy, todo, found)
+            if taps > 2:  # wide kernels have negative lobes, and ring if a pixel is left out
+                for n in range(x.size):
+                    again[n] = todo[n] and found[3, n] == 0.0
+                weigh(x, least, ux)
+                weigh(y, least, uy)
+                gathered(frame, variance, flags, first, height, x, y, least, ux, uy, again, found)
+            beyond += finished(todo, found, k, start, value, error, reasons, carries)
     return beyond
