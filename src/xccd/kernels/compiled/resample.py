@@ -221,9 +221,8 @@ def reached(x, y, low, right, bottom, todo):
     """Mark as ``todo`` the positions that may be near enough to the frame to have a value. Returns their count."""
     near = 0
     for n in range(x.size):  # NaN is not near
-        inside = (x[n] > low) & (x[n] < right) & (y[n] > low) & (y[n] < bottom)
-        todo[n] = inside
-        near += inside
+        todo[n] = (x[n] > low) & (x[n] < right) & (y[n] > low) & (y[n] < bottom)
+        near += todo[n]
     return near
 
 
