@@ -1,5 +1,6 @@
 """Resampling kernels against slow, obvious loops, in both engines."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xccd.kernels.compiled import resample as compiled
+from xccd.kernels.limits import RUN
 from xccd.kernels.plain import resample as plain
 from xccd.sky import pixel_map
 
@@ -118,6 +120,42 @@ def test_engines_have_the_same_bits(taps, case):
         found.append(made)
     for a, b in zip(*found, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def all_of(engine, frame, variance, flags, at, taps):
+    """Values, errors, reasons and the count of pixels not read, for the middle rows of a frame."""
+    made = [np.empty(at.shape[1:], d) for d in (frame.dtype, frame.dtype, np.uint8)]
+    rows = slice(5, 35)
+    beyond = engine.resampled(frame[rows], variance[rows], flags[rows], 5, len(frame), at, taps, *made)
+    return [*made, np.array(beyond)]
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("taps", [1, 2, 4, 6])
+def test_long_rows_are_the_same_in_parts_and_in_both_engines(taps, kind):
+    """Wider than what is done at a time; with runs inside the frame, outside of it, and across its edge."""
+    rng = np.random.default_rng(taps)
+    frame, variance = rng.normal(10, 3, (2, 40, 300)).astype(kind)
+    bad = rng.random(frame.shape) < 0.01
+    frame[bad], flags = np.nan, np.where(bad, 4, 0).astype(np.uint8)
+    variance = np.abs(variance)
+    variance[rng.random(frame.shape) < 0.01] = np.inf
+    y, x = np.mgrid[:12, : 2 * RUN + RUN // 2].astype(float)
+    at = np.stack([1.3 * x - 40 + 0.02 * y, 0.05 * x + 3.37 * y])
+    at[:, 3] = np.round(at[:, 3])
+    at[0, 4] += 1000
+    at[0, 5, ::7], at[1, 6, ::9], at[1, 7, ::5] = np.nan, np.inf, 1e300
+    whole = all_of(compiled, frame, variance, flags, at, taps)
+    assert np.isfinite(whole[0]).sum() > 1000
+    for a, b in zip(whole, all_of(plain, frame, variance, flags, at, taps), strict=True):
+        np.testing.assert_array_equal(a, b)
+    alone = np.empty_like(whole[0])
+    assert resampled_alone(compiled, frame[5:35], 5, 40, at, taps, alone) == whole[3]
+    np.testing.assert_array_equal(alone, whole[0])
+    cuts = 0, 1, RUN + 5, at.shape[2]
+    parts = [all_of(compiled, frame, variance, flags, at[..., a:b].copy(), taps) for a, b in itertools.pairwise(cuts)]
+    for made, pieces in zip(whole, zip(*parts, strict=True), strict=True):
+        np.testing.assert_array_equal(np.hstack(pieces) if made.ndim else sum(pieces), made)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=["numba", "numpy"])

@@ -11,6 +11,7 @@ HALF = 0.499999  # a resampled pixel needs good samples for half of its weight; 
 OUTSIDE = np.uint8(128)  # the flag for pixels outside the footprint
 MAD_TO_STD = 1.482602218505602  # sigma / MAD of a normal distribution: 1 / (sqrt(2) erfinv(1/2))
 ON_PIXEL = 1e-17  # pixels: a position so near to a pixel has its value
+RUN = 128  # positions whose weights are computed at a time, in vector instructions
 THIRD = math.pi / 3  # the largest angle whose sine a kernel takes by the series
 SINE = tuple((-1) ** n / math.factorial(2 * n + 1) for n in range(1, 9))  # factors of z**3, z**5, ... z**17
 HUGE, TINY = 1e70, 1e-70  # outside this range a square times n^2 may overflow or underflow in float64

@@ -72,7 +72,7 @@ def _gathered(frame: Any, variance: Any, flags: Any, first: int, height: int, x:
     total, weight, square = np.zeros(x.shape), np.zeros(x.shape), np.zeros(x.shape)
     whole, beyond, bits = np.ones(x.shape, bool), np.zeros(x.shape, int), np.zeros(x.shape, np.uint8)
     for a in range(taps):
-        along = np.zeros(x.shape)
+        along, beside = np.zeros(x.shape), np.zeros(x.shape)
         for b in range(taps):
             w, r, c = wy[a] * wx[b], j + a, i + b
             used = w != 0
@@ -87,8 +87,9 @@ def _gathered(frame: Any, variance: Any, flags: Any, first: int, height: int, x:
             bits |= np.where(used & here & ~good, flags[at], 0).astype(np.uint8)
             along += np.where(good, wx[b] * np.where(good, v, 0.0), 0.0)
             weight += np.where(good, w, 0.0)
-            square += np.where(good, w * w * variance[at].astype(float), 0.0)
+            beside += np.where(good, wx[b] * wx[b] * variance[at].astype(float), 0.0)
         total += wy[a] * along
+        square += wy[a] * wy[a] * beside
     return total, weight, whole, beyond, square, bits
 
 
