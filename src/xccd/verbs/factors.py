@@ -80,8 +80,9 @@ def _planes(stack: xr.DataArray, cube: tuple[Hashable, ...]) -> list[dict[Hashab
 
 def _name_of_plane(stack: xr.DataArray, where: dict[Hashable, int]) -> str:
     """A plane in messages, as " at colour='R'", or by its position where it has no label."""
-    labels = (f"{d}={stack[d].values[k : k + 1].tolist()[0]!r}" for d, k in where.items())
-    return f" at {', '.join(labels)}" if where else ""
+    labels = {d: stack[d].values[k : k + 1] for d, k in where.items()}
+    shown = (f"{d}={v[0] if v.dtype.kind in 'mM' else repr(v.tolist()[0])}" for d, v in labels.items())
+    return f" at {', '.join(shown)}" if where else ""
 
 
 def _of_planes(function: Callable[[dict[Hashable, int]], Any], stack: xr.DataArray, cube: tuple[Hashable, ...]) -> Any:
