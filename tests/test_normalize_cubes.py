@@ -106,6 +106,9 @@ def test_each_sample_is_read_once_for_its_level(monkeypatch, most: int) -> None:
     level = chunked(cubes(4, 5), {"y": 7}).ccd.normalize(lambda plane: seen.append(plane.shape) or plane.max())
     dask.compute(level.data, level.scale.data)
     assert seen == [(26, 30)] * 20
+    level = chunked(cubes(4, 5), {"z": 1}).ccd.normalize(lambda plane: seen.append(plane.shape) or plane.max())
+    level.isel(z=3).compute()
+    assert len(seen) == 24  # no other plane is looked at
 
 
 @pytest.mark.parametrize("how", [{"scale": "median"}, {"zero": "overlap"}, {"zero": "plane", "to": "mean"}], ids=str)

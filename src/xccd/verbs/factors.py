@@ -191,15 +191,21 @@ def _terms(levels: list[Any], factors: Callable[..., Any]) -> Any:
         return factors(np.stack(present))
     import dask.array as da
 
-    # One chunk: each factor needs the level of the first frame, or the mean of all.
-    table = da.stack([da.asarray(v) for v in present]).rechunk(-1)
-    chunks = ((4,), *((n,) for n in table.shape[1:]))
+    # One chunk of all frames: each factor needs the level of the first one, or the mean of all. Of lazy cubes a plane
+    # needs its own levels alone.
+    table = da.stack([da.asarray(v) for v in present]).rechunk({0: -1, 1: -1})
+    chunks = ((4,), *table.chunks[1:])
     return da.map_blocks(factors, table, chunks=chunks, dtype=np.float64, meta=np.empty((0,) * table.ndim))
 
 
 def _factors_of_levels(
-    table: Any, *, have: list[bool], to: str | float, names: list[str], planes: list[str]
+    table: Any, *, have: list[bool], to: str | float, names: list[str], planes: list[str], block_info: Any = None
 ) -> np.ndarray[Any, Any]:
+    """The terms (4, N, planes) from the levels that are given; dask says in ``block_info`` which planes they are of."""
+    if block_info is not None:
+        shape, places = (block_info[0][k][2:] for k in ("shape", "array-location"))
+        here = np.arange(len(planes)).reshape(shape)[tuple(slice(*place) for place in places)]
+        planes = [planes[k] for k in here.ravel().tolist()]
     each = np.moveaxis(table.reshape(*table.shape[:2], -1), -1, 0)
     found = [_of_plane(np.ascontiguousarray(own), have, to, names, at) for own, at in zip(each, planes, strict=True)]
     return np.stack(found, axis=-1).reshape(4, *table.shape[1:])
