@@ -54,6 +54,15 @@ def test_colours_of_the_user_are_planes_too() -> None:
     assert aligned.colour.values.tolist() == list("RGBL")
 
 
+def test_what_differs_between_planes_goes_along() -> None:
+    level = cubes().ccd.normalize(scale="median", zero="mean")
+    for aligned in (level.ccd.align(), xccd.align([level[:1], level[1:]]), level.ccd.align(level.ccd.align())):
+        for name in ("scale", "zero"):
+            np.testing.assert_array_equal(aligned[name].transpose("frame", "z"), level[name])
+    some = xccd.align([cubes()[:1], level[1:]])
+    np.testing.assert_array_equal(some.scale[1:], level.scale[1:])
+
+
 def test_one_map_serves_all_planes(monkeypatch) -> None:
     pixel_map.pixel_map.cache_clear()
     cubes(planes=6, head=sip).ccd.align(Grid.of(tan((30, 20), 9), shape=(40, 60)))

@@ -171,10 +171,13 @@ def test_masked_and_cut_sources_are_left_out() -> None:
 
 def test_frames_that_are_no_images() -> None:
     cube = xr.DataArray(np.zeros((2, 3, 30, 30)), dims=("frame", "z", "y", "x"))
-    with pytest.raises(ValueError, match=r"scale='overlap' measures sources in images .*'z': 3.*work on each of"):
-        cube.ccd.normalize(scale="overlap")
-    level = (cube + xr.DataArray([0, 3.0], dims="frame")).ccd.normalize(zero="overlap")
-    assert level.zero.values.tolist() == [0, 3]
+    for wrong, more in ((cube.rename(y="v"), {}), (cube, {"each_plane": False})):
+        with pytest.raises(
+            ValueError, match=r"scale='overlap' measures sources in images .*'z': 3.*cubes need the dim"
+        ):
+            wrong.ccd.normalize(scale="overlap", **more)
+        level = (wrong + xr.DataArray([0, 3.0], dims="frame")).ccd.normalize(zero="overlap", **more)
+        assert level.zero.values.tolist() == [0, 3]
     spectra = xr.DataArray(np.zeros((2, 600)), dims=("frame", "x")) + xr.DataArray([0, 3.0], dims="frame")
     assert spectra.ccd.normalize(zero="overlap").zero.values.tolist() == [0, 3]
 

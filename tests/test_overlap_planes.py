@@ -155,7 +155,7 @@ def test_wrong_arguments(dithers: xr.DataArray) -> None:
         with pytest.raises(ValueError, match=r"degree=1 with zero=.*: planes go with zero='overlap' or zero="):
             dithers.ccd.normalize(**how, degree=1)
     with pytest.raises(
-        ValueError, match=r"a plane is of images \(frame, y, x\), this stack has .*: for a cube work on"
+        ValueError, match=r"a plane is of images \(frame, y, x\), this stack has .*: cubes need the dim"
     ):
         dithers[:, 0].ccd.normalize(zero="plane")
     away = dithers.copy(data=dithers.values.copy())

@@ -18,6 +18,12 @@ def plane_dim(stacks: list[Any]) -> Hashable | None:
     return found.pop() if len(found) == 1 else None
 
 
+def plane_dims(stack: xr.DataArray, dim: Hashable) -> tuple[Hashable, ...]:
+    """The dimensions of the planes of a cube with frames along ``dim``; none without ``y`` and ``x``."""
+    rest = [d for d in stack.dims if d != dim]
+    return tuple(d for d in rest if d not in ("y", "x")) if {"y", "x"} <= set(rest) else ()
+
+
 def by_plane(call: Callable[[list[Any]], Any], stacks: list[Any], dim: Hashable) -> Any:
     """The result of ``call`` for each plane of all stacks, as one cube with its dimensions in the order they had."""
     sizes = {stack.sizes.get(dim) for stack in stacks}
@@ -26,9 +32,10 @@ def by_plane(call: Callable[[list[Any]], Any], stacks: list[Any], dim: Hashable)
             f"the stacks have {', '.join(map(str, sizes))} planes along {dim!r}: give them the same planes"
         )
     planes = [call([stack.isel({dim: k}) for stack in stacks]) for k in range(sizes.pop())]
-    own = [name for name, coord in stacks[0].coords.items() if coord.dims == (dim,)]
+    own = [name for stack in stacks for name, coord in stack.coords.items() if dim in coord.dims]
     maps = [name for name, coord in planes[0].coords.items() if set(coord.dims) >= IMAGE]
-    options: dict[str, Any] = {"coords": [*own, *maps], "compat": "override", "join": "override"}
+    coords = [name for name in dict.fromkeys([*own, *maps]) if name in planes[0].coords]
+    options: dict[str, Any] = {"coords": coords, "compat": "override", "join": "override"}
     if isinstance(planes[0], xr.Dataset):
         options["data_vars"] = [name for name, array in planes[0].data_vars.items() if set(array.dims) >= IMAGE]
     made = xr.concat(planes, dim, combine_attrs="override", **options)

@@ -9,12 +9,48 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd.compute import arrays, options
+from xccd.compute.dask_joint import optimized
+
 
 def measure(frame: xr.DataArray, name: str) -> float:
     """The level ``name`` (a row of `LEVELS`) of the finite samples of a frame; NaN if it has none."""
-    values = frame.values
+    return _of_samples(frame.values, name)
+
+
+def _of_samples(values: np.ndarray[Any, Any], name: str) -> float:
     values = values[np.isfinite(values)].astype(np.float64)
     return LEVELS[name](values) if values.size else float("nan")
+
+
+def of_planes(x: Any, name: str) -> Any:
+    """The level ``name`` of each plane of cubes (frames, ..., y, x), as float64 (frames, ...).
+
+    Each frame is read once. On dask input nothing is computed now, and as much is held at a time as by
+    `arrays.per_frame`: some frames, or of a larger frame some planes.
+    """
+    if not arrays.is_dask(x):
+        return arrays.per_frame(lambda _, frame: _of_block(frame, name), x)
+    import dask.array as da
+    from dask.delayed import delayed
+
+    limit = options.memory()
+    most = arrays.GROUP_BYTES if limit is None else min(arrays.GROUP_BYTES, limit // 2)
+    bytes_of_frame = max(1, x.nbytes // x.shape[0])
+    frames, planes = max(1, most // bytes_of_frame), max(1, most * x.shape[1] // bytes_of_frame)
+
+    def group(first: int, plane: int) -> Any:
+        part = x[first : first + frames, plane : plane + planes]
+        return da.from_delayed(delayed(_of_block, pure=True)(optimized(part), name), part.shape[:-2], np.float64)
+
+    columns = range(0, x.shape[1], planes)
+    rows = [da.concatenate([group(i, k) for k in columns], axis=1) for i in range(0, x.shape[0], frames)]
+    return da.concatenate(rows)
+
+
+def _of_block(x: np.ndarray[Any, Any], name: str) -> Any:
+    """The level of each image of an array (..., y, x)."""
+    return np.array([_of_samples(x[at], name) for at in np.ndindex(x.shape[:-2])]).reshape(x.shape[:-2])
 
 
 def _mode(values: np.ndarray[Any, Any]) -> float:

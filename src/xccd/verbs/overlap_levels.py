@@ -37,8 +37,9 @@ class Wanted(NamedTuple):
 def solved(x: Any, wanted: Wanted, scale: Any, rows: Array, columns: Array) -> Any:
     """Levels (4, frames): scale, and zero at pixel 0, by row and by column; lazy on dask input.
 
-    ``scale`` has the levels that frames are scaled by, None for 1. ``rows`` and ``columns`` are the pixel numbers of
-    the last two axes. The levels Z are of the frames before scaling: frames agree in ``(x - Z) / scale``.
+    ``x`` may have axes of size 1 before y and x, as one plane of cubes. ``scale`` has the levels that frames are scaled
+    by, None for 1. ``rows`` and ``columns`` are the pixel numbers of the last two axes. The levels Z are of the frames
+    before scaling: frames agree in ``(x - Z) / scale``.
     """
     look = partial(_look, size=prod(x.shape[1:]), gains=wanted.gains)
     found = of_patches(look, x, strips(x.shape, x.dtype.itemsize, HALO if wanted.gains else 0))
@@ -53,6 +54,9 @@ def solved(x: Any, wanted: Wanted, scale: Any, rows: Array, columns: Array) -> A
 
 def _look(values: Array, patch: Patch, size: int, gains: bool) -> tuple[Lattice, Sources | None]:
     """What is kept of a patch."""
+    if values.ndim > 3 and all(n == 1 for n in values.shape[1:-2]):
+        values = values.reshape(len(values), *values.shape[-2:])
+        patch = Patch(patch.box[-2:], patch.core[-2:])
     good = np.isfinite(values)
     return sampled(values, good, patch, size), sources(values, good, patch) if gains else None
 
