@@ -11,10 +11,11 @@ import xarray as xr
 
 from xccd.compute import arrays
 from xccd.compute.notes import LEVELLED, mark, origin_of_samples
+from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
 from xccd.labels.apply import per_variable
-from xccd.labels.flags import flags_of
-from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text
+from xccd.labels.flags import map_name
+from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text, unflagged
 from xccd.messages import called, did_you_mean, is_whole
 from xccd.verbs.by_plane import plane_dims
 from xccd.verbs.factors import COMPARED, Ask, is_compared, numbered, own_planes, slope_names, terms_of
@@ -23,6 +24,8 @@ from xccd.verbs.regions import part_of
 from xccd.write.product_inputs import SCALED, scaled_exposure
 
 TO = ("first", "mean")
+ERRORS = ("uncertainty", "common")  # the maps of a variable that scale with it
+_ZERO = np.zeros(1)
 
 
 @per_variable
@@ -43,7 +46,8 @@ def normalize(
     ----------
     stack : DataArray, Dataset or DataTree
         Frames along ``dim``. In a Dataset, and in each node of a DataTree, every variable with ``dim``. Of cubes
-        (frame, z, y, x) each plane is normalised by itself, such as a colour or a wavelength.
+        (frame, z, y, x) each plane is normalised by itself, such as a colour or a wavelength. Of a flagged Dataset
+        levels are those of the samples without a flag.
     scale, zero : str, callable or array-like, optional
         The level S to scale by, the level Z to shift by: "mean", "median", "mode" or "clipped_median" of a frame's
         valid pixels; a keyword of the frames ("EXPTIME"); one number a frame, or a DataArray (frame, z) with one for
@@ -68,7 +72,8 @@ def normalize(
     Returns
     -------
     DataArray, Dataset or DataTree
-        Frames of the same shape and labels, as floats. The coordinates ``scale`` and ``zero`` on ``dim`` hold all
+        Frames of the same shape and labels, as floats. Flags stay. Uncertainties, and a label ``noise`` on ``dim``,
+        are multiplied by the size of the factor. The coordinates ``scale`` and ``zero`` on ``dim`` hold all
         normalisation since the stack was opened: ``y = scale * x - zero``. After planes ``zero_y`` and ``zero_x`` are
         there, too, per pixel: ``y = scale * x - (zero + zero_y * stack.y + zero_x * stack.x)``. Of cubes whose planes
         have levels of their own they have the dimensions (frame, z). After a ``scale``,
@@ -128,11 +133,6 @@ def normalize(
     [[1.0, 1.0], [0.5, 0.25]]
     """
     check_stack(stack, dim)
-    if flags_of(stack) is not None:
-        raise ValueError(
-            "normalize changes the samples, but a flagged Dataset keeps them as they were read: "
-            "ds.ccd.to_stack().ccd.normalize(...)"
-        )
     if scale is None and zero is None:
         raise ValueError("scale= and zero= are both None: say which level to normalise, as scale='median'")
     _check_to(to, scale, zero)
@@ -140,7 +140,8 @@ def normalize(
     ask = Ask(scale, zero, sloped, to, dim)
     cube = own_planes(stack, ask) if each_plane else ()
     _check_images(stack, ask, cube)
-    measured = part_of(numbered(stack, dim) if sloped else stack, region, dim)
+    in_use = unflagged(stack)  # levels are those of samples without a flag
+    measured = part_of(numbered(in_use, dim) if sloped else in_use, region, dim)
     if any(measured.sizes.get(d) != stack.sizes[d] for d in cube):
         raise ValueError(
             f"region={region!r} selects among the planes along {cube[0]!r}, but each plane has a level of its own: "
@@ -150,7 +151,8 @@ def normalize(
     data = _levelled_stack(stack, dim, terms)
     if scale is None:
         terms["scale"] = xr.Variable(dim, np.ones(stack.sizes[dim]))
-    result = copy_with(stack, dim, data).assign_coords(_kept(stack, dim, terms) | _light(stack, dim, scale, to))
+    labels = _kept(stack, dim, terms) | _light(stack, dim, scale, to) | _errors(stack, dim, terms["scale"])
+    result = copy_with(stack, dim, data).assign_coords(labels)
     if _is_level(scale) and origin_of_samples(frames_first(stack, dim)):
         mark(data, LEVELLED)
     together = False if not each_plane and plane_dims(stack, dim) else None
@@ -238,6 +240,29 @@ def _light(stack: xr.DataArray, dim: Hashable, scale: Any, to: str | float) -> d
     found = None if scale is None else scaled_exposure(stack, dim, to)
     notes = {"long_name": "exposure time whose light a frame shows", "units": "s"}
     return {} if found is None else {SCALED: (dim, found, notes)}
+
+
+def _errors(stack: xr.DataArray, dim: Hashable, scale: xr.Variable) -> dict[str, xr.Variable]:
+    """Uncertainties, and the label of each frame's noise, of the scaled samples."""
+    made: dict[str, xr.Variable] = {}
+    label = stack.coords.get("noise")
+    if label is not None and label.dims == (dim,) and scale.dims == (dim,):
+        made["noise"] = abs(scale) * label.variable
+        made["noise"].attrs = dict(label.attrs)
+    for name in ERRORS:
+        known = stack.coords.get(map_name(stack.name, name))
+        if known is None or set(known.dims) != set(stack.dims):
+            continue
+        power = KINDS[known.attrs.get("uncertainty_type", "std")].power
+        order = [dim, *(d for d in stack.dims if d != dim)]
+        present = scale.transpose(*(d for d in order if d in scale.dims))
+        factor = abs(present.data.reshape([present.sizes.get(d, 1) for d in order])) ** power
+        found = known.transpose(*stack.dims)
+        dtype = float_dtype(found.dtype)
+        run = partial(_levelled, dtype=dtype)
+        data = arrays.map_over_frames(run, frames_first(found, dim), factor, _ZERO, reduce=False, dtype=dtype)
+        made[str(known.name)] = copy_with(found, dim, data).variable
+    return made
 
 
 def _is_level(scale: Any) -> bool:
