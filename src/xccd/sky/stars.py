@@ -19,6 +19,7 @@ ROUND = 1.8  # times the median elongation: more is a trail, a track or two star
 SIZES = 0.6, 1.6  # times the median width: the rest are cosmic rays and galaxies
 MOST_TYPICAL = 60  # the brightest stars so many say what stars look like
 MISFIT = 0.2  # of the peak, above the noise
+FLOOR = 0.02  # pixels: what a centroid is off by however bright the star
 NOISE = 1.4826 / np.sqrt(6)  # from the median of |2 x(i) - x(i-2) - x(i+2)| to a standard deviation
 
 
@@ -61,7 +62,9 @@ class Sky(NamedTuple):
     level: float  # the median of the sky
 
 
-def find_stars(image: Array, bad: Array | None = None, *, threshold: float = 4.0, most: int = 500) -> Stars:
+def find_stars(
+    image: Array, bad: Array | None = None, *, threshold: float = 4.0, most: int = 500, every: bool = False
+) -> Stars:
     """Find and measure the stars of an image.
 
     Parameters
@@ -74,6 +77,9 @@ def find_stars(image: Array, bad: Array | None = None, *, threshold: float = 4.0
         In units of the noise, after a filter of the size of a star: the faintest light that counts.
     most : int, default: 500
         The brightest so many are measured and returned.
+    every : bool, default: False
+        Return all that is like a profile, of any width; `typical` then leaves out what is no star. Clusters of hot
+        pixels may be more than the stars, and decide what is typical: compare frames first.
 
     Returns
     -------
@@ -98,7 +104,23 @@ def find_stars(image: Array, bad: Array | None = None, *, threshold: float = 4.0
         return Stars(*(np.zeros(0) for _ in fields(Stars)))
     order = np.argsort(-sources["flux"])[:most]
     found = _measured(sky, sources[order], order + 1, islands)
-    return found[np.argsort(-found.flux, kind="stable")]
+    found = found[np.argsort(-found.flux, kind="stable")]
+    return found if every else typical(found)
+
+
+def typical(stars: Stars) -> Stars:
+    """Those as wide and as round as most of the brightest."""
+    return stars[_as_most(stars.fwhm, stars.elongation, np.ones(len(stars), bool))]
+
+
+def places(stars: Stars) -> Array:
+    """Where the stars are, as complex numbers x + iy."""
+    return np.asarray(stars.x + 1j * stars.y)
+
+
+def variances(stars: Stars) -> Array:
+    """The variance of a place along one axis: of the profile's noise (fwhm / 2.355 / snr), and what fits leave."""
+    return np.asarray((stars.fwhm / 2.355 / np.maximum(stars.snr, 1)) ** 2 + FLOOR**2)
 
 
 def flat_sky(image: Array, bad: Array | None = None) -> Sky:
@@ -211,7 +233,8 @@ _KERNEL = np.exp(-(_OFFSETS[:, None] + _OFFSETS) / 2.0)  # a Gaussian of fwhm 2.
 
 def _measured(sky: Sky, sources: Any, numbers: Array, islands: Array) -> Stars:
     """The stars among the islands."""
-    guess = float(np.clip(2.355 * np.median(np.sqrt(sources["a"] * sources["b"])), 1.5, 15))
+    width = np.nan_to_num(np.sqrt(sources["a"] * sources["b"]))  # sep gives NaN for light that is nearly cancelled
+    guess = float(np.clip(2.355 * np.median(width), 1.5, 15))
     tail = star_fit.TAIL
     for _ in range(2):  # the second time with the width and the wings of the first
         radius = int(np.clip(np.ceil(1.8 * guess), 4, 25))
@@ -221,10 +244,10 @@ def _measured(sky: Sky, sources: Any, numbers: Array, islands: Array) -> Stars:
         p = star_fit.fit(images, weights, at - corner, guess, tail)
         x, y = p.x + corner[:, 0], p.y + corner[:, 1]
         noise = _at(sky.noise, x, y)
-        good = _like_stars(p, np.hypot(x - at[:, 0], y - at[:, 1]) < guess, p.peak / noise)
-        if not good.any():
+        good = _like_profiles(p, np.hypot(x - at[:, 0], y - at[:, 1]) < guess, p.peak / noise)
+        brightest = np.flatnonzero(_as_most(p.fwhm, p.elongation, good))[:MOST_TYPICAL]
+        if not brightest.size:
             return Stars(*(np.zeros(0) for _ in fields(Stars)))
-        brightest = np.flatnonzero(good)[:MOST_TYPICAL]
         guess = float(np.median(p.fwhm[brightest]))
         tail = float(np.median(p.tail[brightest])), 0.3 * star_fit.TAIL[1]
     x, y, noise = x[good], y[good], noise[good]
@@ -253,12 +276,18 @@ def _at(image: Array, x: Array, y: Array) -> Array:
     return np.asarray(image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)], np.float64)
 
 
-def _like_stars(p: star_fit.Profiles, near: Array, snr: Array) -> Array:
-    """Which profiles are stars: as wide and as round as most, and like a profile."""
+def _like_profiles(p: star_fit.Profiles, near: Array, snr: Array) -> Array:
+    """Which islands are like a profile."""
     with np.errstate(invalid="ignore"):
-        good = near & (p.fwhm > NARROWEST) & (p.fwhm < WIDEST) & (p.misfit < MISFIT + 1.5 / snr) & (snr > 2)
-        brightest = np.flatnonzero(good)[:MOST_TYPICAL]
-        if brightest.size:
-            width, long = (np.median(v[brightest]) for v in (p.fwhm, p.elongation))
-            good &= (p.fwhm > SIZES[0] * width) & (p.fwhm < SIZES[1] * width) & (p.elongation < ROUND * long)
-    return np.asarray(good)
+        return np.asarray(near & (p.fwhm > NARROWEST) & (p.fwhm < WIDEST) & (p.misfit < MISFIT + 1.5 / snr) & (snr > 2))
+
+
+def _as_most(fwhm: Array, elongation: Array, good: Array) -> Array:
+    """Which of the good profiles are as wide and as round as most of the brightest; they come brightest first."""
+    brightest = np.flatnonzero(good)[:MOST_TYPICAL]
+    if not brightest.size:
+        return good
+    width, long = (np.median(v[brightest]) for v in (fwhm, elongation))
+    with np.errstate(invalid="ignore"):
+        fits = (fwhm > SIZES[0] * width) & (fwhm < SIZES[1] * width) & (elongation < ROUND * long)
+    return np.asarray(good & fits)

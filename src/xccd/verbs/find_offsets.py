@@ -146,7 +146,7 @@ def _all(
     for k, image in _read(stack, [k for k in range(stack.sizes["frame"]) if k != reference]):
         frame = _frame(image, method, names[k])
         one = direct(first, frame, precision)
-        if one is None:
+        if one is None or one.is_pattern:
             missed[k] = frame.without_pixels()
             continue
         found[k], alike[k] = _sure(one, names[k]), _correlation(first.image, image, one.offset)
