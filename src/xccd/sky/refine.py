@@ -73,8 +73,8 @@ def _settled_grid(grid: Grid, base: Grid, fit: Fit, stars: Array, first: Array) 
     """The grid with the fit taken up; the same pairs are fitted again, as SIP takes up a matrix only nearly."""
     new = carried(grid, fit.matrix, grid.shape)
     for _ in range(ROUNDS):
-        there = _predicted(new, base, first[fit.first])
-        more = fitted(there, stars[fit.other], np.ones(len(fit)), affine=False, mirrored=False)
+        there, w = _predicted(new, base, first[fit.first]), np.ones(len(fit)) if fit.weights is None else fit.weights
+        more = fitted(there, stars[fit.other], w, affine=False, mirrored=False)
         if not grid.wcs.has_distortion or np.abs(more - np.eye(2, 3)).max() < 1e-5:
             break
         new = carried(new, more, grid.shape)

@@ -16,6 +16,7 @@ MANY, CLEAR = 8, 10.0  # a frame with so many stars of such a S/N is expected to
 SHARE = 0.5  # of the stars that lie in both frames match, unless one is turned
 RIVAL = 0.7  # the second peak of a correlation over the first: more is doubtful
 ERROR = 0.3  # pixels, or a step of what is asked for: a larger error, or three standard errors, is doubtful
+AGREE = 0.1  # pixels, or a step: a correlation that differs by more from the stars is doubtful
 MOVED, TURNED = 0.5, 1.5  # pixels, at the corners, by a turn or a stretch: doubtful, and no shift at all
 SHIFT = "no shift is clearly the best"
 
@@ -58,8 +59,13 @@ class Found(NamedTuple):
 
 
 def measured(image: Array, method: str) -> Frame:
-    """What ``method`` compares of an image."""
-    return Frame(image, None if method == "phase" else find_stars(image, every=True))
+    """What ``method`` compares of an image. Stars only check what the correlation says, if sep is installed."""
+    try:
+        return Frame(image, find_stars(image, every=True))
+    except ImportError:
+        if method != "phase":
+            raise
+        return Frame(image, None)
 
 
 def by_stars(reference: Frame, frame: Frame, precision: int) -> Found | None:
@@ -122,9 +128,24 @@ def by_stars_or_phase(reference: Frame, frame: Frame, precision: int) -> Found:
     return found if near is None else _judged(near, frame.image.shape, precision)
 
 
+def by_phase_alone(reference: Frame, frame: Frame, precision: int) -> Found:
+    """The shift by the correlation of pixels, doubtful if stars say another one: a pattern of the detector stays."""
+    found = by_phase(reference, frame, precision)
+    if found.doubt or reference.stars is None or frame.stars is None:
+        return found
+    seen = by_stars(reference, frame, precision)
+    if seen is None or (seen.doubt and not seen.is_turned):
+        return found._replace(doubt=seen.doubt) if seen is not None and seen.is_pattern else found
+    if seen.is_turned:
+        return found._replace(doubt="its stars are turned")
+    if np.hypot(*(found.offset - seen.offset)) > max(AGREE, 3 * seen.error, 1 / precision):
+        return found._replace(doubt=f"its {seen.matched} stars say {seen.offset[0]:.2f}, {seen.offset[1]:.2f}")
+    return found
+
+
 METHODS: dict[str, Callable[[Frame, Frame, int], Found | None]] = {
     "auto": by_stars_or_phase,
-    "phase": by_phase,
+    "phase": by_phase_alone,
     "stars": by_stars,
 }
 

@@ -59,7 +59,7 @@ def match(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> Match | Non
     if found is not None and np.hypot(*found.offset) > LEAST_MOVED:
         return found
     whole = _moved(typical(reference), typical(frame), shape)
-    if whole is None or np.hypot(*whole.offset) > max(2 * EXACT, 3 * whole.error):
+    if whole is None or np.hypot(*whole.offset) > LEAST_MOVED:
         return whole
     crept = _moved(*moving(reference, frame, CREPT), shape)
     return whole if crept is None or not _is_sky(crept, whole) else crept

@@ -19,6 +19,8 @@ ROUND = 1.8  # times the median elongation: more is a trail, a track or two star
 SIZES = 0.6, 1.6  # times the median width: the rest are cosmic rays and galaxies
 MOST_TYPICAL = 60  # the brightest stars so many say what stars look like
 MISFIT = 0.2  # of the peak, above the noise
+COLOURED = 0.5  # times the noise, between levels of pixels of a 2 x 2: a colour camera, or uneven columns
+SMOOTHED = 0.8  # of the noise, as the threshold sees it, is left by means over neighbours
 FLOOR = 0.02  # pixels: what a centroid is off by however bright the star
 NOISE = 1.4826 / np.sqrt(6)  # from the median of |2 x(i) - x(i-2) - x(i+2)| to a standard deviation
 
@@ -128,6 +130,7 @@ def flat_sky(image: Array, bad: Array | None = None) -> Sky:
     sep = _sep()
     flat, masked, level = centred(image, bad)
     rough = noise_level(flat, masked)
+    coloured = evened(flat, masked, rough)
     sharp = masked | sharp_pixels(flat, masked, rough)
     if sharp.all() or not rough > 0:
         return Sky(np.zeros_like(flat), sharp, np.full_like(flat, np.inf), level)
@@ -136,7 +139,10 @@ def flat_sky(image: Array, bad: Array | None = None) -> Sky:
     flat -= background.back()
     noise = np.maximum(background.rms(), 0.3 * rough)
     masked |= sharp_pixels(flat, masked, noise)  # what a gradient has hidden
-    return Sky(filled(flat, masked), masked, noise, level + float(background.globalback))
+    level += float(background.globalback)
+    if coloured:
+        return Sky(smoothed(filled(flat, masked)), masked, noise * np.float32(SMOOTHED), level)
+    return Sky(filled(flat, masked), masked, noise, level)
 
 
 def centred(image: Array, bad: Array | None) -> tuple[Array, Array, float]:
@@ -150,6 +156,33 @@ def centred(image: Array, bad: Array | None) -> tuple[Array, Array, float]:
     masked |= ~np.isfinite(flat)
     flat[masked] = 0
     return flat, masked, level
+
+
+def evened(flat: Array, masked: Array, noise: float) -> bool:
+    """Take the colours of a mosaic away from the sky of an image, in place; whether there are any.
+
+    The levels of the four pixels of each 2 x 2 tell. What they have in common with other images stays.
+    """
+    parts = [(slice(j, None, 2), slice(i, None, 2)) for j in (0, 1) for i in (0, 1)]
+    each = [flat[part][~masked[part]] for part in parts]
+    least = min(some.size for some in each)
+    if not least:
+        return False
+    levels = [float(np.median(some)) for some in each]
+    if max(levels) - min(levels) <= noise * (COLOURED + 6 / np.sqrt(least)):
+        return False
+    for part, level in zip(parts, levels, strict=True):
+        flat[part] -= np.where(masked[part], 0, np.float32(level))
+    return True
+
+
+def smoothed(image: Array) -> Array:
+    """The image with means over neighbours in which each of the four colours of a mosaic has an equal share."""
+    for axis in (0, 1):
+        image = np.moveaxis(image, axis, 0)
+        wide = np.concatenate([image[:1], image, image[-1:]])
+        image = np.moveaxis((wide[:-2] + 2 * wide[1:-1] + wide[2:]) / 4, 0, axis)
+    return np.ascontiguousarray(image)
 
 
 def noise_of(image: Array) -> float:

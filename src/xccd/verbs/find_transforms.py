@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 SCALED = 0.05  # largest change of scale that needs no cause
 WIDE = (0.8, 1.25), (0.45, 0.8), (1.25, 2.2), (0.25, 0.45), (2.2, 4.0)  # tried when no expected scale fits
 ROUGH = 1.0  # pixels: a residual above it is doubtful
-UNSURE = 0.3  # pixels: as the error of the fit at a corner of the frame
+UNSURE = 0.1  # pixels: as the standard error of the fit at a corner of the frame
 
 
 def find_transforms(
@@ -69,7 +69,7 @@ def find_transforms(
     Warns
     -----
     UserWarning
-        The residual of a frame is above 1 pixel; its stars leave a corner unsure by more than 0.3 pixel; its scale
+        The residual of a frame is above 1 pixel; its stars leave a corner unsure by more than 0.1 pixel; its scale
         differs by over 5 % and no keyword (PIXSCALE, SECPIX, XPIXSZ, FOCALLEN, XBINNING) explains it.
 
     Notes

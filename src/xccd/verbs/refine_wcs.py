@@ -21,7 +21,7 @@ from xccd.sky.stars import Stars, typical
 from xccd.verbs.star_lists import check_reference, names_of, sharpest, stacks_of, star_lists
 
 ROUGH = 1.0  # pixels: a residual above it is doubtful
-UNSURE = 0.3  # pixels: as the error of the fit at a corner of the frame
+UNSURE = 0.1  # pixels: as the standard error of the fit at a corner of the frame
 
 
 def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
@@ -59,7 +59,7 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
     -----
     UserWarning
         A frame has fewer than 6 stars in common with the reference, or no more than by chance: its WCS stays. The
-        residual is above 1 pixel, or the stars leave a corner unsure by more than 0.3 pixel.
+        residual is above 1 pixel, or the stars leave a corner unsure by more than 0.1 pixel.
 
     Notes
     -----
