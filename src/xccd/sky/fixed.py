@@ -14,7 +14,7 @@ FIXED = 0.7  # pixels: what has moved by less has stayed on its pixel
 EXPECTED = 0.5  # of the light as bright as what matches: with less in common, what matches may be no stars
 NARROW = 2.4  # pixels: clusters of hot pixels are as narrow as that (1.9, if neighbours have a third of the light)
 EXACT = 0.03  # pixels: the sky hardly ever stays as still as faults of a detector do
-FEW = 25  # faults of a detector that are like stars
+FEW = 100  # faults of a detector that are like stars
 FAULTS = "are they hot pixels?"
 
 
