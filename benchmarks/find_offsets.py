@@ -3,9 +3,10 @@
 python benchmarks/find_offsets.py [--frames 5] [--size 400] [--repeats 10] [--method auto] [--case raw]
 
 ``--repeats`` is the number of skies of each kind, ``--case`` the beginning of the names of cases. Cases named raw have
-the faults of a detector, which stay (`tests/raw_fields.py`). Each line is a case: the largest error in pixels of frames with eight
-stars or more in common with the first, and of those with fewer; how many frames have a warning, or an error that says
-that they are turned; and how many are wrong by over 0.1 pixel (0.3 with fewer stars in common) without either.
+the faults of a detector, which stay (`tests/raw_fields.py`). Each line is a case: the largest error in pixels of frames
+with eight stars or more in common with the first, and of those with fewer; how many frames have a warning, or an error
+that says that they are turned; and how many are wrong by over 0.1 pixel (0.3 with fewer stars in common) without
+either.
 """
 
 from __future__ import annotations

@@ -96,7 +96,10 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
         check_no_sky(one)
     grids = [grid for one in stacks for grid in grids_of(one)]
     if any(grid.tables for grid in grids):
-        raise ValueError("refine_wcs: the WCS is distorted by a table, which belongs to its pixels: it cannot be moved")
+        raise ValueError(
+            "refine_wcs: the WCS is distorted by a table, which belongs to its pixels: it cannot be moved. "
+            "align(transforms='similarity') goes by the stars alone"
+        )
     every = star_lists(stacks)
     lists = [typical(stars) for stars in every]
     base = sharpest(lists) if isinstance(reference, str) else int(reference) % len(names)
