@@ -13,7 +13,7 @@ from sky import tan
 from star_fields import Field
 from test_transforms import matrix_of, off
 from xccd.sky.fixed import doubt_of, moving, still
-from xccd.sky.similarity import Fit, apply, settled, spread
+from xccd.sky.similarity import Fit, apply, product, settled, spread
 from xccd.sky.stars import evened, find_stars, noise_level, smoothed, typical
 
 SHAPE = (300, 320)
@@ -96,6 +96,17 @@ def test_no_transform_is_wrong_without_a_word(kind):
         away = off(found.matrix.values[i], true[i], SHAPE)
         assert away < 0.15 or f"frame {i} (" in said or "more)" in said
         assert away < 0.5
+
+
+def test_a_raw_frame_of_binned_pixels():
+    """No pixels of both detectors can be compared, and most that is like a star is a fault."""
+    turned = matrix_of(181.0, shift=(-8, 20), shape=SHAPE)
+    images, _ = raw_frames(2, np.array([np.eye(2, 3), turned]), 25, blobs=80, fwhm=3.4, faintest=6000)
+    binned = images[1].reshape(150, 2, 160, 2).sum((1, 3), dtype=np.int32)
+    stacks = [xccd.open_stack([(images[0], {"XBINNING": 1})]), xccd.open_stack([(binned, {"XBINNING": 2})])]
+    found = xccd.find_transforms(stacks)
+    true = product(turned, np.array([[2, 0, 0.5], [0, 2, 0.5]]))
+    assert off(found.matrix.values[1], true, (150, 160)) < 0.15
 
 
 def test_wcs_of_raw_frames():

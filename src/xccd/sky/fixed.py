@@ -15,6 +15,7 @@ EXPECTED = 0.5  # of the light as bright as what matches: with less in common, w
 NARROW = 2.4  # pixels: clusters of hot pixels are as narrow as that (1.9, if neighbours have a third of the light)
 EXACT = 0.03  # pixels: the sky hardly ever stays as still as faults of a detector do
 FEW = 100  # faults of a detector that are like stars
+WIDER = 1.25  # times: stars are wider than clusters of hot pixels
 FAULTS = "are they hot pixels?"
 
 
@@ -28,6 +29,12 @@ def moving(first: Stars, other: Stars, within: float = FIXED) -> tuple[Stars, St
 def still(first: Stars, other: Stars, within: float = FIXED) -> tuple[Array, Array]:
     """Indices in both lists of what is at the same pixels."""
     return pairs(places(first), places(other), within)
+
+
+def wide(stars: Stars) -> Stars:
+    """The stars, if most that is like one is as narrow as a cluster of hot pixels."""
+    most = typical(stars)
+    return typical(stars[stars.fwhm > WIDER * np.median(most.fwhm)]) if len(most) else most
 
 
 def doubt_of(first: Stars, other: Stars, i: Array, j: Array) -> str:

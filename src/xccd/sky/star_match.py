@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.sky.fixed import EXACT, moving, still
+from xccd.sky.fixed import EXACT, WIDER, moving, still
 from xccd.sky.stars import Stars, typical
 
 Array = np.ndarray[Any, Any]
@@ -21,7 +21,6 @@ FLOOR = 0.02  # pixels: what a centroid is off by however bright the star
 LEAST_MOVED = 1.0  # pixels: faint stars that have not moved scatter by less, on average
 CREPT = 0.2  # pixels: what has moved by more is not at the same place, if all that is still lies nearer
 MINORITY = 3  # times as many may stay as have moved by little
-WIDER = 1.25  # times: stars are wider than clusters of hot pixels
 LENGTHS = 0.7  # pixels: two segments between stars are one if their lengths agree so well
 ANGLES = 720  # bins of half a turn
 ANGLE = np.pi / ANGLES

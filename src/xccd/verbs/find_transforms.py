@@ -137,8 +137,12 @@ def _matched(
     found = tried(typical(one), typical(two), scales)
     if found is not None and found.sure and not _is_still(found.fit):
         return found
-    moved = tried(*fixed.moving(one, two, FIXED), scales[:1])
-    return moved if moved is not None and moved.sure else found
+    first, other = fixed.wide(one), fixed.wide(two)
+    for pair in (fixed.moving(one, two, FIXED), (first, typical(two)), (typical(one), other), (first, other)):
+        again = tried(*pair, scales[:1])
+        if again is not None and again.sure and not _is_still(again.fit):
+            return again
+    return found
 
 
 def _is_still(fit: Fit) -> bool:
