@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.sky.stars import centred, filled, noise_level, sharp_pixels
+from xccd.sky.stars import centred, evened, filled, noise_level, sharp_pixels, smoothed
 
 Array = np.ndarray[Any, Any]
 LARGEST = 1024  # pixels along an axis, in the search for the peak: larger frames are binned
@@ -43,8 +43,10 @@ def cleaned(frame: Array) -> Array:
 
     flat, masked, _ = centred(frame, None)
     noise = noise_level(flat, masked)
+    coloured = evened(flat, masked, noise)
     bad = masked | sharp_pixels(flat, masked, noise)
     flat = filled(flat, bad)
+    flat = smoothed(flat) if coloured else flat
     flat -= gaussian_filter(flat, max(SMOOTH, max(flat.shape) / SMOOTH_SHARE))
     return np.where(masked, np.nan, np.arcsinh(flat / (BRIGHT * noise)) if noise > 0 else flat)
 

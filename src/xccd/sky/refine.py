@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xccd.sky.carried import carried
+from xccd.sky.fixed import moving, still
 from xccd.sky.grid import Grid
 from xccd.sky.patterns import CHANCE, FIXED, LEAST, chance_of
-from xccd.sky.similarity import Fit, fitted, pairs, settled
+from xccd.sky.similarity import Fit, fitted, settled
+from xccd.sky.stars import Stars, places, typical, variances
 from xccd.sky.transform import positions
 
 Array = np.ndarray[Any, Any]
@@ -26,19 +28,15 @@ class Correction(NamedTuple):
     fit: Fit
 
 
-def corrected(
-    grid: Grid, stars: Array, base: Grid, first: Array, weights: tuple[Array, Array]
-) -> Correction | str:  # fmt: skip
+def corrected(grid: Grid, stars: Stars, base: Grid, first: Stars) -> Correction | str:
     """The grid of a frame, corrected so that its stars are where the WCS ``base`` has those of the reference.
 
     Parameters
     ----------
     grid, base : Grid
         Of the frame and of the reference.
-    stars, first : ndarray of complex
-        Their stars x + iy, brightest first.
-    weights : pair of ndarray
-        Variances of ``stars`` and ``first``.
+    stars, first : Stars
+        All that is like a star in both frames.
 
     Returns
     -------
@@ -46,20 +44,23 @@ def corrected(
         What the frame has, with {} for the reference, if the match is not sure: too few stars, or no more than by
         chance.
     """
-    there = _predicted(grid, base, first)
+    there = _predicted(grid, base, places(first))
     seen = np.isfinite(there)
-    far = float(np.median(np.abs(there - first)[seen])) if seen.any() else 0.0
-    i, j = pairs(first, stars, FIXED if far > 3 * FIXED else 0.0)
-    one, two = seen & ~np.isin(np.arange(len(first)), i), ~np.isin(np.arange(len(stars)), j)
+    far = float(np.median(np.abs(there - places(first))[seen])) if seen.any() else 0.0
+    moved = far > 3 * FIXED
+    i, _ = still(first, stars, FIXED if moved else 0.0)
+    one, two = moving(first, stars, FIXED) if moved else (typical(first), typical(stars))
+    there, at = _predicted(grid, base, places(one)), places(two)
+    one, there = one[np.isfinite(there)], there[np.isfinite(there)]
     side = max(grid.shape)
     radius, cell = (max(least, by * side) for by, least in (RADIUS, CELL))
-    shift = _vote(there[one][:BRIGHTEST], stars[two][:BRIGHTEST], radius, cell)
+    shift = _vote(there[:BRIGHTEST], at[:BRIGHTEST], radius, cell)
     if shift is not None:
-        start, chosen = np.array([[1, 0, shift.real], [0, 1, shift.imag]]), (weights[1][one], weights[0][two])
-        fit = settled(there[one], stars[two], start, 2 * cell, weights=chosen)
+        start = np.array([[1, 0, shift.real], [0, 1, shift.imag]])
+        fit = settled(there, at, start, 2 * cell, weights=(variances(one), variances(two)))
         tried = int((radius / cell) ** 2) + 1
-        if fit is not None and len(fit) >= LEAST and chance_of(there[one], stars[two], fit, grid.shape, tried) < CHANCE:
-            return Correction(_settled_grid(grid, base, fit, stars[two], first[one]), fit)
+        if fit is not None and len(fit) >= LEAST and chance_of(there, at, fit, grid.shape, tried) < CHANCE:
+            return Correction(_settled_grid(grid, base, fit, at, places(one)), fit)
     if len(i) >= LEAST:
         return (
             f"{len(i)} stars at the same pixels as {{}}, though it moved by {far:.2g} by the WCS: are they hot pixels? "
@@ -72,8 +73,8 @@ def _settled_grid(grid: Grid, base: Grid, fit: Fit, stars: Array, first: Array) 
     """The grid with the fit taken up; the same pairs are fitted again, as SIP takes up a matrix only nearly."""
     new = carried(grid, fit.matrix, grid.shape)
     for _ in range(ROUNDS):
-        there = _predicted(new, base, first[fit.first])
-        more = fitted(there, stars[fit.other], np.ones(len(fit)), affine=False, mirrored=False)
+        there, w = _predicted(new, base, first[fit.first]), np.ones(len(fit)) if fit.weights is None else fit.weights
+        more = fitted(there, stars[fit.other], w, affine=False, mirrored=False)
         if not grid.wcs.has_distortion or np.abs(more - np.eye(2, 3)).max() < 1e-5:
             break
         new = carried(new, more, grid.shape)

@@ -26,6 +26,9 @@ class Fit:
     residual: float  # root mean square of the distances, in pixels of the first frame
     reach: float  # the distance within which stars were taken
     places: Array  # of the matched stars in the other frame, x + iy
+    off: Array | None = None  # their distances, in pixels of the first frame
+    weights: Array | None = None  # 1 / variance of the distances along an axis, less for stars that are far off
+    affine: bool = False
 
     def __len__(self) -> int:
         """Count the stars."""
@@ -104,8 +107,8 @@ def settled(
     Fit or None
         None if too few stars are paired for the model.
     """
-    matrix, sigma = start, 0.0
-    i, j, off = np.zeros(0, int), np.zeros(0, int), np.zeros(0)
+    matrix, sigma, affine = start, 0.0, False
+    i, j, off, w = np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0)
     for k in range(PASSES):
         i, j = pairs(first, apply(matrix, other), reach)
         affine = model == "affine" and k > 2
@@ -124,21 +127,29 @@ def settled(
         if k > 3 and np.abs(matrix - last).max() <= STILL * np.abs(matrix).max():
             break
     keep = off <= reach
-    i, j, off = i[keep], j[keep], off[keep]
-    return Fit(matrix, i, j, float(np.sqrt(np.mean(off**2))), reach, other[j]) if len(i) >= 2 else None
+    i, j, off, w = i[keep], j[keep], off[keep], w[keep]
+    if len(i) < 2:
+        return None
+    return Fit(matrix, i, j, float(np.sqrt(np.mean(off**2))), reach, other[j], off, w, affine)
 
 
 def spread(fit: Fit, shape: tuple[int, int]) -> float:
-    """The standard error of the fit at the corner of the other frame where it is largest, in pixels of the first."""
-    n = len(fit)
-    if n < 4:
+    """The standard error of the fit at the corner of the other frame where it is largest, in pixels of the first.
+
+    It is what the variances of the places say, or what the distances show if that is more.
+    """
+    n, taken = len(fit), 3 if fit.affine else 2
+    if n <= taken or fit.weights is None or fit.off is None:
         return float("inf")
-    rows, columns = shape
-    corners = np.array([0, columns - 1, 1j * (rows - 1), columns - 1 + 1j * (rows - 1)]) - fit.places.mean()
-    v = fit.places - fit.places.mean()
-    plane = np.cov(np.stack([v.real, v.imag]), bias=True) * n
-    lever = max(float(np.array([c.real, c.imag]) @ np.linalg.pinv(plane) @ [c.real, c.imag]) for c in corners)
-    return fit.residual * float(np.sqrt(n / (n - 3) * (1 / n + lever)))
+    w, (rows, columns) = fit.weights, shape
+    scale = max(2.0, float((w * fit.off**2).sum()) / (n - taken))  # of both axes
+    middle = (w * fit.places).sum() / w.sum()
+    far = np.array([0, columns - 1, 1j * (rows - 1), columns - 1 + 1j * (rows - 1)]) - middle
+    v = fit.places - middle
+    plane = np.stack([v.real, v.imag]) * w @ np.stack([v.real, v.imag]).T
+    back = np.linalg.pinv(plane) if fit.affine else np.eye(2) / np.trace(plane)
+    lever = max(float(np.array([c.real, c.imag]) @ back @ [c.real, c.imag]) for c in far)
+    return float(np.sqrt(scale * (1 / w.sum() + lever)))
 
 
 def pairs(first: Array, other: Array, reach: float) -> tuple[Array, Array]:

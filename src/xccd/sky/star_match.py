@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.sky.stars import Stars
+from xccd.sky.fixed import EXACT, WIDER, moving, still
+from xccd.sky.stars import Stars, typical
 
 Array = np.ndarray[Any, Any]
 CELL = 3.0  # pixels: pairs that agree within it vote for one shift
@@ -16,9 +17,10 @@ VOTERS = 200  # the brightest stars of a frame vote
 CHANCE = 1e-4  # that stars strewn at random give so many votes anywhere: more is no match
 RIVAL = 0.75  # votes of the second best shift over those of the best: more is doubtful
 FEWEST = 3  # pairs
-FIXED = 0.7  # pixels: what has moved by less has stayed on its pixel
 FLOOR = 0.02  # pixels: what a centroid is off by however bright the star
 LEAST_MOVED = 1.0  # pixels: faint stars that have not moved scatter by less, on average
+CREPT = 0.2  # pixels: what has moved by more is not at the same place, if all that is still lies nearer
+MINORITY = 3  # times as many may stay as have moved by little
 LENGTHS = 0.7  # pixels: two segments between stars are one if their lengths agree so well
 ANGLES = 720  # bins of half a turn
 ANGLE = np.pi / ANGLES
@@ -37,6 +39,7 @@ class Match(NamedTuple):
     turn: float  # rad, of the frame against the other; what is not significant is 0
     stretch: float  # scale - 1, likewise
     pairs: tuple[Array, Array]  # the indices of the matched stars in both lists
+    lists: tuple[Stars, Stars] | None = None  # these lists, if not those that were given
 
 
 class _Votes(NamedTuple):
@@ -47,19 +50,33 @@ class _Votes(NamedTuple):
 
 
 def match(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> Match | None:
-    """Find the shift of a frame from the stars; None if no shift has more votes than chance would give.
+    """Find the shift of a frame from all that is like a star; None if no shift has more votes than chance would give.
 
     What stays on its pixel in both frames, while others agree on another shift, is a pattern of the detector.
     """
-    if min(len(reference), len(frame)) < FEWEST:
+    found = _moved(*moving(reference, frame), shape)
+    if found is not None and np.hypot(*found.offset) > LEAST_MOVED:
+        return found
+    whole = _moved(typical(reference), typical(frame), shape)
+    if whole is None or np.hypot(*whole.offset) > LEAST_MOVED:
+        return whole
+    crept = _moved(*moving(reference, frame, CREPT), shape)
+    return whole if crept is None or not _is_sky(crept, whole) else crept
+
+
+def _is_sky(crept: Match, whole: Match) -> bool:
+    """Whether stars that have moved by little show the sky, and those that stay show the detector."""
+    if np.hypot(*crept.offset) < max(CREPT, 5 * crept.error):
+        return False
+    widths = [np.median(m.lists[0].fwhm[m.pairs[0]]) for m in (crept, whole) if m.lists is not None]
+    return crept.matched * MINORITY >= whole.matched or bool(widths[0] > WIDER * widths[-1])
+
+
+def is_still(reference: Stars, frame: Stars, found: Match) -> tuple[Array, Array] | None:
+    """Indices of what stays at its pixels, if a match is that; None if the frame has moved."""
+    if found.turn or found.stretch or np.hypot(*found.offset) > max(2 * EXACT, 3 * found.error):
         return None
-    i, j = _pairs(reference, frame, np.zeros(2), FIXED)
-    if len(i) >= FEWEST:
-        rest = np.delete(np.arange(len(reference)), i), np.delete(np.arange(len(frame)), j)
-        found = _moved(reference[rest[0]], frame[rest[1]], shape)
-        if found is not None and np.hypot(*found.offset) > LEAST_MOVED:
-            return found._replace(pairs=(rest[0][found.pairs[0]], rest[1][found.pairs[1]]))
-    return _moved(reference, frame, shape)
+    return still(reference, frame)
 
 
 def match_near(reference: Stars, frame: Stars, offset: Array, shape: tuple[int, ...]) -> Match | None:
@@ -71,16 +88,17 @@ def match_near(reference: Stars, frame: Stars, offset: Array, shape: tuple[int, 
 
 def _moved(reference: Stars, frame: Stars, shape: tuple[int, ...]) -> Match | None:
     votes = _vote(reference, frame, shape)
-    return None if votes is None or _is_chance(votes) else _refined(reference, frame, votes, shape)
+    found = None if votes is None or _is_chance(votes) else _refined(reference, frame, votes, shape)
+    return None if found is None else found._replace(lists=(reference, frame))
 
 
-def share(reference: Stars, frame: Stars, found: Match, shape: tuple[int, ...]) -> float:
+def share(found: Match, shape: tuple[int, ...]) -> float:
     """The matched stars over those that lie in both frames after the shift, of the shorter list."""
     counts: list[int] = []
-    for stars, sign in ((reference, -1), (frame, 1)):
+    for stars, sign in zip(found.lists or (), (-1, 1), strict=False):
         y, x = stars.y + sign * found.offset[0], stars.x + sign * found.offset[1]
         counts.append(int(np.count_nonzero((y >= 0) & (x >= 0) & (y <= shape[0] - 1) & (x <= shape[1] - 1))))
-    return found.matched / max(1, min(counts))
+    return found.matched / max(1, min(counts, default=1))
 
 
 def agreeing(reference: Stars, frame: Stars, offset: Array) -> int:

@@ -19,6 +19,9 @@ ROUND = 1.8  # times the median elongation: more is a trail, a track or two star
 SIZES = 0.6, 1.6  # times the median width: the rest are cosmic rays and galaxies
 MOST_TYPICAL = 60  # the brightest stars so many say what stars look like
 MISFIT = 0.2  # of the peak, above the noise
+COLOURED = 0.5  # times the noise, between levels of pixels of a 2 x 2: a colour camera, or uneven columns
+SMOOTHED = 0.8  # of the noise, as the threshold sees it, is left by means over neighbours
+FLOOR = 0.02  # pixels: what a centroid is off by however bright the star
 NOISE = 1.4826 / np.sqrt(6)  # from the median of |2 x(i) - x(i-2) - x(i+2)| to a standard deviation
 
 
@@ -61,7 +64,9 @@ class Sky(NamedTuple):
     level: float  # the median of the sky
 
 
-def find_stars(image: Array, bad: Array | None = None, *, threshold: float = 4.0, most: int = 500) -> Stars:
+def find_stars(
+    image: Array, bad: Array | None = None, *, threshold: float = 4.0, most: int = 500, every: bool = False
+) -> Stars:
     """Find and measure the stars of an image.
 
     Parameters
@@ -74,6 +79,9 @@ def find_stars(image: Array, bad: Array | None = None, *, threshold: float = 4.0
         In units of the noise, after a filter of the size of a star: the faintest light that counts.
     most : int, default: 500
         The brightest so many are measured and returned.
+    every : bool, default: False
+        Return all that is like a profile, of any width; `typical` then leaves out what is no star. Clusters of hot
+        pixels may be more than the stars, and decide what is typical: compare frames first.
 
     Returns
     -------
@@ -98,7 +106,23 @@ def find_stars(image: Array, bad: Array | None = None, *, threshold: float = 4.0
         return Stars(*(np.zeros(0) for _ in fields(Stars)))
     order = np.argsort(-sources["flux"])[:most]
     found = _measured(sky, sources[order], order + 1, islands)
-    return found[np.argsort(-found.flux, kind="stable")]
+    found = found[np.argsort(-found.flux, kind="stable")]
+    return found if every else typical(found)
+
+
+def typical(stars: Stars) -> Stars:
+    """Those as wide and as round as most of the brightest."""
+    return stars[_as_most(stars.fwhm, stars.elongation, np.ones(len(stars), bool))]
+
+
+def places(stars: Stars) -> Array:
+    """Where the stars are, as complex numbers x + iy."""
+    return np.asarray(stars.x + 1j * stars.y)
+
+
+def variances(stars: Stars) -> Array:
+    """The variance of a place along one axis: of the profile's noise (fwhm / 2.355 / snr), and what fits leave."""
+    return np.asarray((stars.fwhm / 2.355 / np.maximum(stars.snr, 1)) ** 2 + FLOOR**2)
 
 
 def flat_sky(image: Array, bad: Array | None = None) -> Sky:
@@ -106,6 +130,7 @@ def flat_sky(image: Array, bad: Array | None = None) -> Sky:
     sep = _sep()
     flat, masked, level = centred(image, bad)
     rough = noise_level(flat, masked)
+    coloured = evened(flat, masked, rough)
     sharp = masked | sharp_pixels(flat, masked, rough)
     if sharp.all() or not rough > 0:
         return Sky(np.zeros_like(flat), sharp, np.full_like(flat, np.inf), level)
@@ -114,7 +139,10 @@ def flat_sky(image: Array, bad: Array | None = None) -> Sky:
     flat -= background.back()
     noise = np.maximum(background.rms(), 0.3 * rough)
     masked |= sharp_pixels(flat, masked, noise)  # what a gradient has hidden
-    return Sky(filled(flat, masked), masked, noise, level + float(background.globalback))
+    level += float(background.globalback)
+    if coloured:
+        return Sky(smoothed(filled(flat, masked)), masked, noise * np.float32(SMOOTHED), level)
+    return Sky(filled(flat, masked), masked, noise, level)
 
 
 def centred(image: Array, bad: Array | None) -> tuple[Array, Array, float]:
@@ -128,6 +156,33 @@ def centred(image: Array, bad: Array | None) -> tuple[Array, Array, float]:
     masked |= ~np.isfinite(flat)
     flat[masked] = 0
     return flat, masked, level
+
+
+def evened(flat: Array, masked: Array, noise: float) -> bool:
+    """Take the colours of a mosaic away from the sky of an image, in place; whether there are any.
+
+    The levels of the four pixels of each 2 x 2 tell. What they have in common with other images stays.
+    """
+    parts = [(slice(j, None, 2), slice(i, None, 2)) for j in (0, 1) for i in (0, 1)]
+    each = [flat[part][~masked[part]] for part in parts]
+    least = min(some.size for some in each)
+    if not least:
+        return False
+    levels = [float(np.median(some)) for some in each]
+    if max(levels) - min(levels) <= noise * (COLOURED + 6 / np.sqrt(least)):
+        return False
+    for part, level in zip(parts, levels, strict=True):
+        flat[part] -= np.where(masked[part], 0, np.float32(level))
+    return True
+
+
+def smoothed(image: Array) -> Array:
+    """The image with means over neighbours in which each of the four colours of a mosaic has an equal share."""
+    for axis in (0, 1):
+        image = np.moveaxis(image, axis, 0)
+        wide = np.concatenate([image[:1], image, image[-1:]])
+        image = np.moveaxis((wide[:-2] + 2 * wide[1:-1] + wide[2:]) / 4, 0, axis)
+    return np.ascontiguousarray(image)
 
 
 def noise_of(image: Array) -> float:
@@ -211,7 +266,8 @@ _KERNEL = np.exp(-(_OFFSETS[:, None] + _OFFSETS) / 2.0)  # a Gaussian of fwhm 2.
 
 def _measured(sky: Sky, sources: Any, numbers: Array, islands: Array) -> Stars:
     """The stars among the islands."""
-    guess = float(np.clip(2.355 * np.median(np.sqrt(sources["a"] * sources["b"])), 1.5, 15))
+    width = np.nan_to_num(np.sqrt(sources["a"] * sources["b"]))  # sep gives NaN for light that is nearly cancelled
+    guess = float(np.clip(2.355 * np.median(width), 1.5, 15))
     tail = star_fit.TAIL
     for _ in range(2):  # the second time with the width and the wings of the first
         radius = int(np.clip(np.ceil(1.8 * guess), 4, 25))
@@ -221,10 +277,10 @@ def _measured(sky: Sky, sources: Any, numbers: Array, islands: Array) -> Stars:
         p = star_fit.fit(images, weights, at - corner, guess, tail)
         x, y = p.x + corner[:, 0], p.y + corner[:, 1]
         noise = _at(sky.noise, x, y)
-        good = _like_stars(p, np.hypot(x - at[:, 0], y - at[:, 1]) < guess, p.peak / noise)
-        if not good.any():
+        good = _like_profiles(p, np.hypot(x - at[:, 0], y - at[:, 1]) < guess, p.peak / noise)
+        brightest = np.flatnonzero(_as_most(p.fwhm, p.elongation, good))[:MOST_TYPICAL]
+        if not brightest.size:
             return Stars(*(np.zeros(0) for _ in fields(Stars)))
-        brightest = np.flatnonzero(good)[:MOST_TYPICAL]
         guess = float(np.median(p.fwhm[brightest]))
         tail = float(np.median(p.tail[brightest])), 0.3 * star_fit.TAIL[1]
     x, y, noise = x[good], y[good], noise[good]
@@ -253,12 +309,18 @@ def _at(image: Array, x: Array, y: Array) -> Array:
     return np.asarray(image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)], np.float64)
 
 
-def _like_stars(p: star_fit.Profiles, near: Array, snr: Array) -> Array:
-    """Which profiles are stars: as wide and as round as most, and like a profile."""
+def _like_profiles(p: star_fit.Profiles, near: Array, snr: Array) -> Array:
+    """Which islands are like a profile."""
     with np.errstate(invalid="ignore"):
-        good = near & (p.fwhm > NARROWEST) & (p.fwhm < WIDEST) & (p.misfit < MISFIT + 1.5 / snr) & (snr > 2)
-        brightest = np.flatnonzero(good)[:MOST_TYPICAL]
-        if brightest.size:
-            width, long = (np.median(v[brightest]) for v in (p.fwhm, p.elongation))
-            good &= (p.fwhm > SIZES[0] * width) & (p.fwhm < SIZES[1] * width) & (p.elongation < ROUND * long)
-    return np.asarray(good)
+        return np.asarray(near & (p.fwhm > NARROWEST) & (p.fwhm < WIDEST) & (p.misfit < MISFIT + 1.5 / snr) & (snr > 2))
+
+
+def _as_most(fwhm: Array, elongation: Array, good: Array) -> Array:
+    """Which of the good profiles are as wide and as round as most of the brightest; they come brightest first."""
+    brightest = np.flatnonzero(good)[:MOST_TYPICAL]
+    if not brightest.size:
+        return good
+    width, long = (np.median(v[brightest]) for v in (fwhm, elongation))
+    with np.errstate(invalid="ignore"):
+        fits = (fwhm > SIZES[0] * width) & (fwhm < SIZES[1] * width) & (elongation < ROUND * long)
+    return np.asarray(good & fits)

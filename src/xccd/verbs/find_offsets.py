@@ -40,8 +40,9 @@ def find_offsets(
     method : {"auto", "phase", "stars"}, default: "auto"
         "stars" finds the shift on which most pairs of stars agree, and takes the mean of their centroids. "phase" is
         for any scene, such as planets and nebulae: the peak of the correlation of the pixels. Calibrate frames for it:
-        a pattern that stays on the detector draws small shifts to 0. "auto" takes the stars, and the correlation for
-        frames whose stars do not tell. Hot pixels, cosmic rays, trails and gradients of the sky lead none of them.
+        a pattern that stays on the detector draws small shifts to 0. Stars only check it. "auto" takes the stars, and
+        the correlation for frames whose stars do not tell. Hot pixels, cosmic rays, trails and gradients of the sky
+        lead none of them.
     reference : int, default: 0
         The index of the frame that the others are compared with. By stars, a frame that has too few in common with it
         is compared with all frames that are placed already.
@@ -73,15 +74,16 @@ def find_offsets(
     -----
     UserWarning
         The offset of a frame may be wrong: another shift is nearly as good, it may be off by over 0.3 pixel and over
-        1 / ``precision``, or the frame is slightly turned. The warning names the frames.
+        1 / ``precision``, the frame is slightly turned, what matches stays at its pixels as hot pixels do, or the stars
+        say another shift than the correlation. The warning names the frames.
 
     Notes
     -----
     Each pair of stars, one of the reference and one of the frame, votes for a shift. A shift counts if stars strewn at
     random would give so many votes in less than one of 10000 frames. Stars that stay on their pixels while others agree
-    on another shift are a pattern of the detector. Stars are weighted by the error of their centroids (King 1983, PASP
-    95, 163). The correlation is Padfield's (2012, IEEE TIP 21, 2706), of pixels minus their surroundings, and then
-    upsampled by scikit-image.
+    on another shift are a pattern of the detector. Of a raw frame of a colour camera, means over neighbours count.
+    Stars are weighted by the error of their centroids (King 1983, PASP 95, 163). The correlation is Padfield's
+    (2012, IEEE TIP 21, 2706), of pixels minus their surroundings, and then upsampled by scikit-image.
 
     Examples
     --------
@@ -138,7 +140,7 @@ def _all(
 ) -> tuple[list[Found], Array]:
     """The shift of each frame, and its correlation with the reference after it."""
     first = _frame(stack[reference].values, method, names[reference])
-    found: dict[int, Found] = {reference: Found(np.zeros(2), first.number, 0.0, "")}
+    found: dict[int, Found] = {reference: Found(np.zeros(2), 0 if method == "phase" else first.number, 0.0, "")}
     alike = np.ones(stack.sizes["frame"])
     missed: dict[int, Frame] = {}
     direct = METHODS["stars" if method == "auto" else method]
@@ -146,7 +148,7 @@ def _all(
     for k, image in _read(stack, [k for k in range(stack.sizes["frame"]) if k != reference]):
         frame = _frame(image, method, names[k])
         one = direct(first, frame, precision)
-        if one is None:
+        if one is None or (one.is_pattern and method != "phase"):
             missed[k] = frame.without_pixels()
             continue
         found[k], alike[k] = _sure(one, names[k]), _correlation(first.image, image, one.offset)

@@ -11,17 +11,18 @@ from xccd.headers import common
 from xccd.headers.pixel_scale import ratios
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean, is_whole
-from xccd.sky.patterns import LEAST, Match, match
+from xccd.sky import fixed
+from xccd.sky.patterns import FIXED, LEAST, Match, match
 from xccd.sky.placed import MATCHED, RESIDUAL, firsts
 from xccd.sky.similarity import MODELS, Fit, is_mirrored, scale_of, spread, turn_of
-from xccd.sky.stars import Stars
-from xccd.verbs.star_lists import check_reference, names_of, places, sharpest, stacks_of, star_lists, variances
+from xccd.sky.stars import Stars, places, typical, variances
+from xccd.verbs.star_lists import check_reference, names_of, sharpest, stacks_of, star_lists
 
 Array = np.ndarray[Any, Any]
 SCALED = 0.05  # largest change of scale that needs no cause
 WIDE = (0.8, 1.25), (0.45, 0.8), (1.25, 2.2), (0.25, 0.45), (2.2, 4.0)  # tried when no expected scale fits
 ROUGH = 1.0  # pixels: a residual above it is doubtful
-UNSURE = 0.3  # pixels: as the error of the fit at a corner of the frame
+UNSURE = 0.1  # pixels: as the standard error of the fit at a corner of the frame
 
 
 def find_transforms(
@@ -68,7 +69,7 @@ def find_transforms(
     Warns
     -----
     UserWarning
-        The residual of a frame is above 1 pixel; its stars leave a corner unsure by more than 0.3 pixel; its scale
+        The residual of a frame is above 1 pixel; its stars leave a corner unsure by more than 0.1 pixel; its scale
         differs by over 5 % and no keyword (PIXSCALE, SECPIX, XPIXSZ, FOCALLEN, XBINNING) explains it.
 
     Notes
@@ -99,18 +100,20 @@ def find_transforms(
     stacks = stacks_of("find_transforms", stack)
     names = names_of(stacks)
     check_reference(reference, len(names))
-    lists = star_lists(stacks)
+    every = star_lists(stacks)
+    lists = [typical(stars) for stars in every]
     base = sharpest(lists) if isinstance(reference, str) else int(reference) % len(names)
     if len(lists[base]) < LEAST and len(names) > 1:
         raise ValueError(f"reference={reference!r}: {_too_few(names[base], lists[base])}: choose another frame")
     texts = [text for one in stacks for text in (common.texts(one, "frame") or [""] * one.sizes["frame"])]
     shapes = [(one.sizes["y"], one.sizes["x"]) for one in stacks for _ in range(one.sizes["frame"])]
     found = [
-        _own(lists[base]) if i == base else _matched(lists, i, base, shapes, model, ratios(texts[i], texts[base]))
+        _own(lists[base]) if i == base else _matched(every, i, base, shapes, model, ratios(texts[i], texts[base]))
         for i in range(len(names))
     ]
     fits = _checked(found, lists, names, base)
     _doubt(fits, names, shapes, base, texts)
+    _doubt_still(fits, every, names, base)
     return _dataset(stacks, fits, shapes, model, base)
 
 
@@ -126,14 +129,25 @@ def _matched(
     expected = list(dict.fromkeys([*known, 1.0]))
     scales = (*((k * (1 - SCALED), k * (1 + SCALED)) for k in expected), *WIDE)
     one, two = lists[base], lists[i]
-    return match(
-        places(one),
-        places(two),
-        (shapes[base], shapes[i]),
-        scales=scales,
-        model=model,
-        weights=(variances(one), variances(two)),
-    )
+
+    def tried(first: Stars, other: Stars, some: Any) -> Match | None:
+        weights, both = (variances(first), variances(other)), (shapes[base], shapes[i])
+        return match(places(first), places(other), both, scales=some, model=model, weights=weights)
+
+    found = tried(typical(one), typical(two), scales)
+    if found is not None and found.sure and not _is_still(found.fit):
+        return found
+    first, other = fixed.wide(one), fixed.wide(two)
+    for pair in (fixed.moving(one, two, FIXED), (first, typical(two)), (typical(one), other), (first, other)):
+        again = tried(*pair, scales[:1])
+        if again is not None and again.sure and not _is_still(again.fit):
+            return again
+    return found
+
+
+def _is_still(fit: Fit) -> bool:
+    """Whether all stars stay at their pixels."""
+    return bool(np.abs(fit.matrix - np.eye(2, 3)).max() <= FIXED)
 
 
 def _too_few(name: str, stars: Stars) -> str:
@@ -179,6 +193,14 @@ def _doubt(
         f"is scaled by {fits[i].scale:.4g}, which no keyword explains (PIXSCALE, XPIXSZ, FOCALLEN, XBINNING): if it is "
         "no other camera or telescope, the match is false"
     ))  # fmt: skip
+
+
+def _doubt_still(fits: list[Fit], every: list[Stars], names: list[str], base: int) -> None:
+    """Warn of frames whose stars stay at their pixels and may be hot pixels."""
+    one = every[base]
+    stay = {i: fixed.still(one, every[i], FIXED) for i, fit in enumerate(fits) if i != base and _is_still(fit)}
+    doubts = {i: fixed.doubt_of(one, every[i], *some) for i, some in stay.items() if len(some[0])}
+    _say([i for i, doubt in doubts.items() if doubt], names, lambda i: f"may be wrong: {doubts[i]}")
 
 
 def _say(frames: list[int], names: list[str], text: Any) -> None:

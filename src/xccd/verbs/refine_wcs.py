@@ -17,11 +17,11 @@ from xccd.sky.patterns import LEAST
 from xccd.sky.placed import MATCHED, RESIDUAL
 from xccd.sky.refine import Correction, corrected
 from xccd.sky.similarity import spread
-from xccd.sky.stars import Stars
-from xccd.verbs.star_lists import check_reference, names_of, places, sharpest, stacks_of, star_lists, variances
+from xccd.sky.stars import Stars, typical
+from xccd.verbs.star_lists import check_reference, names_of, sharpest, stacks_of, star_lists
 
 ROUGH = 1.0  # pixels: a residual above it is doubtful
-UNSURE = 0.3  # pixels: as the error of the fit at a corner of the frame
+UNSURE = 0.1  # pixels: as the standard error of the fit at a corner of the frame
 
 
 def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
@@ -59,7 +59,7 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
     -----
     UserWarning
         A frame has fewer than 6 stars in common with the reference, or no more than by chance: its WCS stays. The
-        residual is above 1 pixel, or the stars leave a corner unsure by more than 0.3 pixel.
+        residual is above 1 pixel, or the stars leave a corner unsure by more than 0.1 pixel.
 
     Notes
     -----
@@ -96,13 +96,17 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
         check_no_sky(one)
     grids = [grid for one in stacks for grid in grids_of(one)]
     if any(grid.tables for grid in grids):
-        raise ValueError("refine_wcs: the WCS is distorted by a table, which belongs to its pixels: it cannot be moved")
-    lists = star_lists(stacks)
+        raise ValueError(
+            "refine_wcs: the WCS is distorted by a table, which belongs to its pixels: it cannot be moved. "
+            "align(transforms='similarity') goes by the stars alone"
+        )
+    every = star_lists(stacks)
+    lists = [typical(stars) for stars in every]
     base = sharpest(lists) if isinstance(reference, str) else int(reference) % len(names)
     if len(lists[base]) < LEAST and len(names) > 1:
         few = f"{names[base]} shows {len(lists[base])} star(s), {LEAST} are needed: choose another frame"
         raise ValueError(f"reference={reference!r}: {few}")
-    tried = [None if i == base else _corrected(grids, lists, i, base) for i in range(len(names))]
+    tried = [None if i == base else _corrected(grids, every, i, base) for i in range(len(names))]
     _doubt(tried, names, base, [grid.shape for grid in grids])
     found = [one if isinstance(one, Correction) else None for one in tried]
     ends = np.cumsum([one.sizes["frame"] for one in stacks]).tolist()
@@ -120,8 +124,7 @@ def _is_stack(ds: xr.Dataset) -> bool:
 
 
 def _corrected(grids: list[Grid], lists: list[Stars], i: int, base: int) -> Correction | str:
-    weights = variances(lists[i]), variances(lists[base])
-    return corrected(grids[i], places(lists[i]), grids[base], places(lists[base]), weights)
+    return corrected(grids[i], lists[i], grids[base], lists[base])
 
 
 def _doubt(

@@ -55,8 +55,11 @@ def names_of(stacks: list[xr.DataArray]) -> list[str]:
 
 
 def star_lists(stacks: list[xr.DataArray]) -> list[Stars]:
-    """The stars of each frame, brightest first; x and y are pixels of the array from 0. Reads the frames."""
-    return [find_stars(frame) for stack in stacks for frame in _frames(unflagged(stack))]
+    """All that is like a star in each frame, of any width, brightest first. Reads the frames.
+
+    x and y are pixels of the array from 0.
+    """
+    return [find_stars(frame, every=True) for stack in stacks for frame in _frames(unflagged(stack))]
 
 
 def _frames(stack: xr.DataArray) -> Iterator[Array]:
@@ -80,16 +83,3 @@ def check_reference(reference: Any, n: int) -> None:
         return
     if not is_whole(reference) or not -n <= reference < n:
         raise ValueError(f"reference={reference!r}: the frames are 0 to {n - 1}, or give 'best' for the sharpest")
-
-
-def places(stars: Stars) -> Array:
-    """Where the stars are, as complex numbers x + iy."""
-    return np.asarray(stars.x + 1j * stars.y)
-
-
-def variances(stars: Stars) -> Array:
-    """The variance of a place along one axis: of the profile's noise (fwhm / 2.355 / snr), and what fits leave."""
-    return np.asarray((stars.fwhm / 2.355 / np.maximum(stars.snr, 1)) ** 2 + FLOOR**2)
-
-
-FLOOR = 0.02  # pixels
