@@ -110,3 +110,16 @@ def test_decam_product_keeps_the_wcs(field: xr.DataArray, tmp_path: Path) -> Non
     row = 99 - (50 - int(field.y[0]))
     np.testing.assert_allclose(again.ccd.wcs(0).all_pix2world([[100, row]], 0), sky, atol=1e-10)
     assert int(again.y[0]) == 50
+
+
+def test_kast_flats_lose_less_if_they_are_scaled_first(real_frames: Path) -> None:
+    """The figures of docs/rejections.md."""
+    bias = xccd.open_stack(real_frames / "kast_blue/b2[1-3].fits.gz").ccd.combine("median")
+    flats = (xccd.open_stack(real_frames / "kast_blue/b1[1-3].fits.gz") - bias).sel(x=slice(0, 2047)).load()
+    lit = flats.drop_attrs().where(flats > 50)
+    rule = {"low": 4, "high": 4, "gain": 1.2, "readnoise": 4}
+    lost = [
+        (obj.ccd.reject("noise", **rule).ccd.mask & ~lit.ccd.mask).any("frame").mean().item()
+        for obj in (lit.ccd.normalize(scale="median"), lit)
+    ]
+    assert [round(100 * share, 2) for share in lost] == [0.1, 0.19]
