@@ -11,8 +11,10 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays
+from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
 from xccd.labels import lazy
+from xccd.labels.flags import flags_of, map_name
 from xccd.labels.frames import check_array, file_names, frame_names, frames_first, unflagged
 from xccd.labels.keywords import keyword_of_frames
 from xccd.labels.lazy import array_of
@@ -61,6 +63,35 @@ def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> Pe
     if isinstance(value, xr.DataArray):
         return _labelled(argument, value, stack, dim)
     return _of_numbers(argument, value, stack, dim)
+
+
+def inverse_variances(argument: str, stack: xr.DataArray, dim: Hashable, factors: PerSample) -> PerSample:
+    """1 / sigma^2 of the samples times their factors, from the uncertainties of a flagged Dataset."""
+    sigma = uncertainty_of(stack, "uncertainty")
+    if sigma is None:
+        raise ValueError(
+            f"{argument} needs uncertainties, the variable data_uncertainty of a flagged Dataset: see open_dataset, or "
+            "stack.ccd.to_dataset(uncertainty=...)"
+        )
+    power = KINDS[sigma.attrs.get("uncertainty_type", "std")].power
+    run = partial(_inverse_variances, power=power)
+    return PerSample(arrays.map_elementwise(run, frames_first(sigma, dim), factors.data, dtype=np.dtype(float)), None)
+
+
+def _inverse_variances(sigma: Any, factors: Any, *, power: int) -> Any:
+    with np.errstate(all="ignore"):
+        values = np.asarray(sigma, np.float64)
+        values = np.where(values >= 0, values, np.nan)
+        return (values if power < 0 else values**-1 if power == 2 else values**-2) / np.square(factors)
+
+
+def uncertainty_of(stack: xr.DataArray, kind: str) -> xr.DataArray | None:
+    """The map ``kind`` of a flagged stack, with its order of axes; None without."""
+    found = stack.coords.get(map_name(stack.name, kind))
+    if found is None or set(found.dims) != set(stack.dims) or flags_of(stack) is None:
+        return None
+    moved: xr.DataArray = found.transpose(*stack.dims)
+    return moved
 
 
 def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
