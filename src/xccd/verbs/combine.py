@@ -64,7 +64,8 @@ def combine(
         a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
         that takes a frame (a DataArray without ``dim``) and returns a number. Finite, 0 or more. Aligned frames also
         have "footprint", the part of a pixel that lies in the frame, and "feather", which falls to 0 at its edge;
-        drizzled frames have "drizzle", the drops that fell on a pixel.
+        drizzled frames have "drizzle", the drops that fell on a pixel. By quality: "noise", "ivar", "stars" and "fwhm",
+        see the notes. Names may be multiplied: "EXPTIME*feather".
     scale : str, callable or array-like, optional
         Finite factors by which samples are multiplied while they are combined, given as weights are.
     q : float, optional
@@ -127,6 +128,11 @@ def combine(
     s twice the standard deviation with divisor n - 1. "first" and "last" take the frames in their order. "ivar" is
     sum(x / sigma^2) / sum(1 / sigma^2).
 
+    Weights by quality: "noise" is 1 / noise^2, from the label ``noise`` on ``dim``, else measured in whole frames by
+    the formula in `measure_stars`; "ivar" is 1 / sigma^2 of the uncertainties of a flagged Dataset; "stars" is the
+    number of stars, "fwhm" 1 / fwhm^2, from the labels that ``stack.assign_coords(stack.ccd.measure_stars())`` gives.
+    Factors of ``scale`` count in "noise" and "ivar". Measure after `normalize` and before `align`.
+
     A flagged Dataset also gets the per-pixel count, and the standard error where a formula is known: of "mean",
     "median", "sum" and "ivar". From the scatter with weights there is none for the median. The part of the errors that
     all frames share, ``data_common``, does not become smaller with more frames; the scatter does not show it.
@@ -161,7 +167,8 @@ def combine_stack(
     arguments = {"q": q, "c": c, "ddof": ddof, "rescale": rescale}
     check_method(method, weights, **arguments)
     image_dtype = _image_dtype(method, stack.dtype, dtype)
-    weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
+    factor = resolve("scale", scale, stack, dim)
+    weight = resolve("weights", weights, stack, dim, factors=factor)
     check_scale(factor, stack, dim)
     known = check_weights(weight, stack, dim)
     if method == "ivar":
