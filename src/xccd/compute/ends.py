@@ -107,9 +107,7 @@ class Weight:
     sums = False
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        least, most, _ = tile.bounds
-        x = tile.x[:, tile.start : tile.stop]
-        out[:] = np.sum(np.where((x >= least) & (x <= most), given.weights, 0.0), axis=0)
+        out[:] = total_in_use(engine, tile, given.weights)
 
 
 @dataclass(frozen=True)
@@ -133,6 +131,18 @@ def counted(engine: Any, tile: Tile) -> Array:
     found = np.empty(tile.stop - tile.start)
     reduced(engine, "count", tile, 0, found)
     return found.astype(np.int32)
+
+
+def total_in_use(engine: Any, tile: Tile, numbers: Array) -> Array:
+    """The sum of the numbers that belong to the samples in use, float64."""
+    if (numbers == numbers[0, 0]).all():  # the usual case; each pass over the samples takes 1.5 ns a sample
+        return counted(engine, tile) * numbers[0, 0]
+    least, most, _ = tile.bounds
+    x = tile.x[:, tile.start : tile.stop]
+    total = np.zeros(x.shape[1])
+    for k, row in enumerate(x):
+        total += np.where((row >= least) & (row <= most), numbers[k if len(numbers) > 1 else 0], 0.0)
+    return total
 
 
 def reduced(engine: Any, method: str, tile: Tile, ddof: int, out: Array, count: Array | None = None) -> None:

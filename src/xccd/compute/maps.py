@@ -1,4 +1,4 @@
-"""Ends that give maps of a product: rejected samples, flags, exposure times."""
+"""Ends that give maps of a product: rejected samples, flags, exposure times; and the rejected share of each frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from xccd.compute.ends import Given, counted
+from xccd.compute.dask_joint import is_dask
+from xccd.compute.ends import Given, counted, total_in_use
 from xccd.compute.tile import Array, Tile
 from xccd.kernels.flags import Flag
 
@@ -51,10 +52,24 @@ class Exposure:
     sums = False
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        least, most, _ = tile.bounds
-        x = tile.x[:, tile.start : tile.stop]
-        total = np.zeros(x.shape[1])
-        for k, row in enumerate(x):
-            time = given.exposure[k if len(given.exposure) > 1 else 0]
-            total += np.where((row >= least) & (row <= most), time, 0.0)
-        out[:] = total
+        out[:] = total_in_use(engine, tile, given.exposure)
+
+
+def shares(flags: Array, bits: tuple[int, ...]) -> Array:
+    """For each bit the share of each frame that has it, (bits, frames); lazy if the flags are. Frames are first."""
+    pixels = max(1, int(np.prod(flags.shape[1:])))
+    if not is_dask(flags):
+        return _hits(flags, bits).reshape(len(bits), -1) / pixels
+    import dask.array as da
+
+    chunks = (len(bits),), flags.chunks[0], *((1,) * n for n in flags.numblocks[1:])
+    counts = da.map_blocks(
+        _hits, flags, bits, new_axis=0, chunks=chunks, dtype=np.int64, meta=np.empty((0,) * (flags.ndim + 1), np.int64)
+    )
+    return counts.sum(tuple(range(2, flags.ndim + 1))) / pixels
+
+
+def _hits(flags: Array, bits: tuple[int, ...]) -> Array:
+    """How many samples of each frame of a block have a bit, (bits, frames, 1, ...)."""
+    found = [[np.count_nonzero(frame & np.uint8(bit)) for frame in flags] for bit in bits]
+    return np.array(found, np.int64).reshape(len(bits), len(flags), *(1,) * (flags.ndim - 1))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays
+from xccd.compute.maps import shares
 from xccd.kernels.flags import Flag
 from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of, map_name, science_variables, with_maps
+from xccd.labels.frames import frames_first
 from xccd.labels.lazy import array_of
 from xccd.labels.nodes import map_nodes
 from xccd.verbs.combine import Method, combine_stack
@@ -122,10 +123,9 @@ def _shares(ds: xr.Dataset, dim: Hashable) -> dict[str, Any]:
         flags = flags_of(with_maps(ds, name))
         if flags is None or arrays.is_deferred(array_of(flags)):
             continue
-        for side, bit in SIDES.items():
-            share = ((flags & np.uint8(bit)) != 0).mean([d for d in flags.dims if d != dim])
+        for side, share in zip(SIDES, shares(frames_first(flags, dim), tuple(map(int, SIDES.values()))), strict=True):
             attrs = {"long_name": f"share of the frame that clips rejected as {side}"}
-            found[map_name(name, f"share_rejected_{side}")] = (dim, share.data, attrs)
+            found[map_name(name, f"share_rejected_{side}")] = (dim, share, attrs)
     if found and "file" in ds.coords and ds.coords["file"].dims == (dim,):
         found["file"] = ds.coords["file"].variable
     return found
