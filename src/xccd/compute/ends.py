@@ -125,12 +125,12 @@ class Squares:
 
 
 def counted(engine: Any, tile: Tile) -> Array:
-    """The per-pixel count of samples in use, int32."""
-    if tile.count is not None:
-        return np.asarray(tile.count)
-    found = np.empty(tile.stop - tile.start)
-    reduced(engine, "count", tile, 0, found)
-    return found.astype(np.int32)
+    """The per-pixel count of samples in use, int32; kept for the other ends."""
+    if tile.count is None:
+        found = np.empty(tile.stop - tile.start)
+        reduced(engine, "count", tile, 0, found)
+        tile.count = found.astype(np.int32)
+    return np.asarray(tile.count)
 
 
 def total_in_use(engine: Any, tile: Tile, numbers: Array) -> Array:

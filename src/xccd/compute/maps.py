@@ -39,9 +39,11 @@ class AllFlags:
     whatever: bool = False  # also for pixels with samples in use: for chunks along the frames
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        found = np.broadcast_to(np.bitwise_or.reduce(given.flags, axis=0), out.shape)
-        found = np.where(found == 0, np.uint8(Flag.NOT_FINITE), found)
-        out[:] = found if self.whatever else np.where(counted(engine, tile) > 0, np.uint8(0), found)
+        out[:] = 0
+        some = slice(None) if self.whatever else np.flatnonzero(counted(engine, tile) == 0)
+        flags = np.broadcast_to(given.flags, (len(given.flags), out.size))[:, some]
+        found = np.bitwise_or.reduce(flags, axis=0)
+        out[some] = np.where(found == 0, np.uint8(Flag.NOT_FINITE), found)
 
 
 @dataclass(frozen=True)
