@@ -24,6 +24,7 @@ from xccd.labels.mixed import check_rows, mixed
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
 from xccd.verbs.product_maps import Image, Maps
+from xccd.verbs.rejected_frames import tell_of_rejected_frames
 from xccd.verbs.weights import check_scale, check_weights, inverse_variances, resolve
 from xccd.write.product import describe
 from xccd.write.product_cards import How
@@ -111,7 +112,8 @@ def combine(
     -----
     UserWarning
         Frames that differ in kind (bias, dark, flat, light, ...: IMAGETYP, OBSTYPE) or in FILTER, but for "count".
-        Uncertainties that no formula propagates.
+        Uncertainties that no formula propagates. Flags in memory that show a frame of which clips rejected more than
+        10 %, and more than 3 times as much as of the median frame.
 
     Notes
     -----
@@ -177,6 +179,7 @@ def combine_stack(
     # A count is right whatever the frames show.
     if method != "count" and (keywords := mixed(stack, dim)):
         warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
+    tell_of_rejected_frames(stack, dim)
     wanted = Maps.of(stack, dim, end, maps, uncertainty, lenient=lenient)
     data, made = _image_and_maps(wanted, factor.data, weight.data, image_dtype)
     step = step_text(
