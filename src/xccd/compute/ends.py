@@ -136,7 +136,7 @@ def counted(engine: Any, tile: Tile) -> Array:
 def total_in_use(engine: Any, tile: Tile, numbers: Array) -> Array:
     """The sum of the numbers that belong to the samples in use, float64."""
     if (numbers == numbers[0, 0]).all():  # the usual case; each pass over the samples takes 1.5 ns a sample
-        return counted(engine, tile) * numbers[0, 0]
+        return np.asarray(counted(engine, tile) * numbers[0, 0])
     least, most, _ = tile.bounds
     x = tile.x[:, tile.start : tile.stop]
     total = np.zeros(x.shape[1])

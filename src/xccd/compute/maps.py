@@ -57,7 +57,7 @@ class Exposure:
         out[:] = total_in_use(engine, tile, given.exposure)
 
 
-def shares(flags: Array, bits: tuple[int, ...]) -> Array:
+def shares(flags: Any, bits: tuple[int, ...]) -> Any:
     """For each bit the share of each frame that has it, (bits, frames); lazy if the flags are. Frames are first."""
     pixels = max(1, int(np.prod(flags.shape[1:])))
     if not is_dask(flags):
