@@ -269,3 +269,13 @@ def test_lazy_stays_lazy():
         assert image.data_uncertainty.chunks == ((1, 1), (3,))
         whole = lazy.compute().ccd.sigma_clip(1, 1).ccd.combine(method)
         xr.testing.assert_equal(image.compute(), whole)
+
+
+def test_the_header_of_inverse_variances():
+    """The weights of the samples are not known here, so neither is the exposure time if it differs."""
+    ds = dataset(np.ones((2, 1, 1)), [1, 2])
+    for times, known in (([30.0, 30.0], 30.0), ([30.0, 60.0], None)):
+        one = ds.assign_coords(EXPTIME=("frame", times))
+        for image in (one.ccd.combine("ivar"), one.ccd.combine("mean", weights="ivar")):
+            assert image.data.attrs.get("EXPTIME") == known
+            assert image.data.attrs["NCOMBINE"] == 2

@@ -174,7 +174,9 @@ def combine_stack(
     check_scale(factor, stack, dim)
     known = check_weights(weight, stack, dim)
     if method == "ivar":
-        weight = inverse_variances("method='ivar'", stack, dim, factor)
+        weight, known = inverse_variances("method='ivar'", stack, dim, factor), None
+    elif weights is None:
+        known = np.ones(stack.sizes[dim])
     end = _end(method, weights is not None, arguments, stack.sizes[dim])
     # A count is right whatever the frames show.
     if method != "count" and (keywords := mixed(stack, dim)):
@@ -186,8 +188,8 @@ def combine_stack(
         "combine", method=method, weights=weights, scale=scale, q=q, c=c, ddof=ddof or None, rescale=rescale or None,
         uncertainty=uncertainty, dtype=dtype,
     )  # fmt: skip
-    ones = np.ones(stack.sizes[dim])
-    how = How(str(method), ones if weights is None else known, ones if scale is None else factor.per_frame)
+    factors = np.ones(stack.sizes[dim]) if scale is None else factor.per_frame
+    how = How(str(method), known, factors)
     return _with_maps(describe(without_frames(stack, dim, data), stack, dim, how=how, step=step), made, wanted.attrs)
 
 
