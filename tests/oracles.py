@@ -80,6 +80,54 @@ def biweight(x: list[Fraction], c: Fraction) -> Fraction:
     return center + sum(d * w for d, w in zip(near, weights, strict=True)) / sum(weights)
 
 
+def geometric_mean(x: list[Fraction]) -> Fraction | float:
+    """The n-th root of the product, to 60 digits; NaN where a sample is 0 or less."""
+    if min(x) <= 0:
+        return math.nan
+    with localcontext() as context:
+        context.prec = 80
+        logs = [(Decimal(a.numerator) / Decimal(a.denominator)).ln() for a in x]
+        return Fraction((sum(logs) / len(x)).exp())
+
+
+def half_sample_mode(x: list[Fraction]) -> Fraction:
+    """The narrowest half again and again, of equally narrow ones the middle; widths as float64 has them."""
+    x = sorted(x)
+    while len(x) > 3:
+        half = (len(x) + 1) // 2
+        widths = [as_float(b - a) for a, b in zip(x, x[half - 1 :], strict=False)]
+        narrow = [k for k, width in enumerate(widths) if width == min(widths)]
+        first = narrow[(len(narrow) - 1) // 2]
+        x = x[first : first + half]
+    if len(x) == 3:
+        below, above = as_float(x[1] - x[0]), as_float(x[2] - x[1])
+        x = x[: 2 if below <= above else 3][0 if below < above else 1 :] if below != above else [x[1]]
+    return mean(x)
+
+
+def as_float(number: Fraction) -> float:
+    """The nearest float64; infinite beyond its range."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def adaptive(x: list[Fraction]) -> Fraction:
+    """Stetson's mean: five rounds from the mean, with twice the standard deviation, to 60 digits."""
+    if len(x) < 2 or max(x) == min(x):
+        return mean(x)
+    with localcontext() as context:
+        context.prec = 80
+        values = [Decimal(a.numerator) / Decimal(a.denominator) for a in x]
+        var = variance(x, 1)
+        square, center = 4 * Decimal(var.numerator) / Decimal(var.denominator), sum(values) / len(x)
+        for _ in range(5):
+            weights = [square / (square + (a - center) ** 2) for a in values]
+            center = sum(w * a for w, a in zip(weights, values, strict=True)) / sum(weights)
+        return Fraction(center)
+
+
 def linear_quantile(x: list[Fraction], q: Fraction) -> Fraction:
     """NumPy's "linear": at rank q (n - 1), on the straight line between the neighbours."""
     ordered = sorted(x)
@@ -251,6 +299,12 @@ SIMPLE = {
     "min": min,
     "max": max,
     "mad_std": mad_std,
+    "geometric_mean": geometric_mean,
+    "mode": half_sample_mode,
+    "adaptive": adaptive,
+    "first": lambda x: x[0],
+    "last": lambda x: x[-1],
+    "ivar": mean,  # of equal uncertainties
 }
 
 
@@ -262,6 +316,7 @@ def combine(
     q: float | None = None,
     ddof: int = 0,
     c: float = 6.0,
+    rescale: bool = False,
 ) -> Fraction | float:
     """One pixel of the image; NaN where no sample, or no weight, is left."""
     if weights is not None and method not in WEIGHTED:
@@ -283,7 +338,7 @@ def combine(
         return linear_quantile(x, exact(q))
     if method == "biweight":
         return biweight(x, exact(c))
-    return SIMPLE[method](x)
+    return SIMPLE[method](x) * (Fraction(len(values), len(x)) if rescale else 1)
 
 
 def weighted(x: list[Fraction], w: list[Fraction], method: str, q: float | None) -> Fraction | float:

@@ -17,6 +17,7 @@ NAN, INF = math.nan, math.inf
 DIMS = ("frame", "y", "x")
 EPS = 2.0**-52
 DENORMAL = 5e-324
+PLAIN = [name for name, row in METHODS.items() if not row.needs]
 RANKED = ("median", "min", "max", "mad_std", "quantile")
 many = settings(max_examples=50, deadline=None)
 
@@ -61,7 +62,7 @@ def assert_near(image, expected, size, weighted=False):
 
 
 @many
-@given(stacks(dtypes=FLOATS + INTEGERS), st.sampled_from(list(METHODS)), QUANTILES, st.sampled_from([0, 1, 2]))
+@given(stacks(dtypes=FLOATS + INTEGERS), st.sampled_from(PLAIN), QUANTILES, st.sampled_from([0, 1, 2]))
 def test_methods(array, method, level, ddof):
     options = {"q": level} if method == "quantile" else {"ddof": ddof} if method in ("std", "var") else {}
     image = xccd.combine(stack_of(array), method, **options)
@@ -119,7 +120,7 @@ def test_any_number_of_frames(n, dtype):
     if array.dtype.kind == "f":
         array[rng.random(array.shape) < 0.1] = np.nan
     weights = rng.integers(1, 5, n) / 7
-    for method, row in METHODS.items():
+    for method, row in ((name, METHODS[name]) for name in PLAIN):
         options = {"q": 0.3} if method == "quantile" else {}
         for given_weights in (None, weights.tolist())[: 2 if row.weighted else 1]:
             image = xccd.combine(stack_of(array), method, weights=given_weights, **options)
@@ -138,7 +139,7 @@ def test_every_statistic_is_computed_in_float64():
 @pytest.mark.versions
 def test_pixels_without_samples_or_weight():
     stack = stack_of([[NAN, 1.0, NAN], [INF, NAN, 2.0]])
-    for method in METHODS:
+    for method in PLAIN:
         image = stack.ccd.combine(method, q=0.5 if method == "quantile" else None)
         expected = [0, 1, 1] if method == "count" else [True, False, False]
         assert (image if method == "count" else image.isnull()).values.tolist() == expected

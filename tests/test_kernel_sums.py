@@ -84,6 +84,8 @@ def rounding(value, values, method, weights=None, q=0.5):
     """
     x = sorted(Fraction(v) for v in values if math.isfinite(v))
     n = len(x)
+    if method == "ivar":
+        weights, method = [1.0] * len(values), "mean"
     if weights is not None and method in ("mean", "sum"):
         w = [Fraction(b) for a, b in zip(values, weights, strict=True) if math.isfinite(a)]
         size = sum(abs(Fraction(a)) * Fraction(b) for a, b in zip(values, weights, strict=True) if math.isfinite(a))
@@ -96,6 +98,10 @@ def rounding(value, values, method, weights=None, q=0.5):
     if method in ("std", "var"):
         spread = value + (EPS * abs(oracles.mean(x)) + n * DENORMAL) ** (2 if method == "var" else 1)
         return Fraction(n + 6, 2) * EPS * spread
+    if method == "geometric_mean":
+        return 4 * EPS * value
+    if method == "adaptive":
+        return (n + 20) * EPS * max(map(abs, x))
     if method == "mad_std":
         return EPS * (abs(oracles.median(x)) + 2 * value)
     if method == "biweight":

@@ -273,7 +273,7 @@ class TestStacks:
 def test_one_frame():
     frame = make("f8")[:1]
     image = frame[0].where(np.isfinite(frame[0]))
-    for method in METHODS:
+    for method in (name for name, row in METHODS.items() if not row.needs):
         expected = {"count": image.notnull(), "std": image * 0, "var": image * 0, "mad_std": image * 0}
         result = frame.ccd.combine(method, q=0.3 if method == "quantile" else None)
         np.testing.assert_array_equal(result, expected.get(method, image))

@@ -18,6 +18,7 @@ from xccd.kernels.compiled import rejections as compiled_rejections
 from xccd.kernels.plain import engine as plain_engine
 from xccd.kernels.plain import rejections as plain_rejections
 from xccd.kernels.table import ARGUMENTS, CENTERS, DEVIATIONS, METHODS, OUTPUTS, REDUCTIONS, REJECTIONS, ClipOptions
+from xccd.verbs import product_maps
 
 ENGINES = (compiled_engine, plain_engine)
 RULES = ((compiled_engine, compiled_rejections), (plain_engine, plain_rejections))
@@ -85,7 +86,7 @@ def test_options_of_a_clip_are_arguments_of_the_verb() -> None:
 
 
 def test_an_output_has_an_end_and_a_name_of_its_own() -> None:
-    assert ends.MAPS_OF_A_PRODUCT.keys() == OUTPUTS.keys() - {"flags"}  # flags are of a stack, not of a product
+    assert product_maps.MAKERS.keys() == OUTPUTS.keys() - {"common"}  # that is of a stack, not of a product
     assert len({row.extname for row in OUTPUTS.values()}) == len(OUTPUTS)
     page = (Path(__file__).parents[1] / "docs" / "lossless.md").read_text()
     for name, row in OUTPUTS.items():
@@ -116,8 +117,9 @@ def test_warm_up_runs_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ARGUMENTS)
 @pytest.mark.parametrize("method", METHODS)
 def test_an_argument_goes_with_the_methods_that_take_it(method: str, name: str) -> None:
-    row, stack = ARGUMENTS[name], xr.DataArray([1.0, 2.0, 4.0], dims="frame")
-    value = 1 if name == "ddof" else row.default if row.default is not None else 0.5  # a default counts as given, too
+    row, stack = ARGUMENTS[name], xr.DataArray([1.0, 2.0, 4.0], dims="frame", name="data")
+    stack = stack.ccd.to_dataset(uncertainty=1.0) if METHODS[method].needs else stack
+    value = {"ddof": 1, "rescale": True}.get(name, 0.5 if row.default is None else row.default)  # a default counts, too
     needed = {k: 0.5 for k in METHODS[method].takes if ARGUMENTS[k].default is None}
     if name in METHODS[method].takes:
         assert np.isfinite(xccd.combine(stack, method, **(needed | {name: value})))

@@ -21,6 +21,7 @@ from xccd.verbs.assign_wcs import assign_wcs
 from xccd.verbs.bayer import bayer_planes
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
+from xccd.verbs.combine_with_maps import combine_with_maps
 from xccd.verbs.context import context
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
@@ -40,10 +41,11 @@ __version__ = _version("xccd")
 
 __all__ = [
     "Grid", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs", "bayer_planes", "clip_extrema",
-    "combine", "context", "count", "cutout", "find_offsets", "find_transforms", "from_ccddata", "grow", "header",
-    "large_structures", "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames",
-    "open_image", "open_stack", "open_tree", "refine_wcs", "register_rejection", "reject", "set_options", "sigma_clip",
-    "simulate_night", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
+    "combine", "combine_with_maps", "context", "count", "cutout", "find_offsets", "find_transforms", "from_ccddata",
+    "grow", "header", "large_structures", "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset",
+    "open_frames", "open_image", "open_stack", "open_tree", "refine_wcs", "register_rejection", "reject", "set_options",
+    "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr",
+    "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -21,6 +21,7 @@ from xccd.verbs.assign_wcs import assign_wcs
 from xccd.verbs.bayer import bayer_planes
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
+from xccd.verbs.combine_with_maps import combine_with_maps
 from xccd.verbs.context import context
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
@@ -85,6 +86,7 @@ class CCDAccessor:
     count = _bind(count)
     context = _bind(context)
     combine = _bind(combine)
+    combine_with_maps = _bind(combine_with_maps)
     normalize = _bind(normalize)
     align = _bind(align)
     bayer_planes = _bind(bayer_planes)

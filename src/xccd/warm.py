@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from xccd.compute.chain import Chain
-from xccd.compute.ends import Combine, Scatter
+from xccd.compute.ends import Combine
+from xccd.compute.errors import Propagated, Scatter
 from xccd.compute.flagged import Reasons
 from xccd.compute.steps import Extrema, Marked, Sigma, Window
 from xccd.kernels.limits import DIRECT, float_dtype
@@ -58,7 +59,8 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
         for method, row in METHODS.items():
             for weighted in (False, True) if row.weighted else (False,):
                 _run_chain(Chain((), (Combine(method, weighted),)), untied)
-        _run_chain(Chain((), (Scatter("mean", weighted=True),)), untied)
+        for end in (Scatter("mean", weighted=True), Propagated("mean")):
+            _run_chain(Chain((), (end,)), untied)
         for x in (tied, untied):
             _run_chain(Reasons((CLIP, Extrema(1, 0))), x)
     for dtype in {float_dtype(dtype) for dtype in chosen}:

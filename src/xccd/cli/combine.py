@@ -72,7 +72,8 @@ def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | Non
     "--method",
     default="mean",
     show_default=True,
-    help="mean, median, lower_median, sum, min, max, std, var, mad_std, biweight, quantile, count.",
+    help="mean, median, lower_median, sum, min, max, std, var, mad_std, biweight, quantile, "
+    "geometric_mean, mode, adaptive, first, last, ivar, count.",
 )
 @click.option("--q", type=click.FloatRange(0, 1), help="The quantile of --method quantile, from 0 to 1.")
 @click.option("--weights", metavar="KEYWORD", help="Weight each frame by a keyword, such as EXPTIME.")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from xccd.compute import options
-from xccd.compute.ends import End, is_scaled, scaled
+from xccd.compute.ends import End, Given, is_scaled, scaled
 from xccd.compute.steps import Step, Summing, begin, with_numbers
-from xccd.compute.tile import Array, cut_pixels, in_use, tiles
+from xccd.compute.tile import Array, in_use, tiles
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,20 @@ class Chain:
     ends: tuple[End, ...] = ()
 
     def __call__(
-        self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, *out: Array
+        self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, *rest: Array
     ) -> None:  # fmt: skip
-        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) to those of ``out``, one for each end."""
-        options.with_engine(lambda engine: self._run(engine, (x, start, stop), flags, scale, weights, out))
+        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) to those of the images, one for each end.
+
+        The images are the last of ``rest``. Before them is what else belongs to the samples, as in `ends.Given`.
+        """
+        images = max(1, len(self.ends))
+        given, out = (flags, scale, weights, *rest[:-images]), rest[-images:]
+        options.with_engine(lambda engine: self._run(engine, (x, start, stop), given, out))
 
     def _run(
-        self, engine: Any, pixels: tuple[Array, int, int], flags: Array, scale: Array, weights: Array,
-        out: tuple[Array, ...],
+        self, engine: Any, pixels: tuple[Array, int, int], given: tuple[Array, ...], out: tuple[Array, ...]
     ) -> None:  # fmt: skip
-        x, start, stop = pixels
+        (x, start, stop), (flags, scale, weights, *_) = pixels, given
         all_steps = self._steps(scale)
         for low, high in tiles(x, start, stop):
             tile, steps = begin(engine, all_steps, x, low, high)
@@ -42,10 +46,11 @@ class Chain:
                 engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out[0], low)
                 continue
             with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 becomes infinite
+                own = Given.cut(low, high, *given)
                 if is_scaled(scale):
-                    tile = scaled(tile, cut_pixels(scale, low, high))
+                    tile = scaled(tile, own.scale)
                 for end, image in zip(self.ends, out, strict=True):
-                    end(engine, tile, cut_pixels(weights, low, high), image[low:high])
+                    end(engine, tile, own, image[low:high])
 
     def _steps(self, scale: Array) -> tuple[Step, ...]:
         """The steps. The last one also returns the sums of the remaining samples, if an end needs them and it can.

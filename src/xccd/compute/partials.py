@@ -13,10 +13,14 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from xccd.compute.chain import Chain
-from xccd.compute.ends import Combine, End, Scatter, Squares, Weight
+from xccd.compute.ends import Combine, End, Squares, Weight
+from xccd.compute.errors import ErrorSum, Larger, Propagated, Rescaled, Scatter
 from xccd.compute.flagged import Reasons
+from xccd.compute.maps import AllFlags, Exposure, Flagged
 from xccd.compute.steps import is_by_sample
 from xccd.compute.tile import Array
+from xccd.kernels.flags import Flag
+from xccd.kernels.formulas import as_it_is
 from xccd.kernels.table import METHODS, Partials
 
 Run = Callable[..., Any]
@@ -32,6 +36,14 @@ PARTS: dict[str, End] = {
     "least": Combine("min"),
     "most": Combine("max"),
     "squares": Squares(),
+    "first": Combine("first"),
+    "last": Combine("last"),
+    "own_errors": ErrorSum(1),
+    "shared_errors": ErrorSum(2),
+    "exposure": Exposure(),
+    "low": Flagged(int(Flag.REJECTED_LOW)),
+    "high": Flagged(int(Flag.REJECTED_HIGH)),
+    "flags": AllFlags(whatever=True),
 }
 Parts = dict[End, Array]  # partial sums of several chunks, (chunks, pixels) each
 
@@ -55,8 +67,25 @@ def _sum_of_squares(end: End, parts: Parts) -> Array:
     return total
 
 
+def _summed(end: End, parts: Parts) -> Array:
+    """A sum that is 0 for a chunk without a sample, so that NaN is an unknown error of a sample."""
+    total: Array = np.sum(parts[end], axis=0, keepdims=True)
+    return total
+
+
+def _joined(end: End, parts: Parts) -> Array:
+    """The flags of all chunks."""
+    return np.bitwise_or.reduce(parts[end].astype(np.uint8), axis=0, keepdims=True).astype(np.float64)
+
+
 def _extreme(ufunc: np.ufunc) -> Callable[[End, Parts], Array]:
     return lambda end, parts: ufunc.reduce(parts[end], axis=0, keepdims=True)
+
+
+def _outermost(end: End, parts: Parts) -> Array:
+    """The value of the first chunk, or the last, that has a sample."""
+    found = parts[end] if end.method == "first" else parts[end][::-1]
+    return np.take_along_axis(found, np.argmax(~np.isnan(found), axis=0)[None], 0)
 
 
 # How the same partial sum of several chunks is merged.
@@ -68,7 +97,17 @@ MERGE: dict[End, Callable[[End, Parts], Array]] = {
     PARTS["least"]: _extreme(np.fmin),
     PARTS["most"]: _extreme(np.fmax),
     PARTS["squares"]: _sum_of_squares,
+    PARTS["first"]: _outermost,
+    PARTS["last"]: _outermost,
+    PARTS["own_errors"]: _summed,
+    PARTS["shared_errors"]: _summed,
+    PARTS["exposure"]: _summed,
+    PARTS["low"]: _summed,
+    PARTS["high"]: _summed,
+    PARTS["flags"]: _joined,
 }
+
+_ERRORS = ("own_errors", "shared_errors")
 
 # For each end: the partial sums it needs and how to finish them. The error of a weighted mean has no such row: its
 # terms need the total weight, which no chunk knows.
@@ -76,12 +115,37 @@ ROWS: dict[End, Partials] = {
     **{Combine(name): row.partials for name, row in METHODS.items() if row.partials},
     **{Combine(name, weighted=True): row.weighted_partials for name, row in METHODS.items() if row.weighted_partials},
     **{Scatter(name): row.error.partials for name, row in METHODS.items() if row.error and row.error.partials},
+    **{
+        Propagated(name, weighted): Partials((size, *_ERRORS), row.propagated)
+        for name, row in METHODS.items()
+        for weighted, size in ((False, "count"), (True, "weight"))
+        if row.propagated and row.partials
+    },
+    **{PARTS[name]: Partials((name,), as_it_is) for name in ("weight", "exposure", "low", "high")},
+    AllFlags(): Partials(("flags", "count"), lambda flags, count: np.where(count > 0, 0.0, flags)),
 }
+
+
+def row_of(end: End) -> Partials | None:
+    """The row of an end, if it can be computed from partial sums."""
+    if isinstance(end, Larger):
+        one, other = ROWS.get(end.scatter), ROWS.get(end.propagated)
+        return one and other and _both(one, other)
+    if not isinstance(end, Rescaled):
+        return ROWS.get(end)
+    row, frames = row_of(end.end), end.frames
+    return row and Partials((*row.parts, "count"), lambda *sums: row.finish(*sums[:-1]) * (frames / sums[-1]))
+
+
+def _both(one: Partials, other: Partials) -> Partials:
+    """The larger one of two results."""
+    n = len(one.parts)
+    return Partials((*one.parts, *other.parts), lambda *p: np.fmax(one.finish(*p[:n]), other.finish(*p[n:])))
 
 
 def are_sums(chain: Chain | Reasons) -> TypeGuard[Chain]:
     """Whether all ends of a chain can be computed from partial sums of chunks along frames."""
-    return bool(chain.ends) and all(map(is_by_sample, chain.steps)) and all(end in ROWS for end in chain.ends)
+    return bool(chain.ends) and all(map(is_by_sample, chain.steps)) and all(map(row_of, chain.ends))
 
 
 def reduced(chain: Chain, run: Run, x: Any, extras: list[Any], dtype: np.dtype[Any]) -> Any:
@@ -91,7 +155,7 @@ def reduced(chain: Chain, run: Run, x: Any, extras: list[Any], dtype: np.dtype[A
     """
     import dask.array as da
 
-    asked = tuple(dict.fromkeys(PARTS[part] for end in chain.ends for part in ROWS[end].parts))
+    asked = tuple(dict.fromkeys(PARTS[part] for row in map(row_of, chain.ends) if row for part in row.parts))
     meta = np.empty((0,) * (x.ndim + 1))
     # one array for all partial sums, so that a chunk is read by one task
     of_chunks = da.map_blocks(
@@ -138,6 +202,7 @@ def _finished(whole: Array, ends: tuple[End, ...], asked: tuple[End, ...], dtype
     image: Any = np.empty(whole.shape[:-1], dtype)
     with np.errstate(all="ignore"):  # a float64 beyond float32 becomes infinite; pixels without samples
         for end, name in zip(ends, dtype.names or (...,), strict=True):
-            row = ROWS[end]
+            row = row_of(end)
+            assert row is not None  # `are_sums` was asked
             image[name] = row.finish(*(columns[PARTS[part]] for part in row.parts))
     return image

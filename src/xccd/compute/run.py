@@ -34,17 +34,18 @@ BANDS_PER_THREAD = 8  # bands so small that no thread waits long for a slow one,
 
 def chained(
     chain: Chain, x: Array, scale: Array | None = None, weights: Array | None = None, flags: Array | None = None,
-    *, dtypes: Sequence[Any],
+    *, dtypes: Sequence[Any], sides: Sequence[Array] = (), keep_flags: bool = False,
 ) -> list[Array]:  # fmt: skip
     """The results of a chain on every pixel of ``x``: an image for each end, or the masked stack; lazy if ``x`` is.
 
     On NumPy input, bands of pixels go to the pool of threads. A dask task has one thread. On lazy input a chain that
     follows another one begins at the source of that one, and both run tile by tile in cache: the stack between them is
-    not made. Samples with a flag are not used.
+    not made. Samples with a flag are not used. ``sides`` are what else the ends are given, in the order of `ends.Given`
+    after the weights. With ``keep_flags`` they are also given the flags themselves, so that the chain begins at these.
     """
     extras = [_nothing(x, np.uint8) if flags is None else flags]
     extras += [_nothing(x, np.float64) + 1 if e is None else e for e in (scale, weights)]
-    launched = _launch(chain, x, extras, dtypes)
+    launched = _launch(chain, x, [*extras, *sides], dtypes, keep_flags=keep_flags)
     if not chain.ends:
         (masked,) = launched.results
         notes.mark(masked, notes.origin_of_samples(x))
@@ -82,7 +83,9 @@ class _Launched(NamedTuple):
     steps: tuple[Step, ...]
 
 
-def _launch(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> _Launched:
+def _launch(
+    chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any], keep_flags: bool = False
+) -> _Launched:  # fmt: skip
     """Run a chain now, or make it lazy if any input is; it then begins at the source of ``x``."""
     if not any(map(is_lazy, (x, *extras))):
         results = _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads())
@@ -92,7 +95,7 @@ def _launch(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Seque
         # Samples rejected before the flags were made are flagged as non-finite. So the chain begins at ``x`` then.
         if any(not isinstance(step, Unsigned) for step in steps):
             source, steps = x, ()
-        first, before = plan_of_flags(x, extras[0])
+        first, before = (extras[0], ()) if keep_flags else plan_of_flags(x, extras[0])
         extras[0], steps = _nothing(x, np.uint8) if first is None else first, steps + before
     chain = replace(chain, steps=steps + chain.steps)
     if not any(map(is_dask, (source, *extras))):
@@ -134,17 +137,15 @@ def _run_together(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes:
 
 def _run(
     x: np.ndarray[Any, Any],
-    flags: np.ndarray[Any, Any],
-    scale: np.ndarray[Any, Any],
-    weights: np.ndarray[Any, Any],
-    *,
+    *given: np.ndarray[Any, Any],
     chain: Chain | Reasons,
     dtypes: Sequence[Any],
     threads: int,
 ) -> list[Array]:
+    """A chain on one block; ``given`` are flags, scale, weights, and what else the ends are given."""
     shape = x.shape
     flat = x.reshape(shape[0], -1)
-    extras = [_flat(extra, shape[1:]) for extra in (flags, scale, weights)]
+    extras = [_flat(extra, shape[1:]) for extra in given]
     pixels = flat.shape[1]
     out = [np.empty((pixels,) if chain.ends else flat.shape, dtype) for dtype in dtypes]
     # Bands of pixels, not of rows as elsewhere: the samples are in memory, so no file and no chunk asks for whole rows,

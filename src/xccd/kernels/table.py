@@ -54,6 +54,8 @@ class Method(NamedTuple):
     weighted_error: bool = False  # whether the weighted form has an error, too
     partials: Partials | None = None
     weighted_partials: Partials | None = None
+    propagated: Callable[..., Array] | None = None  # the formula of its error, from `engine.error_sums`
+    needs: str | None = None  # a map of the stack
 
 
 _SUM, _WEIGHTED = ("sum", "count"), ("weighted_sum", "weight")
@@ -64,13 +66,19 @@ METHODS: dict[str, Method] = {
         "sums", 1.0, "weighted_sums",
         error=Error("std", 1, formulas.of_mean, Partials(_SQUARES, formulas.error_of_mean)), weighted_error=True,
         partials=Partials(_SUM, formulas.ratio), weighted_partials=Partials(_WEIGHTED, formulas.ratio),
+        propagated=formulas.propagated_by_mean,
     ),
-    "median": Method("median", 0.5, "weighted_quantile", sorts="middle", error=Error("mad_std", 0, formulas.of_median)),
+    "median": Method(
+        "median", 0.5, "weighted_quantile", sorts="middle", error=Error("mad_std", 0, formulas.of_median),
+        propagated=formulas.propagated_by_median,
+    ),
     "lower_median": Method("median", 0.0, sorts="middle"),
     "sum": Method(
-        "sums", 0.0, "weighted_sums", dtype="float64",  # sums of counts exceed 2^24, and float32 would round
+        "sums", 0.0, "weighted_sums", takes=("rescale",),
+        dtype="float64",  # sums of counts exceed 2^24, and float32 would round
         error=Error("std", 1, formulas.of_sum, Partials(_SQUARES, formulas.error_of_sum)), weighted_error=True,
         partials=Partials(_SUM, formulas.total), weighted_partials=Partials(_WEIGHTED, formulas.total),
+        propagated=formulas.propagated_by_sum,
     ),
     "min": Method("extremum", 1.0, partials=Partials(("least",), formulas.as_it_is)),
     "max": Method("extremum", -1.0, partials=Partials(("most",), formulas.as_it_is)),
@@ -79,6 +87,12 @@ METHODS: dict[str, Method] = {
     "mad_std": Method("mad_std", sorts="all"),
     "biweight": Method("biweight", None, sorts="all", takes=("c",)),
     "quantile": Method("quantile", None, "weighted_quantile", sorts="all", takes=("q",)),
+    "geometric_mean": Method("geometric_mean"),
+    "mode": Method("half_sample_mode", sorts="all"),
+    "adaptive": Method("adaptive"),
+    "first": Method("outermost", 1.0, partials=Partials(("first",), formulas.as_it_is)),
+    "last": Method("outermost", -1.0, partials=Partials(("last",), formulas.as_it_is)),
+    "ivar": Method("weighted_sums", 1.0, needs="uncertainty"),  # the weights are 1 / sigma^2
     "count": Method("count", dtype="int64", partials=Partials(("count",), formulas.as_it_is)),
 }  # fmt: skip
 
@@ -86,7 +100,7 @@ METHODS: dict[str, Method] = {
 class Argument(NamedTuple):
     """An argument of some methods: its default (None: it must be given), and the test of a value."""
 
-    default: float | None
+    default: float | bool | None
     is_right: Callable[[Any], bool]
     rule: str
     may_be_none: bool = True  # None then means the default
@@ -101,6 +115,7 @@ ARGUMENTS: dict[str, Argument] = {
         "a whole number of 0 or more",
         may_be_none=False,
     ),
+    "rescale": Argument(False, lambda rescale: True, "True or False", may_be_none=False),
 }
 
 
@@ -130,14 +145,34 @@ class ProductMap(NamedTuple):
     dtype: str | None = None  # of the variable; None: as the image
     has_unit: bool = False  # whether it has the unit of the image
     attrs: Mapping[str, str] = MappingProxyType({})
+    of_stack: bool = False  # whether a stack may have it, so that verbs carry it
+    by_default: bool = False  # whether `combine` makes it unasked
 
 
 # Extension names are those that `astropy.nddata.CCDData.read` looks for.
 OUTPUTS: dict[str, ProductMap] = {
-    "flags": ProductMap("MASK", dtype="uint8"),
+    "flags": ProductMap("MASK", dtype="uint8", of_stack=True),
     "uncertainty": ProductMap(
-        "UNCERT", has_unit=True,
-        attrs={"long_name": "standard error, from the scatter of the samples", "uncertainty_type": "std"},
+        "UNCERT", has_unit=True, attrs={"uncertainty_type": "std"}, of_stack=True, by_default=True,
     ),
-    "count": ProductMap("COUNT", "int32", "int64", attrs={"long_name": "number of samples in use"}),  # < 2^31
+    "count": ProductMap(
+        "COUNT", "int32", "int64", attrs={"long_name": "number of samples in use"}, of_stack=True, by_default=True,
+    ),  # < 2^31
+    "rejected_low": ProductMap("REJ_LOW", "int32", "int32", attrs={"long_name": "samples rejected as low"}),
+    "rejected_high": ProductMap("REJ_HIGH", "int32", "int32", attrs={"long_name": "samples rejected as high"}),
+    "weight": ProductMap("WEIGHT", attrs={"long_name": "total weight of the samples in use"}),
+    "exposure": ProductMap(
+        "EXPOSURE", attrs={"long_name": "total exposure time of the samples in use", "units": "s"},
+    ),
+    "common": ProductMap(
+        "COMMON", has_unit=True, attrs={"long_name": "part of the standard error that all frames share"},
+        of_stack=True,
+    ),
 }  # fmt: skip
+
+# The ways to an uncertainty, and what the attributes of the map say of it.
+UNCERTAINTIES = {
+    "scatter": "standard error, from the scatter of the samples",
+    "propagate": "standard error, propagated from the uncertainties of the samples",
+    "larger": "standard error, the larger of those from the scatter and from the uncertainties of the samples",
+}

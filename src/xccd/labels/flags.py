@@ -18,6 +18,7 @@ from xccd.labels.lazy import stored
 from xccd.messages import a_type, did_you_mean
 
 MAPS = tuple(OUTPUTS)  # the maps of a variable, named <name>_flags and so on
+CARRIED = tuple(name for name, row in OUTPUTS.items() if row.of_stack)  # those that verbs carry
 
 
 ON_A_DATASET = (
@@ -66,7 +67,7 @@ def check_uncertainty(values: Any, in_use: Any = True) -> None:
 def with_maps(ds: xr.Dataset, name: Any) -> xr.DataArray:
     """A variable of a Dataset, with its maps as coordinates."""
     stack: xr.DataArray = ds[name]
-    maps = {map_name(name, kind) for kind in MAPS} & set(ancillary_names(stack)) & set(ds.data_vars)
+    maps = {map_name(name, kind) for kind in CARRIED} & set(ancillary_names(stack)) & set(ds.data_vars)
     if (flags := map_name(name, "flags")) in maps:
         check_flags(ds[flags])
     return stack.assign_coords({k: ds[k].variable for k in sorted(maps)})

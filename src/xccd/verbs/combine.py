@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,8 @@ import xarray as xr
 
 from xccd.compute import arrays
 from xccd.compute.chain import Chain
-from xccd.compute.ends import MAPS_OF_A_PRODUCT, Combine, End, check_factors
+from xccd.compute.ends import Combine, End, check_factors
+from xccd.compute.errors import Rescaled
 from xccd.compute.run import chained
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import ARGUMENTS, METHODS, OUTPUTS
@@ -22,7 +23,9 @@ from xccd.labels.lazy import as_lazy_indexed
 from xccd.labels.mixed import check_rows, mixed
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
-from xccd.verbs.weights import check_scale, check_weights, resolve
+from xccd.verbs.product_maps import Image, Maps
+from xccd.verbs.rejected_frames import tell_of_rejected_frames
+from xccd.verbs.weights import check_scale, check_weights, inverse_variances, resolve
 from xccd.write.product import describe
 from xccd.write.product_cards import How
 
@@ -39,6 +42,9 @@ def combine(
     q: float | None = None,
     c: float | None = None,
     ddof: int = 0,
+    rescale: bool = False,
+    uncertainty: str | None = None,
+    maps: Sequence[str] | None = None,
     dtype: Any = None,
     dim: Hashable = "frame",
 ) -> xr.DataArray:
@@ -52,13 +58,15 @@ def combine(
         Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
     method : str or callable, default: "mean"
         "mean", "median", "lower_median", "sum", "min", "max", "std", "var", "mad_std", "biweight", "quantile",
-        "count", or a function of (values with NaN where missing, axis).
+        "geometric_mean", "mode", "adaptive", "first", "last", "ivar", "count", or a function of (values with NaN where
+        missing, axis). "ivar" needs the uncertainties of a flagged Dataset.
     weights : str, callable or array-like, optional
         For "mean", "sum", "median" and "quantile": a keyword of the frames ("EXPTIME"), one number a frame, one number
         a sample (an array of the stack's shape, or a DataArray whose dimensions say what it is for), or a function
         that takes a frame (a DataArray without ``dim``) and returns a number. Finite, 0 or more. Aligned frames also
         have "footprint", the part of a pixel that lies in the frame, and "feather", which falls to 0 at its edge;
-        drizzled frames have "drizzle", the drops that fell on a pixel.
+        drizzled frames have "drizzle", the drops that fell on a pixel. By quality: "noise", "ivar", "stars" and "fwhm",
+        see the notes. Names may be multiplied: "EXPTIME*feather".
     scale : str, callable or array-like, optional
         Finite factors by which samples are multiplied while they are combined, given as weights are.
     q : float, optional
@@ -67,6 +75,15 @@ def combine(
         For "biweight": samples farther than ``c`` MAD from the median have no weight. Default: 6.
     ddof : int, default: 0
         For "std" and "var": the divisor is n - ddof.
+    rescale : bool, default: False
+        For "sum" without weights: the sum of the samples in use times (all frames) / (frames in use), so that a pixel
+        with rejected samples does not become dark.
+    uncertainty : {"propagate", "scatter", "larger"}, optional
+        Of a flagged Dataset: the standard error from the uncertainties of the samples, from their scatter, or the
+        larger of both. Default: "propagate" where there are uncertainties, else "scatter".
+    maps : list of str, optional
+        Of a flagged Dataset: the maps to make beside the image, as for `combine_with_maps`. Default: ["uncertainty",
+        "count"].
     dtype : dtype, optional
         Float dtype of the image. Default: that of the stack (float32 for integers of up to 16 bits, float64 for wider
         ones), float64 for "sum", int64 for "count".
@@ -84,9 +101,10 @@ def combine(
     ------
     ValueError
         Unknown method; weights that are negative, not finite, all 0, of a wrong shape, or with a method that takes
-        none; a scale that is not finite; ``q`` missing or outside 0 to 1, ``q``, ``c`` or ``ddof`` with a method that
-        does not take it; no dimension ``dim``; an empty stack; frames that differ in ROWORDER or BAYERPAT. Weights and
-        scales per sample are checked when they are used: on dask input when it is computed.
+        none; a scale that is not finite; ``q`` missing or outside 0 to 1, ``q``, ``c``, ``ddof`` or ``rescale`` with a
+        method that does not take it; uncertainties or flags that are needed and not there; no dimension ``dim``; an
+        empty stack; frames that differ in ROWORDER or BAYERPAT. Weights and scales per sample are checked when they
+        are used: on dask input when it is computed.
     TypeError
         Samples, weights or ``dtype`` that are not real numbers.
 
@@ -94,6 +112,8 @@ def combine(
     -----
     UserWarning
         Frames that differ in kind (bias, dark, flat, light, ...: IMAGETYP, OBSTYPE) or in FILTER, but for "count".
+        Uncertainties that no formula propagates. Flags in memory that show a frame of which clips rejected more than
+        10 %, and more than 3 times as much as of the median frame.
 
     Notes
     -----
@@ -103,8 +123,21 @@ def combine(
     from the median M: M + sum(w (x - M)) / sum(w), w = (1 - u^2)^2 for abs(u) < 1, u = (x - M) / (c MAD); M where the
     MAD is 0 (Beers, Flynn and Gebhardt 1990, AJ 100, 32).
 
+    "geometric_mean" is NaN where a sample in use is 0 or less. "mode" is the half-sample mode: of the sorted samples
+    the narrowest half, of that the narrowest half, until three are left, or two; it is the mean of the nearer two
+    (Bickel and Fruehwirth 2006, CSDA 50, 3500). Of equally narrow halves it takes the middle one. "adaptive" is
+    Stetson's mean: five times sum(w x) / sum(w), w = 1 / (1 + (r / s)^2), with r the distances from the mean so far and
+    s twice the standard deviation with divisor n - 1. "first" and "last" take the frames in their order. "ivar" is
+    sum(x / sigma^2) / sum(1 / sigma^2).
+
+    Weights by quality: "noise" is 1 / noise^2, from the label ``noise`` on ``dim``, else measured in whole frames by
+    the formula in `measure_stars`; "ivar" is 1 / sigma^2 of the uncertainties of a flagged Dataset; "stars" is the
+    number of stars, "fwhm" 1 / fwhm^2, from the labels that ``stack.assign_coords(stack.ccd.measure_stars())`` gives.
+    Factors of ``scale`` count in "noise" and "ivar". Measure after `normalize` and before `align`.
+
     A flagged Dataset also gets the per-pixel count, and the standard error where a formula is known: of "mean",
-    "median" and "sum", with weights of "mean" and "sum".
+    "median", "sum" and "ivar". From the scatter with weights there is none for the median. The part of the errors that
+    all frames share, ``data_common``, does not become smaller with more frames; the scatter does not show it.
 
     Examples
     --------
@@ -117,58 +150,86 @@ def combine(
     >>> stack.ccd.combine("mean", weights=[1, 1, 2]).values.tolist()
     [3.5, 6.0]
     """
+    if maps is not None and flags_of(stack) is None:
+        raise ValueError("maps= goes with a flagged Dataset: use combine_with_maps, or stack.ccd.to_dataset() first")
+    return combine_stack(
+        stack, method, weights=weights, scale=scale, q=q, c=c, ddof=ddof, rescale=rescale, uncertainty=uncertainty,
+        maps=maps, dtype=dtype, dim=dim,
+    )  # fmt: skip
+
+
+def combine_stack(
+    stack: xr.DataArray, method: Method, *, weights: Any, scale: Any, q: float | None, c: float | None, ddof: int,
+    rescale: bool, uncertainty: str | None, maps: Sequence[str] | None, dtype: Any, dim: Hashable,
+    lenient: bool = False,
+) -> xr.DataArray:  # fmt: skip
+    """The image of a stack with its maps as coordinates; with ``lenient`` maps that cannot be made are left out."""
     check_stack(stack, dim)
     check_rows(stack, dim)
-    arguments = {"q": q, "c": c, "ddof": ddof}
+    arguments = {"q": q, "c": c, "ddof": ddof, "rescale": rescale}
     check_method(method, weights, **arguments)
     image_dtype = _image_dtype(method, stack.dtype, dtype)
-    weight, factor = (resolve(name, value, stack, dim) for name, value in (("weights", weights), ("scale", scale)))
+    factor = resolve("scale", scale, stack, dim)
+    weight = resolve("weights", weights, stack, dim, factors=factor)
     check_scale(factor, stack, dim)
     known = check_weights(weight, stack, dim)
-    if callable(method):
-        end: Combine | Callable[..., Any] = method
-    else:
-        end = Combine(method, weights is not None, *_own_arguments(method, arguments))
+    if method == "ivar":
+        weight, known = inverse_variances("method='ivar'", stack, dim, factor), None
+    elif weights is None:
+        known = np.ones(stack.sizes[dim])
+    end = _end(method, weights is not None, arguments, stack.sizes[dim])
     # A count is right whatever the frames show.
     if method != "count" and (keywords := mixed(stack, dim)):
         warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
-    data, maps = _image_and_maps(stack, dim, end, factor.data, weight.data, image_dtype)
-    step = step_text("combine", method=method, weights=weights, scale=scale, q=q, c=c, ddof=ddof or None, dtype=dtype)
-    ones = np.ones(stack.sizes[dim])
-    how = How(str(method), ones if weights is None else known, ones if scale is None else factor.per_frame)
-    return _with_maps(describe(without_frames(stack, dim, data), stack, dim, how=how, step=step), maps)
+    tell_of_rejected_frames(stack, dim)
+    wanted = Maps.of(stack, dim, end, maps, uncertainty, lenient=lenient)
+    data, made = _image_and_maps(wanted, factor.data, weight.data, image_dtype)
+    step = step_text(
+        "combine", method=method, weights=weights, scale=scale, q=q, c=c, ddof=ddof or None, rescale=rescale or None,
+        uncertainty=uncertainty, dtype=dtype,
+    )  # fmt: skip
+    factors = np.ones(stack.sizes[dim]) if scale is None else factor.per_frame
+    how = How(str(method), known, factors)
+    return _with_maps(describe(without_frames(stack, dim, data), stack, dim, how=how, step=step), made, wanted.attrs)
 
 
-def _image_and_maps(
-    stack: xr.DataArray, dim: Hashable, end: Combine | Callable[..., Any], scale: Any, weights: Any, dtype: Any
-) -> tuple[Any, dict[str, Any]]:  # fmt: skip
-    """The image; for a stack with flags also its maps, by name (`MAPS_OF_A_PRODUCT`)."""
+def _end(method: Method, weighted: bool, arguments: dict[str, Any], frames: int) -> Image:
+    """The end of the chain that makes the image, or the user's function."""
+    if callable(method):
+        return method
+    if method == "ivar":
+        return Combine("mean", weighted=True)
+    end = Combine(method, weighted, *_own_arguments(method, arguments))
+    return Rescaled(end, frames) if arguments["rescale"] else end
+
+
+def _image_and_maps(maps: Maps, scale: Any, weights: Any, dtype: Any) -> tuple[Any, dict[str, Any]]:
+    """The image, and its maps by name."""
+    stack, dim, end = maps.stack, maps.dim, maps.end
     x, flags = frames_first(stack, dim), flags_of(stack)
     bits = None if flags is None else frames_first(flags, dim)
-    ends: dict[str, tuple[End, Any]] = {"image": (end, dtype)} if isinstance(end, Combine) else {}
-    if bits is not None:
-        made = {name: make(end) for name, make in MAPS_OF_A_PRODUCT.items()}
-        ends |= {name: (found, OUTPUTS[name].dtype or dtype) for name, found in made.items() if found is not None}
+    ends: dict[str, tuple[End, Any]] = {"image": (end, dtype)} if isinstance(end, Combine | Rescaled) else {}
+    ends |= {name: (found, OUTPUTS[name].dtype or dtype) for name, found in maps.ends().items()}
     # One chain for the image and its maps: the samples are read and sorted once.
     chain, dtypes = Chain((), tuple(e for e, _ in ends.values())), [d for _, d in ends.values()]
-    images = dict(zip(ends, chained(chain, x, scale, weights, bits, dtypes=dtypes), strict=True)) if ends else {}
-    if isinstance(end, Combine):
+    run = partial(chained, chain, x, scale, weights, bits, sides=maps.sides(), keep_flags=maps.keeps_flags)
+    images = dict(zip(ends, run(dtypes=dtypes), strict=True)) if ends else {}
+    if isinstance(end, Combine | Rescaled):
         return images.pop("image"), images
     if bits is not None:
         # a user's function knows no flags, so it gets NaN
         (x,) = chained(Chain(()), x, flags=bits, dtypes=[float_dtype(x.dtype)])
-    run = partial(_by_function, method=end, dtype=dtype)
-    return arrays.map_over_frames(run, x, scale, weights, reduce=True, dtype=dtype), images
+    by_user = partial(_by_function, method=end, dtype=dtype)
+    return arrays.map_over_frames(by_user, x, scale, weights, reduce=True, dtype=dtype), images
 
 
-def _with_maps(image: xr.DataArray, maps: dict[str, Any]) -> xr.DataArray:
+def _with_maps(image: xr.DataArray, maps: dict[str, Any], attrs: dict[str, dict[str, Any]]) -> xr.DataArray:
     """The image with its maps beside it, as a Dataset takes them apart."""
     unit = {"units": image.attrs["units"]} if "units" in image.attrs else {}
     made = {}
     for name, data in maps.items():
-        row = OUTPUTS[name]
-        attrs = dict(row.attrs) | (unit if row.has_unit else {})
-        made[map_name(image.name, name)] = image.dims, as_lazy_indexed(data), attrs
+        own = attrs[name] | (unit if OUTPUTS[name].has_unit else {})
+        made[map_name(image.name, name)] = image.dims, as_lazy_indexed(data), own
     return image.assign_coords(made)
 
 
@@ -215,17 +276,22 @@ def check_method(method: Method, weights: Any, **arguments: Any) -> None:
         raise ValueError(f"method={called(method)} is not defined with weights=: {able} are")
     for name, value in arguments.items():
         _check_argument(method, () if row is None else row.takes, name, value)
+    if weights is not None and arguments.get("rescale"):
+        raise ValueError(
+            "rescale=True with weights=: it counts frames, use combine('mean', weights=...) times their sum"
+        )
 
 
 def _check_argument(method: Method, takes: tuple[str, ...], name: str, value: Any) -> None:
     row, shown = ARGUMENTS[name], f"{name}={called(value)}"
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    given = value is not None if row.may_be_none else not (number and value == row.default)
+    truth = isinstance(value, (bool, np.bool_))
+    fits = truth if isinstance(row.default, bool) else isinstance(value, (int, float, np.number)) and not truth
+    given = value is not None if row.may_be_none else not (fits and value == row.default)
     if given != (name in takes) and (given or row.default is None):
         goes_with = " and ".join(repr(k) for k, other in METHODS.items() if name in other.takes)
         needs = f", which needs it, as {name}=0.25" if row.default is None else ""
         raise ValueError(f"{shown} with method={called(method)}: {name} goes with {goes_with}{needs}")
-    if (given or not row.may_be_none) and not (number and row.is_right(value)):
+    if (given or not row.may_be_none) and not (fits and row.is_right(value)):
         raise ValueError(f"{shown} is not {row.rule}")
 
 
@@ -234,6 +300,7 @@ def _own_arguments(method: str, arguments: dict[str, Any]) -> tuple[float, int]:
     values: dict[str, Any] = {}
     for name in METHODS[method].takes:
         values[name] = ARGUMENTS[name].default if arguments[name] is None else arguments[name]
+    values.pop("rescale", None)
     ddof = values.pop("ddof", 0)
     return float(next(iter(values.values()), 0.0)), int(ddof)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -11,14 +11,19 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays
+from xccd.headers.common import ALIGNED_TO
+from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
 from xccd.labels import lazy
+from xccd.labels.flags import flags_of, map_name
 from xccd.labels.frames import check_array, file_names, frame_names, frames_first, unflagged
 from xccd.labels.keywords import keyword_of_frames
 from xccd.labels.lazy import array_of
 from xccd.labels.mixed import check_alike
+from xccd.labels.warn import warn
 from xccd.messages import called
 from xccd.sky import drizzle, footprint
+from xccd.sky.stars import noise_of
 
 # Weights by name: what makes those of all samples (frame, y, x) of a stack. A label of that name comes first.
 NAMED: dict[str, Callable[[xr.DataArray], Any]] = {
@@ -44,23 +49,43 @@ class PerSample(NamedTuple):
         return cls(np.ones((1,) * ndim), None)
 
 
-def resolve(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
-    """The value of ``weights=`` or ``scale=`` as numbers for the samples of ``stack``."""
+def resolve(
+    argument: str, value: Any, stack: xr.DataArray, dim: Hashable, *, factors: PerSample | None = None
+) -> PerSample:  # fmt: skip
+    """The value of ``weights=`` or ``scale=`` as numbers for the samples of ``stack``.
+
+    ``factors`` are those that the samples are multiplied by before weights count.
+    """
     ndim = stack.ndim
     if value is None:
         return PerSample.one(ndim)
+    if argument == "weights" and isinstance(value, str) and "*" in value and value not in stack.coords:
+        return _product([resolve(argument, one.strip(), stack, dim, factors=factors) for one in value.split("*")])
+    if argument == "weights" and isinstance(value, str) and value in QUALITY:
+        return QUALITY[value](stack, dim, PerSample.one(ndim) if factors is None else factors)
     if isinstance(value, str) and argument == "weights" and value in NAMED and value not in stack.coords:
         data = NAMED[value](stack)
         order = [("frame", "y", "x").index(str(d)) for d in (dim, *(d for d in stack.dims if d != dim))]
         return PerSample(data if order == [0, 1, 2] else data.transpose(order), None)
     if isinstance(value, str):
-        others = {"weights by geometry": NAMED} if argument == "weights" else {}
+        others: dict[str, Iterable[str]] = {}
+        if argument == "weights":
+            others = {"weights by geometry": NAMED, "by quality": QUALITY}
         return PerSample.of_frames(keyword_of_frames(argument, value, stack, dim, **others), ndim)
     if callable(value) and not isinstance(value, xr.DataArray):
         return PerSample.of_frames(of_frames(argument, value, stack, dim), ndim)
     if isinstance(value, xr.DataArray):
         return _labelled(argument, value, stack, dim)
     return _of_numbers(argument, value, stack, dim)
+
+
+def uncertainty_of(stack: xr.DataArray, kind: str) -> xr.DataArray | None:
+    """The map ``kind`` of a flagged stack, with its order of axes; None without."""
+    found = stack.coords.get(map_name(stack.name, kind))
+    if found is None or set(found.dims) != set(stack.dims) or flags_of(stack) is None:
+        return None
+    moved: xr.DataArray = found.transpose(*stack.dims)
+    return moved
 
 
 def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
@@ -203,3 +228,100 @@ def _check_frames(
         frame = stack.isel({dim: i})
         if arrays.is_dask(frame.data) or np.isfinite(frame.values).any():
             raise ValueError(f"{argument}: {frame_names(stack, dim)[i]} has {called} {values[i]}: {rule}")
+
+
+# --- weights by the quality of frames
+
+
+def _product(some: list[PerSample]) -> PerSample:
+    """The product of weights."""
+    one, *rest = some
+    for other in rest:
+        known = None if one.per_frame is None or other.per_frame is None else one.per_frame * other.per_frame
+        larger, smaller = sorted((one.data, other.data), key=lambda data: -int(np.prod(data.shape)))
+        one = PerSample(arrays.map_elementwise(_times, larger, smaller, dtype=np.dtype(np.float64)), known)
+    return one
+
+
+def _times(a: Any, b: Any) -> Any:
+    return np.multiply(a, b, dtype=np.float64)
+
+
+def inverse_variances(argument: str, stack: xr.DataArray, dim: Hashable, factors: PerSample) -> PerSample:
+    """1 / sigma^2 of the samples times their factors, from the uncertainties of a flagged Dataset."""
+    sigma = uncertainty_of(stack, "uncertainty")
+    if sigma is None:
+        raise ValueError(
+            f"{argument} needs uncertainties, the variable data_uncertainty of a flagged Dataset: see open_dataset, or "
+            "stack.ccd.to_dataset(uncertainty=...)"
+        )
+    power = KINDS[sigma.attrs.get("uncertainty_type", "std")].power
+    run = partial(_inverse_variances, power=power)
+    return PerSample(arrays.map_elementwise(run, frames_first(sigma, dim), factors.data, dtype=np.dtype(float)), None)
+
+
+def _inverse_variances(sigma: Any, factors: Any, *, power: int) -> Any:
+    with np.errstate(all="ignore"):
+        values = np.asarray(sigma, np.float64)
+        values = np.where(values >= 0, values, np.nan)
+        return (values if power < 0 else values**-1 if power == 2 else values**-2) / np.square(factors)
+
+
+def _of_noise(stack: xr.DataArray, dim: Hashable, factors: PerSample) -> PerSample:
+    """1 / noise^2, from the label, else measured."""
+    if _has_label("noise", stack, dim):
+        values = keyword_of_frames("weights", "noise", stack, dim)
+    else:
+        if ALIGNED_TO in stack.coords:
+            warn("weights='noise' is measured in resampled frames, which have less noise: measure_stars before align")
+        values = of_frames("weights", lambda frame: noise_of(frame.values.reshape(-1, frame.shape[-1])), stack, dim)
+    found = _squared(PerSample.of_frames(values, stack.ndim))
+    return found if factors.data.size == 1 else _product([found, _squared(factors)])
+
+
+def _of_stars(stack: xr.DataArray, dim: Hashable, factors: PerSample) -> PerSample:
+    """The number of stars."""
+    return PerSample.of_frames(_label("stars", stack, dim), stack.ndim)
+
+
+def _of_fwhm(stack: xr.DataArray, dim: Hashable, factors: PerSample) -> PerSample:
+    """1 / fwhm^2."""
+    return _squared(PerSample.of_frames(_label("fwhm", stack, dim), stack.ndim))
+
+
+def _squared(one: PerSample) -> PerSample:
+    """1 / number^2."""
+    with np.errstate(divide="ignore"):  # 0 is told of with the name of its frame
+        known = None if one.per_frame is None else 1 / np.square(one.per_frame)
+        if arrays.is_lazy(one.data):
+            return PerSample(arrays.map_elementwise(_inverse_square, one.data, dtype=np.dtype(np.float64)), known)
+        return PerSample(_inverse_square(one.data), known)
+
+
+def _inverse_square(a: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return 1 / np.square(np.asarray(a, np.float64))
+
+
+def _has_label(name: str, stack: xr.DataArray, dim: Hashable) -> bool:
+    return name in stack.coords and stack.coords[name].dims in ((dim,), ())
+
+
+def _label(name: str, stack: xr.DataArray, dim: Hashable) -> Any:
+    """A label of `measure_stars` for each frame; an error that says how to get it."""
+    if not _has_label(name, stack, dim):
+        raise ValueError(
+            f"weights={name!r} needs the label {name!r} on {dim!r}: "
+            "stack = stack.assign_coords(stack.ccd.measure_stars()), before align"
+        )
+    return keyword_of_frames("weights", name, stack, dim)
+
+
+# Weights by the quality of frames, from the stack, its dimension of frames and the factors of its samples. For these
+# names a label is not the weight itself.
+QUALITY: dict[str, Callable[[xr.DataArray, Hashable, PerSample], PerSample]] = {
+    "noise": _of_noise,
+    "ivar": partial(inverse_variances, "weights='ivar'"),
+    "stars": _of_stars,
+    "fwhm": _of_fwhm,
+}

@@ -97,10 +97,10 @@ def to_fits(
     image : DataArray, Dataset or DataTree
         A combined image, a frame, or a stack (written as a cube, with the cards that all its frames share). A Dataset
         must have one variable besides maps. Its maps become extensions: flags as MASK, the uncertainty as UNCERT
-        (UTYPE gives its type), the count of samples as COUNT; `astropy.nddata.CCDData.read` reads them. Products along
-        a dimension, as ``groupby("FILTER").map(combine)`` gives them, become one extension each, with their label as
-        EXTNAME and their own header and maps (of the same EXTVER): ``open_image(path, hdu="V")``. Each node of a tree
-        is written as a Dataset.
+        (UTYPE gives its type), others as COUNT, REJ_LOW, REJ_HIGH, WEIGHT, EXPOSURE, COMMON; a reader is
+        `astropy.nddata.CCDData.read`. Products along a dimension, as ``groupby("FILTER").map(combine)`` gives them,
+        become one extension each, with their label as EXTNAME and their own header and maps (of the same EXTVER):
+        ``open_image(path, hdu="V")``. Each node of a tree is written as a Dataset.
     path : path
         The file to write. Its folder must exist. With a name that ends in ``.fz`` the file is tile-compressed without
         loss, integers by RICE_1 and floats by GZIP_2, and is in memory meanwhile. For a tree, the folder: the node

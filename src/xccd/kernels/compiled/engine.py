@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xccd.kernels.arguments import Bounds, Counts, PixelRange, Request, Scratch, Ties
-from xccd.kernels.compiled import clip, extrema, ranks, scatter, spread, sums, weighted_ranks
+from xccd.kernels.compiled import clip, extrema, locations, ranks, scatter, spread, sums, weighted_ranks
 from xccd.kernels.compiled import flags as flag_kernels
 from xccd.kernels.compiled.block import LONG, block, pads
 from xccd.kernels.compiled.groups import program
@@ -26,7 +26,7 @@ NAME = "numba"
 # The kernels of combination, by their names in the table.
 KERNELS: dict[str, Any] = {
     name: getattr(module, name)
-    for module in (sums, spread, ranks, weighted_ranks)
+    for module in (sums, spread, ranks, weighted_ranks, locations)
     for name in {row.kernel for row in REDUCTIONS.values()} & vars(module).keys()
 }
 _NOTHING = np.empty((0, 9), np.uint16)  # no groups, in the form of a table of groups: one signature
@@ -162,6 +162,15 @@ def weighted_error(x: Any, start: int, stop: int, bounds: Bounds, weights: Any, 
     whole = np.empty(stop - start)
     scatter.weighted_error(PixelRange(x, start, stop, *bounds), weights, np.empty(scatter.PLACES), whole, out)
     return whole
+
+
+def error_sums(
+    x: Any, start: int, stop: int, bounds: Bounds, weights: Any, factors: Any, errors: Any, common: Any, ranks: bool
+) -> tuple[Any, int]:  # fmt: skip
+    """The rows of `scatter.error_sums`, (6, pixels), and the count of errors below 0."""
+    sums = np.empty((6, stop - start))
+    pixels = PixelRange(x, start, stop, *bounds)
+    return sums, scatter.error_sums(pixels, weights, factors, errors, common, ranks, sums)
 
 
 def _rounds(frame: Any) -> bool:

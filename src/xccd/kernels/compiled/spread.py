@@ -42,33 +42,42 @@ def rescued(x, j, least, most, n, ddof):
     return (variance if variance > 0.0 else 0.0), unit
 
 
+@inner_function
+def residual_sums(x, first, least, most, bounded, counts, number, scratch):
+    """Write sums of residuals, of their squares, and the means to places 0, ``REST`` and ``WHOLE`` of the sums."""
+    acc = scratch.sums
+    sum_block(x, first, least, most, bounded, counts.known, counts.exact, scratch.pads, number, scratch.buffer[0], acc)
+    widen(least, most, acc)
+    for c in range(least.size):
+        acc[c + WHOLE] = acc[c] / number[c] if number[c] > 0 else 0.0
+        acc[c] = 0.0
+        acc[c + REST] = 0.0
+    for k in range(x.shape[0]):
+        squares(x[k, first : first + least.size], acc)
+
+
+@inner_function
+def spread_of(x, j, least, most, n, ddof, s1, s2):
+    """Variance of one pixel from its `residual_sums`, and its unit."""
+    # s1 would be 0 about an exact mean: this takes the rounding of the mean out again
+    spread, unit = (s2 - s1 * s1 / n) / (n - ddof), 1.0
+    if n <= ddof or n == 0:
+        spread = np.nan
+    elif not (1e-250 < s2 < 1e250):  # squares may have left float64's range: rare, so one pixel at a time
+        spread, unit = rescued(x, j, least, most, n, ddof)
+    return (0.0 if spread < 0.0 else spread), unit
+
+
 @kernel
 def variance(pixels, counts, request, scratch, out):
     """Variance with divisor n - ddof, or with ``mode`` its root. Two passes: the second is about the mean."""
     x, start, stop, least, most, bounded = pixels
-    known, number, exact = counts
-    mode, ddof = request.mode, request.ddof
-    pads, buffer, acc = scratch.pads, scratch.buffer, scratch.sums
+    mode, ddof, acc = request.mode, request.ddof, scratch.sums
     for i in range(0, stop - start, COLUMNS):
-        a, b, n = least[i : i + COLUMNS], most[i : i + COLUMNS], number[i : i + COLUMNS]
-        size = a.size
-        sum_block(x, start + i, a, b, bounded, known, exact, pads, n, buffer[0], acc)
-        widen(a, b, acc)
-        for c in range(size):
-            acc[c + WHOLE] = acc[c] / n[c] if n[c] > 0 else 0.0
-            acc[c] = 0.0
-            acc[c + REST] = 0.0
-        for k in range(x.shape[0]):
-            squares(x[k, start + i : start + i + size], acc)
-        for c in range(size):
-            s1, s2, unit = acc[c], acc[c + REST], 1.0
-            # s1 would be 0 about an exact mean: this takes the rounding of the mean out again
-            spread = (s2 - s1 * s1 / n[c]) / (n[c] - ddof)
-            if n[c] <= ddof or n[c] == 0:
-                spread = np.nan
-            elif not (1e-250 < s2 < 1e250):  # squares may have left float64's range: rare, so one pixel at a time
-                spread, unit = rescued(x, start + i + c, a[c], b[c], n[c], ddof)
-            spread = 0.0 if spread < 0.0 else spread
+        a, b, n = least[i : i + COLUMNS], most[i : i + COLUMNS], counts.count[i : i + COLUMNS]
+        residual_sums(x, start + i, a, b, bounded, counts, n, scratch)
+        for c in range(a.size):
+            spread, unit = spread_of(x, start + i + c, a[c], b[c], n[c], ddof, acc[c], acc[c + REST])
             out[i + c] = math.sqrt(spread) / unit if mode > 0.0 else spread / unit / unit
     return 0
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from xccd.kernels.arguments import Bounds, Request, Ties
 from xccd.kernels.limits import limits
-from xccd.kernels.plain import ranks, sums
+from xccd.kernels.plain import locations, ranks, scatter, sums
 from xccd.kernels.plain.block import missing, sort, tally
 from xccd.kernels.plain.clip import sigma
 from xccd.kernels.plain.rejections import mark, window
@@ -20,7 +20,7 @@ NAME = "numpy"
 # The kernels of combination, by their names in the table.
 KERNELS: dict[str, Any] = {
     name: getattr(module, name)
-    for module in (sums, ranks)
+    for module in (sums, ranks, locations)
     for name in {row.kernel for row in REDUCTIONS.values()} & vars(module).keys()
 }
 
@@ -136,3 +136,13 @@ def weighted_error(x: Any, start: int, stop: int, bounds: Bounds, weights: Any, 
         lopsided = (h * h * square / (1 - h)).sum(0)
         out[:] = np.sqrt(np.where(h.max(0) < 0.5, unbiased, lopsided))
     return total
+
+
+def error_sums(
+    x: Any, start: int, stop: int, bounds: Bounds, weights: Any, factors: Any, errors: Any, common: Any, ranks: bool
+) -> tuple[Any, int]:  # fmt: skip
+    """As `compiled.engine.error_sums`."""
+    found = np.empty((6, stop - start))
+    with np.errstate(all="ignore"):
+        given = weights, factors, errors, common
+        return found, scatter.error_sums(x[:, start:stop], bounds.least, bounds.most, *given, ranks, found)

@@ -1,0 +1,145 @@
+"""Ends that give the uncertainty of a combined pixel: from the scatter of its samples, or from their own errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from xccd.compute.ends import Combine, Given, counted, reduced
+from xccd.compute.tile import Array, Tile
+from xccd.kernels.table import METHODS
+
+
+@lru_cache(maxsize=16)
+def _error_factors(method: str, frames: int) -> Array:
+    """The factors of the error formula for 0 to ``frames`` samples, float64 (frames + 1,)."""
+    error = METHODS[method].error
+    assert error is not None  # `uncertainty_end` asked
+    with np.errstate(all="ignore"):
+        return np.asarray(error.factor(np.arange(frames + 1.0)))
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """An end: the standard error of a combination, from the scatter of the samples."""
+
+    method: str
+    weighted: bool = False
+    sums = False  # takes more than the sum of the samples
+
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        if not self.weighted:
+            out[:] = self._plain(engine, tile)
+            return
+        # The table's formulas are for equal weights, so weights have a kernel of their own.
+        error = np.empty(tile.stop - tile.start)
+        total = engine.weighted_error(tile.x, tile.start, tile.stop, tile.bounds, given.weights, error)
+        out[:] = error * total if self.method == "sum" else error
+
+    def _plain(self, engine: Any, tile: Tile) -> Array:
+        error, value, count = METHODS[self.method].error, np.empty(tile.stop - tile.start), counted(engine, tile)
+        assert error is not None  # `uncertainty_end` asked
+        reduced(engine, error.statistic, tile, error.ddof, value, count)
+        return value * _error_factors(self.method, tile.x.shape[0])[count]
+
+
+def _error_sums(engine: Any, tile: Tile, given: Given, ranks: bool) -> Array:
+    found, wrong = engine.error_sums(
+        tile.x, tile.start, tile.stop, tile.bounds, given.weights, given.scale, given.errors, given.common, ranks
+    )
+    if wrong:
+        raise ValueError(f"uncertainties of {wrong} valid samples are negative: 1 sigma is 0 or more")
+    return np.asarray(found)
+
+
+@dataclass(frozen=True)
+class Propagated:
+    """An end: the standard error of a combination, from the errors of the samples."""
+
+    method: str
+    weighted: bool = False
+    sums = False
+
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        formula = METHODS[self.method].propagated
+        assert formula is not None  # `uncertainty_end` asked
+        with np.errstate(all="ignore"):  # pixels without samples
+            out[:] = formula(*_error_sums(engine, tile, given, ranks=self.method == "median"))
+
+
+@dataclass(frozen=True)
+class ErrorSum:
+    """An end: one row of the sums of `engine.error_sums`, for chunks along the frames."""
+
+    row: int
+    method: str = "sum"
+    sums = False
+
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        out[:] = _error_sums(engine, tile, given, ranks=False)[self.row]
+
+
+@dataclass(frozen=True)
+class Larger:
+    """An end: the larger one of two errors, and the one that there is if the other is NaN."""
+
+    scatter: Scatter
+    propagated: Propagated
+    sums = False
+
+    @property
+    def method(self) -> str:
+        """That of both ends."""
+        return self.scatter.method
+
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        other = np.empty_like(out)
+        self.scatter(engine, tile, given, other)
+        self.propagated(engine, tile, given, out)
+        np.fmax(out, other, out=out)
+
+
+ErrorEnd = Scatter | Propagated | Larger
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """An end: another one times N / n, for all N frames, of which n have a sample in use."""
+
+    end: Combine | ErrorEnd
+    frames: int
+
+    @property
+    def method(self) -> str:
+        """That of the other end."""
+        return self.end.method
+
+    @property
+    def sums(self) -> bool:
+        """That of the other end."""
+        return self.end.sums
+
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        value = np.empty(out.shape)
+        self.end(engine, tile, given, value)
+        with np.errstate(all="ignore"):  # pixels without samples
+            out[:] = value * (self.frames / counted(engine, tile))
+
+
+def uncertainty_end(end: Any, way: str) -> ErrorEnd | Rescaled | None:
+    """The end that gives the error of an image by one of `table.UNCERTAINTIES`; None without a formula."""
+    if isinstance(end, Rescaled):
+        error = uncertainty_end(end.end, way)
+        return Rescaled(error, end.frames) if error is not None and not isinstance(error, Rescaled) else error
+    if not isinstance(end, Combine):
+        return None
+    row = METHODS[end.method]
+    known = row.weighted_error if end.weighted else row.error is not None
+    scatter = Scatter(end.method, end.weighted) if known else None
+    propagated = Propagated(end.method, end.weighted) if row.propagated else None
+    if way == "larger":
+        return Larger(scatter, propagated) if scatter and propagated else None
+    return scatter if way == "scatter" else propagated

@@ -1,0 +1,181 @@
+"""The maps of a combined image: which ones are made, and what for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute import arrays
+from xccd.compute.ends import Combine, End, Weight
+from xccd.compute.errors import Rescaled, uncertainty_end
+from xccd.compute.maps import AllFlags, Exposure, Flagged
+from xccd.headers.uncertainties import KINDS
+from xccd.kernels.flags import Flag
+from xccd.kernels.table import OUTPUTS, UNCERTAINTIES
+from xccd.labels.flags import attributes, flags_of
+from xccd.labels.frames import frames_first
+from xccd.labels.warn import warn
+from xccd.messages import called, did_you_mean
+from xccd.verbs.weights import uncertainty_of
+from xccd.write.product_inputs import Inputs
+
+Image = Combine | Rescaled | Callable[..., Any]  # the end that makes the image, or a user's function
+BY_DEFAULT = tuple(name for name, row in OUTPUTS.items() if row.by_default)
+ALL = tuple(name for name in (*BY_DEFAULT, *OUTPUTS) if name != "common")  # "common" is of a stack alone
+OF_FLAGS = ("flags", "rejected_low", "rejected_high")
+SPREADS = ("std", "var", "mad_std", "count")  # of them nobody expects an error
+
+
+@dataclass
+class Maps:
+    """The maps that are asked for: their ends, their attributes, and the arrays that the ends are given."""
+
+    stack: xr.DataArray
+    dim: Hashable
+    end: Image
+    asked: tuple[str, ...]
+    lenient: bool  # whether maps that cannot be made are left out
+    way: str  # a row of `UNCERTAINTIES`
+    attrs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, stack: xr.DataArray, dim: Hashable, end: Image, maps: Sequence[str] | None, uncertainty: str | None,
+        *, lenient: bool = False,
+    ) -> Maps:  # fmt: skip
+        """The maps of a stack; none of one without flags, unless they are named."""
+        flagged, has_errors = flags_of(stack) is not None, uncertainty_of(stack, "uncertainty") is not None
+        check_maps(maps, flagged)
+        check_uncertainty_way(uncertainty, has_errors)
+        asked = tuple(maps) if maps is not None else BY_DEFAULT if flagged else ()
+        if uncertainty is not None and "uncertainty" not in asked:
+            raise ValueError(
+                f"uncertainty={uncertainty!r} goes with a flagged Dataset, and with its map: see to_dataset"
+            )
+        way = uncertainty or ("propagate" if has_errors else "scatter")
+        return cls(stack, dim, end, asked, lenient, way)
+
+    def ends(self) -> dict[str, End]:
+        """The ends of the maps, by name."""
+        made = {name: MAKERS[name](self) for name in dict.fromkeys(self.asked)}
+        found = {name: end for name, end in made.items() if end is not None}
+        self.attrs = {name: dict(OUTPUTS[name].attrs) | self.attrs.get(name, {}) for name in found}
+        return found
+
+    @property
+    def keeps_flags(self) -> bool:
+        """Whether a map is made of the flags themselves."""
+        return any(name in OF_FLAGS for name in self.asked)
+
+    def sides(self) -> list[Any]:
+        """Errors, their common part, and exposure times, as in `ends.Given`; the last ones may be left out."""
+        some: list[Any] = [None, None, None]
+        if "uncertainty" in self.asked and self.way != "scatter":
+            some[:2] = (self._sigma(kind) for kind in ("uncertainty", "common"))
+        if "exposure" in self.asked and (times := self.times()) is not None:
+            some[2] = times.reshape((-1,) + (1,) * (self.stack.ndim - 1))
+        while some and some[-1] is None:
+            some.pop()
+        return [np.zeros((1,) * self.stack.ndim) if one is None else one for one in some]
+
+    def _sigma(self, kind: str) -> Any:
+        """A map of errors as standard deviations, frames first; None without."""
+        found = uncertainty_of(self.stack, kind)
+        if found is None:
+            return None
+        power = KINDS[found.attrs.get("uncertainty_type", "std")].power
+        data = frames_first(found, self.dim)
+        if power == 1:
+            return data
+        return arrays.map_elementwise(partial(_standard, power=power), data, dtype=np.dtype(np.float64))
+
+    def times(self) -> np.ndarray[Any, Any] | None:
+        """The exposure time of each frame; None if one is not known."""
+        found = Inputs.of(self.stack, self.dim).total
+        return found if np.isfinite(found).all() else None
+
+    def uncertainty(self) -> End | None:
+        """The end of the uncertainty. Where errors are known but no formula, that is said."""
+        found = uncertainty_end(self.end, self.way)
+        name = self.end.method if isinstance(self.end, Combine | Rescaled) else self.end
+        if found is None and self.way != "scatter" and name not in SPREADS:
+            warn(f"combine: no formula gives the error of {called(name)} by uncertainty={self.way!r}: there is no map")
+        left_out = self.way == "scatter" and uncertainty_of(self.stack, "common") is not None
+        note = "; the part that all frames share is left out" if left_out else ""
+        self.attrs["uncertainty"] = {"long_name": UNCERTAINTIES[self.way] + note}
+        return found
+
+    def weight(self) -> End | None:
+        """The end of the total weight; without weights it is the count."""
+        return Weight() if isinstance(self.end, Combine | Rescaled) else None
+
+    def exposure(self) -> End | None:
+        """The end of the exposure time; None if it is not known."""
+        if self.times() is not None:
+            return Exposure()
+        if self.lenient:
+            return None
+        raise ValueError("maps: 'exposure' needs EXPTIME of each frame, as assign_coords(EXPTIME=('frame', times))")
+
+    def flags(self) -> End | None:
+        """The end of the flags."""
+        self.attrs["flags"] = attributes() | {"long_name": "why no sample of a pixel is in use"}
+        return AllFlags()
+
+
+def _count(maps: Maps) -> End | None:
+    return None if maps.end == Combine("count") else Combine("count")
+
+
+MAKERS: dict[str, Callable[[Maps], End | None]] = {
+    "uncertainty": Maps.uncertainty,
+    "count": _count,
+    "rejected_low": lambda maps: Flagged(int(Flag.REJECTED_LOW)),
+    "rejected_high": lambda maps: Flagged(int(Flag.REJECTED_HIGH)),
+    "weight": Maps.weight,
+    "exposure": Maps.exposure,
+    "flags": Maps.flags,
+}
+
+
+def _standard(errors: Any, *, power: int) -> Any:
+    """Variances or inverse variances as standard deviations. Those below 0 stay, so that they are seen."""
+    errors = np.asarray(errors, np.float64)
+    with np.errstate(all="ignore"):
+        root = np.sqrt(np.abs(errors))
+        found = root if power == 2 else 1 / root
+    return np.where(errors < 0, errors, found)
+
+
+def check_maps(maps: Any, flagged: bool) -> None:
+    """Raise for maps that are unknown, or need flags."""
+    if maps is None:
+        return
+    if isinstance(maps, str):
+        raise ValueError(f"maps={maps!r} is one text: give a list, as maps=[{maps!r}]")
+    for name in maps:
+        if name not in MAKERS:
+            raise ValueError(f"maps: {name!r} is unknown: use {', '.join(MAKERS)}{did_you_mean(name, MAKERS)}")
+        if name in OF_FLAGS and not flagged:
+            raise ValueError(
+                f"maps: {name!r} needs flags, which a stack with NaN has not: clip stack.ccd.to_dataset() instead"
+            )
+
+
+def check_uncertainty_way(way: Any, has_errors: bool) -> None:
+    """Raise if the way to the uncertainty is unknown, or needs errors that are not there."""
+    if way is None:
+        return
+    if way not in UNCERTAINTIES:
+        near = did_you_mean(way, UNCERTAINTIES)
+        raise ValueError(f"uncertainty={way!r} is unknown: use one of {', '.join(UNCERTAINTIES)}{near}")
+    if way != "scatter" and not has_errors:
+        raise ValueError(
+            f"uncertainty={way!r} needs uncertainties, the variable data_uncertainty of a flagged Dataset: see "
+            "open_dataset, or stack.ccd.to_dataset(uncertainty=...)"
+        )

@@ -1,0 +1,44 @@
+"""A warning for frames of which clips rejected much more than of the others: trails, clouds, another field."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable
+
+import numpy as np
+import xarray as xr
+
+from xccd.compute.maps import shares
+from xccd.kernels.flags import Flag
+from xccd.labels.flags import flags_of
+from xccd.labels.frames import frame_names, frames_first
+from xccd.labels.lazy import array_of
+from xccd.labels.warn import warn
+
+LARGE, TIMES = 0.1, 3  # a share that is told of: above 10 %, and above 3 times that of the median frame
+PIXELS = 1000  # of a frame: a share of fewer says little
+MOST_NAMES = 5
+CLIPS = ("xccd.sigma_clip(", "xccd.clip_extrema(")
+log = logging.getLogger("xccd")
+
+
+def tell_of_rejected_frames(stack: xr.DataArray, dim: Hashable) -> None:
+    """Warn of frames with a large share of rejected samples; log one line if clips rejected nothing.
+
+    Only of flags in memory: nothing is computed for it.
+    """
+    flags = flags_of(stack)
+    if flags is None or not isinstance(array_of(flags), np.ndarray) or flags[{dim: 0}].size < PIXELS:
+        return
+    share = shares(frames_first(flags, dim), (int(Flag.REJECTED_LOW | Flag.REJECTED_HIGH),))[0]
+    if not share.any():
+        if any(clip in str(stack.attrs.get("history", "")) for clip in CLIPS):
+            log.info("combine: the clips rejected no sample of %d frames", share.size)
+        return
+    usual = float(np.median(share))
+    far = np.flatnonzero((share > LARGE) & (share > TIMES * usual))
+    if far.size:
+        names = frame_names(stack, dim)
+        some = ", ".join(f"{names[i]} {share[i]:.0%}" for i in far[:MOST_NAMES].tolist())
+        more = f" and {far.size - MOST_NAMES} more" if far.size > MOST_NAMES else ""
+        warn(f"combine: clips rejected {some}{more}, of the median frame {usual:.1%}: look at them or leave them out")
