@@ -32,5 +32,8 @@ def check(**options: Any) -> None:
         raise ValueError(f"min={least!r} is above max={most!r}: nothing would be left")
     for name, known in (("align", ALIGN), ("zero", (None, *LEVELS))):
         if options[name] not in known:
-            near = did_you_mean(options[name], [k for k in known if k])
-            raise ValueError(f"{name}={options[name]!r} is unknown: use one of {', '.join(map(repr, known))}{near}")
+            names = [k for k in known if k]
+            near = did_you_mean(options[name], names)
+            raise ValueError(
+                f"{name}={options[name]!r} is unknown: use one of {', '.join(names)}, or leave it out{near}"
+            )

@@ -11,10 +11,11 @@ from xccd.headers import cards, common
 from xccd.headers.settings import same_unit
 from xccd.labels.joined import joined
 from xccd.labels.mixed import check_rows, mixed
-from xccd.night.frame import Record, axes_of
+from xccd.night.frame import Identity, Record, axes_of
 from xccd.night.register import ALIGN
 from xccd.sky.grid import Grid
 
+STEP = "xccd.LiveStack"  # begins the line of HISTORY of a product
 SHAPES = "open its files by xccd.open_tree, which tells shapes apart, and stack one shape at a time"
 
 
@@ -63,6 +64,16 @@ class Kinds:
             )
 
 
+def check_new(stack: xr.DataArray, who: Identity, keys: dict[str, str]) -> None:
+    """Raise for a frame that is there already, or is made of others. ``keys`` are those of samples, with names."""
+    if who.key and who.key in keys:
+        raise ValueError(
+            f"{who.name} is there already, as {keys[who.key]}: it has the same samples (again=True adds it once more)"
+        )
+    if any(step.startswith(f"HISTORY {STEP}(") for step in common.steps(common.texts(stack, "frame"))):
+        raise ValueError(f"{who.name} is the product of a LiveStack, no new frame (again=True adds it)")
+
+
 def check_first(new: Record, stack: xr.DataArray, align: str | None) -> None:
     """Raise if others cannot be brought onto this frame."""
     if align in ALIGN[2:]:
@@ -86,9 +97,9 @@ def check_place(new: Record, stack: xr.DataArray, first: Record, start: xr.DataA
     """
     if align not in ("wcs", "transforms"):
         if dict(stack.sizes) != dict(start.sizes):
-            one, other = ({k: v for k, v in s.sizes.items() if k != "frame"} for s in (stack, start))
+            one, other = (" x ".join(str(n) for k, n in s.sizes.items() if k != "frame") for s in (stack, start))
             way = "align='wcs' or 'transforms' takes any shape" if align is None else SHAPES
-            raise ValueError(f"{new.name} has the shape {one}, the frames before it {other}: {way}")
+            raise ValueError(f"{new.name} has {one} pixels, the frames before it {other}: {way}")
     else:
         _check_image(new, stack, align)
     if align in (None, "pixels"):

@@ -126,6 +126,11 @@ class LiveStack:
         return f"<xccd.LiveStack: {len(self)} frame{'' if len(self) == 1 else 's'}{of}{left}>"
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The arguments that it was made with."""
+        return dict(self._options)
+
+    @property
     def names(self) -> list[str]:
         """The names of the frames that were added, in their order."""
         return [record.name for record in self._records]
@@ -151,7 +156,8 @@ class LiveStack:
             One image, as `open_stack` takes them, or as `open_stack` and `open_dataset` return them. NaN, BLANK and
             masked samples are missing.
         again : bool, default: False
-            Add it even if it is there already, under any name: frames with equal samples count as the same.
+            Add it even if it is there already, under any name (frames with equal samples count as the same), or if it
+            is the product of a LiveStack.
 
         Returns
         -------
@@ -186,11 +192,8 @@ class LiveStack:
         stack = as_frame(frame, self._options["hdu"], self._options["bits"], number)
         values, origin = values_of(stack), notes.origin_of_samples(array_of(stack))
         who = identity_of(stack, values, frame, number)
-        if not again and who.key and who.key in self._keys:
-            raise ValueError(
-                f"{who.name} is there already, as {self._keys[who.key]}: it has the same samples. again=True adds it "
-                "once more"
-            )
+        if not again:
+            fit.check_new(stack, who, self._keys)
         stack = stack.copy(deep=False, data=values[None])
         notes.mark(array_of(stack), origin)
         self._check_fit(stack, record_of(stack, who))
