@@ -23,6 +23,8 @@ class Clipped:
         self.low, self.high = (math.inf if k is None else float(k) for k in (low, high))
         self.clips = min(self.low, self.high) < math.inf
         self.minimum, self.floor = (minimum, float(floor)) if self.clips else (0, 0.0)
+        # A pixel that lost some of its first samples is judged all the same: limits are right at any count.
+        self.least = max(2, (minimum + 1) // 2)
         self.frames = 0
         self.running = Running(0)
         self.first: list[Array] = []  # the first frames, until they are clipped together
@@ -43,7 +45,7 @@ class Clipped:
             there, rejected = self.running.add(frame)
             self.first.append(kept)
         elif self.clips:
-            there, rejected = self.running.add(frame, self._table(), self.minimum, self.floor)
+            there, rejected = self.running.add(frame, self._table(), self.least, self.floor)
         else:
             there, rejected = self.running.add(frame)
         self.frames += 1

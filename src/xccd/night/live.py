@@ -38,8 +38,8 @@ class LiveStack:
         so that a normal sample is rejected with the same chance at any number of frames.
     minimum : int, default: 8
         Frames before any is rejected, 3 or more. These first frames are kept in memory, and clipped together by
-        ``sigma_clip(low, high, center="median", deviation="mad_std")`` when there are so many. A pixel with fewer
-        samples than this rejects none.
+        ``sigma_clip(low, high, center="median", deviation="mad_std")`` when there are so many. A pixel with less
+        than half as many samples rejects none.
     min, max : float, optional
         Samples below and above are missing, such as those of saturated stars. They do not count as rejected.
     floor : float, default: 0

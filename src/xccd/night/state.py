@@ -82,7 +82,9 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[dict[str, Any], Calla
     try:
         with zipfile.ZipFile(target) as archive:
             kept = json.loads(archive.read(TEXT))
-            if kept["format"] == FORMAT and kept["version"] != VERSION:
+            if kept["format"] != FORMAT:
+                raise ValueError(f"its format is {kept['format']!r}")
+            if kept["version"] != VERSION:
                 raise _AnotherVersion(
                     f"{name} has version {kept['version']!r} of the form of a LiveStack, this xccd reads {VERSION}: "
                     "load it with the xccd that wrote it, or stack the frames again"
