@@ -62,10 +62,11 @@ class Arrivals:
 
     def ready(self) -> Iterator[Path]:
         """The files that are whole now."""
-        for path in sorted(self._new(), key=natural):
-            if self._is_whole(path):
+        still = {path: self._is_still(path) for path in sorted(self._new(), key=natural)}
+        for path, unchanged in still.items():
+            if self._is_whole(path, unchanged):
                 self.done.add(path)
-                self.waiting.pop(path, None)
+                del self.waiting[path]
                 yield path
             elif path in self.waiting and not self.waiting[path].named:
                 return
@@ -83,7 +84,8 @@ class Arrivals:
             del self.waiting[path]  # it is gone
         return [path for path in found if not self.skip(path) and not path.is_dir()]
 
-    def _is_whole(self, path: Path) -> bool:
+    def _is_still(self, path: Path) -> bool:
+        """Whether a file has not changed since it was last looked at, or for a while."""
         try:
             status = path.stat()
         except OSError:  # it is gone
@@ -91,14 +93,19 @@ class Arrivals:
             return False
         now, stamp = self.clock(), (status.st_size, status.st_mtime_ns)
         known = self.waiting.setdefault(path, Waiting(now, (-1, 0)))
-        is_still = known.stamp == stamp or time.time() - status.st_mtime > OLD
-        if known.stamp != stamp:
-            known.stamp, known.since, known.named = stamp, now, False  # it grows: the patience begins again
-        if is_still:
-            known.why = lacking(path)
-        if is_still and not known.why:
+        is_still = known.stamp == stamp
+        if not is_still:  # it grows: the patience begins again
+            known.stamp, known.since, known.named = stamp, now, False
+        return is_still or time.time() - status.st_mtime > OLD
+
+    def _is_whole(self, path: Path, unchanged: bool) -> bool:
+        known = self.waiting.get(path)
+        if known is None:
+            return False
+        if unchanged and not (why := lacking(path)):
             return True
-        if now - known.since >= self.patience and not known.named:
+        known.why = why if unchanged else known.why
+        if self.clock() - known.since >= self.patience and not known.named:
             known.named = True
             self.tell(path, known.why)
         return False
