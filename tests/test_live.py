@@ -1,5 +1,6 @@
 """`LiveStack`: against the batch, frame by frame; what it refuses, and what it leaves out."""
 
+import os
 import signal
 import threading
 import time
@@ -361,14 +362,31 @@ def test_an_interrupt_waits_for_the_frame(monkeypatch: pytest.MonkeyPatch) -> No
     live, real = filled(2), Running.add
 
     def slow(self: Running, *arguments: Any) -> tuple[int, int]:
+        os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.3)
         return real(self, *arguments)
 
     monkeypatch.setattr(Running, "add", slow)
-    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
         live.add(frame(2))
     assert (len(live), live.snapshot()["data_count"].min()) == (3, 3)
     with pytest.raises(ZeroDivisionError):
-        to_its_end(lambda: 1 // 0)
+        to_its_end(lambda: 1 // 0, threading.Lock())
+
+
+def test_a_snapshot_in_another_thread_sees_whole_frames() -> None:
+    live, stop, wrong = filled(9, low=None, high=None), threading.Event(), []
+
+    def look() -> None:
+        while not stop.is_set():
+            image = live.snapshot()
+            if (image["data_count"] != image["data"].attrs["NCOMBINE"]).any():
+                wrong.append(image)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for number in range(9, 40):
+        live.add(frame(number))
+    stop.set()
+    thread.join()
+    assert not wrong

@@ -9,22 +9,35 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def to_its_end(take: Callable[[], T]) -> T:
-    """Run ``take`` to its end, in a thread of its own: an interrupt of this one is raised when it is done."""
+def to_its_end(take: Callable[[], T], lock: threading.Lock) -> T:
+    """Run ``take`` to its end, in a thread of its own: an interrupt of this one is raised when it is done.
+
+    The lock is held meanwhile.
+    """
     found: list[T | BaseException] = []
+    # Events, not join(): in Python 3.11 an interrupted join() takes a thread that runs for one that ended.
+    begun, done = threading.Event(), threading.Event()
 
     def run() -> None:
+        begun.set()
         try:
-            found.append(take())
+            with lock:
+                found.append(take())
         except BaseException as error:
             found.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, name="xccd-live")
-    thread.start()
     interrupt: BaseException | None = None
-    while thread.is_alive():
+    try:
+        threading.Thread(target=run, name="xccd-live").start()
+    except BaseException as error:
+        if not begun.wait(1.0):  # the interrupt came before the thread
+            raise
+        interrupt = error
+    while not done.is_set():
         try:
-            thread.join()
+            done.wait()
         except BaseException as error:
             interrupt = error
     if interrupt is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,7 @@ class LiveStack:
             "align": align, "mixed": mixed, "hdu": hdu, "bits": bits,
         }  # fmt: skip
         check(**self._options)
+        self._lock = threading.Lock()  # a viewer may look while a frame is added
         self._records: list[Record] = []
         self._keys: dict[str, str] = {}  # of samples, with the name of their frame
         self._kinds = fit.Kinds()
@@ -198,14 +200,14 @@ class LiveStack:
         notes.mark(array_of(stack), origin)
         self._check_fit(stack, record_of(stack, who))
         stack, level = levelled(stack, who.name, self._options, self._level)
-        if self._first is not None and self._registers:
+        if self._first is not None and self._options["align"] in ALIGN[2:]:
             try:
                 stack = registered(stack, self._first, self._options["align"])
             except Unregistered as why:
                 self._left_out.append(who.name)
                 warn(f"LiveStack: {who.name} is left out, it cannot be brought onto the first frame: {why}")
                 return None
-        added = to_its_end(lambda: self._take(stack, record_of(stack, who), level))
+        added = to_its_end(lambda: self._take(stack, record_of(stack, who), level), self._lock)
         if added.rejected > MANY * added.samples:
             share = added.rejected / added.samples
             warn(
@@ -235,10 +237,6 @@ class LiveStack:
         real, stamp = stamped(os.fspath(path))
         return bool(real) and any((r.who.path, r.who.stamp) == (real, stamp) for r in self._records)
 
-    @property
-    def _registers(self) -> bool:
-        return self._options["align"] in ALIGN[2:]
-
     def _check_fit(self, stack: xr.DataArray, record: Record) -> None:
         """Raise for a frame that does not go with those before it, or cannot be the first one."""
         align = self._options["align"]
@@ -260,7 +258,7 @@ class LiveStack:
         there, rejected = self._clipped.add(flat)
         if first is not self._first:
             self._first, self._level = first, level
-        if self._registers or not self._axes:
+        if self._options["align"] in ALIGN[2:] or not self._axes:
             self._axes = axes_of(stack)
         self._dtype = np.promote_types(self._dtype, stack.dtype)
         self._note(record)
@@ -304,7 +302,8 @@ class LiveStack:
         if self._clipped.clips:
             shown |= {"minimum": self._options["minimum"], "floor": self._options["floor"] or None}
         step = step_text("LiveStack", **shown, **{k: self._options[k] for k in ("min", "max", "zero", "align")})
-        return product(self._records, self._clipped.running, self._sizes, self._axes, self._dtype, step)
+        with self._lock:
+            return product(self._records, self._clipped.running, self._sizes, self._axes, self._dtype, step)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write all that is known to a file, to go on later. It is written whole or not at all.
@@ -339,14 +338,19 @@ class LiveStack:
         >>> xccd.LiveStack.load(path)
         <xccd.LiveStack: 1 frame of 3 x 3 pixels>
         """
-        arrays = self._clipped.arrays()
-        more: dict[str, Any] = {"options": self._options, "level": self._level, "left_out": self._left_out}
-        if self._first is not None:
-            more |= {"sizes": list(self._sizes.items()), "dtype": self._dtype.str, "first_dtype": self._first.dtype.str}
-            more |= {"first_axes": state.axes_as_json(axes_of(self._first)), "axes": state.axes_as_json(self._axes)}
-            if self._options["align"] in ("offsets", "transforms"):
-                arrays["first"] = self._first.values.reshape(-1)
-        return state.write(path, more | {"frames": [state.record_as_json(r) for r in self._records]}, arrays)
+        with self._lock:
+            arrays = self._clipped.arrays()
+            more: dict[str, Any] = {"options": self._options, "level": self._level, "left_out": self._left_out}
+            if self._first is not None:
+                more |= {
+                    "sizes": list(self._sizes.items()),
+                    "dtype": self._dtype.str,
+                    "first_dtype": self._first.dtype.str,
+                }
+                more |= {"first_axes": state.axes_as_json(axes_of(self._first)), "axes": state.axes_as_json(self._axes)}
+                if self._options["align"] in ("offsets", "transforms"):
+                    arrays["first"] = self._first.values.reshape(-1)
+            return state.write(path, more | {"frames": [state.record_as_json(r) for r in self._records]}, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LiveStack:
