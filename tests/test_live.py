@@ -1,9 +1,5 @@
 """`LiveStack`: against the batch, frame by frame; what it refuses, and what it leaves out."""
 
-import os
-import signal
-import threading
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,9 +17,7 @@ from scipy import stats
 import xccd
 from xccd.kernels.compiled import running as compiled
 from xccd.kernels.plain import running as plain
-from xccd.night.interrupts import to_its_end
 from xccd.night.limits import deviation_within, limits, quantile
-from xccd.night.running import Running
 
 some = settings(max_examples=25, deadline=None)
 CARDS = {"EXPTIME": 30.0, "FILTER": "r", "IMAGETYP": "Light Frame", "BUNIT": "adu", "GAIN": 1.5, "RDNOISE": 7.0}
@@ -260,6 +254,18 @@ def test_every_form_of_a_frame(tmp_path: Path) -> None:
     assert [xccd.LiveStack().add(form).name for form in (path, opened[0])] == [str(path), str(path)]
 
 
+def test_dimensions_in_any_order() -> None:
+    """Also of a frame that is read by its columns."""
+    live, other = xccd.LiveStack(), xccd.LiveStack()
+    for number in range(4):
+        image = xr.DataArray(noise(number), dims=("y", "x"))
+        live.add(image if number % 2 else image.T)
+        other.add(image)
+    xr.testing.assert_identical(live.snapshot(), other.snapshot())
+    with pytest.raises(ValueError, match="has the dimensions row, col, the frames before it y, x"):
+        live.add(xr.DataArray(noise(9), dims=("row", "col")))
+
+
 def test_missing_samples(tmp_path: Path) -> None:
     raw = np.arange(12, dtype="i2").reshape(3, 4) * 10
     first = fits.PrimaryHDU(raw)
@@ -300,7 +306,7 @@ UNFIT = {
     "rows": (frame(3, **WCS, ROWORDER="TOP-DOWN"), "ROWORDER"),
     "crop": (frame(3, **WCS, LTV1=-10), "has the pixels 10 to 39 along x, the frames before it 0 to 29"),
     "twice": ((noise(1), CARDS | WCS), r"frame-2 is there already, as frame-1: it has the same samples \(again=True"),
-    "several": (np.ones((2, *SHAPE)), "has 2 x 20 x 30 pixels"),
+    "several": (np.ones((2, *SHAPE)), "has the dimensions z, y, x, the frames before it y, x: rename"),
     "complex": (np.ones(SHAPE, complex), "complex"),
     "gone": ("none.fits", "none.fits does not exist"),
 }  # fmt: skip
@@ -353,40 +359,3 @@ def test_arguments(options: dict[str, Any], message: str) -> None:
         xccd.LiveStack(**options)
     with pytest.raises(ValueError, match="has no frame"):
         xccd.LiveStack().snapshot()
-
-
-# An interrupt
-
-
-def test_an_interrupt_waits_for_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    live, real = filled(2), Running.add
-
-    def slow(self: Running, *arguments: Any) -> tuple[int, int]:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.3)
-        return real(self, *arguments)
-
-    monkeypatch.setattr(Running, "add", slow)
-    with pytest.raises(KeyboardInterrupt):
-        live.add(frame(2))
-    assert (len(live), live.snapshot()["data_count"].min()) == (3, 3)
-    with pytest.raises(ZeroDivisionError):
-        to_its_end(lambda: 1 // 0, threading.Lock())
-
-
-def test_a_snapshot_in_another_thread_sees_whole_frames() -> None:
-    live, stop, wrong = filled(9, low=None, high=None), threading.Event(), []
-
-    def look() -> None:
-        while not stop.is_set():
-            image = live.snapshot()
-            if (image["data_count"] != image["data"].attrs["NCOMBINE"]).any():
-                wrong.append(image)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    for number in range(9, 40):
-        live.add(frame(number))
-    stop.set()
-    thread.join()
-    assert not wrong

@@ -1,10 +1,12 @@
-"""The file of a `LiveStack`: it goes on to the bit, it is whole or not there, and damage is an error."""
+"""The file of a `LiveStack`, and what may stop it: kills, interrupts, damage, another thread."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from hypothesis import strategies as st
 
 import xccd
 from test_live import SHAPE, WCS, filled, frame, noise
+from xccd.night.interrupts import to_its_end
+from xccd.night.running import Running
 
 OPTIONS = [
     {},
@@ -157,3 +161,37 @@ def test_a_kill_loses_the_frame_in_hand_at_most(tmp_path: Path) -> None:
     xr.testing.assert_identical(xccd.LiveStack.load(path).snapshot(), expected.snapshot())
     expected.save(path)  # and takes away what the killed ones left
     assert [p.name for p in tmp_path.iterdir()] == ["live.state"]
+
+
+def test_an_interrupt_waits_for_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    live, real = filled(2), Running.add
+
+    def slow(self: Running, *arguments: Any) -> tuple[int, int]:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Running, "add", slow)
+    with pytest.raises(KeyboardInterrupt):
+        live.add(frame(2))
+    assert (len(live), live.snapshot()["data_count"].min()) == (3, 3)
+    with pytest.raises(ZeroDivisionError):
+        to_its_end(lambda: 1 // 0, threading.Lock())
+
+
+def test_a_snapshot_in_another_thread_sees_whole_frames() -> None:
+    live, stop, wrong = filled(9, low=None, high=None), threading.Event(), []
+
+    def look() -> None:
+        while not stop.is_set():
+            image = live.snapshot()
+            if (image["data_count"] != image["data"].attrs["NCOMBINE"]).any():
+                wrong.append(image)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for number in range(9, 40):
+        live.add(frame(number))
+    stop.set()
+    thread.join()
+    assert not wrong

@@ -96,8 +96,11 @@ def check_place(new: Record, stack: xr.DataArray, first: Record, start: xr.DataA
     ``start`` is the first frame with its pixel coordinates.
     """
     if align not in ("wcs", "transforms"):
-        if dict(stack.sizes) != dict(start.sizes):
-            one, other = (" x ".join(str(n) for k, n in s.sizes.items() if k != "frame") for s in (stack, start))
+        if stack.dims != start.dims:
+            one, other = (", ".join(map(str, s.dims[1:])) for s in (stack, start))
+            raise ValueError(f"{new.name} has the dimensions {one}, the frames before it {other}: rename() them")
+        if stack.shape != start.shape:
+            one, other = (" x ".join(map(str, s.shape[1:])) for s in (stack, start))
             way = "align='wcs' or 'transforms' takes any shape" if align is None else SHAPES
             raise ValueError(f"{new.name} has {one} pixels, the frames before it {other}: {way}")
     else:

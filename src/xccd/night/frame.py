@@ -16,6 +16,7 @@ from xccd.headers.common import HISTORY, history_steps
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import science_variable, with_maps
 from xccd.labels.frames import check_stack, file_names, unflagged
+from xccd.labels.header import in_order
 from xccd.labels.lazy import array_of
 from xccd.messages import shown
 from xccd.read.images.memory import is_image
@@ -76,7 +77,7 @@ def as_frame(given: Any, hdu: Any, bits: Any, number: int) -> xr.DataArray:
         raise ValueError(f"frame= holds {n} frames: add them one by one, as for frame in stack")
     if is_image(given) and file_names(stack, "frame") == ["frame-1"]:  # in memory, and without a name of its own
         stack = stack.assign_coords(file=("frame", np.array([f"frame-{number}"], object)))
-    return stack.transpose("frame", ...)
+    return in_order(stack)
 
 
 def _along_frame(image: xr.DataArray) -> xr.DataArray:

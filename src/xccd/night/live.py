@@ -192,6 +192,8 @@ class LiveStack:
         """
         number = len(self) + len(self._left_out) + 1
         stack = as_frame(frame, self._options["hdu"], self._options["bits"], number)
+        if self._first is not None and set(stack.dims) == set(self._first.dims):
+            stack = stack.transpose(*self._first.dims)
         values, origin = values_of(stack), notes.origin_of_samples(array_of(stack))
         who = identity_of(stack, values, frame, number)
         if not again:
@@ -209,10 +211,9 @@ class LiveStack:
                 return None
         added = to_its_end(lambda: self._take(stack, record_of(stack, who), level), self._lock)
         if added.rejected > MANY * added.samples:
-            share = added.rejected / added.samples
             warn(
-                f"LiveStack: {share:.0%} of the samples of {who.name} are rejected: its level or its scatter is not "
-                "that of the frames before it. zero='median' brings frames to one level"
+                f"LiveStack: {added.rejected / added.samples:.0%} of the samples of {who.name} are rejected: its level "
+                "or its scatter is not that of the frames before it. zero='median' brings frames to one level"
             )
         return added
 
