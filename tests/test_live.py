@@ -1,5 +1,6 @@
 """`LiveStack`: against the batch, frame by frame; what it refuses, and what it leaves out."""
 
+import statistics
 import warnings
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def filled(count: int, **options: Any) -> xccd.LiveStack:
 
 
 @st.composite
-def statistics(draw: st.DrawFn) -> tuple[Any, ...]:
+def states(draw: st.DrawFn) -> tuple[Any, ...]:
     n = draw(st.integers(1, 40))
     rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
     dtype = draw(st.sampled_from(["f4", "f8"]))
@@ -61,7 +62,7 @@ def statistics(draw: st.DrawFn) -> tuple[Any, ...]:
 
 
 @some
-@given(statistics(), st.sampled_from([0.0, 0.3]), st.integers(1, 9))
+@given(states(), st.sampled_from([0.0, 0.3]), st.integers(1, 9))
 def test_kernels_are_equal_to_the_bit_for_any_split(given: tuple[Any, ...], floor: float, step: int) -> None:
     values, mean, squares, count, sides, bounds, least = given
     found = []
@@ -187,6 +188,43 @@ def test_rejection_is_that_of_the_threshold_at_any_count() -> None:
     assert min(found) > 0.9
     assert np.mean(found[20:]) > 0.995
     assert live.snapshot()["data_uncertainty"].mean() == pytest.approx(2 / np.sqrt(40), rel=0.03)
+
+
+def judged(samples: list[float], low: float, high: float, minimum: int, floor: float) -> tuple[list[float], int, int]:
+    """The samples of a pixel that stay, and how many are rejected below and above: the rules in plain Python."""
+    first = xr.DataArray(samples[:minimum], dims="frame", name="data").ccd.to_dataset()
+    first = first.ccd.sigma_clip(low, high, center="median", deviation="mad_std", floor=floor)
+    flags = first["data_flags"].values
+    kept = [v for v, bits in zip(samples, flags, strict=False) if not bits]
+    below, above = (int(((flags & bit) != 0).sum()) for bit in (16, 32))
+    for value in samples[minimum:]:
+        n, k = len(kept), low if value < statistics.fmean(kept or [0.0]) else high
+        if np.isfinite(value) and n >= max(2, (minimum + 1) // 2):
+            deviation = max(statistics.stdev(kept), floor) / stats.truncnorm(-low, high).std()
+            limit = stats.t.isf(stats.norm.sf(k), n - 1) * deviation * np.sqrt(1 + 1 / n)
+            if abs(value - statistics.fmean(kept)) > limit:
+                below, above = below + (k == low), above + (k != low)
+                continue
+        kept += [value] if np.isfinite(value) else []
+    return kept, below, above
+
+
+@pytest.mark.parametrize(("low", "high", "minimum", "floor"), [(2, 2.5, 3, 0), (1.5, 3, 8, 0), (3, 2, 5, 25.0)])
+def test_rejection_by_the_rules(low: float, high: float, minimum: int, floor: float) -> None:
+    rng = np.random.default_rng(minimum)
+    frames = rng.normal(1000, 20, (20, 6, 7)) + rng.choice([0, 0, 0, 90, -90], (20, 6, 7))
+    frames[rng.random(frames.shape) < 0.1] = np.nan
+    live = xccd.LiveStack(low, high, minimum=minimum, floor=floor, zero=None)
+    with warnings.catch_warnings(action="ignore"):
+        for one in frames:
+            live.add(one)
+    found = live.snapshot()
+    for y, x in np.ndindex(6, 7):
+        kept, below, above = judged(frames[:, y, x].tolist(), low, high, minimum, floor)
+        here = {name: image[y, x].item() for name, image in found.data_vars.items()}
+        assert (here["data_count"], here["data_rejected_low"], here["data_rejected_high"]) == (len(kept), below, above)
+        assert here["data"] == pytest.approx(statistics.fmean(kept), rel=1e-12)
+        assert here["data_uncertainty"] == pytest.approx(statistics.stdev(kept) / np.sqrt(len(kept)), rel=1e-9)
 
 
 def test_a_pixel_with_few_samples_rejects_none() -> None:
