@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SRC = HERE.parent / "src" / "xccd"
-FOLDERS = ("kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs")  # from the ground up
+FOLDERS = ("kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs", "night")  # from the ground up
 BEGIN, END = "<!-- files, by docs/make_house.py -->", "<!-- end of the files -->"
 WIDTH, LEFT, BOX, LINE = 760, 20, 470, 15  # pixels: of the picture, its margin, a box, a line of text
 THICKNESS = ((30, 4), (10, 2), (0, 0.8))  # pixels of a line that stands for at least so many imports
@@ -46,7 +46,7 @@ def imports(files: dict[str, Path]) -> Counter[tuple[str, str]]:
 
 
 def picture() -> str:
-    """The folders as boxes, from verbs down to kernels; the more imports, the thicker the line."""
+    """The folders as boxes, from night down to kernels; the more imports, the thicker the line."""
     files, parts, middle, y = modules(), [], {}, 46
     for folder in reversed(FOLDERS):
         names = [n.partition(".")[2] for n in files if folder_of(n) == folder and "." in n]

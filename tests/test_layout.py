@@ -12,7 +12,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "xccd"
 DOCS = Path(__file__).parents[1] / "docs"
 # From the ground up. A file may import from its own folder and from those before it.
-FOLDERS = ("messages", "kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs")
+FOLDERS = ("messages", "kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs", "night")
 TOP = ("simulate", "interop", "warm", "accessor", "ccdproc", "__init__", "demo", "cli")  # on top, in any order
 FILES = sorted(SRC.rglob("*.py"))
 
@@ -104,7 +104,7 @@ def test_kernels_are_twins() -> None:
     assert plain < compiled
 
 
-@pytest.mark.parametrize("path", inside("headers", "compute", "labels", "verbs"), ids=name_of)
+@pytest.mark.parametrize("path", inside("headers", "compute", "labels", "verbs", "night"), ids=name_of)
 def test_folders_that_open_no_file(path: Path) -> None:
     """FITS files are opened by `read` and written by `write`; `headers` has astropy's cards and headers alone."""
     called = {ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)}

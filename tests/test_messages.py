@@ -219,7 +219,9 @@ def test_attributes_that_are_not_there() -> None:
         AttributeError, match=r"has no 'plot'; it is the DataArray's own, without \.ccd: there are align"
     ):
         stack.ccd.plot()
-    with pytest.raises(AttributeError, match=r"xccd has no 'open'; did you mean 'open_stack'\? There are Grid, align"):
+    with pytest.raises(
+        AttributeError, match=r"xccd has no 'open'; did you mean 'open_stack'\? There are Grid, LiveStack, align"
+    ):
         xccd.open("a.fits")
     with pytest.raises(AttributeError, match=r"xccd has no 'combin'; did you mean 'combine'\?"):
         xccd.combin(stack)

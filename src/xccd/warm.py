@@ -15,6 +15,7 @@ from xccd.compute.steps import Extrema, Marked, Sigma, Window
 from xccd.kernels.limits import DIRECT, float_dtype
 from xccd.kernels.table import CENTERS, DEVIATIONS, METHODS, REJECTIONS, ClipOptions
 from xccd.messages import did_you_mean
+from xccd.night.running import Running
 from xccd.sky.pixel_map import call_kernel, table
 
 CLIP = Sigma(ClipOptions(CENTERS["median"], DEVIATIONS["std"], 3.0, 3.0))
@@ -65,6 +66,7 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
             _run_chain(Reasons((CLIP, Extrema(1, 0))), x)
     for dtype in {float_dtype(dtype) for dtype in chosen}:
         _resample(dtype)
+        Running(1).add(np.ones(1, dtype))
 
 
 def rejections(frames: int) -> list[Window | Marked]:

@@ -9,6 +9,7 @@ import click
 
 from xccd.cli.combine import combine
 from xccd.cli.demo import demo
+from xccd.cli.live import live
 from xccd.cli.shell import (
     EXIT_CODES,
     INTERRUPTED,
@@ -31,6 +32,7 @@ def cli() -> None:
 
 cli.add_command(combine)
 cli.add_command(demo)
+cli.add_command(live)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,178 @@
+"""`xccd live`: frames of a folder stacked as they come."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xccd.cli.combine import check_output, hdu
+from xccd.cli.shell import BAD_INPUT, EXIT_CODES, NO_OUTPUT, USAGE, Stop, in_options, one_line, say, stage, visible
+
+if TYPE_CHECKING:
+    from xccd.night.folder import Arrivals
+    from xccd.night.live import LiveStack
+
+STACK = ("low", "high", "minimum", "min", "max", "floor", "zero", "align", "mixed", "hdu")  # arguments of LiveStack
+PYTHON_ONLY = re.compile(r" \(again=True[^)]*\)")  # advice that has no option
+
+
+def threshold(_: Any, __: Any, value: float) -> float | None:
+    """Infinity switches a side off, which is None in Python."""
+    return None if value == float("inf") else value
+
+
+@click.command(epilog=f"Example: xccd live tonight -o live.fits --align wcs --state live.state\n\n{EXIT_CODES}")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
+              help="FITS file to write after each frame, with its maps as extensions.")  # fmt: skip
+@click.option("--align", type=click.Choice(["pixels", "wcs", "offsets", "transforms"]),
+              help="How frames are brought onto the first. Default: another WCS is refused.")  # fmt: skip
+@click.option("--low", default=3.0, show_default=True, callback=threshold, help="Reject below this many deviations.")
+@click.option("--high", default=3.0, show_default=True, callback=threshold, help="The same above; inf for none.")
+@click.option("--minimum", default=8, show_default=True, help="Frames before any sample is rejected.")
+@click.option("--min", type=float, help="Samples below this level are missing.")
+@click.option("--max", type=float, help="Samples above this level are missing, as those of saturated stars.")
+@click.option("--floor", default=0.0, help="The least deviation, in data units: 0.29 for whole counts.")
+@click.option("--zero", metavar="LEVEL", help="Shift frames to the median, mean, mode, ... of the first.")
+@click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION", help="The image's HDU. Default: the first image.")
+@click.option("--mixed", is_flag=True, help="Allow frames of several kinds or filters.")
+@click.option("--state", type=click.Path(path_type=Path),
+              help="File that keeps the stack after each frame; the stack goes on from it.")  # fmt: skip
+@click.option("--once", is_flag=True, help="Add the files that are there, write once, and end.")
+@click.option("--poll", is_flag=True, help="Look at the folder at intervals, also if watchdog is installed.")
+@click.option("--interval", default=1.0, show_default=True, type=click.FloatRange(min=0.01),
+              help="Seconds between two looks at the folder, or at a file that grows.")  # fmt: skip
+@click.option("--patience", default=10.0, show_default=True, type=click.FloatRange(min=0),
+              help="Seconds after which a file that is not whole is named, and not waited for.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to use. Default: all cores.")
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists; not needed to go on from a state.")
+def live(folder: Path, output: Path, state: Path | None, **options: Any) -> None:
+    """Stack the FITS files of FOLDER one by one, in their order, as they come. Ctrl-C ends it.
+
+    A file is added once it is whole. A frame that does not go with those before it is named, and left out.
+    """
+    import xccd
+
+    check_output(output)
+    if not folder.is_dir():
+        raise Stop(BAD_INPUT, f"there is no folder {str(folder)!r}")
+    with stage(USAGE, ValueError, TypeError):
+        settings = xccd.set_options(threads=options["threads"])
+        stack = xccd.LiveStack(**{name: options[name] for name in STACK})
+    goes_on = state is not None and state.exists()
+    if state is not None and goes_on:
+        stack = resumed(state, stack)
+    check_places(output, state, options["overwrite"] or goes_on)
+    with settings:
+        Night(folder, output, state, stack, options).run()
+
+
+def resumed(state: Path, asked: LiveStack) -> LiveStack:
+    """The stack of a state; raises if it was made with other options."""
+    from xccd import LiveStack
+
+    with stage(BAD_INPUT, OSError, ValueError):
+        stack = LiveStack.load(state)
+    for name in STACK:
+        if stack.options[name] != asked.options[name]:
+            was, now = ("inf" if v is None and name in ("low", "high") else v for v in (
+                stack.options[name], asked.options[name]))  # fmt: skip
+            raise Stop(USAGE, f"--state {str(state)!r} was made with --{name} {was}, not {now}: give the same options")
+    say(f"{visible(state)}: goes on with {count(len(stack), 'frame')}")
+    return stack
+
+
+def check_places(output: Path, state: Path | None, overwrite: bool) -> None:
+    """Raise now for what cannot be written after a frame."""
+    from xccd.write.fits import check_target
+    from xccd.write.place import check_place
+
+    with stage(NO_OUTPUT, OSError):
+        check_target(output, overwrite)
+    if state is not None:
+        if state.resolve() == output.resolve():
+            raise Stop(USAGE, "--state and --output are the same file: name two")
+        with stage(NO_OUTPUT, OSError, of="--state"):
+            check_place(state, overwrite=True)
+
+
+def count(n: int, what: str) -> str:
+    """A number with its noun."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+class Night:
+    """The loop of the command: each file that is whole is added, and the product written again."""
+
+    def __init__(
+        self, folder: Path, output: Path, state: Path | None, stack: LiveStack, options: dict[str, Any]
+    ) -> None:  # fmt: skip
+        self.folder, self.output, self.state, self.stack, self.options = folder, output, state, stack, options
+        self.refused = 0
+
+    def run(self) -> None:
+        """Add files until an interrupt; with --once, those that are there."""
+        from xccd.night.folder import Arrivals, events, rest
+
+        own = {path.resolve() for path in (self.output, self.state) if path is not None}
+        arrivals = Arrivals(self.folder, self.options["patience"], lambda p: p.resolve() in own, self.not_whole)
+        once, written = self.options["once"], False
+        with events(self.folder, self.options["poll"] or once) as changed:
+            while True:
+                with stage(BAD_INPUT, OSError):
+                    written = self.look(arrivals) or written
+                if once and not arrivals.pending:
+                    break
+                rest(changed, arrivals.pending, self.options["interval"])
+        self.end(written)
+
+    def look(self, arrivals: Arrivals) -> bool:
+        """Add the files that are whole now; whether there was any."""
+        before = len(self.stack)
+        for path in arrivals.ready():
+            if not self.stack.knows(path) and self.add(path):
+                self.write(product=not self.options["once"])
+        return len(self.stack) > before
+
+    def add(self, path: Path) -> bool:
+        """Add a file; whether it was. One that does not go with the others is named."""
+        try:
+            added = self.stack.add(path)
+        except (OSError, ValueError, TypeError) as error:
+            self.refused += 1
+            one_line(f"left out: {PYTHON_ONLY.sub('', in_options(str(error)))}", UserWarning)
+            return False
+        if added is None:  # a warning has named it
+            self.refused += 1
+            return False
+        share = added.rejected / max(added.samples, 1)
+        say(f"{len(self.stack)} {visible(path.name)}: {share:.2%} of its samples rejected")
+        return True
+
+    def write(self, *, product: bool) -> None:
+        """Write the state, then the product: after a kill in between the state has the frame."""
+        with stage(NO_OUTPUT, OSError):
+            if self.state is not None:
+                self.stack.save(self.state)
+            if product:
+                self.stack.snapshot().ccd.to_fits(self.output, overwrite=True)
+
+    def not_whole(self, path: Path, why: str) -> None:
+        """Name a file that is waited for no more."""
+        self.refused += self.options["once"]
+        one_line(f"{path.name} is not whole ({why}): it is added when it is", UserWarning)
+
+    def end(self, written: bool) -> None:
+        """The last lines of --once."""
+        if not len(self.stack):
+            raise Stop(
+                BAD_INPUT, f"no frame of {str(self.folder)!r} could be added: {str(self.output)!r} is not written"
+            )
+        if written or not self.output.exists():
+            self.write(product=True)
+        say(f"{visible(self.output)}: mean of {count(len(self.stack), 'frame')}")
+        if self.refused:
+            raise Stop(BAD_INPUT, f"{count(self.refused, 'file')} left out, named above")

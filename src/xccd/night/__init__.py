@@ -1,0 +1,1 @@
+"""A night at the telescope: frames that come one after another."""
