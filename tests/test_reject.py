@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import oracles
 import xccd
 from xccd.compute import arrays
 from xccd.kernels.table import REJECTIONS
@@ -22,6 +23,9 @@ FIXTURE = [
     ("sigma", IRAF | {"low": 2, "high": 2}, [150, 90], 100.0),
     ("sigma", SIRIL | {"low": 3, "high": 3}, [150], 98.8889),
     ("noise", {"readnoise": 5, "gain": 2}, [150], 98.8889),
+    ("average_sigma", {"per": "row"}, [150], 98.8889),
+    ("average_sigma", {"per": "image"}, [150], 98.8889),
+    ("average_sigma", {"per": "pixel"}, [], 104.0),  # 50 is 2.94 deviations: one pixel alone
     ("percentile_rank", {"pclip": -0.5}, [150, 90], 100.0),
     ("extrema", {"low": 1, "high": 2, "fraction": True}, [102, 150, 90], 99.7143),
     ("winsorized", {"low": 3, "high": 3}, [150, 90], 100.0),
@@ -55,8 +59,11 @@ def stack_of(frames=12, side=6, dtype="float32"):
 @pytest.mark.parametrize(("name", "rule", "rejected", "mean"), FIXTURE)
 def test_one_pixel_tells_the_algorithms_apart(engine, name, rule, rejected, mean):
     pixel = xr.DataArray(PIXEL, dims="frame")
+    image = pixel.expand_dims(y=2, x=2, axis=(1, 2))  # of equal pixels, as the real programs were given
     with xccd.set_options(engine=engine):
-        clipped = pixel.ccd.reject(name, **rule)
+        clipped = image.ccd.reject(name, **rule)
+    assert (clipped.isnull() == clipped[:, :1, :1].isnull().values).all()
+    clipped = clipped[:, 0, 0]
     assert pixel.values[np.isnan(clipped)].tolist() == rejected
     assert clipped.mean().item() == pytest.approx(mean, abs=5e-5)
     assert clipped.attrs["history"].startswith(f"xccd.reject(algorithm={name!r}, ")
@@ -64,6 +71,9 @@ def test_one_pixel_tells_the_algorithms_apart(engine, name, rule, rejected, mean
 
 NOISE = {"readnoise": [2.0] * 11 + [3], "gain": 10.0}  # of each frame
 CALLS = [
+    ("average_sigma", {}),
+    ("average_sigma", {"per": "pixel", "center": "mean"}),
+    ("average_sigma", {"per": "image"}),
     ("percentile", {}),
     ("linear_fit", {}),
     ("noise", {"readnoise": 2, "gain": 10}),
@@ -326,3 +336,25 @@ def test_functions_as_centres_take_all_options():
     for rule in (IRAF | {"low": 2, "high": 2}, SIRIL | {"low": 3, "high": 3}):
         expected = pixel.ccd.reject("sigma", **rule)
         np.testing.assert_array_equal(pixel.ccd.reject("sigma", **rule | {"center": middle}).values, expected.values)
+
+
+@pytest.mark.parametrize("center", ["median", "mean"])
+@pytest.mark.parametrize("per", ["row", "image", "pixel"])
+def test_average_sigma_is_measured_where_it_says(per, center):
+    stack = stack_of().astype("f8")
+    stack[3, 2] = np.nan
+    stack[2:, 4, 4] = np.nan  # two samples: they do not count
+    values = stack.values
+    parts = {"row": [(slice(y, y + 1), slice(None)) for y in range(6)], "image": [(slice(None), slice(None))]}
+    parts["pixel"] = [(slice(y, y + 1), slice(x, x + 1)) for y in range(6) for x in range(6)]
+    expected = np.empty(values.shape, bool)
+    for own in parts[per]:
+        part = values[(slice(None), *own)]
+        a = oracles.unit_noise(part.reshape(12, -1).T.tolist(), center)
+        expected[(slice(None), *own)] = oracles.over_pixels(oracles.average_sigma, part, center=center, a=a)
+    after = stack.ccd.reject("average_sigma", per=per, center=center)
+    np.testing.assert_array_equal(after.isnull().values, expected)
+    later = stack.chunk({"x": 2, "y": 4}).ccd.reject("average_sigma", per=per, center=center)
+    np.testing.assert_array_equal(later.values, after.values)
+    flagged = stack.chunk({"x": 4}).ccd.to_dataset().ccd.reject("average_sigma", per=per, center=center)
+    np.testing.assert_array_equal(flagged["data_flags"].values != 0, expected)

@@ -106,6 +106,10 @@ def reject(
          - 3, 3
          - samples far from the median, in their uncertainties
          -
+       * - "average_sigma"
+         - 3, 3
+         - samples far from the centre, in a noise that is measured where the light is the same
+         - center, per
        * - "swarp"
          - 4, 4
          - samples far from the median, in noise and in parts of the median
@@ -248,6 +252,7 @@ BUILDERS: dict[str, Callable[[xr.DataArray, Given], tuple[Any, Any]]] = {
     "extrema": _extrema,
     "noise": reject_numbers.noise,
     "variance": reject_numbers.variance,
+    "average_sigma": reject_numbers.average_sigma,
     "swarp": reject_numbers.swarp,
 }
 
