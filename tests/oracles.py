@@ -617,3 +617,30 @@ def extrema_by_share(values: Sequence[float], low: float = 0, high: float = 0) -
     """`clip_extrema` with counts in proportion to the samples that are there, as IRAF rounds them."""
     n = sum(map(math.isfinite, values))
     return clip_extrema(values, *(math.floor(n * k / len(values) + 0.001) for k in (low, high)))
+
+
+def average_sigma(
+    values: Sequence[float], low: float | None = 3, high: float | None = 3, center: str = "median", a: float = 0.25,
+    near: list[float] | None = None,
+) -> list[bool]:  # fmt: skip
+    """Samples further from the centre than ``a`` times the root of the light, which is 1 or more."""
+
+    def rejected_of(kept: dict[int, Fraction], passes: int) -> set[int]:
+        x = list(kept.values())
+        middle = median(x) if center == "median" else trimmed(x, passes)
+        s = exact(a) * square_root(max(Fraction(1), middle))
+        return {i for i, v in kept.items() if s and beyond(v - middle, low, high, s, near)}
+
+    return without(values, until_stable(finite(values), 3, rejected_of))
+
+
+def unit_noise(pixels: Sequence[Sequence[float]], center: str = "median") -> float:
+    """The noise of unit light that `average_sigma` measures in some pixels."""
+    squares, count = Fraction(0), 0
+    for values in pixels:
+        x = list(finite(values).values())
+        if len(x) >= 3:
+            middle = median(x) if center == "median" else trimmed(x, 0)
+            squares += sum((v - middle) ** 2 for v in x) / max(Fraction(1), middle)
+            count += len(x)
+    return math.sqrt(squares / (count - 1)) if count > 1 else 0.0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import oracles
 import xccd
 from xccd.compute import arrays
 from xccd.kernels.table import REJECTIONS
@@ -22,6 +23,9 @@ FIXTURE = [
     ("sigma", IRAF | {"low": 2, "high": 2}, [150, 90], 100.0),
     ("sigma", SIRIL | {"low": 3, "high": 3}, [150], 98.8889),
     ("noise", {"readnoise": 5, "gain": 2}, [150], 98.8889),
+    ("average_sigma", {"per": "row"}, [150], 98.8889),
+    ("average_sigma", {"per": "image"}, [150], 98.8889),
+    ("average_sigma", {"per": "pixel"}, [], 104.0),  # 50 is 2.94 deviations: one pixel alone
     ("percentile_rank", {"pclip": -0.5}, [150, 90], 100.0),
     ("extrema", {"low": 1, "high": 2, "fraction": True}, [102, 150, 90], 99.7143),
     ("winsorized", {"low": 3, "high": 3}, [150, 90], 100.0),
@@ -55,8 +59,11 @@ def stack_of(frames=12, side=6, dtype="float32"):
 @pytest.mark.parametrize(("name", "rule", "rejected", "mean"), FIXTURE)
 def test_one_pixel_tells_the_algorithms_apart(engine, name, rule, rejected, mean):
     pixel = xr.DataArray(PIXEL, dims="frame")
+    image = pixel.expand_dims(y=2, x=2, axis=(1, 2))  # of equal pixels, as the real programs were given
     with xccd.set_options(engine=engine):
-        clipped = pixel.ccd.reject(name, **rule)
+        clipped = image.ccd.reject(name, **rule)
+    assert (clipped.isnull() == clipped[:, :1, :1].isnull().values).all()
+    clipped = clipped[:, 0, 0]
     assert pixel.values[np.isnan(clipped)].tolist() == rejected
     assert clipped.mean().item() == pytest.approx(mean, abs=5e-5)
     assert clipped.attrs["history"].startswith(f"xccd.reject(algorithm={name!r}, ")
@@ -64,6 +71,9 @@ def test_one_pixel_tells_the_algorithms_apart(engine, name, rule, rejected, mean
 
 NOISE = {"readnoise": [2.0] * 11 + [3], "gain": 10.0}  # of each frame
 CALLS = [
+    ("average_sigma", {}),
+    ("average_sigma", {"per": "pixel", "center": "mean"}),
+    ("average_sigma", {"per": "image"}),
     ("percentile", {}),
     ("linear_fit", {}),
     ("noise", {"readnoise": 2, "gain": 10}),
@@ -209,3 +219,142 @@ def test_too_few_frames_are_said():
         UserWarning, match=r"reject\('linear_fit'\) rejects nothing with 3 frame\(s\): it takes 5 or more"
     ):
         assert stack_of(3 + 2).isel(frame=slice(3)).ccd.reject("linear_fit").notnull().all()
+
+
+@pytest.mark.parametrize("chunks", [None, {"y": 4}, {"frame": 3}])
+def test_noise_of_frames_that_were_normalised(chunks):
+    """A clip of scaled frames is that of the frames before, but for their own levels: each has its own noise."""
+    raw = stack_of().astype("f8") * xr.DataArray(np.linspace(0.5, 2, 12), dims="frame")
+    raw = raw if chunks is None else raw.chunk(chunks)
+    level = raw.ccd.normalize("median")
+    after = level.ccd.reject("noise", readnoise=2, gain=10)
+    assert arrays.is_lazy(after.data) == (chunks is not None)
+    y, f, z = level.values, level["scale"].values[:, None, None], level["zero"].values[:, None, None]
+    middle = np.median(y, axis=0)
+    light = np.maximum((middle + z) / f, 0)
+    first = np.abs(y - middle) > 3 * f * np.sqrt(0.04 + light / 10)
+    assert first[2, 1, 1]
+    assert first[4, 2, 3]
+    assert (after.isnull().values >= first).all()
+    assert after.isnull().sum() < first.sum() + 5
+    again = level.compute().ccd.reject("noise", readnoise=2, gain=10)
+    np.testing.assert_array_equal(after.values, again.values)
+    image = level.ccd.to_dataset().ccd.reject("noise", readnoise=2, gain=10).ccd.combine("mean")["data"]
+    np.testing.assert_array_equal(image.values, again.ccd.combine("mean").values)
+
+
+def test_noise_by_keywords():
+    stack = stack_of().assign_coords(RDNOISE=("frame", [2.0] * 12), GAIN=("frame", [10.0] * 12))
+    given = stack.ccd.reject("noise", readnoise=2, gain=10)
+    for rule in ({}, {"readnoise": "RDNOISE"}, {"gain": [10] * 12}, {"gain": xr.DataArray([10.0] * 12, dims="frame")}):
+        np.testing.assert_array_equal(stack.ccd.reject("noise", **rule).values, given.values)
+    one_sided = stack.ccd.reject("noise", low=None)
+    assert one_sided.isnull().values[2, 1, 1]
+    with pytest.raises(ValueError, match=r"gain='GAIN' is no coordinate.*Give a number, gain=\.\.\., or one for each"):
+        stack.drop_vars("GAIN").ccd.reject("noise")
+    with pytest.raises(ValueError, match=r"readnoise: frame 3 has -1.0, which is not 0 or more"):
+        stack.ccd.reject("noise", readnoise=[2, 2, 2, -1] + [2] * 8)
+    with pytest.raises(ValueError, match=r"gain: frame 0 has 0.0, which is not above 0"):
+        stack.ccd.reject("noise", gain=0)
+    with pytest.raises(ValueError, match=r"gain=\[1, 2\] of 'noise': give a number, one for each of the 12 frames"):
+        stack.ccd.reject("noise", gain=[1, 2])
+    with pytest.raises(ValueError, match=r"center='mode' of 'noise' is not 'median' or 'mean'"):
+        stack.ccd.reject("noise", center="mode")
+    with pytest.raises(ValueError, match=r"sensitivity=-1 of 'noise' is not a finite number of 0 or more"):
+        stack.ccd.reject("noise", sensitivity=-1)
+
+
+def with_errors(chunks):
+    stack = stack_of()
+    sigma = xr.full_like(stack, 3.0)
+    sigma[4] = 1000.0
+    stack, sigma = (v if chunks is None else v.chunk(chunks) for v in (stack, sigma))
+    return stack.ccd.to_dataset(uncertainty=sigma)
+
+
+@pytest.mark.parametrize("chunks", [None, {"y": 4}, {"frame": 5, "x": 3}])
+@pytest.mark.parametrize(("name", "rule"), [("variance", {}), ("swarp", {"gain": 1e9, "amplitude": 0})])
+def test_uncertainties_of_a_dataset(name, rule, chunks):
+    after = with_errors(chunks).ccd.reject(name, **rule)
+    assert arrays.is_lazy(after["data_flags"].data) == (chunks is not None)
+    flags = after["data_flags"].values
+    assert flags[2, 1, 1] == 32
+    assert (flags[4] == 0).all()  # of frame 4 nothing is known so well
+    np.testing.assert_array_equal(flags, with_errors(None).ccd.reject(name, **rule)["data_flags"].values)
+    twice = after.ccd.reject("percentile").ccd.reject(name, **rule)
+    assert (twice["data_flags"].values[flags > 0] == flags[flags > 0]).all()
+    assert twice["data_flags"].values[4, 2, 3] == 32
+    image = after.ccd.combine("mean")["data"]
+    expected = stack_of().astype("f8").where(flags == 0).mean("frame")
+    np.testing.assert_allclose(image.values, expected.values, rtol=1e-6)
+
+
+def test_without_uncertainties():
+    with pytest.raises(ValueError, match=r"reject\('variance'\) takes the uncertainty of each sample.*or use 'noise'"):
+        stack_of().ccd.reject("variance")
+    with pytest.raises(ValueError, match=r"reject\('swarp'\) takes the uncertainty.*or give noise=\.\.\."):
+        stack_of().ccd.reject("swarp", gain=2)
+
+
+def test_planes_have_no_noise_model():
+    stack = stack_of().assign_coords(zero_y=("frame", np.zeros(12)))
+    with pytest.raises(ValueError, match=r"reject\('noise'\) of frames less planes"):
+        stack.ccd.reject("noise", readnoise=2, gain=10)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("esd", {"alpha": 0}), ("esd", {"max_outliers": 1}), ("chauvenet", {"limit": 3}), ("chauvenet", {"robust": 1}),
+     ("winsorized", {"floor": -1}), ("percentile_rank", {"pclip": 0}), ("extrema", {"fraction": 2}),
+     ("swarp", {"amplitude": "a"}), ("sigma", {"about": "median"})],
+)  # fmt: skip
+def test_values_out_of_range(name, rule):
+    ((option, value),) = rule.items()
+    with pytest.raises(ValueError, match=rf"{option}={value!r} of '{name}' is not "):
+        stack_of().ccd.reject(name, **rule)
+
+
+def test_algorithms_without_thresholds():
+    with pytest.raises(ValueError, match=r"low=3 is no option of 'esd': it takes max_outliers=0.3, alpha=0.05"):
+        stack_of().ccd.reject("esd", 3, 3)
+    assert stack_of().ccd.reject("esd", alpha=0.01).attrs["history"] == "xccd.reject(algorithm='esd', alpha=0.01)"
+
+
+def test_samples_that_a_pixel_lacks_count_in_proportion():
+    stack = xr.DataArray([[1.0, 1], [2, np.nan], [3, 3], [4, np.nan], [5, 5], [6, 6]], dims=("frame", "x"))
+    after = stack.ccd.reject("extrema", 1, 2, fraction=True)
+    assert after.count("frame").values.tolist() == [3, 3]  # 0.67 of one low and 1.33 of two high: 0 and 1
+    assert stack.ccd.clip_extrema(1, 2).count("frame").values.tolist() == [3, 1]
+
+
+def test_functions_as_centres_take_all_options():
+    pixel = xr.DataArray(PIXEL, dims="frame")
+
+    def middle(values, axis):
+        return np.nanmedian(values, axis=axis)
+
+    for rule in (IRAF | {"low": 2, "high": 2}, SIRIL | {"low": 3, "high": 3}):
+        expected = pixel.ccd.reject("sigma", **rule)
+        np.testing.assert_array_equal(pixel.ccd.reject("sigma", **rule | {"center": middle}).values, expected.values)
+
+
+@pytest.mark.parametrize("center", ["median", "mean"])
+@pytest.mark.parametrize("per", ["row", "image", "pixel"])
+def test_average_sigma_is_measured_where_it_says(per, center):
+    stack = stack_of().astype("f8")
+    stack[3, 2] = np.nan
+    stack[2:, 4, 4] = np.nan  # two samples: they do not count
+    values = stack.values
+    parts = {"row": [(slice(y, y + 1), slice(None)) for y in range(6)], "image": [(slice(None), slice(None))]}
+    parts["pixel"] = [(slice(y, y + 1), slice(x, x + 1)) for y in range(6) for x in range(6)]
+    expected = np.empty(values.shape, bool)
+    for own in parts[per]:
+        part = values[(slice(None), *own)]
+        a = oracles.unit_noise(part.reshape(12, -1).T.tolist(), center)
+        expected[(slice(None), *own)] = oracles.over_pixels(oracles.average_sigma, part, center=center, a=a)
+    after = stack.ccd.reject("average_sigma", per=per, center=center)
+    np.testing.assert_array_equal(after.isnull().values, expected)
+    later = stack.chunk({"x": 2, "y": 4}).ccd.reject("average_sigma", per=per, center=center)
+    np.testing.assert_array_equal(later.values, after.values)
+    flagged = stack.chunk({"x": 4}).ccd.to_dataset().ccd.reject("average_sigma", per=per, center=center)
+    np.testing.assert_array_equal(flagged["data_flags"].values != 0, expected)

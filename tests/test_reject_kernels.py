@@ -32,6 +32,7 @@ OPTIONS: dict[str, st.SearchStrategy] = {
             "center": SOME(["median", "mean"]),
         }
     ),
+    "average_sigma": st.fixed_dictionaries({"center": SOME(["median", "mean"])}),
     "esd": st.fixed_dictionaries({"max_outliers": SOME([0.1, 0.3, 0.9]), "alpha": SOME([0.01, 0.05, 0.5])}),
     "chauvenet": st.fixed_dictionaries({"limit": SOME([0.1, 0.5, 2.0]), "robust": st.booleans()}),
     "swarp": st.fixed_dictionaries(
@@ -51,12 +52,14 @@ def step_of(name, frames, low, high, **chosen):
     numbers = row.numbers(low, high, chosen)
     if row.kernel:
         return Window(name, numbers)
-    return Marked(name, numbers, OF_FRAMES.get(name, lambda n, _: ())(frames, chosen))
+    of_samples = np.full((1, 1), 0.25) if name == "average_sigma" else None
+    return Marked(name, numbers, OF_FRAMES.get(name, lambda n, _: ())(frames, chosen), of_samples=of_samples)
 
 
 # Numbers of frames that go with some marks.
 OF_FRAMES = {
-    "variance": lambda n, _: ((1.0,) * n, *[(0.0,) * n] * 3),
+    "average_sigma": lambda n, _: (*[(0.0,) * n] * 3, (-1.0,) * n, (1.0,) * n),
+    "variance": lambda n, _: ((1.0,) * n, *[(0.0,) * n] * 4),
     "swarp": lambda n, own: ((1 / own.get("gain", 1.0),) * n, (own.get("noise", 1.0) ** 2,) * n),
 }
 
@@ -148,7 +151,7 @@ def test_noise_of_scaled_frames(engine, x, model, low, high, random):
     expected, clear = by_oracle("noise", x, low=low, high=high, scale=scale, zero=zero, **model)
     read, gain, part = (model[k] for k in ("readnoise", "gain", "sensitivity"))
     numbers = REJECTIONS["noise"]._replace(options=()).numbers(low, high, {})
-    table = [((f * read / gain) ** 2, f / gain, part**2, z) for f, z in zip(scale, zero, strict=True)]
+    table = [((f * read / gain) ** 2, f / gain, part**2, z, 0.0) for f, z in zip(scale, zero, strict=True)]
     step = Marked("noise", (*numbers, float(model["center"] == "mean")), tuple(zip(*table, strict=True)))
     np.testing.assert_array_equal(left_out(engine, x, step)[:, clear], expected[:, clear])
 
@@ -157,7 +160,7 @@ def test_noise_of_scaled_frames(engine, x, model, low, high, random):
 @given(tiles(dtypes=FLOATS, max_frames=9), LIMITS, LIMITS, st.randoms(use_true_random=False))
 def test_uncertainties_of_samples(engine, x, low, high, random):
     sigma = np.array([random.choice([0.0, 0.5, 1.0, 40.0]) for _ in range(x.size)]).reshape(x.shape)
-    step = Marked("variance", REJECTIONS["variance"].numbers(low, high, {}), ((0.0,) * len(x),) * 4, True)
+    step = Marked("variance", REJECTIONS["variance"].numbers(low, high, {}), ((0.0,) * len(x),) * 5, True)
     step = with_numbers(step, sigma, 0, x.shape[1])
     out = left_out(engine, x, step)
     for j in range(x.shape[1]):

@@ -72,7 +72,8 @@ def test_a_rejection_has_kernels_an_oracle_a_step_and_docs(name: str) -> None:
 
 
 def test_steps_and_rejections_are_the_same_rows() -> None:
-    assert steps.STEPS.keys() == REJECTIONS.keys()
+    ours = {name for name, row in REJECTIONS.items() if row.function is None}  # examples of docs register others
+    assert steps.STEPS.keys() == ours
 
 
 def test_options_of_a_clip_are_arguments_of_the_verb() -> None:

@@ -166,30 +166,41 @@ class Marked:
         return REJECTIONS.get(self.name)
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
-        marks = self._marks(engine, tile)
-        return tile if marks is None else in_use(tile.masked(engine), marks)
+        some, marks = self._marks(engine, tile)
+        return _without(engine, tile, some, marks)
 
     def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
         """Do the step, and flag the rejected samples in ``bits`` by their side."""
-        marks = self._marks(engine, tile)
-        if marks is None:
-            return tile
-        marks[bits != 0] = 0
-        bits |= marks
-        return in_use(tile.masked(engine), marks)
+        some, marks = self._marks(engine, tile)
+        before = bits[:, some]
+        bits[:, some] = np.where(before == 0, marks, before)
+        return _without(engine, tile, some, marks)
 
-    def _marks(self, engine: Any, tile: Tile) -> Array | None:
-        """The flags of the rejected samples (frames, pixels); None if there is none."""
+    def _marks(self, engine: Any, tile: Tile) -> tuple[Array, Array]:
+        """The pixels that lose samples, and the flags of all their samples (frames, some pixels), 0 if they stay."""
         if self.function is not None:
             marks = by_functions.marks(tile.masked(engine).x, self.function)
-        else:
-            marks = np.empty((tile.x.shape[0], tile.stop - tile.start), np.uint8)
-            of_frames = np.array(self.of_frames, np.float64).reshape(-1, tile.x.shape[0])
-            of_samples = _NO_NUMBERS if self.of_samples is None else self.of_samples
-            engine.mark(
-                self.name, tile.x, tile.start, tile.stop, tile.bounds, self.options, of_frames, of_samples, marks
-            )
-        return marks if marks.any() else None
+            some = np.flatnonzero(marks.any(0))
+            return some, marks[:, some]
+        of_frames = np.array(self.of_frames, np.float64).reshape(-1, tile.x.shape[0])
+        of_samples = _NO_NUMBERS if self.of_samples is None else self.of_samples
+        found: tuple[Array, Array] = engine.mark(
+            self.name, tile.x, tile.start, tile.stop, tile.bounds, self.options, of_frames, of_samples
+        )
+        return found
+
+
+def _without(engine: Any, tile: Tile, some: Array, marks: Array) -> Tile:
+    """The tile with NaN for the marked samples of some pixels; the tile itself if there is none."""
+    if not some.size:
+        return tile
+    if tile.x.dtype.kind != "f":  # an integer cannot become NaN
+        new = tile.masked(engine)
+    else:  # a copy: it may be the caller's array
+        new = Tile(tile.x[:, tile.start : tile.stop].copy(), 0, tile.stop - tile.start)
+        new.bounds = tile.bounds
+    new.x[:, some] = np.where(marks == 0, new.x[:, some], np.nan)
+    return new
 
 
 @dataclass(frozen=True)

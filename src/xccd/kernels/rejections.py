@@ -160,14 +160,23 @@ REJECTIONS: dict[str, Rejection] = {
         source="IRAF imcombine's pclip",
     ),
     "noise": Rejection(
-        "reject", "noise", "noise", least=2, marks="errors", kinds=4, options=_NOISE,
+        "reject", "noise", "noise", least=2, marks="errors", kinds=5, options=_NOISE,
         summary="samples far from the centre, in the noise of a CCD at that level",
         source="IRAF imcombine's ccdclip and crreject",
     ),
     "variance": Rejection(
-        "reject", None, "variance_clip", least=2, marks="errors", kinds=4,
+        "reject", None, "variance_clip", least=2, marks="errors", kinds=5,
         summary="samples far from the median, in their own uncertainties",
         source="HDRL's and other pipelines' clipping by errors",
+    ),
+    "average_sigma": Rejection(
+        "reject", None, "average_sigma", least=3, marks="errors", kinds=5,
+        options=(
+            _CENTER,
+            Option("per", "row", lambda v: v in ("row", "image", "pixel"), "'row', 'image' or 'pixel'", lambda _: 3.0),
+        ),
+        summary="samples far from the centre, in a noise that is measured where the light is the same",
+        source="IRAF imcombine's avsigclip",
     ),
     "esd": Rejection(
         "reject", "esd", "esd", low=None, high=None, sided=False, least=3, table=thresholds.esd,

@@ -22,6 +22,7 @@ from xccd.verbs.clip import check_thresholds, extrema_step, rejected, sigma_step
 from xccd.verbs.cores import check_spare_cores, spared
 from xccd.verbs.lacosmic import cosmic_rays
 from xccd.verbs.marked import image_axes, marked
+from xccd.verbs.presets import arguments_of
 from xccd.verbs.reject_numbers import Given
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,7 +74,7 @@ def reject(
        * - "sigma"
          - 3, 3
          - samples far from the centre, as `sigma_clip`
-         - those of `sigma_clip`, about, minimum
+         - those of `sigma_clip`
        * - "extrema"
          - 0, 0
          - the ``low`` lowest and ``high`` highest samples, as `clip_extrema`
@@ -110,6 +111,10 @@ def reject(
          - 3, 3
          - samples far from the median, in their uncertainties
          -
+       * - "average_sigma"
+         - 3, 3
+         - samples far from the centre, in a noise that is measured where the light is the same
+         - center, per
        * - "swarp"
          - 4, 4
          - samples far from the median, in noise and in parts of the median
@@ -190,12 +195,14 @@ def _rejected(
         step, numbers = _by_function(called(algorithm), algorithm, thresholds | options), None
         text = step_text("reject", algorithm=algorithm, **_as_text(thresholds), **options, spare_cores=cores)
         return rejected(stack, dim, step, text, numbers)
+    preset = options.pop("preset", None) if algorithm == "sigma" else None
+    options = options if preset is None else arguments_of(preset) | options
     given = _given(algorithm, low, high, options, n, dim)
     if n < given.row.least:
         warn(f"reject({given.name!r}) rejects nothing with {n} frame(s): it takes {given.row.least} or more")
     own = {k: "stable" if k == "maxiters" and v is None else v for k, v in given.options.items() if k in options}
     sides = _as_text({"low": given.low, "high": given.high}) if given.row.sided else {}
-    text = step_text("reject", algorithm=given.name, **sides, **own, spare_cores=cores)
+    text = step_text("reject", algorithm=given.name, **sides, **own, preset=preset, spare_cores=cores)
     if given.row.images:
         return marked(stack, dim, cosmic_rays(stack, dim, given.options), text)
     step, numbers = BUILDERS.get(given.name, _step_of_row)(stack, given)
@@ -272,6 +279,7 @@ BUILDERS: dict[str, Callable[[xr.DataArray, Given], tuple[Any, Any]]] = {
     "extrema": _extrema,
     "noise": reject_numbers.noise,
     "variance": reject_numbers.variance,
+    "average_sigma": reject_numbers.average_sigma,
     "swarp": reject_numbers.swarp,
 }
 

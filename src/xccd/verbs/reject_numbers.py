@@ -9,14 +9,21 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays
+from xccd.compute.average_sigma import unit_noise
 from xccd.compute.steps import Marked, Rejecting, Window
 from xccd.kernels.table import CENTERS, Rejection
-from xccd.labels.flags import map_name
+from xccd.labels.flags import flags_of, map_name
 from xccd.labels.frames import frame_names, frames_first
 from xccd.labels.keywords import keyword_of_frames
 
 Step = tuple[Any, Any]  # the step, and the numbers of samples or frames that go with it
-MODEL = ("read", "light", "part", "zero")  # the numbers of each frame in a noise model, as `compiled.by_errors.errors`
+MODEL = (
+    "read",
+    "light",
+    "part",
+    "zero",
+    "own",
+)  # the numbers of each frame in a noise model, as `compiled.by_errors.errors`
 
 
 class Given(NamedTuple):
@@ -68,6 +75,7 @@ def _model(scale: Any, zero: Any, read: Any, gain: Any, part: float) -> Any:
     table = np.empty(scale.shape, _DTYPE)
     ratio = scale * (read / gain)
     table["read"], table["light"], table["part"], table["zero"] = ratio * ratio, scale / gain, part * part, zero
+    table["own"] = 0.0
     return table
 
 
@@ -104,6 +112,19 @@ def variance(stack: xr.DataArray, given: Given) -> Step:
     """The step of "variance", by the uncertainties of the samples."""
     zeros = ((0.0,) * given.frames,) * given.row.kinds
     return Marked(given.name, given.numbers(), zeros, takes_samples=True), _uncertainty(stack, given)
+
+
+def average_sigma(stack: xr.DataArray, given: Given) -> Step:
+    """The step of "average_sigma", and the noise of unit light that it measures: of each row, pixel, or the image."""
+    by_mean = CENTERS[given.options["center"]]
+    flags = flags_of(stack)
+    found = unit_noise(
+        frames_first(stack, given.dim), None if flags is None else frames_first(flags, given.dim),
+        by_mean=by_mean > 0, per=given.options["per"],
+    )  # fmt: skip
+    none, one = (0.0,) * given.frames, (1.0,) * given.frames
+    table = (none, none, none, (-1.0,) * given.frames, one)  # e^2 (1 + max(c - 1, 0)) is e^2 max(1, c)
+    return Marked(given.name, given.numbers(by_mean, 3.0), table, takes_samples=True), found
 
 
 def swarp(stack: xr.DataArray, given: Given) -> Step:

@@ -1,136 +1,141 @@
 """Rejections by an error of each sample or frame: which sample is out does not follow from its rank alone.
 
-The arguments of a rule are those of `marks`.
+The arguments of a rule, and of its first look, are those of `marks`.
 """
 
 import math
 
 import numpy as np
 
-from xccd.kernels.compiled.columns import all_medians, mean_of
+from xccd.kernels.compiled.columns import SURE, all_medians, mean_of
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import middle
+from xccd.kernels.compiled.windows import first_centers
 from xccd.kernels.flags import Flag
 
+KINDS = 5  # of numbers of a frame in `errors`
 LOW, HIGH = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
 
 
 @kernel
-def errors(values, blocks, number, options, of_frames, of_samples, out):
+def look_errors(blocks, number, options, of_frames, of_samples, flag):
+    """Pixels whose lowest or highest sample is out by the least deviation of any frame."""
+    low, high = options[0], options[1]
+    by_mean, fewest = options.size > 2 and options[2] > 0.0, max(2.0, options[3] if options.size > 3 else 0.0)
+    width = blocks.shape[2]
+    scratch, model = np.empty((4, width)), np.empty(KINDS)
+    for j in range(KINDS):
+        model[j] = of_frames[j].min()
+    for i in range(0, number.size, width):
+        block, n = blocks[i // width], number[i : i + width]
+        first_centers(block, n, by_mean, scratch)
+        center, top = scratch[0], scratch[1]
+        for c in range(n.size):
+            e = of_samples[i + c if of_samples.size > 1 else 0]
+            s = SURE * deviation(center[c], e, model[0], model[1], model[2], model[3], model[4])
+            far = (center[c] - block[0, c] > low * s) | (top[c] - center[c] > high * s)
+            flag[i + c] = (far | (s != s)) & (n[c] >= fewest)
+
+
+@inner_function
+def deviation(level, e, read, light, part, zero, own):
+    """The deviation of a sample at ``level``, by the numbers of its frame."""
+    v = level + zero
+    v = v if v > 0.0 else 0.0
+    return math.sqrt((((e * e) * (1.0 + own * v) + read) + light * v) + (part * v) * v)
+
+
+@kernel
+def errors(values, columns, number, options, of_frames, of_samples, out):
     """Samples further from the centre than their own deviations, until none is.
 
-    The square of a deviation is e^2 + a + b v + q v^2, with e of ``of_samples``, the rows a, b, q and z of
-    ``of_frames``, and v the centre plus z where that is above 0.
+    The square of a deviation is e^2 (1 + g v) + a + b v + q v^2, with e of ``of_samples``, the rows a, b, q, z and g
+    of ``of_frames``, and v the centre plus z where that is above 0. The numbers after low and high: whether the centre
+    is the mean, and the fewest samples of a pass; they may be left out.
     """
     low, high = options[0], options[1]
-    by_mean = options.size > 2 and options[2] > 0.0
-    frames, width = blocks.shape[1], blocks.shape[2]
-    column, center, far = np.empty((frames, 1)), np.empty(width), np.empty(width)
-    for i in range(0, number.size, width):
-        block, size = blocks[i // width], min(width, number.size - i)
-        all_medians(block, number, i, center)
-        far[:] = 0.0
-        for c in range(size):
-            if by_mean and number[i + c] >= 2:
-                center[c] = mean_of(block, c, 0, number[i + c], True)
-        judge(values, i, center, low, high, of_frames, of_samples, far)
-        for c in range(size):
-            p, n = i + c, number[i + c]
-            if far[c] == 0.0 or n < 2:
-                continue
-            for k in range(n):
-                column[k, 0] = block[k, c]
-            level = center[c]
-            while n >= 2:
-                left = mark_once(values, p, level, low, high, of_frames, of_samples, column, n, out)
-                if left == n or left < 2:
-                    break
-                n = left
-                level = middle(column[(n - 1) // 2, 0], column[n // 2, 0])
-                if by_mean:
-                    level = mean_of(column, 0, 0, n, False)
+    by_mean, fewest = options.size > 2 and options[2] > 0.0, max(2.0, options[3] if options.size > 3 else 0.0)
+    column = np.empty((values.shape[1], 1))
+    for p in range(number.size):
+        n, first = number[p], True
+        column[:, 0] = columns[p]
+        own = of_samples[p if of_samples.shape[0] > 1 else 0]
+        while n >= fewest:
+            level = middle(column[(n - 1) // 2, 0], column[n // 2, 0])
+            if by_mean:
+                level = mean_of(column, 0, 0, n, first)
+            left = mark_once(values[p], level, low, high, of_frames, own, column, n, out[p])
+            if left == n:
+                break
+            n, first = left, False
 
 
 @inner_function
-def deviation(level, k, p, of_frames, of_samples):
-    """The deviation of sample k of pixel p, if the light is at ``level``."""
-    e = of_samples[k if of_samples.shape[0] > 1 else 0, p if of_samples.shape[1] > 1 else 0]
-    v = level + of_frames[3, k]
-    v = v if v > 0.0 else 0.0
-    return math.sqrt(((e * e + of_frames[0, k]) + of_frames[1, k] * v) + (of_frames[2, k] * v) * v)
-
-
-@inner_function
-def judge(values, first, center, low, high, of_frames, of_samples, far):
-    """Set ``far`` for the columns of a block of which some sample is out."""
-    size = min(far.size, values.shape[1] - first)
-    for k in range(values.shape[0]):
-        for c in range(size):
-            r = values[k, first + c] - center[c]
-            s = deviation(center[c], k, first + c, of_frames, of_samples)
-            out = ((r < -low * s) | (r > high * s)) & (s > 0.0)
-            far[c] = 1.0 if out else far[c]
-
-
-@inner_function
-def mark_once(values, p, level, low, high, of_frames, of_samples, column, n, out):
+def mark_once(value, level, low, high, of_frames, of_samples, column, n, out):
     """Mark the samples of a pixel that are out, and take them from its sorted column; returns how many stay."""
-    for k in range(values.shape[0]):
-        value = values[k, p]
-        if out[k, p] != 0:
+    for k in range(value.size):
+        if out[k] != 0:
             continue
-        r, s = value - level, deviation(level, k, p, of_frames, of_samples)
+        e = of_samples[k if of_samples.size > 1 else 0]
+        r = value[k] - level
+        a, b, q, z, g = of_frames[:, k]
+        s = deviation(level, e, a, b, q, z, g)
         if not (s > 0.0 and (r < -low * s or r > high * s)):
             continue
-        out[k, p] = LOW if r < 0.0 else HIGH
-        at = 0
-        while column[at, 0] != value:
-            at += 1
+        out[k] = LOW if r < 0.0 else HIGH
+        place = 0
+        while column[place, 0] != value[k]:
+            place += 1
         n -= 1
-        for j in range(at, n):
+        for j in range(place, n):
             column[j, 0] = column[j + 1, 0]
     return n
 
 
 @kernel
-def swarp(values, blocks, number, options, of_frames, of_samples, out):
+def look_swarp(blocks, number, options, of_frames, of_samples, flag):
+    """Pixels whose lowest or highest sample is out by the least noise of any frame, and pairs."""
+    low, high, amplitude = options[0], options[1], options[2]
+    width = blocks.shape[2]
+    scratch, inverse, variance = np.empty((2, width)), of_frames[0].min(), of_frames[1].min()
+    for i in range(0, number.size, width):
+        block, n = blocks[i // width], number[i : i + width]
+        med, top = scratch
+        all_medians(block, n, med, top)
+        for c in range(n.size):
+            e, light = of_samples[i + c if of_samples.size > 1 else 0], abs(med[c])
+            s = math.sqrt((e * e + variance) + light * inverse)
+            far = (med[c] - block[0, c] > SURE * (low * s + amplitude * light)) | (
+                top[c] - med[c] > SURE * (high * s + amplitude * light)
+            )
+            flag[i + c] = ((far | (s != s)) & (n[c] >= 3)) | (n[c] == 2)
+
+
+@kernel
+def swarp(values, columns, number, options, of_frames, of_samples, out):
     """Samples further from the median than their noise and a part of the median; of two samples both or none.
 
     The rows of ``of_frames`` are 1 / gain and the variance of the background. ``of_samples`` are deviations, too.
     """
     low, high, amplitude = options[0], options[1], options[2]
-    width = blocks.shape[2]
-    center = np.empty(width)
-    for i in range(0, number.size, width):
-        all_medians(blocks[i // width], number, i, center)
-        for c in range(min(width, number.size - i)):
-            if number[i + c] == 2:
-                swarp_pair(values, i + c, center[c], low, high, amplitude, of_frames, of_samples, out)
-        for k in range(values.shape[0]):
-            for c in range(min(width, number.size - i)):
-                p, light = i + c, abs(center[c])
-                e = of_samples[k if of_samples.shape[0] > 1 else 0, p if of_samples.shape[1] > 1 else 0]
-                s, r = math.sqrt((e * e + of_frames[1, k]) + light * of_frames[0, k]), values[k, p] - center[c]
-                lower = r < -(low * s + amplitude * light)
-                upper = r > high * s + amplitude * light
-                if (lower | upper) & (s > 0.0) & (number[p] >= 3):
-                    out[k, p] = LOW if lower else HIGH
-
-
-@inner_function
-def swarp_pair(values, p, center, low, high, amplitude, of_frames, of_samples, out):
-    """The two samples of a pixel: their distance against the noise of both."""
-    variance, least, most = 0.0, np.inf, -np.inf
-    for k in range(values.shape[0]):
-        value = values[k, p]
-        if value == value:
-            e = of_samples[k if of_samples.shape[0] > 1 else 0, p if of_samples.shape[1] > 1 else 0]
-            variance += (e * e + of_frames[1, k]) + abs(center) * of_frames[0, k]
-            least, most = min(least, value), max(most, value)
-    s, part = math.sqrt(variance), amplitude * abs(center)
-    for k in range(values.shape[0]):
-        value = values[k, p]
-        if value == least and s > 0.0 and most - least > low * s + part:
-            out[k, p] = LOW
-        elif value == most and s > 0.0 and most - least > high * s + part:
-            out[k, p] = HIGH
+    for p in range(number.size):
+        n = number[p]
+        center = middle(columns[p, (n - 1) // 2], columns[p, n // 2]) if n > 0 else 0.0
+        own = of_samples[p if of_samples.shape[0] > 1 else 0]
+        light, total = abs(center), 0.0
+        for k in range(values.shape[1]):
+            e = own[k if own.size > 1 else 0]
+            variance, r = (e * e + of_frames[1, k]) + light * of_frames[0, k], values[p, k] - center
+            s = math.sqrt(variance)
+            total += variance if r == r else 0.0
+            if n >= 3 and s > 0.0 and r < -(low * s + amplitude * light):
+                out[p, k] = LOW
+            elif n >= 3 and s > 0.0 and r > high * s + amplitude * light:
+                out[p, k] = HIGH
+        if n == 2:
+            s, distance = math.sqrt(total), columns[p, 1] - columns[p, 0]
+            for k in range(values.shape[1]):
+                if values[p, k] == columns[p, 0] and s > 0.0 and distance > low * s + amplitude * light:
+                    out[p, k] = LOW
+                elif values[p, k] == columns[p, 1] and s > 0.0 and distance > high * s + amplitude * light:
+                    out[p, k] = HIGH

@@ -1,4 +1,9 @@
-"""Sorted columns for rejections: blocks of float64, sorted once, on which the rules of `windows` and `marks` work."""
+"""Sorted columns for rejections: blocks of float64, sorted once, on which the rules work.
+
+A first look at all columns of a block at once finds those that may lose a sample; only these are gone through one by
+one. The first look adds in another order, so it leaves room for rounding (`SURE`). Its loops have few arrays each: with
+more, LLVM does not find out that none overlaps another, and makes no vector code.
+"""
 
 import numpy as np
 
@@ -6,24 +11,45 @@ from xccd.kernels.compiled.block import sort_block
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import middle
 
+SURE = 1.0 - 1e-9  # of a threshold: what is nearer to it is looked at
+
 
 @kernel
 def sorted_columns(pixels, number, scratch, blocks):
     """Sort pixels into ``blocks`` (blocks, frames, columns); ``number`` gets the per-pixel count of samples in use.
 
-    Missing samples are behind the others, with no particular value. Float64 holds all dtypes exactly. So a rule is
-    compiled once for all of them.
+    Behind its samples a column is filled with their median, which changes no sum about it; without any, with 0.
+    Float64 holds all dtypes exactly. So a rule is compiled once for all of them.
     """
     x, start, stop, least, most, bounded = pixels
     groups, pads, buffer, _ = scratch
     frames, columns = x.shape[0], buffer.shape[1]
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
-        sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
+        missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
         to = blocks[i // columns]
         for k in range(frames):
+            row, place = buffer[k], to[k]
             for c in range(n.size):
-                to[k, c] = buffer[k, c]
+                place[c] = row[c]
+        if missing:
+            fill(to, n)
+
+
+@inner_function
+def fill(block, n):
+    """Fill columns behind their samples."""
+    for c in range(n.size):
+        if n[c] < block.shape[0]:
+            value = median_of(block, c, 0, n[c]) if n[c] > 0 else 0.0
+            for k in range(n[c], block.shape[0]):
+                block[k, c] = value
+
+
+@kernel
+def fill_block(block, n):
+    """`fill`, for calls from Python."""
+    fill(block, n)
 
 
 @kernel
@@ -36,50 +62,25 @@ def ends(blocks, lo, hi, least, most):
         most[p] = block[hi[p] - 1 if lo[p] < hi[p] else 0, c]
 
 
+@kernel
+def picked(pixels, blocks, some, values, columns):
+    """Copy some pixels: their samples, NaN for those not in use, and their sorted columns, both (pixels, frames)."""
+    x, start, _, least, most, _ = pixels
+    width = blocks.shape[2]
+    for i in range(some.size):
+        p = some[i]
+        block, c = blocks[p // width], p % width
+        for k in range(x.shape[0]):
+            value = x[k, start + p]
+            values[i, k] = value if (value >= least[p]) & (value <= most[p]) else np.nan
+            columns[i, k] = block[k, c]
+
+
 @inner_function
 def median_of(block, c, lo, hi):
     """The median of ``block[lo:hi, c]``; there must be a sample."""
     n = hi - lo
     return middle(block[lo + (n - 1) // 2, c], block[lo + n // 2, c])
-
-
-@inner_function
-def all_medians(block, n, first, med):
-    """Write the median of each column of a block, whose counts are ``n[first:]``; 0 without samples."""
-    frames = block.shape[0]
-    lower, upper = block[(frames - 1) // 2], block[frames // 2]
-    for c in range(min(med.size, n.size - first)):
-        med[c] = middle(lower[c], upper[c])
-        if n[first + c] < frames:
-            med[c] = median_of(block, c, 0, n[first + c]) if n[first + c] > 0 else 0.0
-
-
-@inner_function
-def mark_rank(values, p, block, c, rank, flag, out):
-    """Write ``flag`` to the sample of pixel ``p`` that has this rank in its sorted column. Equal ones: in frame order.
-
-    ``values`` are (frames, pixels), ``block`` their sorted columns.
-    """
-    value, skip = block[rank, c], 0
-    while rank - skip > 0 and block[rank - skip - 1, c] == value:
-        skip += 1
-    for k in range(values.shape[0]):
-        if values[k, p] == value:
-            if skip == 0:
-                out[k, p] = flag
-                return
-            skip -= 1
-
-
-@kernel
-def spread(pixels, values):
-    """Write samples as float64 to ``values`` (frames, pixels), NaN for those not in use."""
-    x, start, stop, least, most, _ = pixels
-    for k in range(x.shape[0]):
-        row, to = x[k, start:stop], values[k]
-        for c in range(stop - start):
-            value = row[c]
-            to[c] = value if (value >= least[c]) & (value <= most[c]) else np.nan
 
 
 @inner_function
@@ -91,3 +92,31 @@ def mean_of(block, c, lo, hi, trim):
     for k in range(lo + cut, hi - cut):
         total += block[k, c] - med
     return med + total / np.float64(n - 2 * cut)
+
+
+@inner_function
+def all_medians(block, n, med, top):
+    """Write the median and the highest sample of each column; 0 without samples."""
+    frames = block.shape[0]
+    lower, upper, last = block[(frames - 1) // 2], block[frames // 2], block[frames - 1]
+    for c in range(n.size):
+        med[c] = 0.5 * (lower[c] + upper[c])
+    for c in range(n.size):
+        top[c] = last[c]
+    for c in range(n.size):
+        if n[c] < frames or not abs(med[c]) < np.inf:
+            med[c] = median_of(block, c, 0, n[c]) if n[c] > 0 else 0.0
+            top[c] = block[n[c] - 1, c] if n[c] > 0 else 0.0
+
+
+@inner_function
+def all_sums(block, size, med, s1, s2):
+    """Write the sums of residuals about ``med`` and of their squares."""
+    s1[:] = 0.0
+    s2[:] = 0.0
+    for k in range(block.shape[0]):
+        row = block[k]
+        for c in range(size):
+            y = row[c] - med[c]
+            s1[c] += y
+            s2[c] += y * y

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from xccd.kernels.compiled.columns import median_of
+from xccd.kernels.compiled.clip import nearest
+from xccd.kernels.compiled.columns import SURE, all_medians, all_sums, median_of
 from xccd.kernels.compiled.compile import inner_function, kernel
 
 FEWEST = 3
@@ -17,21 +18,73 @@ FEWEST = 3
 def esd(blocks, lo, hi, options, table):
     """Generalised ESD: samples are taken out up to a count; those up to the last one beyond its lambda are rejected."""
     width = blocks.shape[2]
-    for p in range(lo.size):
-        n = hi[p] - lo[p]
-        lo[p], hi[p] = peel(blocks[p // width], p % width, lo[p], hi[p], table[1], np.int64(table[0, n]), False)
+    scratch, places = np.empty((5, width)), np.empty((2, width), np.int64)
+    for i in range(0, lo.size, width):
+        block, n = blocks[i // width], hi[i : i + width]
+        beyond_once(block, n, table, scratch, places)
+        for c in range(n.size):
+            if scratch[0, c] > 0.0:
+                most = np.int64(table[0, n[c]])
+                lo[i + c], hi[i + c] = peel(block, c, lo[i + c], n[c], table[1], most, False)
 
 
 @kernel
 def chauvenet(blocks, lo, hi, options, table):
     """Chauvenet's criterion: the worst sample while fewer than ``limit`` such ones are to be expected."""
-    robust, width = options[3] > 0.0, blocks.shape[2]
-    for p in range(lo.size):
-        block, c = blocks[p // width], p % width
+    robust, frames, width = options[3] > 0.0, blocks.shape[1], blocks.shape[2]
+    scratch = np.empty((4, width))
+    for i in range(0, lo.size, width):
+        block, n = blocks[i // width], hi[i : i + width]
+        med, top, s1, s2 = scratch
+        all_medians(block, n, med, top)
         if robust:
-            lo[p], hi[p] = peel_robust(block, c, lo[p], hi[p], table[1])
+            nearest(block, frames, rank_of(frames), med, s1)
         else:
-            lo[p], hi[p] = peel(block, c, lo[p], hi[p], table[1], np.int64(hi[p]), True)
+            all_sums(block, n.size, med, s1, s2)
+        for c in range(n.size):
+            if robust:
+                r = max(med[c] - block[0, c], top[c] - med[c])
+                if n[c] < frames or r * r > table[1, frames] * (s1[c] * s1[c]):
+                    lo[i + c], hi[i + c] = peel_robust(block, c, lo[i + c], n[c], table[1])
+                continue
+            m, limit = np.float64(n[c]), table[1, n[c]]
+            below = s1[c] - m * (block[0, c] - med[c])
+            above = m * (top[c] - med[c]) - s1[c]
+            r = above if above > below else below
+            if not r * r * (m - 1.0) <= SURE * limit * m * (m * s2[c] - s1[c] * s1[c]):
+                lo[i + c], hi[i + c] = peel(block, c, lo[i + c], n[c], table[1], np.int64(n[c]), True)
+
+
+@inner_function
+def beyond_once(block, n, table, scratch, places):
+    """Flag in ``scratch[0]`` the columns of which some sample may be beyond its lambda, or whose sums may be poor."""
+    flag, med, top, s1, s2 = scratch
+    lo, hi = places
+    all_medians(block, n, med, top)
+    all_sums(block, n.size, med, s1, s2)
+    most = 0
+    for c in range(n.size):
+        flag[c], top[c] = 0.0, s2[c]
+        lo[c], hi[c] = 0, n[c]
+        most = max(most, np.int64(table[0, n[c]]))
+    for i in range(most):
+        for c in range(n.size):
+            left = hi[c] - lo[c]
+            m = np.float64(left)
+            scatter = m * s2[c] - s1[c] * s1[c]
+            first, last = block[lo[c], c] - med[c], block[hi[c] - 1 if left > 0 else 0, c] - med[c]
+            below, above = s1[c] - m * first, m * last - s1[c]
+            upper = above >= below
+            r, y = (above, last) if upper else (below, first)
+            far = not r * r * (m - 1.0) <= SURE * table[1, left] * m * scatter
+            poor = not (64.0 * s2[c] > top[c] and 64.0 * scatter > m * s2[c])
+            goes = i < table[0, n[c]] and left >= FEWEST
+            flag[c] = 1.0 if goes and (far or poor) else flag[c]
+            s1[c] -= y
+            s2[c] -= y * y
+            step = 1 if goes else 0
+            hi[c] -= step if upper else 0
+            lo[c] += 0 if upper else step
 
 
 @inner_function
@@ -79,12 +132,18 @@ def peel(block, c, lo, hi, squares, most, stops):
 
 
 @inner_function
+def rank_of(n):
+    """The rank, from 1, of the distance that 68.3 % of n samples do not exceed."""
+    return np.int64(math.ceil(0.683 * (n - 1))) + 1
+
+
+@inner_function
 def peel_robust(block, c, lo, hi, squares):
     """As `peel` with ``stops``, about the median, with the distance that 68.3 % of the samples do not exceed."""
     while hi - lo >= FEWEST:
         n = hi - lo
         center = median_of(block, c, lo, hi)
-        rank = np.int64(math.ceil(0.683 * (n - 1))) + 1
+        rank = rank_of(n)
         a, b = lo, hi
         while b - a > rank:  # without its farther end, until the nearest are left
             if center - block[a, c] > block[b - 1, c] - center:

@@ -21,6 +21,7 @@ WINDOWS: dict[str, Any] = {
     row.kernel: _FOUND[row.kernel] for row in REJECTIONS.values() if row.kernel and row.verb == "reject"
 }
 MARKS: dict[str, Any] = {row.marks: _FOUND[row.marks] for row in REJECTIONS.values() if row.marks}
+LOOKS: dict[str, Any] = {name: _FOUND[f"look_{name}"] for name in MARKS}
 PIECE = 1 << 19  # bytes of sorted samples: fits an L2 cache with their marks; the calls for a piece cost 3 % of a sort
 _NO_SUMS = np.empty(0)
 
@@ -46,19 +47,32 @@ def window(name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tu
 
 def mark(
     name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tuple[float, ...], of_frames: Any,
-    of_samples: Any, out: Any,
-) -> None:  # fmt: skip
-    """Write 0, or the flag of its side, for each sample to ``out`` (frames, pixels), by the rule of ``name``."""
-    rule, numbers = MARKS[REJECTIONS[name].marks or ""], np.array(options)
+    of_samples: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """The pixels that lose samples by the rule of ``name``, counted from ``start``, and the marks of their samples.
+
+    Marks are uint8 (frames, some pixels): 0, or the flag of the side.
+    """
+    kernel, numbers = REJECTIONS[name].marks or "", np.array(options)
+    found: list[Any] = [np.empty(0, np.int64)]
+    marks: list[Any] = [np.empty((0, len(x)), np.uint8)]
     for first, last, own in _pieces(x, start, stop, bounds):
-        number = np.empty(last - first, np.int32)
+        number, flag = np.empty(last - first, np.int32), np.zeros(last - first, np.bool_)
         blocks = _sorted_blocks(x, start + first, start + last, own, number)
-        values = np.empty((len(x), last - first))
-        columns.spread(PixelRange(x, start + first, start + last, *own), values)
         part = of_samples[:, first:last] if of_samples.shape[1] > 1 else of_samples
-        found = np.zeros(values.shape, np.uint8)
-        rule(values, blocks, number, numbers, of_frames, np.ascontiguousarray(part), found)
-        out[:, first:last] = found
+        LOOKS[kernel](blocks, number, numbers, of_frames, part.min(0), flag)
+        some = np.flatnonzero(flag)
+        if not some.size:
+            continue
+        values, columns_ = np.empty((2, some.size, len(x)))
+        columns.picked(PixelRange(x, start + first, start + last, *own), blocks, some, values, columns_)
+        errors = np.ascontiguousarray((part[:, some] if part.shape[1] > 1 else part).T)
+        own_marks = np.zeros(values.shape, np.uint8)
+        MARKS[kernel](values, columns_, number[some], numbers, of_frames, errors, own_marks)
+        hit = own_marks.any(1)
+        found.append(first + some[hit])
+        marks.append(own_marks[hit])
+    return np.concatenate(found), np.concatenate(marks).T
 
 
 def _pieces(x: Any, start: int, stop: int, bounds: Bounds) -> Iterator[tuple[int, int, Bounds]]:
@@ -77,7 +91,9 @@ def _sorted_blocks(x: Any, start: int, stop: int, bounds: Bounds, number: Any) -
         values = np.where((piece >= bounds.least) & (piece <= bounds.most), piece, np.nan).astype(np.float64)
         np.sum(~np.isnan(values), axis=0, out=number)
         values.sort(axis=0)
-        return (values + 0.0)[None]
+        blocks = (values + 0.0)[None]
+        columns.fill_block(blocks[0], number)
+        return blocks
     buffer = block(frames, x.dtype, size)
     blocks = np.empty((-(-size // buffer.shape[1]), frames, buffer.shape[1]))
     scratch = Scratch(program(frames), pads(x.dtype), buffer, _NO_SUMS)

@@ -4,8 +4,10 @@ A rule is given ``blocks`` (blocks, frames, columns) of sorted float64, the wind
 (int32, one for each pixel), the numbers of the rejection's options (low and high first), and its table.
 """
 
-from xccd.kernels.compiled.columns import mean_of, median_of
-from xccd.kernels.compiled.compile import kernel
+import numpy as np
+
+from xccd.kernels.compiled.columns import SURE, all_medians, all_sums, mean_of, median_of
+from xccd.kernels.compiled.compile import inner_function, kernel
 
 
 @kernel
@@ -58,24 +60,52 @@ def noise(blocks, lo, hi, options, table):
     low, high, readnoise, gain, sensitivity, by_mean = options
     read, part = (readnoise / gain) * (readnoise / gain), sensitivity * sensitivity
     width = blocks.shape[2]
-    for p in range(lo.size):
-        block, c, a, b = blocks[p // width], p % width, lo[p], hi[p]
-        first = True
-        while b - a >= 2:
-            center = mean_of(block, c, a, b, first) if by_mean > 0.0 else median_of(block, c, a, b)
-            level = center if center > 0.0 else 0.0
-            variance = (read + level / gain) + (part * level) * level
-            n, first = b - a, False
-            while a < b and variance > 0.0:
-                r = block[a, c] - center
-                if not (r < 0.0 and r * r > (low * low) * variance):
-                    break
-                a += 1
-            while a < b and variance > 0.0:
-                r = block[b - 1, c] - center
-                if not (r > 0.0 and r * r > (high * high) * variance):
-                    break
-                b -= 1
-            if b - a == n:
+    scratch = np.empty((4, width))
+    for i in range(0, lo.size, width):
+        block, n = blocks[i // width], hi[i : i + width]
+        first_centers(block, n, by_mean > 0.0, scratch)
+        center, top = scratch[0], scratch[1]
+        for c in range(n.size):
+            level = center[c] if center[c] > 0.0 else 0.0
+            variance = SURE * ((read + level / gain) + (part * level) * level)
+            below, above = center[c] - block[0, c], top[c] - center[c]
+            if below * below > low * low * variance or above * above > high * high * variance:
+                lo[i + c], hi[i + c] = noise_window(block, c, lo[i + c], n[c], low, high, read, part, gain, by_mean)
+
+
+@inner_function
+def first_centers(block, n, by_mean, scratch):
+    """Write the first centre and the highest sample of each column to the first rows of ``scratch``."""
+    med, top, s1, s2 = scratch
+    all_medians(block, n, med, top)
+    if not by_mean:
+        return
+    all_sums(block, n.size, med, s1, s2)
+    bottom = block[0]
+    for c in range(n.size):
+        if n[c] >= 3:
+            med[c] += (s1[c] - ((bottom[c] - med[c]) + (top[c] - med[c]))) / np.float64(n[c] - 2)
+
+
+@inner_function
+def noise_window(block, c, lo, hi, low, high, read, part, gain, by_mean):
+    """The window ``(lo, hi)`` of one column that survives."""
+    first = True
+    while hi - lo >= 2:
+        center = mean_of(block, c, lo, hi, first) if by_mean > 0.0 else median_of(block, c, lo, hi)
+        level = center if center > 0.0 else 0.0
+        variance = (read + level / gain) + (part * level) * level
+        n, first = hi - lo, False
+        while lo < hi and variance > 0.0:
+            r = block[lo, c] - center
+            if not (r < 0.0 and r * r > (low * low) * variance):
                 break
-        lo[p], hi[p] = a, b
+            lo += 1
+        while lo < hi and variance > 0.0:
+            r = block[hi - 1, c] - center
+            if not (r > 0.0 and r * r > (high * high) * variance):
+                break
+            hi -= 1
+        if hi - lo == n:
+            break
+    return lo, hi

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from xccd.kernels.compiled.columns import all_medians, median_of
+from xccd.kernels.compiled.columns import SURE, all_medians, all_sums, median_of
 from xccd.kernels.compiled.compile import inner_function, kernel
 
 PULL, RAISE, STEADY, ROUNDS = 1.5, 1.134, 5e-4, 50  # as `plain.winsorized`
@@ -17,72 +17,68 @@ def winsorized(blocks, lo, hi, options, table):
     """Samples far from the median in winsorized deviations, until none is. ``floor`` below 0 is the default one."""
     low, high, floor = options[0], options[1], options[2]
     width = blocks.shape[2]
-    scratch = np.empty((9, width))
+    scratch = np.empty((7, width))
     for i in range(0, lo.size, width):
         block = blocks[i // width]
-        deviations(block, hi, i, floor, scratch)
+        suspects(block, hi[i : i + width], low, high, scratch)
         for c in range(min(width, lo.size - i)):
-            center, s, a, b = scratch[0, c], scratch[1, c], lo[i + c], hi[i + c]
-            while b - a >= FEWEST and s > 0.0:
+            if scratch[0, c] == 0.0:
+                continue
+            a, b = lo[i + c], hi[i + c]
+            while b - a >= FEWEST:
+                center, s = deviation(block, c, a, b, floor)
                 n = b - a
-                while a < b and block[a, c] - center < -low * s:
+                while a < b and s > 0.0 and block[a, c] - center < -low * s:
                     a += 1
-                while a < b and block[b - 1, c] - center > high * s:
+                while a < b and s > 0.0 and block[b - 1, c] - center > high * s:
                     b -= 1
                 if b - a == n:
                     break
-                center, s = deviation(block, c, a, b, floor)
             lo[i + c], hi[i + c] = a, b
 
 
 @inner_function
-def deviations(block, number, first, floor, scratch):
-    """Write median and winsorized deviation of all columns of a block to the first two rows of ``scratch``.
+def suspects(block, n, low, high, scratch):
+    """Flag in ``scratch[0]`` the columns that may lose a sample.
 
-    All columns go on until each is steady; one that is steady keeps its deviation.
+    No sample is rejected by a deviation S that is large enough for the farthest one. The deviation never falls below
+    it if it is S or more at first, and 1.134 times that of samples pulled in to 1.5 S is S or more, too: samples pulled
+    in less far never scatter less.
     """
-    med, s, h, s1, s2, count, goes, least, _ = scratch
-    frames, size = block.shape[0], min(block.shape[1], number.size - first)
-    scratch[:] = 0.0
-    all_medians(block, number, first, med)
+    flag, med, top, s1, s2, pull, square = scratch
+    size = n.size
+    all_medians(block, n, med, top)
+    all_sums(block, size, med, s1, s2)
+    bottom = block[0]
     for c in range(size):
-        count[c] = number[first + c]
-        h[c] = np.inf
-    rounds, moving = 0, True
-    while moving and rounds <= ROUNDS:
-        s1[:] = 0.0
-        s2[:] = 0.0
-        for k in range(frames):
-            row, rank = block[k], np.float64(k)
-            for c in range(size):
-                r = row[c] - med[c]
-                r = -h[c] if r < -h[c] else r
-                r = h[c] if r > h[c] else r
-                r = r if rank < count[c] else 0.0
-                s1[c] += r
-                s2[c] += r * r
-        moving = False
+        k = np.float64(n[c])
+        variance = (s2[c] - s1[c] * s1[c] / k) / (k - 1.0)
+        below, above = (med[c] - bottom[c]) / low, (top[c] - med[c]) / high
+        needed = (below if below > above else above) / SURE
+        flag[c] = 0.0 if variance >= needed * needed else 1.0
+        square[c] = needed * needed
+        pull[c] = PULL * needed
+    s1[:] = 0.0
+    s2[:] = 0.0
+    for k in range(block.shape[0]):
+        row = block[k]
         for c in range(size):
-            variance = (s2[c] - s1[c] * s1[c] / count[c]) / (count[c] - 1.0)
-            new = math.sqrt(variance if variance > 0.0 else 0.0)
-            if rounds == 0:
-                s[c], goes[c] = new, 1.0 if count[c] >= FEWEST else 0.0
-                least[c] = LEAST * max(abs(med[c]), new) if floor < 0.0 else floor
-            elif goes[c] > 0.0:
-                goes[c] = 0.0 if abs(RAISE * new - s[c]) <= STEADY * s[c] else 1.0
-                s[c] = RAISE * new
-            pull = PULL * s[c]
-            h[c] = pull if pull < h[c] else h[c]
-            moving |= goes[c] > 0.0
-        rounds += 1
+            r = row[c] - med[c]
+            r = -pull[c] if r < -pull[c] else r
+            r = pull[c] if r > pull[c] else r
+            s1[c] += r
+            s2[c] += r * r
     for c in range(size):
-        s[c] = s[c] if s[c] > least[c] else least[c]
+        k = np.float64(n[c])
+        variance = (s2[c] - s1[c] * s1[c] / k) / (k - 1.0)
+        flag[c] = flag[c] if RAISE * RAISE * variance >= square[c] else 1.0
+        flag[c] = flag[c] if n[c] >= FEWEST else 0.0
 
 
 @inner_function
 def deviation(block, c, lo, hi, floor):
-    """Median and winsorized deviation of ``block[lo:hi, c]``: as `deviations`."""
-    med, m = median_of(block, c, lo, hi) if hi > lo else 0.0, np.float64(hi - lo)
+    """Median and winsorized deviation of ``block[lo:hi, c]``."""
+    med, m = median_of(block, c, lo, hi), np.float64(hi - lo)
     s, h, least = 0.0, np.inf, floor
     for rounds in range(ROUNDS + 1):
         s1, s2 = 0.0, 0.0

@@ -15,9 +15,9 @@ LOW, HIGH = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
 def errors(values: Any, rows: Any, number: Any, options: Any, of_frames: Any, of_samples: Any, out: Any) -> None:
     """Samples further from the centre than their own deviations, until none is: as `compiled.by_errors.errors`."""
     low, high = options[:2]
-    by_mean = len(options) > 2 and options[2] > 0.0
-    a, b, q, z = of_frames[:, :, None]
-    some, first = np.flatnonzero(number >= 2), True
+    by_mean, fewest = len(options) > 2 and options[2] > 0.0, max(2.0, options[3] if len(options) > 3 else 0.0)
+    a, b, q, z, g = of_frames[:, :, None]
+    some, first = np.flatnonzero(number >= fewest), True
     x, left = values[:, some], number[some]
     e = np.broadcast_to(of_samples, values.shape)[:, some]
     while some.size:
@@ -25,14 +25,14 @@ def errors(values: Any, rows: Any, number: Any, options: Any, of_frames: Any, of
         zero, columns = np.zeros(some.size, np.int64), np.arange(some.size)
         center = means(ordered, zero, left, columns, first) if by_mean else medians(ordered, zero, left, columns)
         v = np.where(center + z > 0.0, center + z, 0.0)
-        s = np.sqrt(((e * e + a) + b * v) + (q * v) * v)
+        s = np.sqrt((((e * e) * (1.0 + g * v) + a) + b * v) + (q * v) * v)
         r = x - center
         far = ((r < -low * s) | (r > high * s)) & (s > 0.0)
         k, c = np.nonzero(far)
         out[k, some[c]] = np.where(r[k, c] < 0.0, LOW, HIGH)
         x[far] = np.nan
         left = left - far.sum(0)
-        go = far.any(0) & (left >= 2)
+        go = far.any(0) & (left >= fewest)
         some, x, e, left, first = some[go], x[:, go], e[:, go], left[go], False
 
 

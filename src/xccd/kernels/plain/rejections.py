@@ -39,17 +39,19 @@ def window(name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tu
 @np.errstate(all="ignore")
 def mark(
     name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tuple[float, ...], of_frames: Any,
-    of_samples: Any, out: Any,
-) -> None:  # fmt: skip
-    """Write 0, or the flag of its side, for each sample to ``out`` (frames, pixels), by the rule of ``name``."""
+    of_samples: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """As `compiled.rejections.mark`."""
     piece = x[:, start:stop]
     holes = missing(piece, *bounds)
     rows, number = _sorted_rows(piece, holes)
     values = piece.astype(np.float64)
     if holes is not None:
         values[holes] = np.nan
-    out[:] = 0
+    out = np.zeros(piece.shape, np.uint8)
     MARKS[REJECTIONS[name].marks or ""](values, rows, number, np.array(options), of_frames, of_samples, out)
+    some = np.flatnonzero(out.any(0))
+    return some, out[:, some]
 
 
 def _sorted_rows(piece: Any, holes: Any) -> tuple[Any, Any]:
