@@ -10,6 +10,7 @@ import numpy as np
 
 from xccd.compute import arrays
 from xccd.compute.chain import Chain
+from xccd.compute.ends import Given
 from xccd.compute.run import chained
 from xccd.compute.tile import Array, Tile
 
@@ -24,7 +25,7 @@ class Scatters:
     method: str = "var"
     sums = False
 
-    def __call__(self, engine: Any, tile: Tile, weights: Array, out: Array) -> None:
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
         x = tile.masked(engine).x.astype(np.float64)
         center, n = np.empty(out.size), np.isfinite(x).sum(0)
         engine.reduce(
@@ -51,7 +52,7 @@ class Counts:
     method: str = "count"
     sums = False
 
-    def __call__(self, engine: Any, tile: Tile, weights: Array, out: Array) -> None:
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
         x = tile.x[:, tile.start : tile.stop]
         n = ((x >= tile.bounds.least) & (x <= tile.bounds.most)).sum(0)
         out[:] = np.where(n >= FEWEST, n, 0)
