@@ -28,13 +28,13 @@ def clipped(*args, **more):
 @pytest.mark.parametrize("verb", ["combine", "combine_with_maps"])
 def test_a_cloudy_frame_is_named(verb):
     with pytest.warns(
-        UserWarning, match=r"clips rejected frame 4 \(light-4\.fits\) 3\d%, of the median frame 0\.\d%: look"
+        UserWarning, match=r"rejected were 3\d% of frame 4 \(light-4\.fits\), and 0\.\d% of the median frame: look"
     ):
         getattr(clipped([4]).ccd, verb)("mean")
 
 
 def test_a_few_names_are_enough():
-    with pytest.warns(UserWarning, match=r"frame 0 .*, frame 4 \(light-4\.fits\) 3\d% and 1 more, of"):
+    with pytest.warns(UserWarning, match=r"of frame 0 .*, 3\d% of frame 4 \(light-4\.fits\) and 1 more, and"):
         clipped(range(6), n=21).ccd.combine("mean")
 
 

@@ -18,7 +18,7 @@ from xccd.labels.warn import warn
 LARGE, TIMES = 0.1, 3  # a share that is told of: above 10 %, and above 3 times that of the median frame
 PIXELS = 1000  # of a frame: a share of fewer says little
 MOST_NAMES = 5
-CLIPS = ("xccd.sigma_clip(", "xccd.clip_extrema(")
+CLIPS = ("xccd.sigma_clip(", "xccd.clip_extrema(", "xccd.reject(")
 log = logging.getLogger("xccd")
 
 
@@ -39,6 +39,6 @@ def tell_of_rejected_frames(stack: xr.DataArray, dim: Hashable) -> None:
     far = np.flatnonzero((share > LARGE) & (share > TIMES * usual))
     if far.size:
         names = frame_names(stack, dim)
-        some = ", ".join(f"{names[i]} {share[i]:.0%}" for i in far[:MOST_NAMES].tolist())
+        some = ", ".join(f"{share[i]:.0%} of {names[i]}" for i in far[:MOST_NAMES].tolist())
         more = f" and {far.size - MOST_NAMES} more" if far.size > MOST_NAMES else ""
-        warn(f"combine: clips rejected {some}{more}, of the median frame {usual:.1%}: look at them or leave them out")
+        warn(f"combine: rejected were {some}{more}, and {usual:.1%} of the median frame: look at it, or leave it out")
