@@ -50,6 +50,19 @@ def test_combines_as_the_functions_do(raw: Path, tmp_path: Path, capsys: pytest.
     assert f"{1 - used / valid:.2%} of the samples rejected" in said
 
 
+def test_any_rejection_and_its_neighbours(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bias.fits"
+    code, _, err = run(
+        "combine", raw / "bias-*.fits", "-o", out, "--reject", "noise 4 off gain=1.5 readnoise=6.0",
+        "--reject", "sigma 2 2 preset=iraf", "--reject", "esd alpha=0.01", "--grow", 1.5, capsys=capsys,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    stack = xccd.open_dataset(raw / "bias-*.fits").ccd.reject("noise", 4, None, gain=1.5, readnoise=6)
+    stack = stack.ccd.reject("sigma", 2, 2, preset="iraf").ccd.reject("esd", alpha=0.01).ccd.grow(1.5)
+    np.testing.assert_array_equal(fits.getdata(out), stack.ccd.combine("mean").data)
+    assert (stack.data_flags == 64).any()
+
+
 def test_a_keyword_scales(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("combine", raw / "flat-r-*.fits", "-o", tmp_path / "a.fits", "--scale", "EXPTIME", capsys=capsys)[0] == 0
     expected = xccd.open_stack(raw / "flat-r-*.fits").ccd.combine("mean", scale="EXPTIME")
@@ -155,6 +168,15 @@ BAD = [
     ("misspelt method", ["BIAS", "-o", "OUT", "--method", "medain"], 2, "did you mean 'median'"),
     ("misspelt level", ["BIAS", "-o", "OUT", "--normalize", "medain"], 2, "--normalize='medain' is no.*mean 'median'"),
     ("misspelt scale", ["BIAS", "-o", "OUT", "--scale", "medain"], 2, "--scale='medain' is no.*did you mean 'median'"),
+    ("misspelt rejection", ["BIAS", "-o", "OUT", "--reject", "winsorised"], 2, "unknown.*did you mean 'winsorized'"),
+    ("one threshold", ["BIAS", "-o", "OUT", "--reject", "esd 3"], 2, "'esd 3' is no name, or name and two thresholds"),
+    (
+        "option of another",
+        ["BIAS", "-o", "OUT", "--reject", "esd gain=2"],
+        2,
+        "--reject 'esd gain=2': .*gain=2 is no option",
+    ),
+    ("nothing to grow", ["BIAS", "-o", "OUT", "--grow", "2"], 2, "--grow has no effect without a rejection"),
     ("misspelt keyword", ["BIAS", "-o", "OUT", "--weights", "EXPTIM"], 2, "--weights='EXPTIM'.*did you mean 'EXPTIME'"),
     ("misspelt option", ["BIAS", "-o", "OUT", "--normalise", "mode"], 2, "[Dd]id you mean '?--normalize"),
     ("one of two", ["BIAS", "-o", "OUT", "--sigma-clip", "3"], 2, "requires 2 arguments. As --sigma-clip LOW HIGH"),

@@ -34,6 +34,32 @@ def named_files(_: Any, __: Any, values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def algorithms(_: Any, __: Any, values: tuple[str, ...]) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """Each text as the text, the arguments of `reject` (name, low, high), and its options."""
+    found = []
+    for text in values:
+        words = text.split()
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        plain = [word for word in words if "=" not in word]
+        if len(plain) not in (1, 3):
+            raise click.BadParameter(f"{text!r} is no name, or name and two thresholds: as 'winsorized 4 3'")
+        found.append((text, (plain[0], *map(value_of, plain[1:])), {k: value_of(v) for k, v in options.items()}))
+    return found
+
+
+def value_of(word: str) -> Any:
+    """A number, True, False or None; any other word is a text."""
+    named = {"off": None, "none": None, "stable": None, "true": True, "false": False}
+    if word.lower() in named:
+        return named[word.lower()]
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
 def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | None:
     """The HDU as a number, a name, or a name and a version."""
     if value == "":
@@ -68,6 +94,9 @@ def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | Non
 @click.option("--deviation", default="std", show_default=True, help="Deviation of --sigma-clip: std or mad_std.")
 @click.option("--maxiters", default="1", callback=maxiters, metavar="N|stable", show_default=True,
               help="Passes of --sigma-clip.")  # fmt: skip
+@click.option("--reject", metavar="'NAME [LOW HIGH] [OPTION=VALUE]...'", multiple=True, callback=algorithms,
+              help="Reject by any algorithm, as 'winsorized 4 3' or 'noise gain=1.5'.")  # fmt: skip
+@click.option("--grow", type=click.FloatRange(0), metavar="RADIUS", help="Reject the neighbours of rejected pixels.")
 @click.option(
     "--method",
     default="mean",
@@ -88,7 +117,8 @@ def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | Non
 def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
     """Combine FITS FILES (paths, folders or quoted globs) into one image.
 
-    The steps run in this order: --normalize, --minmax, --clip-extrema, --sigma-clip, then the combination.
+    The steps run in this order: --normalize, --minmax, --clip-extrema, --sigma-clip, --reject, --grow, then the
+    combination.
     """
     import xccd
     from xccd.write.fits import check_target
@@ -145,12 +175,13 @@ def check_options(options: dict[str, Any]) -> None:
         check_name("center", options["center"], CENTERS)
         check_name("deviation", options["deviation"], DEVIATIONS)
         check_method(options["method"], options["weights"], q=options["q"])
-    clips = any(options[k] for k in ("minmax", "clip_extrema", "sigma_clip"))
+    clips = any(options[k] for k in ("minmax", "clip_extrema", "sigma_clip", "reject"))
     counts = options["method"] == "count"
     idle = {
         **dict.fromkeys(("center", "deviation", "maxiters"), "" if options["sigma_clip"] else "--sigma-clip LOW HIGH"),
         "maps": "another method, count is a map itself" if counts else "",
         "scale": "another method, a count has no scale" if counts else "",
+        "grow": "" if any(options[k] for k in ("clip_extrema", "sigma_clip", "reject")) else "a rejection",
         "normalize": "a rejection, a count has no level" if counts and not clips else "",
     }
     for name, needed in idle.items():
@@ -189,6 +220,12 @@ def rejected(stack: Any, options: dict[str, Any]) -> list[tuple[str, Any]]:
             text = f"--{name.replace('_', '-')} {' '.join(f'{v:g}' for v in options[name])}"
             with stage(USAGE, ValueError, TypeError, of=text):
                 steps.append((text, getattr(steps[-1][1].ccd, name)(*options[name], **arguments)))
+    for asked, positional, own in options["reject"]:
+        with stage(USAGE, ValueError, TypeError, ImportError, of=f"--reject {asked!r}"):
+            steps.append((f"--reject {asked!r}", steps[-1][1].ccd.reject(*positional, **own)))
+    if options["grow"] is not None:
+        with stage(USAGE, ValueError, of=f"--grow {options['grow']:g}"):
+            steps.append((f"--grow {options['grow']:g}", steps[-1][1].ccd.grow(options["grow"])))
     return steps
 
 
