@@ -21,7 +21,10 @@ returns       the count of samples whose weight is negative, NaN or infinite; 0 
 - Both engines give equal bits. So twins do the same operations in the same order; change both or none.
 - The result is the same for any split into tiles. A kernel writes only to ``out`` and to its bounds, from ``start`` to
   ``stop``, and reads nothing outside ``x``.
-- The order of frames changes no bit, except the rounding of a sum. Sums add the frames in their order.
+- The order of frames changes no bit, except the rounding of a sum, and what "first" and "last" are. Sums add the frames
+  in their order.
+- Only sums, products, quotients, square roots and what is exact: logarithms of NumPy and of the C library may differ in
+  their last bit.
 - -0.0 never comes out of a rank: add 0.0 to what is copied from the samples.
 - Accumulators are float64. A sum carries its rounding error along (two-sum) unless ``counts.exact`` says that no sum
   can round. Integers, and ties at a bound of a clip, are decided exactly.
