@@ -18,6 +18,7 @@ from xccd.labels.joined import joined
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.mixed import check_alike, without_order
 from xccd.labels.nodes import map_nodes
+from xccd.labels.warn import warn
 from xccd.sky import drizzle, gather
 from xccd.sky.gather import Resampling
 from xccd.sky.grid import Grid
@@ -221,6 +222,9 @@ def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) 
             f"method={how.method!r} carries no uncertainties: use 'interp' or 'exact', or leave them out with "
             f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
         )
+    for stack in stacks:
+        if (shared := map_name(stack.name, "common")) in stack.coords:
+            warn(f"align drops {shared}: what all frames share is not carried to other pixels, so errors are too small")
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
     if drops := resampling.drops_of(how):
         at = replace(at, maps=[[drizzle.spread_out(m, at.shape, drops) for m in some] for some in at.maps])

@@ -133,7 +133,7 @@ def combine(
     Weights by quality: "noise" is 1 / noise^2, from the label ``noise`` on ``dim``, else measured in whole frames by
     the formula in `measure_stars`; "ivar" is 1 / sigma^2 of the uncertainties of a flagged Dataset; "stars" is the
     number of stars, "fwhm" 1 / fwhm^2, from the labels that ``stack.assign_coords(stack.ccd.measure_stars())`` gives.
-    Factors of ``scale`` count in "noise" and "ivar". Measure after `normalize` and before `align`.
+    Factors of ``scale`` count in "noise" and "ivar". Measure before `align`; `normalize` scales ``noise`` along.
 
     A flagged Dataset also gets the per-pixel count, and the standard error where a formula is known: of "mean",
     "median", "sum" and "ivar". From the scatter with weights there is none for the median. The part of the errors that
