@@ -81,7 +81,13 @@ def by_oracle(name, x, **rule):
         near = []
         out[:, j] = getattr(oracles, REJECTIONS[name].oracle)(x[:, j].tolist(), near=near, **rule)
         clear[j] = min(near, default=1.0) > CLEAR
-    return out, clear
+    return out, clear & ~smallest(x)
+
+
+def smallest(x):
+    """Pixels with numbers so near to 0 that half of one is no number, so that a deviation may become 0."""
+    with np.errstate(invalid="ignore"):
+        return ((x != 0) & (np.abs(x.astype(np.float64)) < 1e-300)).any(0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -167,7 +173,7 @@ def test_uncertainties_of_samples(engine, x, low, high, random):
     for j in range(x.shape[1]):
         near = []
         expected = oracles.variance_clip(x[:, j].tolist(), low, high, sigma[:, j].tolist(), near)
-        if min(near, default=1.0) > CLEAR:
+        if min(near, default=1.0) > CLEAR and not smallest(x)[j]:
             assert out[:, j].tolist() == expected
 
 
