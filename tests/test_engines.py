@@ -372,7 +372,8 @@ def test_dtypes_of_warm_up(monkeypatch, given, dtypes):
         assert {end.method for end in ends if end.weighted} == {
             method for method, row in METHODS.items() if row.weighted
         }
-        assert {type(step).__name__ for chain in chains for step in chain.steps} == {"Sigma", "Extrema"}
+        kinds = {type(step).__name__ for chain in chains for step in chain.steps}
+        assert kinds == {"Sigma", "Extrema", "Window", "Marked"}
 
 
 @compiled

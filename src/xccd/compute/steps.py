@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -188,6 +189,26 @@ class Marked:
             self.name, tile.x, tile.start, tile.stop, tile.bounds, self.options, of_frames, of_samples
         )
         return found
+
+
+@dataclass(frozen=True)
+class Share(Marked):
+    """`clip_extrema` in proportion to the samples that a pixel has: marks where some are missing, else `Extrema`.
+
+    With marks for all pixels, extrema and mean of noise took 500 ms instead of 60.
+    """
+
+    def __call__(self, engine: Any, tile: Tile) -> Tile:
+        x, (least, most, _) = tile.x[:, tile.start : tile.stop], tile.bounds
+        some = np.flatnonzero(~((x >= least) & (x <= most)).all(0))
+        whole = Extrema(int(self.options[0]), int(self.options[1]))(engine, copy(tile))
+        if not some.size:
+            return whole
+        few = Tile(np.ascontiguousarray(x[:, some]), 0, some.size)
+        few.bounds = Bounds(least[some], most[some], True)
+        new = whole.masked(engine)
+        new.x[:, some] = super().__call__(engine, few).masked(engine).x
+        return new
 
 
 def _without(engine: Any, tile: Tile, some: Array, marks: Array) -> Tile:

@@ -2,7 +2,7 @@
 
 The rules for the author of a kernel:
 
-**Where a kernel is.** A row of `table.METHODS` or `table.REJECTIONS` names it. `compiled/` (numba) and `plain/` (NumPy)
+**Where a kernel is.** A row of `METHODS` or `REJECTIONS` (`table`) names it. `compiled/` (numba) and `plain/` (NumPy)
 have a function of that name; ``KERNELS`` in each ``engine.py`` finds it. `compute.options.engine` chooses the engine.
 
 **What it is given.** The NamedTuples of `arguments`, by which all kernels of combination have one signature:
@@ -13,6 +13,11 @@ have a function of that name; ``KERNELS`` in each ``engine.py`` finds it. `compu
 returns       the count of samples whose weight is negative, NaN or infinite; 0 or None without weights
 ``out``       float32 or float64, one value for each pixel
 ============  =====================================================================================
+
+The rules of `reject` are given columns of float64 that are sorted already, whatever the stack's dtype, so that each is
+compiled once. A rule whose survivors are a window of the sorted column narrows ``lo`` and ``hi`` (`windows`); any other
+one marks samples (`marks`). A rule of `compiled/` has two parts: a first look at all columns of a block at once, which
+becomes vector code, and the rule itself, column by column, where the look says that a sample may go.
 
 **What holds for every kernel.**
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import xarray as xr
 
-from xccd.compute.steps import Marked, Window
+from xccd.compute.steps import Marked, Share, Window
 from xccd.kernels.table import REJECTIONS, Option, Rejection
 from xccd.labels.apply import per_variable
 from xccd.labels.frames import check_stack, step_text
@@ -266,7 +266,7 @@ def _sigma(stack: xr.DataArray, given: Given) -> tuple[Any, Any]:
 
 def _extrema(stack: xr.DataArray, given: Given) -> tuple[Any, Any]:
     step = extrema_step(given.frames, given.low, given.high, ("low", "high"))
-    return Marked(given.name, given.numbers()) if given.options["fraction"] else step, None
+    return Share(given.name, given.numbers()) if given.options["fraction"] else step, None
 
 
 def _by_function(name: str, function: Callable[..., Any], options: dict[str, Any]) -> Marked:

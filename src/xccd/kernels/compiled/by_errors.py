@@ -78,8 +78,8 @@ def mark_once(value, level, low, high, of_frames, of_samples, column, n, out):
             continue
         e = of_samples[k if of_samples.size > 1 else 0]
         r = value[k] - level
-        a, b, q, z, g = of_frames[:, k]
-        s = deviation(level, e, a, b, q, z, g)
+        a, b, q = of_frames[0, k], of_frames[1, k], of_frames[2, k]
+        s = deviation(level, e, a, b, q, of_frames[3, k], of_frames[4, k])
         if not (s > 0.0 and (r < -low * s or r > high * s)):
             continue
         out[k] = LOW if r < 0.0 else HIGH
