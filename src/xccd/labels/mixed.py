@@ -25,7 +25,7 @@ def mixed(stack: xr.DataArray, dim: Hashable = "frame") -> str:
     filters: dict[str, None] = {}
     keyword = "OBSTYPE"
     # each combination once: thousands of frames have a few
-    for imagetyp, obstype, name, number in dict.fromkeys(zip(*_kind_labels(stack, dim), strict=True)):
+    for imagetyp, obstype, name, number in dict.fromkeys(zip(*kind_labels(stack, dim), strict=True)):
         word = kinds.kind_of(imagetyp, obstype)
         kind = kinds.made_of(word, number)
         if kind is not None:
@@ -43,7 +43,7 @@ def _first_few(values: Sequence[str]) -> str:
     return ", ".join(values[:SHOWN]) + more
 
 
-def _kind_labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
+def kind_labels(stack: xr.DataArray, dim: Hashable) -> list[list[str]]:
     """IMAGETYP, OBSTYPE, FILTER, NCOMBINE of the frames: from labels, or for combined images from their headers."""
     names = ("IMAGETYP", "OBSTYPE", "FILTER", "NCOMBINE")
     labels = {name: label_of(stack, name, dim) for name in names}

@@ -37,10 +37,10 @@ def photon_noise(stack: xr.DataArray, gain: Any, readnoise: Any, dim: Hashable =
     scale = stack.coords.get("scale")
     if scale is not None and not (isinstance(array_of(scale), np.ndarray) and np.all(scale.values == 1)):
         raise ValueError("uncertainty='poisson': these samples are scaled (label 'scale'): use it before normalize")
-    gains = _per_frame("gain", gain, stack, dim)
+    gains = camera_numbers("gain", gain, stack, dim)
     if electrons and not np.all(gains == 1):
         raise ValueError(f"uncertainty='poisson': the data are in electron, so their gain is 1, not {gain!r}: gain=1")
-    noises = _per_frame("readnoise", readnoise, stack, dim)
+    noises = camera_numbers("readnoise", readnoise, stack, dim)
     _check("gain", gains, gains > 0, "above 0", stack, dim)
     _check("readnoise", noises, noises >= 0, "0 or more", stack, dim)
     shapes = [tuple(v.size if d == dim else 1 for d in stack.dims) for v in (gains, noises)]
@@ -56,7 +56,7 @@ def _noise(x: Any, gain: Any, readnoise: Any, *, dtype: np.dtype[Any]) -> Any:
     return np.sqrt(np.maximum(x, 0) / gain + (readnoise / gain) ** 2).astype(dtype, copy=False)
 
 
-def _per_frame(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> np.ndarray[Any, Any]:
+def camera_numbers(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> np.ndarray[Any, Any]:
     """One number, or one for each frame, float64."""
     if isinstance(value, str):
         if dim not in stack.dims:

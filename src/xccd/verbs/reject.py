@@ -17,7 +17,7 @@ from xccd.labels.apply import per_variable
 from xccd.labels.frames import check_stack, step_text
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
-from xccd.verbs import reject_numbers
+from xccd.verbs import auto, reject_numbers
 from xccd.verbs.clip import check_thresholds, extrema_step, rejected, sigma_step
 from xccd.verbs.cores import check_spare_cores, spared
 from xccd.verbs.lacosmic import cosmic_rays
@@ -124,16 +124,17 @@ def reject(
          - cosmic rays by their sharp edges, in each frame by itself
          - sigclip, sigfrac, objlim, niter, readnoise, gain, saturation
 
-    :doc:`rejections` has the formulas and their sources.
+    :doc:`rejections` has the formulas and their sources. "auto" chooses one for the count of frames and for what is
+    known of their noise, and says it in the log and in the history; :doc:`choosing` has its rules.
 
     Parameters
     ----------
     stack : DataArray, Dataset or DataTree
         Frames along ``dim``; of a Dataset, and of each node of a DataTree, every variable that has it.
     algorithm : str or callable
-        A name of the table, or one that was registered by `register_rejection`. A function takes (values, axis) and
-        returns True for each sample to reject; values are NaN where missing. It gets some pixels at a time, perhaps
-        in several threads, and must judge each pixel by itself.
+        A name of the table, "auto", or a name that was registered by `register_rejection`. A function takes (values,
+        axis) and returns True for each sample to reject; values are NaN where missing. It gets some pixels at a time,
+        perhaps in several threads, and must judge each pixel by itself.
     low, high : float or None, optional
         Thresholds below and above the centre, 0 or more.
     spare_cores : float, optional
@@ -183,17 +184,23 @@ def reject(
     if spare_cores is not None:
         check_spare_cores(spare_cores)
         image_axes(stack, dim)
-    clipped = _rejected(stack, algorithm, low, high, options, n, dim, spare_cores)
+    by = None
+    if isinstance(algorithm, str) and algorithm == "auto":
+        thresholds = {k: v for k, v in (("low", low), ("high", high)) if v is not ...}
+        algorithm, options, spare_cores = auto.chosen(stack, dim, thresholds, options, spare_cores)
+        by = "auto"
+    clipped = _rejected(stack, algorithm, low, high, options, n, dim, {"spare_cores": spare_cores, "chosen_by": by})
     return clipped if spare_cores is None else spared(stack, clipped, dim, float(spare_cores))
 
 
 def _rejected(
-    stack: xr.DataArray, algorithm: Any, low: Any, high: Any, options: dict[str, Any], n: int, dim: Hashable, cores: Any
+    stack: xr.DataArray, algorithm: Any, low: Any, high: Any, options: dict[str, Any], n: int, dim: Hashable, said: Any
 ) -> xr.DataArray:  # fmt: skip
+    """The stack after the algorithm; ``said`` are other arguments for its history."""
     if callable(algorithm):
         thresholds = {k: v for k, v in (("low", low), ("high", high)) if v is not ...}
         step, numbers = _by_function(called(algorithm), algorithm, thresholds | options), None
-        text = step_text("reject", algorithm=algorithm, **_as_text(thresholds), **options, spare_cores=cores)
+        text = step_text("reject", algorithm=algorithm, **_as_text(thresholds), **options, **said)
         return rejected(stack, dim, step, text, numbers)
     preset = options.pop("preset", None) if algorithm == "sigma" else None
     options = options if preset is None else arguments_of(preset) | options
@@ -202,7 +209,7 @@ def _rejected(
         warn(f"reject({given.name!r}) rejects nothing with {n} frame(s): it takes {given.row.least} or more")
     own = {k: "stable" if k == "maxiters" and v is None else v for k, v in given.options.items() if k in options}
     sides = _as_text({"low": given.low, "high": given.high}) if given.row.sided else {}
-    text = step_text("reject", algorithm=given.name, **sides, **own, preset=preset, spare_cores=cores)
+    text = step_text("reject", algorithm=given.name, **sides, **own, preset=preset, **said)
     if given.row.images:
         return marked(stack, dim, cosmic_rays(stack, dim, given.options), text)
     step, numbers = BUILDERS.get(given.name, _step_of_row)(stack, given)
@@ -223,8 +230,8 @@ def _given(algorithm: Any, low: Any, high: Any, options: dict[str, Any], n: int,
     known = algorithms()
     if not isinstance(algorithm, str) or algorithm not in known:
         raise ValueError(
-            f"algorithm={algorithm!r} is unknown: use one of {', '.join(known)}, a function of (values, axis), or "
-            f"register_rejection{did_you_mean(algorithm, known)}"
+            f"algorithm={algorithm!r} is unknown: use one of {', '.join(known)}, 'auto', a function of (values, axis), "
+            f"or register_rejection{did_you_mean(algorithm, ['auto', *known])}"
         )
     row = known[algorithm]
     own = {option.name: option for option in row.options}
@@ -334,7 +341,7 @@ def register_rejection(
     """
     if not isinstance(name, str) or not name:
         raise ValueError(f"name={name!r}: give a name, as 'brightest'")
-    if name in REJECTIONS and REJECTIONS[name].function is None:
+    if name == "auto" or (name in REJECTIONS and REJECTIONS[name].function is None):
         raise ValueError(f"name={name!r} is an algorithm of xccd already: choose another name")
     if not callable(function):
         raise TypeError(f"function={function!r} is no function: give one of (values, axis) that returns bool")
