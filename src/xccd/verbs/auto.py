@@ -53,7 +53,7 @@ CHOICES = (
     # 3 frames: 1.18; "percentile" 1.21, which depends on the level, "extrema" 1.31, all others 1.8. It takes 11 % of
     # clean samples.
     Choice("sigma", 3, 3, options={"center": "median", "deviation": "mad_std", "maxiters": None}),
-    # 4, 5, 10, 25, 100 frames: 1.08, 1.06, 1.04, 1.02, 1.00; sigma with median and mad_std 1.12, 1.16, 1.12, 1.07,
+    # 4, 5, 10, 25, 100 frames: 1.08, 1.06, 1.04, 1.02, 1.00; sigma with median and mad_std 1.12, 1.16, 1.11, 1.07,
     # 1.02. From 10 frames on a known noise gives nothing more: 1.03, 1.02, 1.01 for 10, 25, 100. With a tenth of the
     # samples struck it has 1.16 for 10 frames, "winsorized" 1.14.
     Choice("winsorized", 4),
