@@ -110,7 +110,7 @@ def test_uncertainties_are_used_first():
     assert after["data_flags"].values[0, 3, 3] == 32
     np.testing.assert_array_equal(after["data"].values, stack.values)
     ds["data_uncertainty"].attrs["uncertainty_type"] = "var"
-    assert choice_of(ds)[0] == "winsorized"
+    assert choice_of(ds)[0] == "variance"
     twelve = stack_of(12, CARDS)
     assert choice_of(twelve.ccd.to_dataset(uncertainty="poisson"))[0] == "winsorized"
 

@@ -289,6 +289,25 @@ def test_uncertainties_of_a_dataset(name, rule, chunks):
     np.testing.assert_allclose(image.values, expected.values, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("kind", "power"), [("var", 2), ("ivar", -2)])
+@pytest.mark.parametrize(("name", "rule"), [("variance", {}), ("swarp", {"gain": 1e9, "amplitude": 0})])
+@pytest.mark.parametrize("chunks", [None, {"y": 4}])
+def test_uncertainties_of_any_type_are_deviations(name, rule, kind, power, chunks):
+    ds = with_errors(chunks)
+    other = ds.assign(data_uncertainty=(ds.data_uncertainty.astype("f8") ** power).assign_attrs(uncertainty_type=kind))
+    found, expected = (obj.ccd.reject(name, **rule).data_flags.values for obj in (other, ds))
+    np.testing.assert_array_equal(found, expected)
+    assert (expected != 0).any()
+
+
+def test_factors_of_planes_are_no_noise_model():
+    stack = xr.DataArray(np.ones((4, 2, 3, 5)), dims=("frame", "z", "y", "x"))
+    stack = stack.assign_coords(scale=(("frame", "z"), np.ones((4, 2))), zero=(("frame", "z"), np.ones((4, 2))))
+    with pytest.raises(ValueError, match=r"label 'scale' has the dimensions \('frame', 'z'\).*reject before normalize"):
+        stack.ccd.reject("noise", gain=1, readnoise=1)
+    assert stack.isel(z=0).ccd.reject("noise", gain=1, readnoise=1).shape == (4, 3, 5)
+
+
 def test_without_uncertainties():
     with pytest.raises(ValueError, match=r"reject\('variance'\) takes the uncertainty of each sample.*or use 'noise'"):
         stack_of().ccd.reject("variance")

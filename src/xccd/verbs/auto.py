@@ -121,8 +121,7 @@ def _no_uncertainty(stack: xr.DataArray) -> str:
     found = stack.coords.get(map_name(stack.name, "uncertainty"))
     if found is None or set(found.dims) != set(stack.dims):
         return "there are no uncertainties"
-    kind = found.attrs.get("uncertainty_type", "std")
-    return "" if kind == "std" else f"the uncertainties are of type {kind!r}"
+    return ""
 
 
 def _no_camera(stack: xr.DataArray, dim: Hashable) -> str:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from xccd.compute import arrays
 from xccd.compute.ends import Combine, End, Weight
 from xccd.compute.errors import Rescaled, uncertainty_end
 from xccd.compute.maps import AllFlags, Exposure, Flagged
-from xccd.headers.uncertainties import KINDS
 from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS, UNCERTAINTIES
 from xccd.labels.flags import attributes, flags_of
-from xccd.labels.frames import frames_first
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
-from xccd.verbs.weights import uncertainty_of
+from xccd.verbs.weights import standard_deviations, uncertainty_of
 from xccd.write.product_inputs import Inputs
 
 Image = Combine | Rescaled | Callable[..., Any]  # the end that makes the image, or a user's function
@@ -86,13 +82,7 @@ class Maps:
     def _sigma(self, kind: str) -> Any:
         """A map of errors as standard deviations, frames first; None without."""
         found = uncertainty_of(self.stack, kind)
-        if found is None:
-            return None
-        power = KINDS[found.attrs.get("uncertainty_type", "std")].power
-        data = frames_first(found, self.dim)
-        if power == 1:
-            return data
-        return arrays.map_elementwise(partial(_standard, power=power), data, dtype=np.dtype(np.float64))
+        return None if found is None else standard_deviations(found, self.dim)
 
     def times(self) -> np.ndarray[Any, Any] | None:
         """The exposure time of each frame; None if one is not known."""
@@ -141,15 +131,6 @@ MAKERS: dict[str, Callable[[Maps], End | None]] = {
     "exposure": Maps.exposure,
     "flags": Maps.flags,
 }
-
-
-def _standard(errors: Any, *, power: int) -> Any:
-    """Variances or inverse variances as standard deviations. Those below 0 stay, so that they are seen."""
-    errors = np.asarray(errors, np.float64)
-    with np.errstate(all="ignore"):
-        root = np.sqrt(np.abs(errors))
-        found = root if power == 2 else 1 / root
-    return np.where(errors < 0, errors, found)
 
 
 def check_maps(maps: Any, flagged: bool) -> None:

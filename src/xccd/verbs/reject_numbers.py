@@ -15,15 +15,10 @@ from xccd.kernels.table import CENTERS, Rejection
 from xccd.labels.flags import flags_of, map_name
 from xccd.labels.frames import frame_names, frames_first
 from xccd.labels.keywords import keyword_of_frames
+from xccd.verbs.weights import standard_deviations
 
 Step = tuple[Any, Any]  # the step, and the numbers of samples or frames that go with it
-MODEL = (
-    "read",
-    "light",
-    "part",
-    "zero",
-    "own",
-)  # the numbers of each frame in a noise model, as `compiled.by_errors.errors`
+MODEL = ("read", "light", "part", "zero", "own")  # of each frame in a noise model, as `compiled.by_errors.errors`
 
 
 class Given(NamedTuple):
@@ -82,7 +77,14 @@ def _model(scale: Any, zero: Any, read: Any, gain: Any, part: float) -> Any:
 def _label(stack: xr.DataArray, name: str, dim: Hashable) -> Any:
     """The numbers of frames in a coordinate, perhaps lazy; None without it."""
     label = stack.coords.get(name)
-    return None if label is None or label.dims != (dim,) else label.data.astype(np.float64)
+    if label is None:
+        return None
+    if label.dims != (dim,):
+        raise ValueError(
+            f"reject('noise'): the label {name!r} has the dimensions {label.dims}, so no frame has one noise: "
+            "reject before normalize, or each plane by itself"
+        )
+    return label.data.astype(np.float64)
 
 
 def of_frames(
@@ -139,7 +141,7 @@ def swarp(stack: xr.DataArray, given: Given) -> Step:
 
 
 def _uncertainty(stack: xr.DataArray, given: Given) -> Any:
-    """The uncertainties of the samples, frames first."""
+    """The standard deviations of the samples, frames first."""
     found = stack.coords.get(map_name(stack.name, "uncertainty"))
     if found is None or set(found.dims) != set(stack.dims):
         instead = "or give noise=..." if given.name == "swarp" else "or use 'noise', which needs none"
@@ -147,7 +149,7 @@ def _uncertainty(stack: xr.DataArray, given: Given) -> Any:
             f"reject({given.name!r}) takes the uncertainty of each sample, and there is none: make a Dataset that has "
             f"it, stack.ccd.to_dataset(uncertainty=...), {instead}"
         )
-    return frames_first(found.transpose(*stack.dims), given.dim)
+    return standard_deviations(found.transpose(*stack.dims), given.dim)
 
 
 def of_options(kind: type[Rejecting], given: Given) -> Step:

@@ -88,6 +88,23 @@ def uncertainty_of(stack: xr.DataArray, kind: str) -> xr.DataArray | None:
     return moved
 
 
+def standard_deviations(errors: xr.DataArray, dim: Hashable) -> Any:
+    """A map of uncertainties of any type as standard deviations, with the frames first."""
+    power, data = KINDS[errors.attrs.get("uncertainty_type", "std")].power, frames_first(errors, dim)
+    if power == 1:
+        return data
+    return arrays.map_elementwise(partial(_standard, power=power), data, dtype=np.dtype(np.float64))
+
+
+def _standard(errors: Any, *, power: int) -> Any:
+    """Variances or inverse variances as standard deviations. Those below 0 stay, so that they are seen."""
+    errors = np.asarray(errors, np.float64)
+    with np.errstate(all="ignore"):
+        root = np.sqrt(np.abs(errors))
+        found = root if power == 2 else 1 / root
+    return np.where(errors < 0, errors, found)
+
+
 def of_frames(argument: str, function: Callable[[xr.DataArray], Any], stack: xr.DataArray, dim: Hashable) -> Any:
     """``function(frame)`` for each whole frame, a DataArray with NaN where missing; lazy if the stack is."""
     stack = unflagged(stack)
