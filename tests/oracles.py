@@ -511,6 +511,8 @@ def by_model(
         x = list(kept.values())
         middle = median(x) if center == "median" else trimmed(x, passes)
         deviations = {i: square_root(square(i, middle)) for i in kept}
+        if near is not None and any(0 < s < (max(x) - min(x)) / 10**12 for s in deviations.values()):
+            near.append(0.0)  # where rounding of the centre decides whether there is a deviation
         return {i for i, a in kept.items() if deviations[i] and beyond(a - middle, low, high, deviations[i], near)}
 
     return without(values, until_stable(finite(values), 2, rejected_of))
@@ -540,6 +542,11 @@ def variance_clip(
     return by_model(values, low, high, "median", lambda i, _: exact(sigma[i]) ** 2 if len(sigma) else Fraction(1), near)
 
 
+def with_equals(kept: dict[int, Fraction], before: dict[int, Fraction]) -> dict[int, Fraction]:
+    """The samples that are kept, and those that equal one of them."""
+    return {i: x for i, x in before.items() if x in kept.values()}
+
+
 def worst(kept: dict[int, Fraction], middle: Fraction, near: list[float] | None) -> int:
     """The frame of the sample farthest from the centre; of two the upper one."""
     low, high = min(kept, key=lambda i: kept[i]), max(kept, key=lambda i: kept[i])
@@ -564,7 +571,7 @@ def esd(
         taken.append(own)
         if is_more(distance, (m - 1) * t / square_root((m - 2 + t**2) * m), near):
             last = i
-    return without(values, {i: x for i, x in kept.items() if i not in taken[:last]})
+    return without(values, with_equals({i: x for i, x in kept.items() if i not in taken[:last]}, kept))
 
 
 def chauvenet(
@@ -583,7 +590,7 @@ def chauvenet(
         expected = n * math.erfc(float(abs(kept[own] - middle) / s) / math.sqrt(2))
         return {own} if is_more(exact(limit), exact(expected), near) else set()
 
-    return without(values, until_stable(finite(values), 3, rejected_of))
+    return without(values, with_equals(until_stable(finite(values), 3, rejected_of), finite(values)))
 
 
 def swarp(

@@ -67,7 +67,10 @@ OF_FRAMES = {
 
 def left_out(engine, x, step):
     """The samples that are missing after a step; its flags must say the same."""
-    out = np.isnan(step(engine, Tile(x, 0, x.shape[1])).masked(engine).x)
+    tile = step(engine, Tile(x, 0, x.shape[1]))
+    out = np.isnan(tile.masked(engine).x)
+    if tile.count is not None and isinstance(step, Window):
+        np.testing.assert_array_equal(tile.count, (~out).sum(0))
     bits = np.where(np.isfinite(x), 0, np.uint8(Flag.NOT_FINITE))
     step.flag(engine, Tile(x, 0, x.shape[1]), bits)
     np.testing.assert_array_equal(bits != 0, out)
@@ -229,3 +232,16 @@ def test_bounds_that_earlier_steps_left(engine, name):
         found.append(np.isnan(step(engine, tile).masked(engine).x))
     inside = ~((x > 90) & (x <= 90.001)) & ~((x >= 114.999) & (x < 115))
     np.testing.assert_array_equal(*(out[:, inside.all(0)] for out in found))
+
+
+@pytest.mark.parametrize("name", ["esd", "chauvenet"])
+def test_equal_samples_go_or_stay_together(engine, name):
+    x = np.zeros((12, 300), "float32")
+    x[[5, 9, 10, 11], 6] = 1  # three of the four are outliers by themselves
+    x[3, 7] = 1
+    step = step_of(name, 12, None, None, **({"alpha": 0.5} if name == "esd" else {}))
+    tile = step(engine, Tile(x, 0, 300))
+    left = tile.masked(engine).x
+    np.testing.assert_array_equal(tile.count, np.isfinite(left).sum(0))
+    assert tile.count[6] == 12
+    assert tile.count[7] == 11

@@ -132,6 +132,10 @@ class Window:
         bounds = tile.own_bounds()
         tile.count = engine.window(self.name, tile.x, tile.start, tile.stop, bounds, self.options)
         tile.bounds, tile.total = bounds._replace(bounded=True), None
+        if self.row.table is not None:
+            # Such a rule takes out one sample at a time. Bounds cannot part equal samples: if one stays, all do.
+            x = tile.x[:, tile.start : tile.stop]
+            tile.count = ((x >= bounds.least) & (x <= bounds.most)).sum(0, dtype=np.int32)
         return tile
 
     def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
