@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -126,7 +127,7 @@ def run_siril(x: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         if not all((folder / f"out{i}.fit").exists() for i in range(len(names))):
             raise RuntimeError(f"Siril: {printed[-2000:]}")
         means = [fits.getdata(folder / f"out{i}.fit")[:, 0].astype("f8") * SCALE for i in range(len(names))]
-    return {name: deduced(x, mean) for name, mean in zip(names, means, strict=True)}
+    return {name: deduced(x, mean, holes="linear" in name) for name, mean in zip(names, means, strict=True)}
 
 
 # --- gnuastro
@@ -190,17 +191,17 @@ def run_ccdproc(x: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
 # --- survivors from a mean
 
 
-def deduced(x: np.ndarray, means: np.ndarray) -> np.ndarray:
+def deduced(x: np.ndarray, means: np.ndarray, holes: bool = False) -> np.ndarray:
     """For each column the survivors of this mean; `UNKNOWN` where several sets of values have it.
 
     Survivors are looked for among windows of the sorted column: first among those that hold all of its equal samples or
-    none of them, then among all. Only where none fits, one or two samples within a window are left out: a linear fit
-    may do so.
+    none of them, then among all. With ``holes``, as a linear fit may leave, one or two samples within a window are left
+    out where none fits.
     """
     found = np.full(x.shape[1], UNKNOWN, np.uint32)
     for j, (column, mean) in enumerate(zip(x.T.astype("f8"), means, strict=True)):
-        for sets in (windows(column), windows(column, together=False), with_holes(column)):
-            fitting = matching(column, sets, mean)
+        for sets_of in (windows, partial(windows, together=False), *([with_holes] if holes else [])):
+            fitting = matching(column, sets_of(column), mean)
             if fitting:
                 break
         if len(fitting) == 1:
