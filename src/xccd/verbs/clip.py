@@ -16,14 +16,17 @@ from xccd.compute.chain import Chain
 from xccd.compute.run import chained, flags_after
 from xccd.compute.steps import Extrema, Range, Rejecting, Sigma
 from xccd.kernels.limits import float_dtype
+from xccd.kernels.rejections import ABOUT
 from xccd.kernels.table import CENTERS, DEVIATIONS, ClipOptions
 from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of
 from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text
 from xccd.labels.warn import warn
 from xccd.messages import did_you_mean, not_one_alone
+from xccd.verbs.presets import takes_preset
 
 
+@takes_preset
 @not_one_alone(
     "high",
     "sigma_clip({0}) leaves high=3: give both, sigma_clip({0}, {0}), or name one, low={0}",
@@ -41,6 +44,9 @@ def sigma_clip(
     ddof: int = 0,
     floor: float = 0,
     nkeep: int = 0,
+    about: str = "mean",
+    minimum: int = 0,
+    preset: str | None = None,
     dim: Hashable = "frame",
 ) -> xr.DataArray:
     """Reject samples far from the centre of their pixel.
@@ -57,8 +63,8 @@ def sigma_clip(
     center : {"mean", "median"} or callable, default: "mean"
         A function takes (values with NaN where missing, axis).
     deviation : {"std", "mad_std"} or callable, default: "std"
-        "std" is about the mean, whatever the centre; "mad_std" is 1.482602218505602 times the median absolute
-        deviation from the median.
+        "std" is about the mean, unless ``about`` says otherwise; "mad_std" is 1.482602218505602 times the median
+        absolute deviation from the median.
     maxiters : int or None, default: 1
         Passes; each works on what the last one left. ``None``: until nothing changes. 2 passes equal two calls.
     ddof : int, default: 0
@@ -67,6 +73,12 @@ def sigma_clip(
         The least deviation, in data units: 0.29 for whole counts, whose rounding alone has that scatter.
     nkeep : int, default: 0
         Never leave fewer samples than this (or than there were): those of smallest residual are put back.
+    about : {"mean", "center"}, default: "mean"
+        What "std" is about.
+    minimum : int, default: 0
+        Samples without which no pass begins.
+    preset : {"astropy", "ccdproc", "iraf", "siril", "gnuastro"}, optional
+        Clip as this program does by default; arguments that are given win. See :doc:`coming_from`.
     dim : hashable, default: "frame"
         The dimension that holds the frames.
 
@@ -101,10 +113,13 @@ def sigma_clip(
     >>> clipped = stack.ccd.sigma_clip(3, 3, center="median", maxiters=None)
     >>> clipped.count().item(), clipped.mean().item()
     (8, 100.0)
+    >>> stack.ccd.sigma_clip(preset="siril").count().item()
+    9
     """
     n = check_stack(stack, dim)
     options = {
         "center": center, "deviation": deviation, "maxiters": maxiters, "ddof": ddof, "floor": floor, "nkeep": nkeep,
+        "about": about, "minimum": minimum,
     }  # fmt: skip
     step = sigma_step(n, low, high, options)
     text = step_text(
@@ -112,6 +127,7 @@ def sigma_clip(
         center=center, deviation=deviation,
         maxiters="stable" if maxiters is None else maxiters,
         ddof=ddof or None, floor=floor or None, nkeep=nkeep or None,
+        about=None if about == "mean" else about, minimum=minimum or None, preset=preset,
     )  # fmt: skip
     return rejected(stack, dim, step, text)
 
@@ -121,9 +137,12 @@ def sigma_step(n: int, low: Any, high: Any, options: dict[str, Any]) -> Sigma | 
     check_thresholds(low, high)
     center, deviation, maxiters, floor = (options[k] for k in ("center", "deviation", "maxiters", "floor"))
     ddof, nkeep, minimum = options["ddof"], options["nkeep"], options.get("minimum", 0)
-    about_center = options.get("about", "mean") == "center"
+    about = options.get("about", "mean")
+    about_center = about == "center"
     check_name("center", center, CENTERS)
     check_name("deviation", deviation, DEVIATIONS)
+    if about not in ABOUT:
+        raise ValueError(f"about={about!r} is unknown: use one of {', '.join(ABOUT)}{did_you_mean(about, ABOUT)}")
     for name, value in {"maxiters": maxiters, "ddof": ddof, "nkeep": nkeep, "minimum": minimum}.items():
         if not (value is None and name == "maxiters"):
             check_whole(name, value, 1 if name == "maxiters" else 0)
@@ -138,8 +157,8 @@ def sigma_step(n: int, low: Any, high: Any, options: dict[str, Any]) -> Sigma | 
         rest = (int(ddof), float(floor), int(nkeep), passes, about_center, int(minimum))
         return FunctionOptions(center, deviation, below, above, *rest)
     # all of one type, so that numba compiles the kernel once
-    about = about_center and center != "mean"  # about the mean both are the same
-    numbers = map(float, (below, above, ddof, floor, nkeep, passes, about, minimum))
+    other = about_center and center != "mean"  # about the mean both are the same
+    numbers = map(float, (below, above, ddof, floor, nkeep, passes, other, minimum))
     return Sigma(ClipOptions(CENTERS[center], DEVIATIONS[deviation], *numbers))
 
 

@@ -19,6 +19,7 @@ from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
 from xccd.verbs import reject_numbers
 from xccd.verbs.clip import check_thresholds, extrema_step, rejected, sigma_step
+from xccd.verbs.presets import arguments_of
 from xccd.verbs.reject_numbers import Given
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,7 +70,7 @@ def reject(
        * - "sigma"
          - 3, 3
          - samples far from the centre, as `sigma_clip`
-         - those of `sigma_clip`, about, minimum
+         - those of `sigma_clip`
        * - "extrema"
          - 0, 0
          - the ``low`` lowest and ``high`` highest samples, as `clip_extrema`
@@ -172,12 +173,14 @@ def reject(
         step, numbers = _by_function(called(algorithm), algorithm, thresholds | options), None
         text = step_text("reject", algorithm=algorithm, **_as_text(thresholds), **options)
         return rejected(stack, dim, step, text, numbers)
+    preset = options.pop("preset", None) if algorithm == "sigma" else None
+    options = options if preset is None else arguments_of(preset) | options
     given = _given(algorithm, low, high, options, n, dim)
     if n < given.row.least:
         warn(f"reject({given.name!r}) rejects nothing with {n} frame(s): it takes {given.row.least} or more")
     own = {k: "stable" if k == "maxiters" and v is None else v for k, v in given.options.items() if k in options}
     sides = _as_text({"low": given.low, "high": given.high}) if given.row.sided else {}
-    text = step_text("reject", algorithm=given.name, **sides, **own)
+    text = step_text("reject", algorithm=given.name, **sides, **own, preset=preset)
     step, numbers = BUILDERS.get(given.name, _step_of_row)(stack, given)
     return rejected(stack, dim, step, text, numbers)
 
