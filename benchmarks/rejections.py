@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "sigma": STABLE,
     "extrema": {"low": 1, "high": 2},
     "noise": NOISE,
-    "swarp": {"gain": 2.0},
+    "swarp": {"gain": 2.0, "noise": 20.0},
 }
 ROW = "{:<34}{:>10}{:>9}{:>10}{:>8}"
 FILES = "{:<34}{:>8}{:>8}{:>8}{:>8}{:>7}{:>9}{:>8}{:>8}{:>6}"
@@ -80,6 +81,10 @@ def processor_seconds(call: Callable[[], Any], repeats: int) -> list[float]:
     return found
 
 
+def clipped_mean(thing: Any, name: str) -> Any:
+    return thing.ccd.reject(name, **NEEDS.get(name, {})).ccd.combine("mean")
+
+
 def rejections(stack: xr.DataArray, repeats: int) -> None:
     """The first table."""
     from xccd.verbs.reject import algorithms
@@ -90,8 +95,7 @@ def rejections(stack: xr.DataArray, repeats: int) -> None:
     beside = 0.0
     for name in sorted((k for k, row in algorithms().items() if row.function is None), key="sigma".__ne__):
         thing = with_errors if name == "variance" else stack
-        call = lambda thing=thing, name=name: thing.ccd.reject(name, **NEEDS.get(name, {})).ccd.combine("mean")  # noqa: E731
-        times = processor_seconds(call, repeats)
+        times = processor_seconds(partial(clipped_mean, thing, name), repeats)
         beside = beside or median(times)
         ratio = median(times) / beside
         cells = (f"{1e3 * median(times):.0f}", f"{1e3 * min(times):.0f}", f"{ratio:.2f}")

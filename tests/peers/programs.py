@@ -127,7 +127,10 @@ def run_siril(x: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         if not all((folder / f"out{i}.fit").exists() for i in range(len(names))):
             raise RuntimeError(f"Siril: {printed[-2000:]}")
         means = [fits.getdata(folder / f"out{i}.fit")[:, 0].astype("f8") * SCALE for i in range(len(names))]
-    return {name: deduced(x, mean, holes="linear" in name) for name, mean in zip(names, means, strict=True)}
+    return {
+        name: deduced(x, mean, holes=name.startswith(("linear", "GESDT")))
+        for name, mean in zip(names, means, strict=True)
+    }
 
 
 # --- gnuastro
