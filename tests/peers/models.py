@@ -39,6 +39,14 @@ def about_median(x: np.ndarray) -> tuple[float, float]:
     return np.median(x), x.std(ddof=1)
 
 
+def mad(x: np.ndarray, axis: int) -> np.ndarray:
+    return np.nanmedian(np.abs(x - np.nanmedian(x, axis=axis, keepdims=True)), axis=axis)
+
+
+def about_median_by_mad(x: np.ndarray) -> tuple[float, float]:
+    return np.median(x), mad(x, 0)
+
+
 def winsorized(x: np.ndarray) -> tuple[float, float]:
     m, s, t = np.median(x), x.std(ddof=1), x
     for _ in range(200):
