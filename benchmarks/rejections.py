@@ -42,7 +42,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "swarp": {"gain": 2.0, "noise": 20.0},
 }
 ROW = "{:<34}{:>10}{:>9}{:>10}{:>8}"
-FILES = "{:<34}{:>8}{:>8}{:>8}{:>8}{:>7}{:>9}{:>8}{:>8}{:>6}"
+FILES = "{:<34}{:>8}{:>8}{:>8}{:>8}{:>9}{:>8}{:>8}{:>6}"
 
 
 class Beside(NamedTuple):
@@ -141,7 +141,7 @@ PEERS = {"IRAF": ("irafcl", iraf, written), "Siril": ("siril-cli", siril, sirils
 
 def beside(folder: Path, repeats: int) -> None:
     """The second table."""
-    head = ("file to file, CPU s", "median", "min", "inside", "wall", "MB", "differ", "faster", "inside", "goal")
+    head = ("file to file, CPU s", "median", "min", "inside", "wall", "differ", "faster", "inside", "goal")
     print(f"\n{FILES.format(*head)}")
     for job in BESIDE:
         program, command, image = PEERS[job.peer]
@@ -167,7 +167,7 @@ def report(job: Beside, runs: dict[str, list[Run]], differ: float) -> None:
     for name, found in runs.items():
         times = [r.cpu for r in found]
         numbers = [f"{median(times):.2f}", f"{min(times):.2f}", f"{median(r.inside for r in found):.2f}"]
-        numbers += [f"{median(r.wall for r in found):.2f}", f"{max(r.peak for r in found):.0f}"]
+        numbers += [f"{median(r.wall for r in found):.2f}"]
         ratios = [f"{differ:.2%}", f"{median(times) / whole:.1f}", f"{median(times) / inside:.1f}"]
         ratios += ["yes" if median(times) >= FASTER * inside else "NO"]
         label = f"xccd {job.ours}" if name == "xccd" else f"  {name} {job.setting[:24]}"
