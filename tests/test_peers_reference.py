@@ -91,13 +91,18 @@ CASES = {
     "iraf": [
         *(Case(f"sigclip {k} mclip=yes", "sigma", k, k, IRAF) for k in (3, 2, 1.5)),
         Case("sigclip 2 mclip=yes nkeep=4", "sigma", 2, 2, IRAF | {"nkeep": 4}),
+        *(Case(f"avsigclip {k} mclip=yes", "average_sigma", k, k) for k in (3, 2)),
+        *(Case(f"avsigclip {k} mclip=no", "average_sigma", k, k, {"center": "mean"}) for k in (3, 2)),
+        Case("avsigclip over rows mclip=yes", "average_sigma", 3, 3, rows=16),
+        Case("avsigclip over rows mclip=no", "average_sigma", 3, 3, {"center": "mean"}, rows=16),
         Case("ccdclip mclip=yes", "noise", 3, 3, CCD, 3, keeps(1)),
         Case("ccdclip mclip=no", "noise", 3, 3, CCD | {"center": "mean"}, 7, follows(models.ccdclip, 3, 3)),
         Case("ccdclip mclip=yes snoise=0.05", "noise", 3, 3, CCD | {"sensitivity": 0.05}, 1, keeps(1)),
         Case("ccdclip mclip=yes nkeep=4", "noise", 3, 3, CCD, 113, keeps(4)),
         Case("crreject mclip=yes", "noise", None, 3, CCD),
         Case("crreject mclip=no", "noise", None, 3, CCD | {"center": "mean"}, 4, follows(models.ccdclip, np.inf, 3)),
-        *(Case(f"pclip {p}", "percentile_rank", 3, 3, {"pclip": p}) for p in (0.5, 2, -2)),
+        *(Case(f"pclip {p}", "percentile_rank", 3, 3, {"pclip": p}) for p in (-0.5, 0.5, -0.25, 2, -2)),
+        Case("pclip -0.5 nkeep=4", "percentile_rank", 3, 3, {}, 0, keeps(4)),
         Case("minmax 1 2", "extrema", 1, 2),
         Case("minmax 0 1", "extrema", 0, 1),
     ],
@@ -146,6 +151,11 @@ CASES = {
 }  # fmt: skip
 
 
+# Of few frames int(pclip * (N // 2)) is 0: IRAF still goes down for a pclip below 0, "percentile_rank" goes up.
+RANK_0 = ("pclip -0.5", "pclip -0.25", "pclip -0.5 nkeep=4")
+OTHER_SIDE = pytest.mark.xfail(reason="the side of a rank of 0", strict=False)
+
+
 # --- the comparison
 
 
@@ -184,7 +194,11 @@ def differing(program: str, case: Case) -> list[tuple[np.ndarray, np.ndarray, np
 
 @pytest.mark.parametrize(
     ("program", "case"),
-    [pytest.param(program, case, id=f"{program} {case}") for program, cases in CASES.items() for case in cases],
+    [
+        pytest.param(program, case, id=f"{program} {case}", marks=OTHER_SIDE if case.setting in RANK_0 else ())
+        for program, cases in CASES.items()
+        for case in cases
+    ],
 )
 def test_survivors(program: str, case: Case) -> None:
     others = differing(program, case)
@@ -213,6 +227,7 @@ SETTINGS = {  # of each row: the program, and its setting in the reference file
     "IRAF sigclip 3, 3": ("iraf", "sigclip 3 mclip=yes"),
     "IRAF sigclip 2, 2": ("iraf", "sigclip 2 mclip=yes"),
     "IRAF ccdclip, rdnoise 5, gain 2": ("iraf", "ccdclip mclip=yes"),
+    "IRAF avsigclip": ("iraf", "avsigclip 3 mclip=yes"),
     "IRAF pclip -0.5": ("iraf", "pclip -0.5"),
     "IRAF minmax, nlow 1, nhigh 2": ("iraf", "minmax 1 2"),
     "Siril sigma 3, 3": ("siril", "sigma 3"),
@@ -235,6 +250,7 @@ def test_fixture(label: str) -> None:
     code, rejects, mean = FIXTURE_ROWS[label]
     program, setting = SETTINGS[label]
     expected = [] if rejects == "none" else [float(v) for v in rejects.split(",")]
+    # one row of a 2 x 2 image for "average_sigma"; all pixels are equal
     pixel = xr.DataArray(np.broadcast_to(FIXTURE[:, None, None], (10, 2, 2)).copy(), dims=("frame", "y", "x"))
     clipped = eval(f"pixel.ccd.{code.strip('`')}", {"pixel": pixel})
     assert sorted(pixel.values[np.isnan(clipped.values)].tolist()) == sorted(4 * expected)
