@@ -18,7 +18,7 @@ import xarray as xr
 
 import xccd  # noqa: F401
 from peers import models
-from peers.columns import COPIES, FIXTURE, HERE, bits, frames_of, kept_columns
+from peers.columns import COPIES, FIXTURE, HERE, frames_of, kept_columns
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(can reject nothing|rejects nothing|leaves nothing):UserWarning")
 Explains = Callable[[np.ndarray, np.ndarray, "Case"], bool]
@@ -36,6 +36,7 @@ class Case(NamedTuple):
     why: Explains | None = None
     unexplained: int = 0
     rows: int = 2  # pixels in a row: two equal ones, or so many columns
+    least: float = 0  # samples below are masked
 
     def __str__(self) -> str:
         return self.setting
@@ -105,6 +106,8 @@ CASES = {
         Case("pclip -0.5 nkeep=4", "percentile_rank", 3, 3, {}, 0, keeps(4)),
         Case("minmax 1 2", "extrema", 1, 2),
         Case("minmax 0 1", "extrema", 0, 1),
+        Case("minmax 1 2 above 990.3", "extrema", 1, 2, {"fraction": True}, least=990.3),
+        Case("minmax 2 1 above 990.3", "extrema", 2, 1, {"fraction": True}, least=990.3),
     ],
     "siril": [
         Case("sigma 3", "sigma", 3, 3, SIRIL),
@@ -169,7 +172,7 @@ def survivors(x: np.ndarray, case: Case) -> np.ndarray:
     """Ours, True where a sample survives: (frames, columns)."""
     across = case.rows if case.rows > 2 else 1
     image = np.repeat(x.reshape(len(x), -1, across), 2 if across == 1 else 1, axis=2)
-    stack = xr.DataArray(image, dims=("frame", "y", "x"))
+    stack = xr.DataArray(np.where(image >= case.least, image, np.nan), dims=("frame", "y", "x"))
     left = np.isfinite(stack.ccd.reject(case.algorithm, case.low, case.high, **case.options).values)
     return left.reshape(len(x), -1) if across > 1 else left[:, :, 0]
 
@@ -185,8 +188,8 @@ def differing(program: str, case: Case) -> list[tuple[np.ndarray, np.ndarray, np
     for n, x in kept_columns().items():
         numbers = reference(program)[case.setting][start : start + x.shape[1]]
         start += x.shape[1]
-        ours, theirs = survivors(x, case), frames_of(numbers, n)
-        for j in np.flatnonzero((numbers != 0) & (bits(ours) != numbers)):
+        ours, theirs = survivors(x, case), frames_of(numbers, n) & (x >= case.least)
+        for j in np.flatnonzero((numbers != 0) & (ours != theirs).any(0)):
             if not same(x[:, j], ours[:, j], theirs[:, j]):
                 found.append((x[:, j].astype("f8"), ours[:, j], theirs[:, j]))
     return found

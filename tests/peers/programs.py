@@ -74,6 +74,8 @@ IRAF = {
     "pclip -0.5 nkeep=4": 'reject="pclip",pclip=-0.5,lsigma=3,hsigma=3,nkeep=4',
     "minmax 1 2": 'reject="minmax",nlow=1,nhigh=2,nkeep=1',
     "minmax 0 1": 'reject="minmax",nlow=0,nhigh=1,nkeep=1',
+    "minmax 1 2 above 990.3": 'reject="minmax",nlow=1,nhigh=2,nkeep=0,lthreshold=990.3',
+    "minmax 2 1 above 990.3": 'reject="minmax",nlow=2,nhigh=1,nkeep=0,lthreshold=990.3',
 }
 
 
