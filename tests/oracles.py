@@ -486,7 +486,7 @@ def percentile_rank(
     ranks = int(pclip * half) if abs(pclip) < 1 else int(pclip)
     size = min(max(abs(ranks), 1), half)
     n, middle = len(x), median(x)
-    own = (n + 1) // 2 - size if ranks < 0 else n // 2 + 1 + size  # a rank, from 1
+    own = (n + 1) // 2 - size if pclip < 0 else n // 2 + 1 + size  # a rank, from 1
     s = abs(x[min(max(own, 1), n) - 1] - middle)
 
     def is_out(r: Fraction) -> bool:

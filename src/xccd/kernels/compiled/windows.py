@@ -43,7 +43,7 @@ def percentile_rank(blocks, lo, hi, options, table):
         if n < 3:
             continue
         center = median_of(block, c, a, b)
-        k = (n - 1) // 2 - size if away < 0 else n // 2 + size
+        k = (n - 1) // 2 - size if ranks < 0.0 else n // 2 + size
         s = abs(block[a + max(0, min(k, n - 1)), c] - center)
         if not s > 0.0:
             continue

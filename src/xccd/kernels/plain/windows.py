@@ -76,7 +76,7 @@ def percentile_rank(rows: Any, lo: Any, hi: Any, options: Any, table: Any) -> No
     size = max(1, min(abs(away), half))
     n = hi - lo
     center = medians(rows, lo, hi)
-    k = (n - 1) // 2 - size if away < 0 else n // 2 + size
+    k = (n - 1) // 2 - size if ranks < 0.0 else n // 2 + size
     s = np.abs(at(rows, lo + np.clip(k, 0, n - 1)) - center)
     some = np.flatnonzero((n >= 3) & (s > 0.0))
     own, s = center[some], s[some]
