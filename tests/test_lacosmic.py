@@ -69,6 +69,16 @@ def test_masked_pixels_are_not_used_and_stay(frames):
     assert 20 < (flags[0] == 32).sum() < 150
 
 
+def test_frames_without_their_sky(frames, caplog):
+    x, truth = frames
+    stack = xr.DataArray(x - 300, dims=DIMS)
+    found = np.isnan(stack.ccd.reject("lacosmic", gain=2.0, readnoise=2.0)).values
+    assert caplog.messages[0].startswith("reject('lacosmic'): a frame has a noise of 1")
+    assert "Was its sky subtracted? The measured noise is used" in caplog.messages[0]
+    assert found.mean() < 0.02
+    assert found[truth].mean() > 0.9
+
+
 def test_on_lazy_input_nothing_is_computed(frames):
     import dask
 

@@ -33,6 +33,12 @@ def test_a_cloudy_frame_is_named(verb):
         getattr(clipped([4]).ccd, verb)("mean")
 
 
+def test_if_all_frames_lose_much_that_is_said():
+    ds = stack_of(n=9).ccd.to_dataset()
+    with pytest.warns(UserWarning, match=r"rejected were \d\d% of the median frame: the thresholds, or the noise, may"):
+        ds.ccd.reject("noise", 0.1, 0.4, gain=1e6, readnoise=5e6).ccd.combine("mean")
+
+
 def test_a_few_names_are_enough():
     with pytest.warns(UserWarning, match=r"of frame 0 .*, 3\d% of frame 4 \(light-4\.fits\) and 1 more, and"):
         clipped(range(6), n=21).ccd.combine("mean")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import Any
@@ -13,8 +14,10 @@ from xccd.compute.neighbours import map_whole_frames
 from xccd.kernels.flags import Flag
 from xccd.labels.frames import frames_first, unflagged
 from xccd.labels.keywords import keyword_of_frames
+from xccd.sky.stars import noise_of
 from xccd.verbs.marked import MARKS, image_axes
 
+log = logging.getLogger("xccd")
 NO_LIMIT = float(np.finfo(np.float32).max)  # astroscrappy's level of saturation, if there is none
 
 
@@ -61,14 +64,30 @@ def _marks_of_block(x: Any, gains: Any, noises: Any, *, axes: tuple[int, ...], o
         bad = ~np.isfinite(image)
         if bad.all() or min(image.shape) < LEAST:
             continue
-        level = np.median(image[~bad])
+        level, gain = np.median(image[~bad]), gains[index[0]]
         seen = np.where(bad, level, image)
-        own = options | {
-            "satlevel": options["satlevel"] * (1.0 if options["satlevel"] == NO_LIMIT else gains[index[0]])
-        }
-        rays, _ = detect_cosmics(seen, inmask=bad, gain=gains[index[0]], readnoise=noises[index[0]], **own)
+        own = options | {"satlevel": options["satlevel"] * (1.0 if options["satlevel"] == NO_LIMIT else gain)}
+        noise = _readnoise(images[index], float(level), gain, noises[index[0]])
+        rays, _ = detect_cosmics(seen, inmask=bad, gain=gain, readnoise=noise, **own)
         found[index][rays & ~bad] = Flag.REJECTED_HIGH
     return marks
 
 
+def _readnoise(image: Any, level: float, gain: float, given: float) -> float:
+    """The read noise, in electrons; more if the image has far more noise than its light and this give.
+
+    So it is where the sky was subtracted: of real frames with right keywords three pixels in four would go.
+    """
+    measured, light = noise_of(image), max(level, 0.0) / gain
+    expected = float(np.sqrt(light + (given / gain) ** 2))
+    if not measured > FAR * expected:
+        return given
+    log.warning(
+        "reject('lacosmic'): a frame has a noise of %.3g, and %.3g is expected from its light, gain=%.3g and "
+        "readnoise=%.3g. Was its sky subtracted? The measured noise is used", measured, expected, gain, given,
+    )  # fmt: skip
+    return float(gain * np.sqrt(measured**2 - light))
+
+
+FAR = 1.5  # times the noise that is expected
 LEAST = 5  # pixels of an image, which its filters need

@@ -15,6 +15,7 @@ from xccd.labels.frames import frame_names, frames_first
 from xccd.labels.lazy import array_of
 from xccd.labels.warn import warn
 
+MUCH = 0.3  # of all samples: "percentile_rank" takes 10 to 23 % of clean ones
 LARGE, TIMES = 0.1, 3  # a share that is told of: above 10 %, and above 3 times that of the median frame
 PIXELS = 1000  # of a frame: a share of fewer says little
 MOST_NAMES = 5
@@ -36,6 +37,8 @@ def tell_of_rejected_frames(stack: xr.DataArray, dim: Hashable) -> None:
             log.info("combine: the clips rejected no sample of %d frames", share.size)
         return
     usual = float(np.median(share))
+    if usual > MUCH:
+        warn(f"combine: rejected were {usual:.0%} of the median frame: the thresholds, or the noise, may be wrong")
     far = np.flatnonzero((share > LARGE) & (share > TIMES * usual))
     if far.size:
         names = frame_names(stack, dim)
