@@ -23,7 +23,7 @@ FAR = Grid.of(tan((30, 20)) | {"CRVAL2": 50.0}, shape=(40, 60))
         (lambda: FLAT.ccd.align(FAR), ValueError, "no frame lies on the grid: the nearest is centred 30 degrees"),
         (lambda: FLAT.ccd.align(7), ValueError, "to=7: the frames are 0 to 1"),
         (lambda: FLAT.ccd.align({"NAXIS1": 3}), ValueError, "to= has no grid that can be used: "),
-        (lambda: FLAT.ccd.align(object()), TypeError, "a object has no WCS"),
+        (lambda: FLAT.ccd.align(object()), TypeError, "an object has no WCS"),
         (lambda: FLAT.ccd.align("intersection"), ValueError, "to='intersection' goes with offsets="),
         (lambda: FLAT.ccd.align(method="magic"), ValueError, "method='magic' is unknown: use one of interp, adaptive"),
         (lambda: FLAT.ccd.align(order="cubic"), ValueError, "order='cubic' is unknown: use one of nearest, bilinear"),

@@ -145,7 +145,7 @@ def test_the_header_is_that_of_combine(tmp_path: Path) -> None:
     assert rest == {k: v for k, v in expected["data"].attrs.items() if k != "ancillary_variables"}
     image.ccd.to_fits(tmp_path / "live.fits")
     with fits.open(tmp_path / "live.fits") as hdus:
-        assert [hdu.name for hdu in hdus[1:]] == ["UNCERT", "COUNT", "REJECTED_LOW", "REJECTED_HIGH"]
+        assert [hdu.name for hdu in hdus[1:]] == ["UNCERT", "COUNT", "REJ_LOW", "REJ_HIGH"]
         np.testing.assert_array_equal(hdus[0].data, image["data"].values)
     with pytest.raises(FileExistsError, match="is a file that this was made of"):
         image.ccd.to_fits(paths[0], overwrite=True)

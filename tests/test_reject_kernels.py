@@ -19,7 +19,7 @@ from xccd.kernels.table import REJECTIONS
 
 CLEAR = 1e-9  # of two sides of a comparison that rounding cannot swap
 few = settings(max_examples=60, deadline=None)
-NAMES = [name for name, row in REJECTIONS.items() if row.verb == "reject"]
+NAMES = [name for name, row in REJECTIONS.items() if row.verb == "reject" and not row.images]
 whole_tiles = tiles(dtypes=FLOATS, elements=WHOLE, max_frames=12) | tiles(dtypes=DIRECT[2:], max_frames=12)
 LIMITS = st.sampled_from([None, 0.5, 1.0, 1.5, 2.5, 4.0])
 # For each rule: options to draw beside its thresholds.

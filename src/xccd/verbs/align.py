@@ -212,24 +212,12 @@ def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:
 def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) -> xr.DataArray:
     """The frames resampled by their maps, with new coordinates."""
     frames = [_source(stack) for stack in stacks]
-    parts = {len(f.arrays) for f in frames}
-    if len(parts) > 1:
-        raise ValueError(
-            "some of these stacks have flags or uncertainties and others do not: give them to all, or use to_stack()"
-        )
-    if how.method == "adaptive" and 3 in parts:
-        raise ValueError(
-            f"method={how.method!r} carries no uncertainties: use 'interp' or 'exact', or leave them out with "
-            f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
-        )
-    for stack in stacks:
-        if (shared := map_name(stack.name, "common")) in stack.coords:
-            warn(f"align drops {shared}: what all frames share is not carried to other pixels, so errors are too small")
+    parts = _count_of_maps(stacks, frames, how)
     dtype = np.result_type(*(float_dtype(s.dtype) for s in stacks))
     if drops := resampling.drops_of(how):
         at = replace(at, maps=[[drizzle.spread_out(m, at.shape, drops) for m in some] for some in at.maps])
     maps = [m for some in at.maps for m in some]
-    dtypes = (dtype, np.dtype(np.uint8), dtype)[: parts.pop()] + ((drizzle.WEIGHT_DTYPE,) if drops else ())
+    dtypes = (dtype, np.dtype(np.uint8), dtype)[:parts] + ((drizzle.WEIGHT_DTYPE,) if drops else ())
     plan = gather.AlignmentPlan(
         tuple(tuple(some) for some in at.maps), at.shape, gather.ORDERS[how.order], how.flux == "total",
         dtypes, _kind(stacks), how.method, drops,
@@ -262,6 +250,24 @@ def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) 
     attrs = {k: v for k, v in stacks[0].attrs.items() if all(s.attrs.get(k) == v for s in stacks)}
     made = xr.DataArray(as_lazy_indexed(data), dims=dims, coords=coords, attrs=attrs, name=stacks[0].name)
     return add_history(made, step)
+
+
+def _count_of_maps(stacks: list[xr.DataArray], frames: list[gather.Source], how: Resampling) -> int:
+    """The count of arrays of each stack: samples, flags, uncertainties. Raises if they differ, or cannot be carried."""
+    parts = {len(f.arrays) for f in frames}
+    if len(parts) > 1:
+        raise ValueError(
+            "some of these stacks have flags or uncertainties and others do not: give them to all, or use to_stack()"
+        )
+    if how.method == "adaptive" and 3 in parts:
+        raise ValueError(
+            f"method={how.method!r} carries no uncertainties: use 'interp' or 'exact', or leave them out with "
+            f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
+        )
+    for stack in stacks:
+        if (shared := map_name(stack.name, "common")) in stack.coords:
+            warn(f"align drops {shared}: what all frames share is not carried to other pixels, so errors are too small")
+    return parts.pop()
 
 
 def _source(stack: xr.DataArray) -> gather.Source:

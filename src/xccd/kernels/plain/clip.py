@@ -1,7 +1,4 @@
-"""Sigma clip of the NumPy engine: the first pass handles all columns at once, later passes those with an outlier.
-
-The operations are those of `compiled.clip` and `compiled.window` in the same order, so the same samples survive.
-"""
+"""Sigma clip of the NumPy engine: first all columns at once, then those with an outlier, as in `compiled.clip`."""
 
 from __future__ import annotations
 
