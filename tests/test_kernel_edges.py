@@ -38,7 +38,7 @@ def test_clips_write_to_their_pixels_alone(dtype, bounded, frames, pixels, size)
     found = limits(dtype)
     pads, buffer = compiled.pads(dtype), block(frames, dtype, size)
     least, most, number, skip, keep = (fenced(size, d) for d in (dtype, dtype, np.int32, np.int32, np.int32))
-    total, numbers = fenced(size, np.float64), np.zeros((clip.ROWS, buffer.shape[1]))
+    total, numbers = fenced(size, np.float64), np.zeros(clip.PLACES)
     scratch = Scratch(program(frames), pads, buffer, numbers)
     rule = ClipOptions(0.0, 0.0, 2.0, 2.0, maxiters=-1.0)
     some = PixelRange(x, 0, size, least[0], most[0], bounded), number[0], total[0]

@@ -65,8 +65,8 @@ class Request(NamedTuple):
 class Scratch(NamedTuple):
     """The sorting network, the values that replace missing samples, the block to sort, and room for sums.
 
-    ``groups`` is a table of `compiled.groups.program`. ``pads`` are three samples: the value that sorts behind all, the
-    value that sorts before all, and 0. ``buffer`` is a `compiled.block.block`. ``sums`` is float64.
+    ``groups`` is a table of `compiled.groups.program`. ``pads`` are four samples: the value that sorts behind all, the
+    value that sorts before all, 0 and 1. ``buffer`` is a `compiled.block.block`. ``sums`` is float64.
     """
 
     groups: Any

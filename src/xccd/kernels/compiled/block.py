@@ -27,9 +27,9 @@ LONG = 8192  # from this count of frames NumPy sorts: a network is not worth its
 
 @lru_cache(maxsize=64)
 def pads(dtype):
-    """Three samples: a value that sorts behind all (for missing samples), one that sorts before all, and 0."""
+    """Four samples: a value that sorts behind all (for missing samples), one that sorts before all, 0 and 1."""
     found = limits(dtype)
-    return np.array([found.behind, found.before, 0], dtype)
+    return np.array([found.behind, found.before, 0, 1], dtype)
 
 
 def block(frames, dtype, pixels):

@@ -50,7 +50,7 @@ def _sigma(
     x: Any, start: int, stop: int, bounds: Bounds, options: ClipOptions, groups: Any, total: Any = None
 ) -> Any:  # fmt: skip
     buffer = block(x.shape[0], x.dtype, stop - start)
-    count, numbers = np.empty(stop - start, np.int32), np.zeros((clip.ROWS, buffer.shape[1]))
+    count, numbers = np.empty(stop - start, np.int32), np.zeros(clip.PLACES)
     scratch = Scratch(groups, pads(x.dtype), buffer, numbers)
     low, high = clip.sigma_bounds(
         PixelRange(x, start, stop, *bounds), count, _NO_SUMS if total is None else total, options, scratch
@@ -147,7 +147,7 @@ def reduce(
         start, stop = 0, stop - start
     elif sorts:
         groups = program(frames, middle_rows(frames) if sorts == "middle" else None)
-    buffer = block(frames, x.dtype, stop - start) if sorts else np.empty((1, sums.COLUMNS), x.dtype)
+    buffer = block(frames, x.dtype, stop - start) if sorts else np.empty((1, sums.SAMPLES), x.dtype)
     # weighted quantiles keep the weights of all frames, other methods some sums
     acc = np.empty((frames + 6, buffer.shape[1]) if by_weights else sums.PLACES)
     known = count is not None

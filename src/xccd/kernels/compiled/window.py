@@ -133,10 +133,11 @@ def narrow(buffer, c, lo, hi, base, unit, shift, factor, low, high):
 
 
 @inner_function
-def window(buffer, c, n, options, origin, s1, s2, known):
-    """The window ``(lo, hi)`` of the sorted ``buffer[:n, c]`` that survives.
+def window(buffer, c, lo, hi, options, origin, s1, s2, known, whole, passes):
+    """The part of the window ``(lo, hi)`` of the sorted ``buffer[:, c]`` that survives, after a count of ``passes``.
 
-    ``s1`` and ``s2`` are the sums about ``origin``. ``known`` is the first variance times n^2 (n - ddof), or NaN.
+    ``s1`` and ``s2`` are the sums about ``origin``. ``known`` is their variance times n^2 (n - ddof), or NaN. ``whole``
+    is s2 when the sums were last computed, or NaN if they must be computed again.
     The test is ``r^2 > k^2 var`` with both sides multiplied by n^2 (n - ddof). It needs no division and no root, so a
     sample exactly on a bound stays if the numbers are whole. Rejected samples are subtracted from the sums. The sums
     are computed again if less than 1/64 is left, because an outlier of 1e4 times the rest would leave its rounding.
@@ -144,9 +145,7 @@ def window(buffer, c, n, options, origin, s1, s2, known):
     by_mean, by_mad = options.center == MEAN, options.deviation == MAD_STD
     low, high, ddof, floor = options.low, options.high, options.ddof, options.floor
     nkeep, maxiters = options.nkeep, options.maxiters
-    lo, hi = np.int64(0), np.int64(n)
-    summed, unit, whole, passes = by_mean or not by_mad, 1.0, s2, 0
-    stale = not _in_range(buffer[n - 1, c] - np.float64(buffer[0, c]))
+    summed, unit, stale = by_mean or not by_mad, 1.0, whole != whole
     # With ddof samples or fewer there is no variance.
     fewest = max(options.minimum, nkeep + 1.0, 1.0 if by_mad else ddof + 1.0)
     while hi > lo and hi - lo >= fewest and passes != maxiters:
@@ -156,8 +155,8 @@ def window(buffer, c, n, options, origin, s1, s2, known):
             s1, s2, unit = scaled_moments(buffer, c, lo, hi, center)
             origin, whole = center, s2
         factor = 1.0 if by_mad else np.float64(n - ddof)
-        variance = known  # of the first pass; NaN if the caller does not know it
-        if passes > 0 or stale or known != known:
+        variance = known  # of this pass; NaN if the caller does not know it
+        if stale or known != known:
             variance = least_variance(buffer, c, lo, hi, center, by_mad, floor * unit, unit) * factor
         # `variance` is the floor so far, unless it was known
         if not by_mad:
@@ -177,11 +176,10 @@ def window(buffer, c, n, options, origin, s1, s2, known):
         if summed:
             s1, s2 = without(buffer, c, lo, new_lo, origin, unit, s1, s2)
             s1, s2 = without(buffer, c, new_hi, hi, origin, unit, s1, s2)
-        lo, hi = new_lo, new_hi
-        n = hi - lo
+        lo, hi, n = new_lo, new_hi, new_hi - new_lo
         if summed:
             stale = not (64.0 * s2 > whole and 64.0 * (n * s2 - s1 * s1) > n * s2)
         elif n > 0:
             unit, stale = 1.0, not _in_range(buffer[hi - 1, c] - np.float64(buffer[lo, c]))
-        passes += 1
+        known, passes = np.nan, passes + 1
     return lo, hi

@@ -121,8 +121,7 @@ def suspect(block: Block, center: Any, s1: Any, s2: Any, rest: Any, options: Cli
 class Columns:
     """Columns that a clip goes on with: their samples one after another, windows (lo, hi), and sums as in `window`.
 
-    ``places`` has the rows index, lo and hi; ``numbers`` origin, s1, s2, whole and unit. ``stale`` columns need new
-    sums.
+    Rows of ``places`` are index, lo, hi; of ``numbers`` origin, s1, s2, whole, unit. ``stale`` ones need new sums.
     """
 
     def __init__(self, samples: Any, places: Any, numbers: Any, stale: Any) -> None:
