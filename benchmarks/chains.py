@@ -106,6 +106,14 @@ def with_holes(x: Array, share: float = 0.05) -> Array:
     return np.where(np.random.default_rng(1).random(x.shape, np.float32) < share, np.float32(np.nan), x)
 
 
+def with_outliers(x: Array, share: float) -> Array:
+    """Noise like that of `samples`, with this share of samples of 5000 far above it."""
+    rng = np.random.default_rng(3)
+    noise = 1000 + 10 * rng.standard_normal(x.shape, np.float32)
+    noise.reshape(-1)[rng.integers(0, x.size, int(share * x.size))] += 5000
+    return noise
+
+
 def of_frames(n: int, x: Array) -> Array:
     """The samples as ``n`` frames, without the few that do not fill a pixel."""
     return x.reshape(-1)[: x.size // n * n].reshape(n, -1)

@@ -31,6 +31,7 @@ from chains import (
     weighted_quantile,
     weights,
     with_holes,
+    with_outliers,
 )
 from timing import Call, Goal, Job, parser
 
@@ -83,6 +84,11 @@ def clip_rows(x: Array, threads: int) -> Iterator[Job]:
     pair = twin(mean, x, clipped_mean)
     yield Job("clip + mean", x.size, mean, peer, partial(peer_clip, x), Goal("faster", 18), SORT_CLIP, pair)
     yield Job("clip + mean", x.size, mean, *read(x), Goal("at most", 6), SORT_CLIP, pair)
+    quiet = with_outliers(x, 0)
+    loud = with_outliers(x, 0.05)
+    calm, ours = (run(CLIP_MEAN, y, threads=threads) for y in (quiet, loud))
+    goal, pair = Goal("at most", 1.6), twin(ours, loud, clipped_mean)
+    yield Job("clip + mean, 5 % outliers", x.size, ours, "xccd clip + mean, none", calm, goal, SORT_CLIP, pair)
     theirs, pair = partial(peer_clip, x, "mad_std"), twin(mad, x, partial(clipped_mean, by_mad=True))
     yield Job("mad_std clip + mean", x.size, mad, peer, theirs, Goal("faster", 15), SORT_CLIP, pair)
     for where, fresh, number in (("memory given", False, 1.4), ("new memory", True, 2)):
@@ -119,6 +125,14 @@ def sum_rows(x: Array, threads: int) -> Iterator[Job]:
         yield Job(method, x.size, ours, *read(x), Goal("at most", 3), "reading", pair)
         theirs = partial(peer, x, axis=0)
         yield Job(method, x.size, ours, f"bottleneck {peer.__name__}", theirs, Goal("faster", 1), "reading", pair)
+    holes = with_holes(x)
+    ours = run(Chain((), (MEAN,)), holes, threads=threads)
+    pair = twin(ours, holes, partial(np.nanmean, axis=0))
+    yield Job("mean, 5 % NaN", x.size, ours, *read(x), Goal("at most", 3), "reading, choices", pair)
+    around = x - np.float32(1000)  # both signs, so sums round
+    ours = run(Chain((), (MEAN,)), around, threads=threads)
+    pair = twin(ours, around, partial(np.mean, axis=0, dtype=np.float64))
+    yield Job("mean, both signs", x.size, ours, *read(x), Goal("at most", 5), "two-sums", pair)
 
 
 def integer_rows(x: Array, threads: int) -> Iterator[Job]:
@@ -171,6 +185,12 @@ def label_rows(frames: int, size: int) -> Iterator[Job]:
 
     goal, bound = Goal("faster", 12), "pages of new memory"
     yield Job("accessor: clip, combine", x.size, partial(ours, stack), "ccdproc, one pass", theirs, goal, bound, pair)
+
+    one = stack[:, :size, :size].copy()
+    theirs, goal = partial(peer_clip, one.values), Goal("faster", 12)
+    yield Job(
+        "accessor: clip, mean", one.size, partial(ours, one), "astropy sigma_clip, numpy nanmean", theirs, goal, bound
+    )
 
     small = x[:, :32, :32].copy()
     named = {f"KEY{i}": ("frame", np.arange(frames) * 1.5 if i % 2 else [f"value {i}"] * frames) for i in range(25)}

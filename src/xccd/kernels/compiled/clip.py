@@ -123,14 +123,15 @@ def medians(buffer, frames, n, missing, pads, a, b, state):
         state[c + CENTER] = middle(np.float64(lower[c]), np.float64(upper[c]))
         state[c + LEAST] = bottom[c]
         state[c + MOST] = top[c]
-    fewest = np.intp(frames)
+    fewest, before = np.intp(frames), np.float64(pads[1])
     if missing:
         for c in range(n.size):
             k = np.intp(n[c])
             fewest = min(fewest, k)
-            i, j = np.float64(buffer[(k - 1) // 2 if k else 0, c]), np.float64(buffer[k // 2 if k else 0, c])
-            state[c + CENTER] = middle(i, j)
-            state[c + MOST] = buffer[k - 1 if k else 0, c]
+            last = k - 1 if k > 0 else k
+            low, high = buffer[np.uintp(last >> 1), c], buffer[np.uintp((last + 1) >> 1), c]
+            state[c + CENTER] = middle(np.float64(low), np.float64(high))
+            state[c + MOST] = buffer[np.uintp(last), c]
     for c in range(n.size):
         least, most, center = state[c + LEAST], state[c + MOST], state[c + CENTER]
         lowest, highest = state[c + LOWEST], state[c + HIGHEST]
@@ -146,7 +147,7 @@ def medians(buffer, frames, n, missing, pads, a, b, state):
         b[c] = top[c]
     if missing:
         for c in range(n.size):
-            b[c] = buffer[n[c] - 1, c] if n[c] > 0 else pads[1]
+            b[c] = state[c + MOST] if n[c] > 0 else before
     return fewest
 
 

@@ -12,7 +12,7 @@ from xccd.kernels.compiled.window import MAD_STD, MEAN, middle
 from xccd.kernels.limits import HUGE, TINY
 
 # All numbers of the columns are in one array at fixed places, as in `sums`. So LLVM need not check for overlaps.
-WIDTH = 256  # the most columns of a block
+WIDTH = 272  # the most columns of a block, and two cache lines: rows 2048 bytes apart share their places in L1
 N, CENTER, S1, S2, VARIANCE, LEAST, MOST = (WIDTH * i for i in range(7))  # of the window: count, median, sums, ends
 LO, HI, ORIGIN, WHOLE, FLAG = (WIDTH * i for i in range(7, 12))  # the window, and the state of `window`
 LOWEST, HIGHEST = WIDTH * 12, WIDTH * 13  # of all blocks
