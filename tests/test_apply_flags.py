@@ -18,7 +18,7 @@ def flagged(seed, name="data", chunks=None):
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 50), st.sampled_from([None, {"y": 2}, {"frame": 2, "x": 3}]))
 def test_flags_are_joined(seed, chunks):
     one, other = flagged(seed, chunks=chunks), flagged(seed + 1, chunks=chunks)

@@ -69,7 +69,7 @@ def night():
     return x
 
 
-CHUNKS = [None, {"frame": 3, "y": 7, "x": 50}, {"frame": -1, "y": 1, "x": 4}, {"y": 40, "x": 13}]
+CHUNKS = [None, {"frame": 3, "y": 7, "x": 50}, {"frame": -1, "y": 3, "x": 25}, {"y": 40, "x": 13}]
 VERBS = [("grow", {"radius": 1.5}), ("grow", {"radius": 3}), ("large_structures", {"radius": 2, "least": 30})]
 
 
