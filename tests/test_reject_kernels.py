@@ -88,7 +88,7 @@ def by_oracle(name, x, **rule):
 
 
 def smallest(x):
-    """Pixels with numbers so near to 0 that their squares are no numbers: rules that add up squares see no deviation."""
+    """Pixels with numbers so near to 0 that their squares are no numbers: sums of squares are 0."""
     with np.errstate(invalid="ignore"):
         return ((x != 0) & (np.abs(x.astype(np.float64)) < 1e-140)).any(0)
 
