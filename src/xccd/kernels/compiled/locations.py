@@ -29,7 +29,7 @@ def multiply(row, least, most, acc):
 def root(mantissa, exponent, n):
     """The ``n``-th root of a product. Sums and products alone: NumPy's logarithm may differ in its last bit."""
     if n == 1:
-        return math.ldexp(mantissa, np.int64(exponent))
+        return math.ldexp(mantissa, int(exponent))
     whole = np.floor(exponent / n + 0.5)
     rest = exponent - whole * n
     low = mantissa < ROOT_OF_HALF
@@ -41,7 +41,7 @@ def root(mantissa, exponent, n):
     t, power = (2.0 * s * series + rest * LOG_OF_2) / n, 0.0
     for factor in EXP:
         power = power * t + factor
-    return math.ldexp(power, np.int64(whole))
+    return math.ldexp(power, int(whole))
 
 
 @kernel
