@@ -124,6 +124,39 @@ def sorted_mean(x: Array) -> Any:
     return np.sort(x, axis=0)[1:-2].mean(axis=0)
 
 
+def half_sample_mode(x: Array) -> Array:
+    """The narrowest half of a pixel's samples, again and again; the middle one of equally narrow halves."""
+
+    def of_pixel(column: Array) -> float:
+        column = np.sort(column[np.isfinite(column)])
+        while column.size > 3:
+            half = (column.size + 1) // 2
+            widths = column[half - 1 :] - column[: column.size - half + 1]
+            narrow = np.flatnonzero(widths == widths.min())
+            first = narrow[(narrow.size - 1) // 2]
+            column = column[first : first + half]
+        if column.size == 3:
+            below, above = np.diff(column)
+            column = column[1:2] if below == above else column[:2] if below < above else column[1:]
+        return float(column.mean())
+
+    return np.array([of_pixel(column) for column in x.T])
+
+
+def adaptive(x: Array) -> Any:
+    """Stetson's mean: five rounds from the mean, with twice the standard deviation."""
+    center, scale = np.nanmean(x, 0), 2 * np.nanstd(x, 0, ddof=1)
+    for _ in range(5):
+        w = np.where(np.isfinite(x), 1 / (1 + ((x - center) / scale) ** 2), np.nan)
+        center = np.nansum(w * x, 0) / np.nansum(w, 0)
+    return center
+
+
+def outermost(x: Array) -> Any:
+    """The first sample of each pixel that is not missing."""
+    return np.take_along_axis(x, np.isfinite(x).argmax(0)[None], 0)[0]
+
+
 class Way(NamedTuple):
     """Other code for a combination: a slow one in float64 and a peer's fast one, both functions of (x, weights)."""
 
@@ -144,6 +177,12 @@ WAYS: dict[str, Way] = {
     "mad_std": Way(lambda x, w: mad_std(x, 0, ignore_nan=True)),
     "biweight": Way(lambda x, w: biweight_location(x, c=C, axis=0, ignore_nan=True)),
     "quantile": Way(lambda x, w: np.nanquantile(x, Q, 0), "numpy quantile", lambda x, w: np.quantile(x, Q, 0)),
+    "geometric_mean": Way(lambda x, w: np.exp(np.nanmean(np.log(x), 0))),
+    "mode": Way(lambda x, w: half_sample_mode(x)),
+    "adaptive": Way(lambda x, w: adaptive(x)),
+    "first": Way(lambda x, w: outermost(x)),
+    "last": Way(lambda x, w: outermost(x[::-1])),
+    "ivar": Way(lambda x, w: np.nanmean(x, 0)),  # of equal errors
     "count": Way(lambda x, w: np.isfinite(x).sum(0), "numpy isfinite, sum", lambda x, w: np.isfinite(x).sum(0)),
     "mean, weights": Way(
         lambda x, w: np.nansum(w[:, None] * x, 0) / (w @ np.isfinite(x)),
