@@ -93,7 +93,9 @@ def rejections(stack: xr.DataArray, repeats: int) -> None:
     with_errors = stack.to_dataset(name="data").assign(data_uncertainty=xr.full_like(stack, 20))
     with_errors["data"].attrs["ancillary_variables"] = "data_uncertainty"
     beside = 0.0
-    for name in sorted((k for k, row in algorithms().items() if row.function is None), key="sigma".__ne__):
+    for name in sorted(
+        (k for k, row in algorithms().items() if row.function is None and not row.images), key="sigma".__ne__
+    ):
         thing = with_errors if name == "variance" else stack
         times = processor_seconds(partial(clipped_mean, thing, name), repeats)
         beside = beside or median(times)
