@@ -15,8 +15,7 @@ import xarray as xr
 from astropy.io import fits
 
 import xccd
-from xccd.write import fits as module
-from xccd.write import stream
+from xccd.write import place, stream
 
 # dtype of the array, and of the image in the file
 DTYPES = {
@@ -191,7 +190,7 @@ def test_a_full_disk_names_the_file_and_leaves_what_was(tmp_path: Path, code: in
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_disk_that_is_full_while_rows_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "open", lambda *_: Path("/dev/full").open("wb"), raising=False)  # noqa: SIM115
+    monkeypatch.setattr(place, "open", lambda *_: Path("/dev/full").open("wb"), raising=False)  # noqa: SIM115
     with pytest.raises(OSError, match=r"a\.fits' cannot be written: No space left"):
         image_of(np.zeros((500, 500))).ccd.to_fits(tmp_path / "a.fits")
 

@@ -100,14 +100,15 @@ class End(Protocol):
 
 
 @dataclass(frozen=True)
-class Weight:
-    """An end: the total weight of the samples in use."""
+class Total:
+    """An end: the sum of numbers that belong to the samples in use, by their field of `Given`."""
 
+    of: str  # "weights" or "exposure"
     method: str = "sum"
     sums = False
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        out[:] = total_in_use(engine, tile, given.weights)
+        out[:] = total_in_use(engine, tile, getattr(given, self.of))
 
 
 @dataclass(frozen=True)

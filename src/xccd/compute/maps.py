@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xccd.compute.dask_joint import is_dask
-from xccd.compute.ends import Given, counted, total_in_use
+from xccd.compute.ends import Given, counted
 from xccd.compute.tile import Array, Tile
 from xccd.kernels.flags import Flag
 
@@ -44,17 +44,6 @@ class AllFlags:
         flags = np.broadcast_to(given.flags, (len(given.flags), out.size))[:, some]
         found = np.bitwise_or.reduce(flags, axis=0)
         out[some] = np.where(found == 0, np.uint8(Flag.NOT_FINITE), found)
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """An end: the total exposure time of the samples in use."""
-
-    method: str = "sum"
-    sums = False
-
-    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        out[:] = total_in_use(engine, tile, given.exposure)
 
 
 def shares(flags: Any, bits: tuple[int, ...]) -> Any:

@@ -13,10 +13,10 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from xccd.compute.chain import Chain
-from xccd.compute.ends import Combine, End, Squares, Weight
+from xccd.compute.ends import Combine, End, Squares, Total
 from xccd.compute.errors import ErrorSum, Larger, Propagated, Rescaled, Scatter
 from xccd.compute.flagged import Reasons
-from xccd.compute.maps import AllFlags, Exposure, Flagged
+from xccd.compute.maps import AllFlags, Flagged
 from xccd.compute.steps import is_by_sample
 from xccd.compute.tile import Array
 from xccd.kernels.flags import Flag
@@ -32,7 +32,7 @@ PARTS: dict[str, End] = {
     "sum": SUM,
     "count": COUNT,
     "weighted_sum": Combine("sum", weighted=True),
-    "weight": Weight(),
+    "weight": Total("weights"),
     "least": Combine("min"),
     "most": Combine("max"),
     "squares": Squares(),
@@ -40,7 +40,7 @@ PARTS: dict[str, End] = {
     "last": Combine("last"),
     "own_errors": ErrorSum(1),
     "shared_errors": ErrorSum(2),
-    "exposure": Exposure(),
+    "exposure": Total("exposure"),
     "low": Flagged(int(Flag.REJECTED_LOW)),
     "high": Flagged(int(Flag.REJECTED_HIGH)),
     "flags": AllFlags(whatever=True),

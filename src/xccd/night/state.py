@@ -17,7 +17,7 @@ import xarray as xr
 from xccd.messages import shown
 from xccd.night.frame import PLAIN, Array, Identity, Record
 from xccd.read.files import temporary
-from xccd.write.place import UnfinishedFile, check_place, replacing, target_of
+from xccd.write.place import UnfinishedFile, check_place, new_file, replacing, target_of
 
 FORMAT, VERSION = "xccd LiveStack", 1
 TEXT = "live.json"
@@ -35,7 +35,10 @@ def write(path: str | os.PathLike[str], kept: dict[str, Any], arrays: dict[str, 
     text = json.dumps({"format": FORMAT, "version": VERSION, **kept}, default=lambda number: number.item())
     temporary.sweep(target.parent)
     size = sum(a.nbytes for a in arrays.values()) + len(text)
-    with replacing(target.resolve(), _new_file, lambda: size) as output, output.failures.noted():
+    with (
+        replacing(target.resolve(), lambda folder: new_file(folder, True), lambda: size) as output,
+        output.failures.noted(),
+    ):
         _archive(output, text, arrays)
     return target
 
@@ -51,16 +54,6 @@ def _archive(output: UnfinishedFile, text: str, arrays: dict[str, Array]) -> Non
                 member.write(head.getvalue())
                 if array.size:
                     member.write(np.ascontiguousarray(array).data.cast("B"))
-
-
-def _new_file(folder: Path) -> UnfinishedFile:
-    """A file in ``folder`` that this process has locked, so that no other sweeps it."""
-    while True:
-        name = temporary.new_name(folder)
-        file = open(name, "xb")  # noqa: SIM115
-        if temporary.lock(file.fileno()):
-            return UnfinishedFile(name, file, overwrite=True)
-        file.close()  # swept before it was locked
 
 
 def _is_state(path: Path) -> bool:

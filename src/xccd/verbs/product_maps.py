@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.compute.ends import Combine, End, Weight
+from xccd.compute.ends import Combine, End, Total
 from xccd.compute.errors import Rescaled, uncertainty_end
-from xccd.compute.maps import AllFlags, Exposure, Flagged
+from xccd.compute.maps import AllFlags, Flagged
 from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS, UNCERTAINTIES
 from xccd.labels.flags import attributes, flags_of
@@ -102,12 +102,12 @@ class Maps:
 
     def weight(self) -> End | None:
         """The end of the total weight; without weights it is the count."""
-        return Weight() if isinstance(self.end, Combine | Rescaled) else None
+        return Total("weights") if isinstance(self.end, Combine | Rescaled) else None
 
     def exposure(self) -> End | None:
         """The end of the exposure time; None if it is not known."""
         if self.times() is not None:
-            return Exposure()
+            return Total("exposure")
         if self.lenient:
             return None
         raise ValueError("maps: 'exposure' needs EXPTIME of each frame, as assign_coords(EXPTIME=('frame', times))")

@@ -27,7 +27,7 @@ from xccd.write.encode import Encoder, checked_dtype
 from xccd.write.extensions import extension, frames_table, maps, primary
 from xccd.write.finish import add_checksums, compress, with_room
 from xccd.write.input_files import check_apart
-from xccd.write.place import UnfinishedFile, check_place, replacing, target_of
+from xccd.write.place import check_place, new_file, replacing, target_of
 from xccd.write.planes import Plane, nodes_of, planes_of
 from xccd.write.stream import NewHDU, Progress, check_progress, write_hdus
 
@@ -222,7 +222,7 @@ class _Product:
         # first: leftovers of killed processes may take the room that this file needs
         temporary.sweep(target.parent)
         temporary.sweep_scratch()
-        with replacing(target, lambda folder: _new_file(folder, self.overwrite), lambda: needed) as output:
+        with replacing(target, lambda folder: new_file(folder, self.overwrite), lambda: needed) as output:
             write_hdus(output, hdus, progress)
             for hdu in hdus:
                 # now that all is counted, and before the old file is replaced
@@ -325,13 +325,3 @@ def _set_card(made: Header, keyword: str, value: Any) -> None:
     value = cards.ascii_only(value) if isinstance(value, str) else value
     plain = re.fullmatch(r"[A-Z0-9_-]{1,8}", keyword)
     made[keyword if plain or keyword in made else f"HIERARCH {keyword}"] = (value, *map(cards.ascii_only, comment))
-
-
-def _new_file(folder: Path, overwrite: bool) -> UnfinishedFile:
-    """A file in ``folder`` that this process has locked, so that no other sweeps it."""
-    while True:
-        name = temporary.new_name(folder)
-        file = open(name, "xb")  # noqa: SIM115
-        if temporary.lock(file.fileno()):
-            return UnfinishedFile(name, file, overwrite)
-        file.close()  # swept before it was locked

@@ -176,3 +176,13 @@ def sync_folder(folder: Path) -> None:
     except OSError as error:
         place = shown(folder)
         log.warning("the folder %s cannot be synced to disk (%s); the product is written", place, error)
+
+
+def new_file(folder: Path, overwrite: bool) -> UnfinishedFile:
+    """A file in ``folder`` that this process has locked, so that no other sweeps it."""
+    while True:
+        name = temporary.new_name(folder)
+        file = open(name, "xb")  # noqa: SIM115
+        if temporary.lock(file.fileno()):
+            return UnfinishedFile(name, file, overwrite)
+        file.close()  # swept before it was locked

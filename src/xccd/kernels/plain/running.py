@@ -11,6 +11,7 @@ def added(
     frame: Any, mean: Any, squares: Any, count: Any, low: Any, high: Any, limits: Any, least: int, floor: float,
     start: int, stop: int,
 ) -> tuple[int, int]:  # fmt: skip
+    """Add the pixels ``start <= j < stop`` of a frame; returns the counts of its valid and of its rejected samples."""
     here = slice(start, stop)
     with np.errstate(all="ignore"):
         value, n = frame[here].astype(np.float64), count[here].copy()
