@@ -297,6 +297,7 @@ def test_reach_is_what_a_sample_reaches_at_most():
         ("sigma_clip", (3, -1.5), {}, ValueError, r"high=-1.5: thresholds are 0 or more"),
         ("sigma_clip", (NAN,), {}, ValueError, r"low=nan"),
         ("sigma_clip", ("3",), {}, TypeError, r"low='3' is not a number of deviations, or None"),
+        ("sigma_clip", (True, 3), {}, TypeError, r"low=True is not a number of deviations, or None"),
         ("sigma_clip", (), {"center": "mode"}, ValueError, r"center='mode' is unknown: use one of mean, median"),
         ("sigma_clip", (), {"deviation": "mad"}, ValueError, r"deviation='mad' is unknown: use one of std, mad_std"),
         ("sigma_clip", (), {"maxiters": 0}, ValueError, r"maxiters=0 is not a whole number of 1 or more"),

@@ -39,7 +39,7 @@ masks = st.integers(0, 2**32).map(lambda seed: np.random.default_rng(seed).rando
 
 
 @settings(max_examples=60, deadline=None)
-@given(masks, st.sampled_from([0, 0.5, 1, 1.4, 1.5, 2, 2.3, 3, 12]))
+@given(masks, st.sampled_from([0, 0.5, 1, 1.4, 1.5, 2, 2.3, 3, 5**0.5, 12, 1e9]))
 def test_a_disc_about_each_seed(seeds, radius):
     np.testing.assert_array_equal(grown(seeds, radius), grown_twin(seeds, radius))
 
@@ -49,6 +49,19 @@ def test_pixels_of_a_disc(radius, pixels):
     seeds = np.zeros((9, 9), bool)
     seeds[4, 4] = True
     assert grown(seeds, radius).sum() == pixels
+
+
+@pytest.mark.parametrize("chunks", [None, {"y": 2}])
+def test_a_radius_beyond_the_image_takes_no_more_memory(chunks):
+    stack = xr.DataArray(np.ones((2, 5, 6)), dims=DIMS)
+    clipped = stack.copy()
+    clipped[0, 2, 2] = np.nan
+    if chunks:
+        stack, clipped = stack.chunk(chunks), clipped.chunk(chunks)
+    for radius in (1e9, 1e200):
+        missing = clipped.ccd.grow(radius, original=stack).isnull()
+        assert missing[0].all()
+        assert not missing[1].any()
 
 
 @settings(max_examples=60, deadline=None)

@@ -70,6 +70,11 @@ def is_whole(given: object) -> bool:
     return isinstance(given, Integral) and not isinstance(given, bool)
 
 
+def is_number(given: object) -> bool:
+    """Whether it is a real number of Python or NumPy; True and False are not."""
+    return isinstance(given, Real) and not isinstance(given, bool)
+
+
 def called(given: object) -> str:
     """The full name of a function, which differs from any text; the ``repr`` of anything else."""
     if not callable(given):

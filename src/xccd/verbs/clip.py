@@ -22,7 +22,7 @@ from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of
 from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text
 from xccd.labels.warn import warn
-from xccd.messages import did_you_mean, not_one_alone
+from xccd.messages import did_you_mean, is_number, not_one_alone
 from xccd.verbs.presets import takes_preset
 
 
@@ -305,7 +305,7 @@ def check_thresholds(low: Any, high: Any) -> None:
     for name, value in (("low", low), ("high", high)):
         if value is None:
             continue
-        if not isinstance(value, (int, float, np.number)):
+        if not is_number(value):
             raise TypeError(f"{name}={value!r} is not a number of deviations, or None for no limit")
         if not value >= 0:
             raise ValueError(

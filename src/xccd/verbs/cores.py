@@ -17,13 +17,13 @@ from xccd.compute.neighbours import map_with_neighbours
 from xccd.compute.run import chained
 from xccd.labels.flags import flags_of
 from xccd.labels.frames import copy_with, frames_first
+from xccd.messages import is_number
 from xccd.verbs.marked import MARKS, image_axes
 
 
 def check_spare_cores(value: Any) -> None:
     """Raise for what is no number of slopes."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not (number and 0 <= value < math.inf):
+    if not (is_number(value) and 0 <= value < math.inf):
         raise ValueError(f"spare_cores={value!r} is not a finite number of 0 or more, as 1.2, or None for none")
 
 

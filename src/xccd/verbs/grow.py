@@ -16,6 +16,7 @@ from xccd.kernels.flags import Flag
 from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of
 from xccd.labels.frames import check_stack, frames_first, step_text
+from xccd.messages import is_number, is_whole
 from xccd.verbs.marked import MARKS, image_axes, marked
 from xccd.verbs.weights import matched
 
@@ -67,7 +68,7 @@ def grow(
     _check_number("radius", radius, 0)
     run = partial(grown, radius=float(radius))
     text = step_text("grow", radius=radius)
-    return _widened(stack, original, dim, run, text, reach=int(radius))
+    return _widened(stack, original, dim, run, text, reach=math.floor(radius))
 
 
 @per_variable
@@ -131,7 +132,7 @@ def large_structures(
     """
     _check_number("radius", radius, 0)
     _check_number("gap", gap, 1)
-    if not (isinstance(least, (int, np.integer)) and not isinstance(least, bool) and least >= 1):
+    if not (is_whole(least) and least >= 1):
         raise ValueError(f"least={least!r} is not a whole number of 1 or more")
     try:
         import scipy.spatial  # noqa: F401
@@ -143,8 +144,7 @@ def large_structures(
 
 
 def _check_number(argument: str, value: Any, least: float) -> None:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not (number and least <= value < math.inf):
+    if not (is_number(value) and least <= value < math.inf):
         raise ValueError(f"{argument}={value!r} is not a finite number of {least} or more pixels")
 
 
@@ -156,7 +156,7 @@ def _widened(
     axes, own = image_axes(stack, dim), flags_of(stack)
     bits = frames_first(own, dim) if own is not None else _rejected_since(stack, original, dim)
     on_axes = partial(_on_axes, run=run, axes=tuple(axes))
-    if reach is None:
+    if reach is None or reach >= max(bits.shape[axis] for axis in axes):
         marks = map_whole_frames(on_axes, bits, axes=axes, dtype=MARKS)
     else:
         marks = map_with_neighbours(on_axes, bits, axes=axes, reach=reach, dtype=MARKS)
@@ -191,18 +191,27 @@ def _on_axes(bits: Any, *, run: Callable[[Any], Any], axes: tuple[int, ...]) -> 
 
 def grown(seeds: Any, radius: float) -> Any:
     """Where a pixel is within ``radius`` of a seed (y, x), booleans."""
-    reach = int(radius)
-    found = np.zeros((seeds.shape[0] + 2 * reach, seeds.shape[1] + 2 * reach), bool)
+    rows, columns = seeds.shape
+    above, aside = min(int(radius), rows), min(int(radius), columns)  # no seed is farther
+    edges = np.zeros((rows + 2 * above, columns + 2 * aside + 1), np.int32)
     y, x = np.nonzero(seeds)
-    if y.size:
-        flat, width = found.ravel(), found.shape[1]
-        at = (y + reach) * width + x + reach
-        # Each offset of the disc is painted for all seeds: 5 % of seeds and radius 2 take 3 ms for 1024^2.
-        for i in range(-reach, reach + 1):
-            for j in range(-reach, reach + 1):
-                if i * i + j * j <= radius * radius:
-                    flat[at + (i * width + j)] = True
-    return found[reach : reach + seeds.shape[0], reach : reach + seeds.shape[1]]
+    flat, width = edges.ravel(), edges.shape[1]
+    at = (y + above) * width + x + aside
+    # A row of the disc is a run of pixels. Its ends are marked for all seeds at once, and the sum along a row of the
+    # image counts the runs that cover a pixel. Of 1024^2 with 5 % of seeds, radius 2 takes 5 ms and radius 20 18.
+    for i in range(-above, above + 1):
+        half = _half_width(radius, i, aside)
+        flat[at + (i * width - half)] += 1
+        flat[at + (i * width + half + 1)] -= 1
+    counts = np.cumsum(edges[above : above + rows, : aside + columns], axis=1, dtype=np.int32)
+    return counts[:, aside:] > 0
+
+
+def _half_width(radius: float, i: int, most: int) -> int:
+    """The largest j up to ``most`` with i^2 + j^2 <= radius^2."""
+    square = radius * radius
+    j = int(min(math.sqrt(square - i * i), most)) if square < math.inf else most
+    return j if i * i + j * j <= square else j - 1
 
 
 def grown_if_large(seeds: Any, radius: float, least: int, gap: float) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import image_names, not_taken, with_maps
 from xccd.labels.frames import check_array, check_stack, unflagged
 from xccd.labels.lazy import array_of
-from xccd.messages import is_whole
+from xccd.messages import is_number, is_whole
 from xccd.sky.stars import Stars, find_stars, noise_of
 from xccd.verbs.levels import LEVELS
 
@@ -120,7 +119,7 @@ def measure_stars(
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    return is_number(value) and bool(np.isfinite(float(value)))
 
 
 def _one(obj: Any) -> xr.DataArray:

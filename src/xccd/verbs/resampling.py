@@ -5,12 +5,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-import numpy as np
 import xarray as xr
 
 from xccd.kernels.drops import DROPS
 from xccd.labels.flags import science_variables
-from xccd.messages import called, did_you_mean
+from xccd.messages import called, did_you_mean, is_number
 from xccd.sky.drizzle import Drops
 from xccd.sky.gather import ORDERS, Resampling
 
@@ -61,7 +60,7 @@ def check(how: Resampling) -> None:
 
 
 def _check_pixfrac(pixfrac: Any) -> None:
-    number = isinstance(pixfrac, (int, float, np.number)) and not isinstance(pixfrac, bool)
+    number = is_number(pixfrac)
     if not number or not 0 < pixfrac <= 1:
         point = ": kernel='point' is the limit of small drops" if number and pixfrac == 0 else ""
         raise ValueError(f"pixfrac={called(pixfrac)} is not a number above 0 and up to 1{point}")

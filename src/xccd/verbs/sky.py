@@ -9,6 +9,7 @@ import xarray as xr
 from xarray.indexes import CoordinateTransform, CoordinateTransformIndex
 
 from xccd.labels.flags import not_taken
+from xccd.messages import is_number
 from xccd.sky.grid import Grid
 from xccd.sky.transform import pixels_at
 
@@ -199,8 +200,7 @@ def _sides(size: Any, grid: Grid) -> list[int]:
     found = []
     for value in values:
         pixels = value.to_value("deg") / grid.pixel_size if hasattr(value, "unit") else value
-        number = isinstance(pixels, int | float | np.number) and not isinstance(pixels, bool)
-        if not number or not 0 < pixels < 1e6:
+        if not is_number(pixels) or not 0 < pixels < 1e6:
             raise ValueError(f"size={size!r} is not a side in pixels or an angle, or a pair of these")
         found.append(max(1, round(float(pixels))))
     if len(found) != 2:
