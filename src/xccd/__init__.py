@@ -8,6 +8,7 @@ from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.labels.header import header
 from xccd.messages import explained as _explained
 from xccd.night.live import LiveStack
+from xccd.night.scan import scan
 from xccd.read.dataset import open_dataset
 from xccd.read.frames import open_frames
 from xccd.read.image import open_image
@@ -45,8 +46,8 @@ __all__ = [
     "clip_extrema", "combine", "combine_with_maps", "context", "count", "cutout", "find_offsets", "find_transforms",
     "from_ccddata", "grow", "header", "large_structures", "mask", "mask_where", "measure_stars", "minmax", "normalize",
     "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "refine_wcs", "register_rejection",
-    "reject", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits", "to_masked_array",
-    "to_stack", "to_zarr", "warm_up", "wcs",
+    "reject", "scan", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
+    "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

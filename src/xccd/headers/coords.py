@@ -42,7 +42,7 @@ def core(headers: Sequence[Values]) -> dict[str, np.ndarray[Any, Any]]:
         if not np.all(np.isnan(values)):
             found[name] = np.array(values, np.float64)
     words = {"FILTER": [kinds.filter_of(h) for h in headers]}
-    words |= {name: [_text(name, h) for h in headers] for name in CORE_TEXTS}
+    words |= {name: [text_of(name, h) for h in headers] for name in CORE_TEXTS}
     found |= {name: np.array(texts, object) for name, texts in words.items() if any(texts)}
     dates = np.array([times.start(h) for h in headers], "datetime64[ns]")
     if not np.all(np.isnat(dates)) or not np.all(np.isnat([times.day(h) for h in headers])):
@@ -71,7 +71,7 @@ def _positive(value: Any) -> float:
 READ: dict[str, Callable[[Any], float]] = {"EXPTIME": times.seconds, "EGAIN": _positive}  # EGAIN = 0 means unknown
 
 
-def _text(name: str, values: Values) -> str:
+def text_of(name: str, values: Values) -> str:
     """A text keyword of the core; from keywords that also hold other things only a known kind of frame."""
     if text := _stripped(_first_value(values, CORE_TEXTS[name])):
         return text

@@ -13,6 +13,7 @@ import xarray as xr
 
 from xccd.headers import cards
 from xccd.headers.coords import Values, asked, column, core
+from xccd.headers.detector import binning
 from xccd.headers.kinds import filter_counts, kind_of, made_of, short
 from xccd.headers.settings import given_unit, units_of
 from xccd.labels.nodes import at_node
@@ -25,10 +26,6 @@ By = str | Callable[[dict[str, Any]], Any]
 Value = str | int | float | None
 
 KINDS = ("IMAGETYP", "FILTER", "EXPTIME")
-BINNINGS = (  # keywords for x and y; or one for both
-    ("XBINNING", "YBINNING"), ("CCDXBIN", "CCDYBIN"), ("BINX", "BINY"), ("CCDBIN1", "CCDBIN2"), ("CCDSUM",),
-    ("BINNING",),
-)  # fmt: skip
 CHIP = "chip"  # the label; CHIP in capitals is a keyword of some headers
 LONGEST = 60  # characters of a node's name; as UTF-8 a file system still takes them
 LISTED = 60  # keywords in an error
@@ -193,7 +190,7 @@ def _levels_of_tree(wanted: list[By], found: list[Frame], headers: list[Values],
     return [
         *levels,
         Level("shape", ["x".join(map(str, frame.pixels.shape)) for frame in found], where_it_differs=True),
-        Level("binning", list(map(_binning, headers)), where_it_differs=True),
+        Level("binning", [f"bin{binning(h) or '1x1'}" for h in headers], where_it_differs=True),
     ]
 
 
@@ -256,15 +253,6 @@ def _text_or_number(value: Any) -> Value:
         return value.strip() or None
     number = value.item() if hasattr(value, "item") else value
     return None if number != number else number
-
-
-def _binning(header: Values) -> str:
-    for keywords in BINNINGS:
-        text = " ".join(str(header[k]) for k in keywords if k in header)
-        if numbers := re.findall(r"\d+(?:\.\d+)?", text):
-            x, y = (f"{float(n):g}" for n in (numbers[0], numbers[-1]))
-            return f"bin{y}x{x}"
-    return "bin1x1"
 
 
 def _groups(numbers: list[int], levels: list[Level]) -> Iterator[tuple[tuple[str, ...], list[int]]]:

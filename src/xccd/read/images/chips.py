@@ -49,6 +49,7 @@ class Frame:
     uncertainty_unit: str = ""
     flags: PixelReader | None = None  # the bits of `xccd.kernels.flags.Flag`
     chip: str | None = None  # the label of the image, if several of each file were opened
+    hdu: int = 0  # the number of its HDU
 
     @property
     def name(self) -> str:
@@ -286,6 +287,7 @@ def _frame_of_image(
         uncertainty=None if error is None else pixels(error, False),
         uncertainty_type=kind,
         uncertainty_unit=unit,
+        hdu=image.index,
     )  # fmt: skip
 
 

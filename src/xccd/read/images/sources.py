@@ -23,6 +23,7 @@ from xccd.read.files.remote import AT_ONCE, Remote, is_url, places
 from xccd.read.images.chips import Frame, HDUNames, NoImageError, Opened, Options, Wanted, matches, may_leave, opened
 from xccd.read.images.hdus import StoredHDU, Walk, listing, warn_lost
 from xccd.read.images.memory import is_image, open_in_memory
+from xccd.read.images.table import TableRows, is_remote, is_table, rows_of
 from xccd.read.images.turned import in_one_order
 
 log = logging.getLogger("xccd")
@@ -79,9 +80,9 @@ def given_twice(files: Any) -> str:
 
 def _again(some: Iterable[Any]) -> str:
     """A warning text if a path is there more than once; else ""."""
-    first: dict[Any, Path] = {}
+    first: dict[Any, Path | TableRows] = {}
     again: list[str] = []
-    for path in (item for item in some if isinstance(item, Path)):
+    for path in (item for item in some if isinstance(item, (Path, TableRows))):
         known = first.setdefault(_one_for_all_names(path), path)
         if known is not path:
             one, other = shown(path), shown(known)
@@ -90,8 +91,12 @@ def _again(some: Iterable[Any]) -> str:
     return f"files=: {again[0]}{more}, so its samples would count twice: give each file once" if again else ""
 
 
-def _one_for_all_names(path: Path) -> Any:
-    """A key that is equal for all names of one file."""
+def _one_for_all_names(path: Any) -> Any:
+    """A key that is equal for all names of one file; of rows of a table, of one image."""
+    if isinstance(path, TableRows):
+        return _one_for_all_names(path.place), path.hdus
+    if not isinstance(path, Path):
+        return path
     try:
         status = path.stat()
     except OSError:  # the error comes when it is opened
@@ -116,11 +121,11 @@ def _opened(some: list[tuple[Any, bool]], options: Options) -> list[Opened]:
             passed.append(error)
             return None
 
-    far = [item for item in some if isinstance(item[0], Remote)]
+    far = [item for item in some if is_remote(item[0])]
     with ThreadPoolExecutor(AT_ONCE) if far else nullcontext() as pool:
         remote = pool.map(one, far) if pool else iter(())
         # Objects in memory are opened in this thread: those of astropy may warn.
-        found = [next(remote) if isinstance(item[0], Remote) else one(item) for item in some]
+        found = [next(remote) if is_remote(item[0]) else one(item) for item in some]
     here = [o for o in found if o is not None]
     if passed and not here:
         raise OSError(str(passed[0]))
@@ -159,6 +164,9 @@ def items(files: Any) -> Iterator[tuple[Any, bool]]:
         yield Remote(files.fs.unstrip_protocol(files.path), files.fs, files.path), False
     elif isinstance(files, (str, os.PathLike)):
         yield from _paths(os.fspath(files))
+    elif is_table(files):
+        for file, hdus in rows_of(files):
+            yield TableRows(next(items(file))[0] if is_url(file) else Path(file), hdus), False
     elif hasattr(files, "files_filtered"):  # ccdproc.ImageFileCollection
         yield from ((Path(p), True) for p in files.files_filtered(include_path=True))
     elif is_image(files):
@@ -218,10 +226,13 @@ def natural(name: str | Path | Remote) -> tuple[list[Any], str]:
 
 
 def _open(item: Any, options: Options) -> Opened:
-    return _open_file(item, options) if isinstance(item, (Path, Remote)) else open_in_memory(item, options)
+    if isinstance(item, TableRows):
+        return open_file(item.place, item.options(options))
+    return open_file(item, options) if isinstance(item, (Path, Remote)) else open_in_memory(item, options)
 
 
-def _open_file(path: Path | Remote, options: Options) -> Opened:
+def open_file(path: Path | Remote, options: Options) -> Opened:
+    """The frames of one file; raises if it cannot be opened."""
     with Walk(path) as walk:
         units = _units_needed(walk, options)
         return opened(str(path), units, lambda: listing(walk, units), options, lambda unit, _: walk.pixels(unit))
