@@ -10,6 +10,7 @@ import click
 from xccd.cli.combine import combine
 from xccd.cli.demo import demo
 from xccd.cli.live import live
+from xccd.cli.scan import scan
 from xccd.cli.shell import (
     EXIT_CODES,
     INTERRUPTED,
@@ -33,6 +34,7 @@ def cli() -> None:
 cli.add_command(combine)
 cli.add_command(demo)
 cli.add_command(live)
+cli.add_command(scan)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -29,7 +29,7 @@ ENDS = {
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in ENDS.items())
 
 # Python arguments whose option has another name.
-ARGUMENTS = {"files": "FILES", "path": "--output"}
+ARGUMENTS = {"files": "FILES", "path": "--output", "where": "WHERE"}
 # Advice for Python, and the same for a shell. Where the command has no option, the text names Python's function.
 PHRASES = (
     (r"--q=None with (--method='quantile'): .*", r"\1 needs --q, from 0 to 1, as --q 0.25"),

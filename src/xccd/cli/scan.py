@@ -1,0 +1,65 @@
+"""`xccd scan`: a table of the frames in folders and files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xccd.cli.combine import hdu
+from xccd.cli.shell import BAD_INPUT, EXIT_CODES, USAGE, Stop, say, stage
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+FORMATS = {"exposure": "{:g}", "gain": "{:g}", "temperature": "{:g}", "date": "{:%Y-%m-%dT%H:%M:%S}"}
+
+
+@click.command(epilog=f"Example: xccd scan night/ --recursive --keyword AIRMASS\n\n{EXIT_CODES}")
+@click.argument("where", nargs=-1, required=True)
+@click.option("-r", "--recursive", is_flag=True, help="Look into the folders of a folder, too.")
+@click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION|all",
+              help="The image of each file; all gives a line to each chip. Default: the first image.")  # fmt: skip
+@click.option("--keyword", "keywords", multiple=True, metavar="KEYWORD", help="A further column; may be repeated.")
+@click.option("--cache", metavar="FILE", help="Parquet file that keeps the table; only new files are read again.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects as JSON.")
+def scan(where: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Print a line for each frame of WHERE: its kind, filter, exposure, date, object, shape.
+
+    WHERE are folders, files and globs. Only headers are read. A file that cannot be opened has a line with its problem;
+    then the exit code is 3.
+    """
+    import xccd
+
+    with stage(BAD_INPUT, OSError), stage(USAGE, ValueError, TypeError, ImportError):
+        table = xccd.scan(list(where) if len(where) > 1 else where[0], **options)
+    if as_json:
+        say(json.dumps([dict(zip(table, row, strict=True)) for row in _plain(table)], indent=1))
+    else:
+        say(text_of(table))
+    bad = int((table.problem != "").sum())
+    if bad:
+        raise Stop(BAD_INPUT, f"{bad} of {len(table)} files cannot be opened, see their problem")
+
+
+def _plain(table: DataFrame) -> list[list[Any]]:
+    """The cells for JSON: None for NaN and NaT, dates as texts."""
+    cells = table.astype({"date": "datetime64[us]"}).astype(object)
+    return [[None if c != c else c.isoformat() if hasattr(c, "isoformat") else c for c in row] for row in cells.values]
+
+
+def text_of(table: DataFrame) -> str:
+    """The table as lines; columns in which nothing is known are left out, and the file comes last."""
+    shown = {name: [_cell(name, value) for value in table[name]] for name in table.columns}
+    first = [name for name in shown if name not in ("file", "problem", "words", "size") and any(shown[name])]
+    lines = []
+    for i, row in enumerate(zip(*([name, *shown[name]] for name in first), strict=True)):
+        width = [max(map(len, [name, *shown[name]])) for name in first]
+        file = "file" if not i else table.file.iloc[i - 1] + (f": {p}" if (p := table.problem.iloc[i - 1]) else "")
+        lines.append("  ".join([*(cell.ljust(n) for cell, n in zip(row, width, strict=True)), file]))
+    return "\n".join(lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    return "" if value != value or (name == "hdu" and value < 0) else FORMATS.get(name, "{}").format(value)

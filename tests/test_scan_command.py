@@ -1,0 +1,68 @@
+"""`xccd scan`: lines or JSON, and the exit code of a folder with damaged files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+import xccd
+from test_cli import run
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    for i, kind in enumerate(["Bias Frame", "Flat Field"]):
+        cards = fits.Header([("IMAGETYP", kind), ("FILTER", "r"), ("DATE-OBS", "2024-03-01T20:00:00"), ("SEEING", 1.5)])
+        fits.writeto(tmp_path / f"n{i}.fits", np.zeros((3, 4), ">i2"), cards)
+    return tmp_path
+
+
+def test_a_line_for_each_frame(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, err = run("scan", night, "--keyword", "SEEING", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert [line.split() for line in said.splitlines()] == [
+        ["hdu", "kind", "filter", "date", "shape", "SEEING", "file"],
+        ["0", "bias", "2024-03-01T20:00:00", "3x4", "1.5", f"{night}/n0.fits"],
+        ["0", "flat", "r", "2024-03-01T20:00:00", "3x4", "1.5", f"{night}/n1.fits"],
+    ]
+
+
+def test_json_holds_the_table(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, _ = run("scan", night / "*.fits", "--json", "--cache", night / "t.parquet", capsys=capsys)
+    assert code == 0
+    rows = json.loads(said)
+    table = xccd.scan(night, cache=night / "t.parquet")
+    assert [list(row) for row in rows] == [list(table)] * 2
+    assert [row["file"] for row in rows] == list(table.file)
+    assert rows[1]["date"] == "2024-03-01T20:00:00"
+    assert rows[0]["gain"] is None
+
+
+def test_damaged_files_are_named_at_the_end(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (night / "n2.fits").write_bytes(b"no image")
+    code, said, err = run("scan", night, capsys=capsys)
+    assert code == 3
+    assert f"{night}/n2.fits: not a FITS file: it starts with b'no image'" in said
+    assert err == "xccd: 1 of 3 files cannot be opened, see their problem\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("nowhere",), 3, "nowhere' does not exist: check the path"),
+        (("nowhere/*",), 3, "no file matches 'nowhere/*'"),
+        ((), 2, "Missing argument 'WHERE...'"),
+        ((".", "--cache", "."), 3, "is a folder: name a file in it"),
+    ],
+)
+def test_errors(
+    night: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...],
+    code: int, message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(night)
+    found, said, err = run("scan", *arguments, capsys=capsys)
+    assert (found, said) == (code, "")
+    assert message in err
+    assert err.count("\n") == 1
