@@ -223,3 +223,27 @@ def test_workers_of_a_cluster_read_the_headers(night, monkeypatch):
     with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
         table = xccd.scan(night)
     pd.testing.assert_frame_equal(table, xccd.scan(night))
+
+
+def test_a_tree_follows_what_the_user_mended_in_the_table(night):
+    table = xccd.scan(night)
+    table.loc[table.kind == "light", "kind"] = "flat"
+    table.loc[0, "filter"] = "odd"
+    tree = xccd.open_tree(table)
+    assert {node.path for node in tree.leaves} == {
+        "/bias/odd/0", "/bias/no_FILTER/20", "/dark/5", "/dark/25", "/flat/r/10", "/flat/r/15",
+    }  # fmt: skip
+    tree = xccd.open_tree(table.assign(group=[1, 1, 2, 2, 2, 1]), by=["group", "kind"])
+    assert [node.path for node in tree.leaves] == ["/1/bias", "/1/dark", "/2/bias", "/2/flat"]
+    assert tree["1/dark"]["data"].file.values.tolist() == [table.file[1], table.file[5]]
+
+
+def test_a_table_without_hdu_has_a_row_for_each_frame(night):
+    table = xccd.scan(night).drop(columns="hdu")
+    assert len(list(xccd.open_tree(table, hdu=0).leaves)) == 6
+    fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(np.zeros((3, 4))) for _ in range(2))]).writeto(night / "z.fits")
+    table = xccd.scan(night).drop(columns="hdu")
+    with pytest.raises(
+        ValueError, match=r"hdu='all' opens 8 images where the table has 7 rows: scan\(..., hdu='all'\)"
+    ):
+        xccd.open_tree(table, hdu="all")

@@ -20,6 +20,7 @@ from xccd.labels.nodes import at_node
 from xccd.messages import did_you_mean, shown
 from xccd.read.images.chips import Frame, HDUNames, Wanted
 from xccd.read.images.sources import frames, natural
+from xccd.read.images.table import told
 from xccd.read.stack import stack_of
 
 By = str | Callable[[dict[str, Any]], Any]
@@ -75,7 +76,9 @@ def open_tree(
     by : str, callable, or list of them, default: ("IMAGETYP", "FILTER", "EXPTIME")
         Header keywords, one for each level of the tree. Other spellings count as for coordinates (EXPOSURE for
         EXPTIME), and OBSTYPE for a frame without IMAGETYP. "chip" is the label of frames with ``hdu="all"`` or a
-        list. A function takes a header (a dict, keywords in upper case) and returns a text, a number, or None.
+        list. A column of a table of frames counts before the headers: "kind" for IMAGETYP, "filter" for FILTER,
+        "exposure" for EXPTIME, and any other by its name. A function takes a header (a dict, keywords in upper case)
+        and returns a text, a number, or None.
         Keywords of the default that no frame has are left out.
     hdu, mask_hdu, bits, chunks, memory, keep_headers, dtype
         As for `open_stack`, applied to each stack by itself.
@@ -134,11 +137,12 @@ def open_tree(
     >>> masters["bias"]["data"].values[0].tolist()
     [2.0, 2.0, 2.0]
     """
-    wanted, unit = _checked_by(by), given_unit(units)
+    wanted, unit = _checked_by(by, getattr(files, "columns", ())), given_unit(units)
     found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
+    known = told(files, len(found), hdu)
     headers = [cards.values(frame.header) for frame in found]
     names = asked(keywords, headers)
-    levels = _levels_of_tree(wanted, found, headers, default=by is KINDS)
+    levels = _levels_of_tree(wanted, found, headers, known, default=by is KINDS)
     if unit is None:
         levels.append(Level("unit", [*units_of(h.get("BUNIT") for h in headers)], where_it_differs=True))
     nodes: dict[str, xr.Dataset] = {}
@@ -160,14 +164,19 @@ def open_tree(
     return xr.DataTree.from_dict(nodes)
 
 
-def _checked_by(by: Any) -> list[By]:
+def _checked_by(by: Any, columns: Iterable[Any]) -> list[By]:
     wanted = list(by) if isinstance(by, (list, tuple)) else [by]
     if not wanted or not all(callable(one) or (isinstance(one, str) and one.strip()) for one in wanted):
         raise TypeError(f"by={by!r} is not a header keyword, a function of a header, or a list of them")
-    return [one if callable(one) or one.strip() == CHIP else one.strip().upper() for one in wanted]
+    kept = {CHIP, *columns}
+    return [
+        one if callable(one) or one in kept else CHIP if one.strip() == CHIP else one.strip().upper() for one in wanted
+    ]
 
 
-def _levels_of_tree(wanted: list[By], found: list[Frame], headers: list[Values], *, default: bool) -> list[Level]:
+def _levels_of_tree(
+    wanted: list[By], found: list[Frame], headers: list[Values], table: Mapping[str, list[Any]], *, default: bool
+) -> list[Level]:  # fmt: skip
     """The levels of the tree, with shape and binning at the end; raises for a keyword that no frame has."""
     known = core(headers)
     if "DATE-OBS" in known and np.isnat(known["DATE-OBS"]).all():  # only days without a time: use them as written
@@ -175,6 +184,8 @@ def _levels_of_tree(wanted: list[By], found: list[Frame], headers: list[Values],
     levels = [
         _of_function(one, found, headers)
         if callable(one)
+        else Level(one, [_text_or_number(value) for value in table[one]])
+        if one in table
         else Level(one, _of_chips(found, headers) if one == CHIP else _of_keyword(one, headers, known, wanted))
         for one in wanted
     ]
@@ -184,7 +195,7 @@ def _levels_of_tree(wanted: list[By], found: list[Frame], headers: list[Values],
         near = did_you_mean(absent[0], dict.fromkeys(k for h in headers for k in h))
         first = f"{near[2:]} " if near else ""  # before the list, which may be long
         raise ValueError(f"{first}by={absent}: no frame has a value for it; {_keywords_of(headers)}{chips}")
-    if "IMAGETYP" in wanted or "OBSTYPE" in wanted:
+    if ("IMAGETYP" in wanted or "OBSTYPE" in wanted) and "FILTER" not in table:
         counts = [filter_counts(kind) for kind in _kinds(("IMAGETYP", "OBSTYPE"), known, headers)]
         levels = [level.where(counts) if level.name == "FILTER" else level for level in levels]
     return [

@@ -66,6 +66,23 @@ def rows_of(table: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield name, tuple(_number(name, hdu) for _, hdu in same)
 
 
+# What a column stands for among the keywords by which frames are grouped.
+COLUMNS = {"IMAGETYP": "kind", "FILTER": "filter", "EXPTIME": "exposure", "OBJECT": "object", "DATE-OBS": "date"}
+
+
+def told(table: Any, count: int, hdu: Any) -> dict[str, list[Any]]:
+    """The columns of a table, also under the keywords they stand for; {} for other files than a table."""
+    if not is_table(table):
+        return {}
+    if count != len(table):
+        raise ValueError(
+            f"hdu={hdu!r} opens {count} images where the table has {len(table)} rows: scan(..., hdu={hdu!r}) makes a "
+            "row for each"
+        )
+    found = {str(name): table[name].tolist() for name in table.columns}
+    return found | {keyword: found[name] for keyword, name in COLUMNS.items() if name in found}
+
+
 def _number(name: str, hdu: Any) -> int:
     try:
         if int(hdu) == hdu and hdu >= 0:
