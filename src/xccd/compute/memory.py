@@ -34,7 +34,8 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
         memory = _taken(-(-size // PAGE) * PAGE)
     except OSError:  # there is none: NumPy says so
         return np.empty(shape, dtype)
-    return np.asarray(_Loan(memory))[:size].view(dtype).reshape(shape)
+    result: np.ndarray[Any, Any] = np.asarray(_Loan(memory))[:size].view(dtype).reshape(shape)
+    return result
 
 
 def _taken(size: int) -> mmap.mmap:
