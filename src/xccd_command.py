@@ -1,7 +1,7 @@
 """The `xccd` command as a process of its own.
 
 It is no part of the package because that imports xarray, which imports dask for any array where dask is installed. That
-takes half a second, and `xccd combine` has no use for it.
+takes half a second, and `xccd combine` has no use for it. Nor has it for `UNUSED`.
 """
 
 import atexit
@@ -10,9 +10,14 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 SAME = 1.0  # seconds within which a second signal is the first one's: a scheduler and a shell both send it
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+# What others import where it is installed: xarray dask, pandas pyarrow (0.1 s), numba SciPy, coverage and yaml.
+UNUSED = ("dask", "scipy", "pyarrow", "coverage", "yaml")
+NUMBAS_SETTINGS = ".numba_config.yaml"  # in this folder: then numba needs yaml
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # numbers of glibc's settings
 
 
 class Listener:
@@ -71,16 +76,38 @@ class Listener:
         raise SystemExit(128 + number)
 
 
+def block_unused() -> None:
+    """Let imports of `UNUSED` fail; what is imported already stays, as coverage where it measures this process."""
+    for name in UNUSED:
+        if name != "yaml" or not os.path.exists(NUMBAS_SETTINGS):
+            sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+
+def keep_memory() -> None:
+    """Let glibc keep what is freed for the next band, where else the system takes it back and clears it again.
+
+    That was half of the time from reading to writing 25 frames of 2048 x 2048. The most that is kept is 512 MB.
+    """
+    with suppress(ImportError, OSError, TypeError, AttributeError):  # another C library
+        import ctypes
+
+        setting = ctypes.CDLL(None).mallopt
+        setting(MMAP_THRESHOLD, 32 << 20)  # the greatest that it takes: larger memory is never kept
+        setting(TRIM_THRESHOLD, 512 << 20)
+
+
 def run() -> None:
     """Run the command."""
     if sys.argv[1:2] == ["combine"]:
-        sys.modules["dask"] = sys.modules["scipy"] = None  # type: ignore[assignment]  # which makes an import fail
+        block_unused()
+        keep_memory()
     gc.disable()  # all that is imported stays: to search it for garbage takes a fifth of the start
     listener = Listener()
     try:
         from xccd.cli.main import main
 
         gc.freeze()
+        gc.set_threshold(100_000)  # numba's modules come later; to search them for garbage took 30 ms
         gc.enable()
         listener.imported()
         main()

@@ -16,6 +16,7 @@ import xarray as xr
 from astropy.io import fits
 
 import xccd
+import xccd_command
 from xccd.cli import main
 
 
@@ -113,7 +114,7 @@ def test_a_file_that_is_cut_short_while_it_is_read(
 
 @pytest.mark.versions
 def test_the_command_needs_neither_dask_nor_astropy_nor_numbas_compiler(raw: Path, tmp_path: Path) -> None:
-    names = ("dask", "astropy", "distributed", "numba.np.linalg")
+    names = ("dask", "astropy", "distributed", "numba.np.linalg", "pyarrow", "coverage", "yaml")
     report = f"print(*(m for m in {names} if sys.modules.get(m)))"
     code = f"import atexit, sys\natexit.register(lambda: {report})\nfrom xccd_command import run\nrun()"
     arguments = ["combine", str(raw / "bias-*.fits"), "-o", str(tmp_path / "a.fits"), "--sigma-clip", "1.5", "1.5"]
@@ -121,6 +122,26 @@ def test_the_command_needs_neither_dask_nor_astropy_nor_numbas_compiler(raw: Pat
         command = [sys.executable, "-c", code, *arguments, *more]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[1:] == [""]
+
+
+def test_what_is_imported_or_configured_is_not_blocked(tmp_path: Path) -> None:
+    code = "import sys, json as coverage\nsys.modules['coverage'] = coverage\nimport xccd_command\n"
+    code += "xccd_command.block_unused()\nprint(*(n for n in xccd_command.UNUSED if sys.modules.get(n, 0) is None))"
+    for expected in ("dask scipy pyarrow yaml", "dask scipy pyarrow"):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert done.stdout.strip() == expected
+        (tmp_path / ".numba_config.yaml").touch()  # numba's settings of a folder
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError, AttributeError])
+def test_another_c_library_keeps_what_it_likes(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    import ctypes
+
+    def none(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", none)
+    xccd_command.keep_memory()
 
 
 BAD = [

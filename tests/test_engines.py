@@ -10,7 +10,7 @@ import xccd
 from processes import finish, make, start
 from xccd import warm
 from xccd.compute import options as settings
-from xccd.kernels.compiled import clip, drizzle, extrema, flags, overlap, resample, scatter
+from xccd.kernels.compiled import clip, drizzle, extrema, flags, masked, overlap, resample, scatter
 from xccd.kernels.compiled import compile as compiled_code
 from xccd.kernels.compiled import engine as engine_module
 from xccd.kernels.limits import DIRECT
@@ -286,8 +286,8 @@ def test_warm_up_compiles_all_kernels():
         *kernels.values(),
         clip.sigma_bounds,
         extrema.extrema_bounds,
-        extrema.masked,
-        extrema.masked_ties,
+        masked.masked,
+        masked.masked_ties,
         flags.flag,
         scatter.weighted_error,
         resample.resampled,
@@ -303,7 +303,7 @@ def test_warm_up_compiles_all_kernels():
 @compiled
 def test_after_warm_up_verbs_compile_nothing():
     kernels = set(engine_module.KERNELS.values())
-    kernels |= {clip.sigma_bounds, extrema.extrema_bounds, extrema.masked, extrema.masked_ties}
+    kernels |= {clip.sigma_bounds, extrema.extrema_bounds, masked.masked, masked.masked_ties}
     kernels |= {flags.flag, scatter.weighted_error, scatter.error_sums}
     xccd.warm_up([np.float32])
     before = {kernel: len(kernel.signatures) for kernel in kernels}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.compute import notes, options, partials
+from xccd.compute import memory, notes, options, partials
 from xccd.compute.arrays import (
     Array,
     _frames_together,
@@ -147,7 +147,7 @@ def _run(
     flat = x.reshape(shape[0], -1)
     extras = [_flat(extra, shape[1:]) for extra in given]
     pixels = flat.shape[1]
-    out = [np.empty((pixels,) if chain.ends else flat.shape, dtype) for dtype in dtypes]
+    out = [memory.empty((pixels,) if chain.ends else flat.shape, dtype) for dtype in dtypes]
     # Bands of pixels, not of rows as elsewhere: the samples are in memory, so no file and no chunk asks for whole rows,
     # and `tiles` cuts each band for the cache.
     count = min(pixels, threads * BANDS_PER_THREAD) if threads > 1 else 1

@@ -1,4 +1,6 @@
-"""How kernels are compiled and cached on disk. Private names of numba are here only, and in `vectors` for LLVM code.
+"""How kernels are compiled and cached on disk. Private names of numba are here only; LLVM code is in two other files.
+
+`vectors` and `streams` have it.
 
 If a private name is gone, kernels work without what it gives: no cache on disk, or a slower load. If a kernel cannot be
 compiled, `BuildError` is raised, and `compute.options.with_engine` computes with NumPy and logs one line.

@@ -13,6 +13,7 @@ import numpy as np
 from xccd.kernels.arguments import Bounds, Counts, PixelRange, Request, Scratch, Ties
 from xccd.kernels.compiled import clip, extrema, locations, ranks, scatter, spread, sums, weighted_ranks
 from xccd.kernels.compiled import flags as flag_kernels
+from xccd.kernels.compiled import masked as masking
 from xccd.kernels.compiled.block import LONG, block, pads
 from xccd.kernels.compiled.groups import program
 from xccd.kernels.compiled.rejections import mark as mark
@@ -116,9 +117,9 @@ def masked(x: Any, start: int, stop: int, bounds: Bounds, ties: Ties | None, out
     """Write the samples in use to columns from ``first`` on of ``out`` (frames, columns), and NaN for all others."""
     pixels = PixelRange(x, start, stop, *bounds)
     if ties is None:
-        extrema.masked(pixels, out, first)
+        masking.masked(pixels, out, first)
     else:
-        extrema.masked_ties(pixels, ties, out, first)
+        masking.masked_ties(pixels, ties, out, first)
 
 
 def flag(x: Any, start: int, stop: int, bounds: Bounds, ties: Ties | None, low: int, high: int, flags: Any) -> None:

@@ -1,4 +1,4 @@
-"""Rejection by rank, and the masked stack."""
+"""Rejection by rank."""
 
 import numpy as np
 
@@ -86,40 +86,3 @@ def tied_samples(buffer, c, n, nlow, nhigh):
     while keep < n - nhigh and buffer[n - nhigh - keep - 1, c] == buffer[n - nhigh - 1, c]:
         keep += 1
     return skip, keep
-
-
-@kernel
-def masked(pixels, out, first):
-    """Write the pixels to ``first ...`` of ``out``, NaN where outside the bounds."""
-    x, start, stop, least, most, _ = pixels
-    _nan_outside(x, start, stop, least, most, out, first)
-
-
-@inner_function
-def _nan_outside(x, start, stop, least, most, out, first):
-    size = stop - start
-    for k in range(x.shape[0]):
-        row, to = x[k, start:stop], out[k, first : first + size]
-        for c in range(size):
-            value = row[c]
-            to[c] = value if (value >= least[c]) & (value <= most[c]) else np.nan
-
-
-@kernel
-def masked_ties(pixels, ties, out, first):
-    """As `masked`, but also reject the samples at the bounds that ``ties`` rejects. ``ties`` is used up."""
-    x, start, stop, least, most, _ = pixels
-    skip, keep = ties
-    _nan_outside(x, start, stop, least, most, out, first)
-    for c in range(stop - start):  # few columns are tied
-        if skip[c] == 0 and keep[c] >= x.shape[0]:
-            continue
-        for k in range(x.shape[0]):
-            value = x[k, start + c]
-            # Of equal samples the first frames are rejected at the lower bound, and kept at the upper one.
-            if value == most[c]:
-                out[k, first + c] = value if keep[c] > 0 else np.nan
-                keep[c] -= 1
-            if value == least[c] and skip[c] > 0:
-                out[k, first + c] = np.nan
-                skip[c] -= 1

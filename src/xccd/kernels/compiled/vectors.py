@@ -2,7 +2,7 @@
 
 From plain loops LLVM makes code that is 1.5 to 2.5 times slower. It keeps one pair of rows in registers, not eight,
 because it would have to check every two of eight rows for overlap. Names of llvmlite and of numba's code generation
-are in this file only.
+are in this file and in `streams` only.
 """
 
 import numpy as np
