@@ -11,6 +11,7 @@ from xccd.kernels.compiled.block import sort_block
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import middle
 
+WIDTH = 256  # columns of a block, at most
 SURE = 1.0 - 1e-9  # of a threshold: what is nearer to it is looked at
 
 

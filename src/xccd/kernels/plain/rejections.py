@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.kernels.arguments import Bounds
+from xccd.kernels.arguments import Bounds, Marks
 from xccd.kernels.limits import limits
 from xccd.kernels.plain import by_errors, marks, one_by_one, windows, winsorized
 from xccd.kernels.plain.block import missing, sort
@@ -40,8 +40,8 @@ def window(name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tu
 def mark(
     name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tuple[float, ...], of_frames: Any,
     of_samples: Any,
-) -> tuple[Any, Any]:  # fmt: skip
-    """As `compiled.rejections.mark`."""
+) -> tuple[Any, Marks]:  # fmt: skip
+    """As `compiled.rejections.mark`; all samples that are left out have a mark, and no bound is narrowed."""
     piece = x[:, start:stop]
     holes = missing(piece, *bounds)
     rows, number = _sorted_rows(piece, holes)
@@ -50,8 +50,8 @@ def mark(
         values[holes] = np.nan
     out = np.zeros(piece.shape, np.uint8)
     MARKS[REJECTIONS[name].marks or ""](values, rows, number, np.array(options), of_frames, of_samples, out)
-    some = np.flatnonzero(out.any(0))
-    return some, out[:, some]
+    frame, pixel = np.nonzero(out)
+    return (number - (out != 0).sum(0)).astype(np.int32), Marks(pixel, frame, out[frame, pixel])
 
 
 def _sorted_rows(piece: Any, holes: Any) -> tuple[Any, Any]:
