@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xccd.compute import by_functions
-from xccd.compute.tile import Array, Tile, cut_pixels, in_use, tile_of
+from xccd.compute.tile import Array, Tile, in_use, tile_of
 from xccd.kernels.arguments import Bounds, Marks, Ties
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import inner
@@ -132,10 +132,6 @@ class Window:
         bounds = tile.own_bounds()
         tile.count = engine.window(self.name, tile.x, tile.start, tile.stop, bounds, self.options)
         tile.bounds, tile.total = bounds._replace(bounded=True), None
-        if self.row.table is not None:
-            # Such a rule takes out one sample at a time. Bounds cannot part equal samples: if one stays, all do.
-            x = tile.x[:, tile.start : tile.stop]
-            tile.count = ((x >= bounds.least) & (x <= bounds.most)).sum(0, dtype=np.int32)
         return tile
 
     def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
@@ -266,7 +262,7 @@ def with_numbers(step: Step, extra: Array, start: int, stop: int) -> Step:
         return step
     if extra.dtype.names:
         return replace(step, of_frames=tuple(tuple(extra[name][:, 0].tolist()) for name in extra.dtype.names))
-    return replace(step, of_samples=cut_pixels(extra, start, stop))
+    return replace(step, of_samples=extra[:, start:stop] if extra.shape[1] > 1 else extra)
 
 
 def begin(engine: Any, steps: tuple[Step, ...], x: Array, start: int, stop: int) -> tuple[Tile, tuple[Step, ...]]:
