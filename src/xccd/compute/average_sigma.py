@@ -28,7 +28,7 @@ class Scatters:
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
         center, one = np.empty(out.size), np.ones((1, 1))
         engine.reduce("median", tile.x, tile.start, tile.stop, tile.bounds, one, 0.0, 0, center)
-        engine.unit_squares(tile.x, tile.start, tile.stop, tile.bounds, self.by_mean, center, out)
+        tile.count = engine.unit_squares(tile.x, tile.start, tile.stop, tile.bounds, self.by_mean, center, out)
 
 
 @dataclass(frozen=True)

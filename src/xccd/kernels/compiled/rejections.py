@@ -74,9 +74,11 @@ def mark(
     return count, Marks(*np.concatenate(found, axis=1))
 
 
-def unit_squares(x: Any, start: int, stop: int, bounds: Bounds, by_mean: bool, medians: Any, out: Any) -> None:
-    """The kernel of `unit_scatter` on some pixels, whose medians are known."""
-    unit_scatter.unit_squares(PixelRange(x, start, stop, *bounds), by_mean, medians, out)
+def unit_squares(x: Any, start: int, stop: int, bounds: Bounds, by_mean: bool, medians: Any, out: Any) -> Any:
+    """The kernel of `unit_scatter` on some pixels, whose medians are known; returns the count of samples, int32."""
+    number = np.empty(out.size, np.int32)
+    unit_scatter.unit_squares(PixelRange(x, start, stop, *bounds), by_mean, medians, out, number)
+    return number
 
 
 def _by_ranks(rule: Any, piece: PixelRange, blocks: Any, count: Any, numbers: Any) -> Any:
@@ -97,7 +99,7 @@ def _by_samples(kernel: str, piece: PixelRange, blocks: Any, count: Any, given: 
     flag = np.zeros(count.size, np.bool_)
     LOOKS[kernel](blocks, count, numbers, of_frames, part.min(0).astype(np.float64), flag)
     some = np.flatnonzero(flag)
-    if kernel == "errors" and len(part) == 1 and (of_frames.T == of_frames[:, 0]).all() and not numbers[4:].any():
+    if kernel == "errors" and len(part) == 1 and (of_frames[:, 0] == of_frames.T).all() and not numbers[4:].any():
         some = _narrowed(piece, blocks, count, some, (numbers, of_frames[:, 0].copy(), part[0].astype(np.float64)))
     if not some.size:
         return np.empty((3, 0), np.int64)

@@ -59,10 +59,12 @@ def mark(
 
 
 @np.errstate(all="ignore")
-def unit_squares(x: Any, start: int, stop: int, bounds: Bounds, by_mean: bool, medians: Any, out: Any) -> None:
+def unit_squares(x: Any, start: int, stop: int, bounds: Bounds, by_mean: bool, medians: Any, out: Any) -> Any:
     """As `compiled.rejections.unit_squares`."""
+    number = np.empty(out.size, np.int32)
     piece = x[:, start:stop]
-    unit_scatter.unit_squares(piece.astype(np.float64), missing(piece, *bounds), by_mean, medians, out)
+    unit_scatter.unit_squares(piece.astype(np.float64), missing(piece, *bounds), by_mean, medians, out, number)
+    return number
 
 
 def _sorted_rows(piece: Any, holes: Any) -> tuple[Any, Any]:

@@ -9,8 +9,8 @@ import numpy as np
 FEWEST = 3  # samples of a pixel that counts
 
 
-def unit_squares(x: Any, holes: Any, by_mean: bool, medians: Any, out: Any) -> None:
-    """Write the sum of squares about the centre over max(1, centre); 0 for pixels of few samples."""
+def unit_squares(x: Any, holes: Any, by_mean: bool, medians: Any, out: Any, number: Any) -> None:
+    """Write the sum of squares about the centre over max(1, centre), and the count; a sum of 0 for few samples."""
     here = np.ones(x.shape, bool) if holes is None else ~holes
     n, center = here.sum(0), medians
     y = np.where(here, x - center, 0.0)
@@ -23,4 +23,5 @@ def unit_squares(x: Any, holes: Any, by_mean: bool, medians: Any, out: Any) -> N
     total = np.zeros(out.size)
     for row in y:
         total += row * row
+    number[:] = n
     out[:] = np.where(n >= FEWEST, total / np.maximum(center, 1.0), 0.0)
