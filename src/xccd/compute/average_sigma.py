@@ -10,7 +10,7 @@ import numpy as np
 
 from xccd.compute import arrays
 from xccd.compute.chain import Chain
-from xccd.compute.ends import Given
+from xccd.compute.ends import Given, counted
 from xccd.compute.run import chained
 from xccd.compute.tile import Array, Tile
 
@@ -26,23 +26,9 @@ class Scatters:
     sums = False
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        x = tile.masked(engine).x.astype(np.float64)
-        center, n = np.empty(out.size), np.isfinite(x).sum(0)
-        engine.reduce(
-            "median", tile.x, tile.start, tile.stop, tile.bounds, np.ones((1, 1)), 0.0, 0, center
-        )  # fmt: skip
-        total = np.zeros(out.size)
-        with np.errstate(all="ignore"):
-            y = np.where(np.isfinite(x), x - center, 0.0)
-            if self.by_mean:
-                for row in y:  # one after another: NumPy adds those of a single pixel in another order
-                    total += row
-                center = center + (total - np.nanmin(y, 0, initial=0) - np.nanmax(y, 0, initial=0)) / (n - 2)
-                y = np.where(np.isfinite(x), x - center, 0.0)
-            total = np.zeros(out.size)
-            for row in y:
-                total += row * row
-            out[:] = np.where(n >= FEWEST, total / np.maximum(center, 1.0), 0.0)
+        center, one = np.empty(out.size), np.ones((1, 1))
+        engine.reduce("median", tile.x, tile.start, tile.stop, tile.bounds, one, 0.0, 0, center)
+        tile.count = engine.unit_squares(tile.x, tile.start, tile.stop, tile.bounds, self.by_mean, center, out)
 
 
 @dataclass(frozen=True)
@@ -53,8 +39,7 @@ class Counts:
     sums = False
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        x = tile.x[:, tile.start : tile.stop]
-        n = ((x >= tile.bounds.least) & (x <= tile.bounds.most)).sum(0)
+        n = counted(engine, tile)
         out[:] = np.where(n >= FEWEST, n, 0)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from xccd.compute import by_functions
-from xccd.compute.tile import Array, Tile, cut_pixels, in_use, tile_of
-from xccd.kernels.arguments import Bounds, Ties
+from xccd.compute.tile import Array, Tile, in_use, tile_of
+from xccd.kernels.arguments import Bounds, Marks, Ties
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import inner
 from xccd.kernels.table import REJECTIONS, ClipOptions, Rejection
@@ -132,10 +132,6 @@ class Window:
         bounds = tile.own_bounds()
         tile.count = engine.window(self.name, tile.x, tile.start, tile.stop, bounds, self.options)
         tile.bounds, tile.total = bounds._replace(bounded=True), None
-        if self.row.table is not None:
-            # Such a rule takes out one sample at a time. Bounds cannot part equal samples: if one stays, all do.
-            x = tile.x[:, tile.start : tile.stop]
-            tile.count = ((x >= bounds.least) & (x <= bounds.most)).sum(0, dtype=np.int32)
         return tile
 
     def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
@@ -171,28 +167,32 @@ class Marked:
         return REJECTIONS.get(self.name)
 
     def __call__(self, engine: Any, tile: Tile) -> Tile:
-        some, marks = self._marks(engine, tile)
-        return _without(engine, tile, some, marks)
+        new, marks = self._marks(engine, tile)
+        return _without(engine, new, marks)
 
     def flag(self, engine: Any, tile: Tile, bits: Array) -> Tile:
         """Do the step, and flag the rejected samples in ``bits`` by their side."""
-        some, marks = self._marks(engine, tile)
-        before = bits[:, some]
-        bits[:, some] = np.where(before == 0, marks, before)
-        return _without(engine, tile, some, marks)
+        new, marks = self._marks(engine, tile)
+        before = bits[marks.frame, marks.pixel]
+        bits[marks.frame, marks.pixel] = np.where(before == 0, marks.flag, before)
+        engine.flag(tile.x, tile.start, tile.stop, new.bounds, None, LOW, HIGH, bits)
+        return _without(engine, new, marks)
 
-    def _marks(self, engine: Any, tile: Tile) -> tuple[Array, Array]:
-        """The pixels that lose samples, and the flags of all their samples (frames, some pixels), 0 if they stay."""
+    def _marks(self, engine: Any, tile: Tile) -> tuple[Tile, Marks]:
+        """The tile with narrower bounds, and the samples that these do not leave out."""
+        new, bounds = copy(tile), tile.own_bounds()
+        new.count = new.total = None
         if self.function is not None:
-            marks = by_functions.marks(tile.masked(engine).x, self.function)
-            some = np.flatnonzero(marks.any(0))
-            return some, marks[:, some]
+            found = by_functions.marks(tile.masked(engine).x, self.function)
+            frame, pixel = np.nonzero(found)
+            return new, Marks(pixel, frame, found[frame, pixel])
         of_frames = np.array(self.of_frames, np.float64).reshape(-1, tile.x.shape[0])
         of_samples = _NO_NUMBERS if self.of_samples is None else self.of_samples
-        found: tuple[Array, Array] = engine.mark(
-            self.name, tile.x, tile.start, tile.stop, tile.bounds, self.options, of_frames, of_samples
+        new.count, marks = engine.mark(
+            self.name, tile.x, tile.start, tile.stop, bounds, self.options, of_frames, of_samples
         )
-        return found
+        new.bounds = bounds._replace(bounded=True)
+        return new, marks
 
 
 @dataclass(frozen=True)
@@ -215,16 +215,15 @@ class Share(Marked):
         return new
 
 
-def _without(engine: Any, tile: Tile, some: Array, marks: Array) -> Tile:
-    """The tile with NaN for the marked samples of some pixels; the tile itself if there is none."""
-    if not some.size:
+def _without(engine: Any, tile: Tile, marks: Marks) -> Tile:
+    """A tile with NaN for the marked samples; the tile itself if there is none."""
+    if not marks.pixel.size:
         return tile
-    if tile.x.dtype.kind != "f":  # an integer cannot become NaN
-        new = tile.masked(engine)
-    else:  # a copy: it may be the caller's array
-        new = Tile(tile.x[:, tile.start : tile.stop].copy(), 0, tile.stop - tile.start)
+    new = tile.masked(engine)  # a copy: it may be the caller's array, and an integer cannot become NaN
+    new.x[marks.frame, marks.pixel] = np.nan
+    new.count = tile.count
+    if new.x.dtype == tile.x.dtype:
         new.bounds = tile.bounds
-    new.x[:, some] = np.where(marks == 0, new.x[:, some], np.nan)
     return new
 
 
@@ -263,7 +262,7 @@ def with_numbers(step: Step, extra: Array, start: int, stop: int) -> Step:
         return step
     if extra.dtype.names:
         return replace(step, of_frames=tuple(tuple(extra[name][:, 0].tolist()) for name in extra.dtype.names))
-    return replace(step, of_samples=cut_pixels(extra, start, stop))
+    return replace(step, of_samples=extra[:, start:stop] if extra.shape[1] > 1 else extra)
 
 
 def begin(engine: Any, steps: tuple[Step, ...], x: Array, start: int, stop: int) -> tuple[Tile, tuple[Step, ...]]:

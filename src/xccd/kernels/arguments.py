@@ -29,6 +29,14 @@ class Ties(NamedTuple):
     keep: Any
 
 
+class Marks(NamedTuple):
+    """Samples that are left out one by one: their pixels, counted from the first of the tile, frames, and flags."""
+
+    pixel: Any
+    frame: Any
+    flag: Any
+
+
 class PixelRange(NamedTuple):
     """Pixels ``start <= j < stop`` of a stack ``x`` (frames, pixels), and their bounds, (stop - start) of each."""
 

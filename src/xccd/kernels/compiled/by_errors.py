@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from xccd.kernels.compiled.columns import SURE, all_medians, mean_of
+from xccd.kernels.compiled.columns import SURE, all_medians, mean_of, median_of
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import middle
 from xccd.kernels.compiled.windows import first_centers
@@ -29,12 +29,14 @@ def look_errors(blocks, number, options, of_frames, of_samples, flag):
     for i in range(0, number.size, width):
         block, n = blocks[i // width], number[i : i + width]
         first_centers(block, n, by_mean, scratch)
-        center, top = scratch[0], scratch[1]
+        center, top, limit, bottom = scratch[0], scratch[1], scratch[2], block[0]
         for c in range(n.size):
-            e = of_samples[i + c if of_samples.size > 1 else 0]
-            s = SURE * deviation(center[c], e, model[0], model[1], model[2], model[3], model[4])
-            far = (center[c] - block[0, c] > low * s) | (top[c] - center[c] > high * s)
-            flag[i + c] = (far | (s != s)) & (n[c] >= fewest)
+            limit[c] = of_samples[i + c if of_samples.size > 1 else 0]
+        for c in range(n.size):
+            limit[c] = SURE * deviation(center[c], limit[c], model[0], model[1], model[2], model[3], model[4])
+        for c in range(n.size):
+            far = (center[c] - bottom[c] > low * limit[c]) | (top[c] - center[c] > high * limit[c])
+            flag[i + c] = (far | (limit[c] != limit[c])) & (n[c] >= fewest)
 
 
 @inner_function
@@ -68,6 +70,29 @@ def errors(values, columns, number, options, of_frames, of_samples, out):
             if left == n:
                 break
             n, first = left, False
+
+
+@kernel
+def errors_alike(blocks, some, lo, hi, options, model, of_pixels):
+    """`errors` where all samples of a pixel have one error: narrow the windows of some pixels.
+
+    ``model`` are the numbers of any frame, ``of_pixels`` those of the samples of each pixel, or one for all.
+    """
+    low, high, width = options[0], options[1], blocks.shape[2]
+    by_mean, fewest = options.size > 2 and options[2] > 0.0, max(2.0, options[3] if options.size > 3 else 0.0)
+    for p in some:
+        block, c, a, b, first = blocks[p // width], p % width, lo[p], hi[p], True
+        e = of_pixels[p if of_pixels.size > 1 else 0]
+        while b - a >= fewest:
+            level, n = mean_of(block, c, a, b, first) if by_mean else median_of(block, c, a, b), b - a
+            s, first = deviation(level, e, model[0], model[1], model[2], model[3], model[4]), False
+            while a < b and s > 0.0 and block[a, c] - level < -low * s:
+                a += 1
+            while a < b and s > 0.0 and block[b - 1, c] - level > high * s:
+                b -= 1
+            if b - a == n:
+                break
+        lo[p], hi[p] = a, b
 
 
 @inner_function

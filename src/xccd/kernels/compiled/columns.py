@@ -11,6 +11,7 @@ from xccd.kernels.compiled.block import sort_block
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.window import middle
 
+WIDTH = 256  # columns of a block, at most
 SURE = 1.0 - 1e-9  # of a threshold: what is nearer to it is looked at
 
 
@@ -63,6 +64,18 @@ def ends(blocks, lo, hi, least, most):
 
 
 @kernel
+def with_equals(blocks, number, lo, hi):
+    """Widen windows by samples that equal their ends: bounds cannot part equal samples."""
+    width = blocks.shape[2]
+    for p in range(lo.size):
+        block, c = blocks[p // width], p % width
+        while 0 < lo[p] < hi[p] and block[lo[p] - 1, c] == block[lo[p], c]:
+            lo[p] -= 1
+        while lo[p] < hi[p] < number[p] and block[hi[p], c] == block[hi[p] - 1, c]:
+            hi[p] += 1
+
+
+@kernel
 def picked(pixels, blocks, some, values, columns):
     """Copy some pixels: their samples, NaN for those not in use, and their sorted columns, both (pixels, frames)."""
     x, start, _, least, most, _ = pixels
@@ -111,10 +124,17 @@ def all_medians(block, n, med, top):
 
 @inner_function
 def all_sums(block, size, med, s1, s2):
-    """Write the sums of residuals about ``med`` and of their squares."""
+    """Write the sums of residuals about ``med`` and of their squares; four rows at a time."""
     s1[:] = 0.0
     s2[:] = 0.0
-    for k in range(block.shape[0]):
+    whole = block.shape[0] // 4 * 4
+    for k in range(0, whole, 4):
+        first, second, third, fourth = block[k], block[k + 1], block[k + 2], block[k + 3]
+        for c in range(size):
+            a, b, d, e = first[c] - med[c], second[c] - med[c], third[c] - med[c], fourth[c] - med[c]
+            s1[c] += ((a + b) + d) + e
+            s2[c] += ((a * a + b * b) + d * d) + e * e
+    for k in range(whole, block.shape[0]):
         row = block[k]
         for c in range(size):
             y = row[c] - med[c]

@@ -17,6 +17,7 @@ from xccd.kernels.compiled import masked as masking
 from xccd.kernels.compiled.block import LONG, block, pads
 from xccd.kernels.compiled.groups import program
 from xccd.kernels.compiled.rejections import mark as mark
+from xccd.kernels.compiled.rejections import unit_squares as unit_squares
 from xccd.kernels.compiled.rejections import window as window
 from xccd.kernels.limits import float_dtype, limits
 from xccd.kernels.network import middle_rows

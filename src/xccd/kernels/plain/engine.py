@@ -11,10 +11,10 @@ from xccd.kernels.limits import limits
 from xccd.kernels.plain import locations, ranks, scatter, sums
 from xccd.kernels.plain.block import missing, sort, tally
 from xccd.kernels.plain.clip import sigma
-from xccd.kernels.plain.rejections import mark, window
+from xccd.kernels.plain.rejections import mark, unit_squares, window
 from xccd.kernels.table import REDUCTIONS
 
-__all__ = ["KERNELS", "NAME", "extreme", "flag", "mark", "masked", "reduce", "sigma", "window"]
+__all__ = ["KERNELS", "NAME", "extreme", "flag", "mark", "masked", "reduce", "sigma", "unit_squares", "window"]
 
 NAME = "numpy"
 # The kernels of combination, by their names in the table.

@@ -15,7 +15,7 @@ from xccd.kernels.flags import Flag
 from xccd.kernels.plain.windows import medians
 
 LOW, HIGH = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
-STRAIGHT = 1e-12  # as in `compiled.marks`
+STRAIGHT = 1e-12  # as in `compiled.lines`
 FEWEST = 5
 PART = 0.001
 
@@ -68,7 +68,7 @@ def sides_of_line(y: Any, number: Any, low: float, high: float) -> Any:
         s1 += row
         t1 += float(i) * row
     slope = (t1 - half * s1) * 12.0 / (m * (m * m - 1.0))
-    residual = np.where(here, (distance - s1 / m) - slope * (k - half), 0.0)
+    residual = np.where(here, distance - (s1 / m - slope * half + k * slope), 0.0)
     total = np.zeros(number.size)
     for row in np.abs(residual):
         total += row

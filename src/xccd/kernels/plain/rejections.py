@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from xccd.kernels.arguments import Bounds
+from xccd.kernels.arguments import Bounds, Marks
 from xccd.kernels.limits import limits
-from xccd.kernels.plain import by_errors, marks, one_by_one, windows, winsorized
+from xccd.kernels.plain import by_errors, marks, one_by_one, unit_scatter, windows, winsorized
 from xccd.kernels.plain.block import missing, sort
 from xccd.kernels.table import REJECTIONS, table_of
 
@@ -28,8 +28,10 @@ def window(name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tu
     _, _, before, behind = limits(x.dtype)
     piece = x[:, start:stop]
     rows, hi = _sorted_rows(piece, missing(piece, least, most, bounded))
-    lo = np.zeros_like(hi)
-    WINDOWS[REJECTIONS[name].kernel or ""](rows, lo, hi, np.array(options), table_of(name, len(x), options))
+    lo, number, table = np.zeros_like(hi), hi.copy(), table_of(name, len(x), options)
+    WINDOWS[REJECTIONS[name].kernel or ""](rows, lo, hi, np.array(options), table)
+    if table.size:
+        windows.with_equals(rows, number, lo, hi)
     none = hi <= lo
     least[:] = np.where(none, behind, windows.at(rows, lo)).astype(x.dtype)
     most[:] = np.where(none, before, windows.at(rows, hi - 1)).astype(x.dtype)
@@ -40,8 +42,8 @@ def window(name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tu
 def mark(
     name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tuple[float, ...], of_frames: Any,
     of_samples: Any,
-) -> tuple[Any, Any]:  # fmt: skip
-    """As `compiled.rejections.mark`."""
+) -> tuple[Any, Marks]:  # fmt: skip
+    """As `compiled.rejections.mark`; all samples that are left out have a mark, and no bound is narrowed."""
     piece = x[:, start:stop]
     holes = missing(piece, *bounds)
     rows, number = _sorted_rows(piece, holes)
@@ -49,9 +51,20 @@ def mark(
     if holes is not None:
         values[holes] = np.nan
     out = np.zeros(piece.shape, np.uint8)
-    MARKS[REJECTIONS[name].marks or ""](values, rows, number, np.array(options), of_frames, of_samples, out)
-    some = np.flatnonzero(out.any(0))
-    return some, out[:, some]
+    MARKS[REJECTIONS[name].marks or ""](
+        values, rows, number, np.array(options), of_frames, of_samples.astype(np.float64), out
+    )
+    frame, pixel = np.nonzero(out)
+    return (number - (out != 0).sum(0)).astype(np.int32), Marks(pixel, frame, out[frame, pixel])
+
+
+@np.errstate(all="ignore")
+def unit_squares(x: Any, start: int, stop: int, bounds: Bounds, by_mean: bool, medians: Any, out: Any) -> Any:
+    """As `compiled.rejections.unit_squares`."""
+    number = np.empty(out.size, np.int32)
+    piece = x[:, start:stop]
+    unit_scatter.unit_squares(piece.astype(np.float64), missing(piece, *bounds), by_mean, medians, out, number)
+    return number
 
 
 def _sorted_rows(piece: Any, holes: Any) -> tuple[Any, Any]:

@@ -41,6 +41,18 @@ def move(rows: Any, lo: Any, hi: Any, columns: Any, is_low: Callable[..., Any], 
             ends[columns[some]] += step
 
 
+def with_equals(rows: Any, number: Any, lo: Any, hi: Any) -> None:
+    """Widen windows in place by samples that equal their ends: as `compiled.columns.with_equals`."""
+    some = np.flatnonzero((lo < hi) & (lo > 0))
+    while some.size:
+        some = some[(lo[some] > 0) & (at(rows, lo[some] - 1, some) == at(rows, lo[some], some))]
+        lo[some] -= 1
+    some = np.flatnonzero((lo < hi) & (hi < number))
+    while some.size:
+        some = some[(hi[some] < number[some]) & (at(rows, hi[some], some) == at(rows, hi[some] - 1, some))]
+        hi[some] += 1
+
+
 def percentile(rows: Any, lo: Any, hi: Any, options: Any, table: Any) -> None:
     """Samples further from the median than ``low`` or ``high`` times the median, where that is above 0."""
     low, high = options[:2]
