@@ -86,7 +86,7 @@ def reject(
        * - "percentile_rank"
          - 3, 3
          - samples far from the median, in distances of the one some ranks away
-         - pclip
+         - pclip, nkeep
        * - "linear_fit"
          - 5, 2.5
          - samples far from a line through the sorted ones, in mean residuals
@@ -106,7 +106,7 @@ def reject(
        * - "noise"
          - 3, 3
          - samples far from the centre, in the noise of a CCD at that level
-         - readnoise, gain, sensitivity, center
+         - readnoise, gain, sensitivity, center, nkeep
        * - "variance"
          - 3, 3
          - samples far from the median, in their uncertainties
@@ -114,7 +114,7 @@ def reject(
        * - "average_sigma"
          - 3, 3
          - samples far from the centre, in a noise that is measured where the light is the same
-         - center, per
+         - center, per, nkeep
        * - "swarp"
          - 4, 4
          - samples far from the median, in noise and in parts of the median
