@@ -15,7 +15,7 @@ LOW, HIGH = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
 def errors(values: Any, rows: Any, number: Any, options: Any, of_frames: Any, of_samples: Any, out: Any) -> None:
     """Samples further from the centre than their own deviations, until none is: as `compiled.by_errors.errors`."""
     low, high = options[:2]
-    by_mean, least, nkeep = (*options[2:5], *(0.0, 0.0, 0.0)[len(options) - 2 :])
+    by_mean, least, nkeep = [*options[2:5].tolist(), 0.0, 0.0, 0.0][:3]
     fewest = max(2.0, least, nkeep + 1.0)
     a, b, q, z, g = of_frames[:, :, None]
     some, first = np.flatnonzero(number >= fewest), True
@@ -24,11 +24,10 @@ def errors(values: Any, rows: Any, number: Any, options: Any, of_frames: Any, of
     while some.size:
         ordered = np.sort(x, axis=0) + 0.0
         zero, columns = np.zeros(some.size, np.int64), np.arange(some.size)
-        center = (
-            means(ordered, zero, left, columns, first or by_mean > 1.0)
-            if by_mean > 0.0
-            else medians(ordered, zero, left, columns)
-        )
+        if by_mean > 0.0:
+            center = means(ordered, zero, left, columns, first or by_mean > 1.0)
+        else:
+            center = medians(ordered, zero, left, columns)
         v = np.where(center + z > 0.0, center + z, 0.0)
         s = np.sqrt((((e * e) * (1.0 + g * v) + a) + b * v) + (q * v) * v)
         r = x - center
