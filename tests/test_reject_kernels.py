@@ -249,6 +249,30 @@ def test_bounds_that_earlier_steps_left(engine, name):
     np.testing.assert_array_equal(*(out[:, inside.all(0)] for out in found))
 
 
+@pytest.mark.parametrize("exponent", [-1060, -1010, -600, -235, 235, 600, 1010])
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("esd", {}),
+        ("chauvenet", {}),
+        ("chauvenet", {"robust": True}),
+        ("winsorized", {}),
+        ("winsorized", {"floor": 4.0}),
+    ],
+)
+def test_a_power_of_two_changes_nothing(engine, name, chosen, exponent):
+    """Also where squares leave the range of float64; whole numbers are exact also where floats end."""
+    x = np.round(noisy("float64", 12, 400))
+    expected = left_out(engine, x, step_of(name, 12, 3, 3, **chosen))
+    assert (expected & np.isfinite(x)).any()
+    own = {k: float(np.ldexp(v, exponent)) if k == "floor" else v for k, v in chosen.items()}
+    there = np.arange(x.shape[1]) % 2 == 0  # beside columns as usual
+    found = left_out(engine, np.where(there, np.ldexp(x, exponent), x), step_of(name, 12, 3, 3, **own))
+    np.testing.assert_array_equal(found[:, there], expected[:, there])
+    if "floor" not in chosen:
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("name", ["esd", "chauvenet"])
 def test_equal_samples_go_or_stay_together(engine, name):
     x = np.zeros((12, 300), "float32")

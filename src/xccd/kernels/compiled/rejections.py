@@ -11,6 +11,7 @@ from xccd.kernels.arguments import Bounds, PixelRange, Scratch
 from xccd.kernels.compiled import by_errors, columns, marks, one_by_one, windows, winsorized
 from xccd.kernels.compiled.block import LONG, block, pads
 from xccd.kernels.compiled.groups import program
+from xccd.kernels.extremes import extreme, in_unit
 from xccd.kernels.limits import limits
 from xccd.kernels.table import REJECTIONS, table_of
 
@@ -35,7 +36,14 @@ def window(name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tu
         hi = count[first:last]
         blocks = _sorted_blocks(x, start + first, start + last, own, hi)
         lo, least, most = np.zeros_like(hi), np.empty(hi.size), np.empty(hi.size)
+        columns.ends(blocks, lo, hi, least, most)
+        apart = [(e, p, hi[p]) for e, p in extreme(name, x.dtype, least, most)]
         rule(blocks, lo, hi, numbers, table)
+        for exponent, p, b in apart:
+            a, width = np.zeros_like(b), blocks.shape[2]
+            part = np.ldexp(blocks[p // width, :, p % width].T.copy(), -exponent)
+            rule(part[None], a, b, in_unit(name, numbers, exponent), table)
+            lo[p], hi[p] = a, b
         columns.ends(blocks, lo, hi, least, most)
         with np.errstate(over="ignore", invalid="ignore"):  # what an empty window has in place of samples
             own.least[:], own.most[:] = least, most
