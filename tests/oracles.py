@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -475,12 +475,12 @@ def winsorized(
 
 
 def percentile_rank(
-    values: Sequence[float], low: float | None = 3, high: float | None = 3, pclip: float = -0.5,
+    values: Sequence[float], low: float | None = 3, high: float | None = 3, pclip: float = -0.5, nkeep: int = 0,
     near: list[float] | None = None,
 ) -> list[bool]:  # fmt: skip
     """Samples at least as many times as far from the median as the one some ranks away from it."""
     kept = finite(values)
-    if len(kept) < 3:
+    if len(kept) < max(3, nkeep + 1):
         return without(values, kept)
     x, half = sorted(kept.values()), len(values) // 2
     ranks = int(pclip * half) if abs(pclip) < 1 else int(pclip)
@@ -493,35 +493,56 @@ def percentile_rank(
         k = low if r < 0 else high
         return k is not None and r != 0 and not is_more(exact(k) * s, abs(r), near)
 
-    return without(values, {i: a for i, a in kept.items() if not (s and is_out(a - middle))})
+    rejected = {i for i, a in kept.items() if s and is_out(a - middle)}
+    rejected = all_but_nearest(rejected, {i: abs(a - middle) for i, a in kept.items()}, nkeep, near)
+    return without(values, {i: a for i, a in kept.items() if i not in rejected})
 
 
-def trimmed(x: list[Fraction], passes: int) -> Fraction:
+def all_but_nearest(
+    rejected: set[int], distances: dict[int, Fraction], nkeep: int, near: list[float] | None
+) -> set[int]:  # fmt: skip
+    """What a pass rejects after `put_back`; notes how near the first that stays out is to the last that comes back."""
+    left = put_back(rejected, distances, nkeep)
+    if left != rejected:
+        edge = max(distances[i] for i in rejected - left)
+        for i in rejected:
+            if distances[i] != edge:
+                is_more(distances[i], edge, near)
+    return left
+
+
+def trimmed(x: list[Fraction], passes: int = 0) -> Fraction:
     """The mean; in the first pass without the lowest and the highest of three or more."""
     return mean(sorted(x)[1:-1] if passes == 0 and len(x) >= 3 else x)
 
 
 def by_model(
     values: Sequence[float], low: float | None, high: float | None, center: str,
-    square: Callable[[int, Fraction], Fraction], near: list[float] | None,
+    square: Callable[[int, Fraction], Fraction], near: list[float] | None, nkeep: int = 0, least: int = 2,
+    trims: bool = True,
 ) -> list[bool]:  # fmt: skip
     """Samples further from the centre than deviations, whose squares follow from the frame and the centre."""
 
     def rejected_of(kept: dict[int, Fraction], passes: int) -> set[int]:
         x = list(kept.values())
-        middle = median(x) if center == "median" else trimmed(x, passes)
+        middle = median(x) if center == "median" else trimmed(x, 0 if trims else passes)
         deviations = {i: square_root(square(i, middle)) for i in kept}
         if near is not None and any(0 < s < (max(x) - min(x)) / 10**12 for s in deviations.values()):
             near.append(0.0)  # where rounding of the centre decides whether there is a deviation
-        return {i for i, a in kept.items() if deviations[i] and beyond(a - middle, low, high, deviations[i], near)}
+        rejected = {i for i, a in kept.items() if deviations[i] and beyond(a - middle, low, high, deviations[i], near)}
+        ratios = {i: abs(a - middle) / (deviations[i] or 1) for i, a in kept.items()}
+        for i, j in combinations(rejected if nkeep else [], 2):
+            if ratios[i] == ratios[j] and kept[i] != kept[j] and near is not None:
+                near.append(0.0)  # only exact arithmetic has them equal
+        return all_but_nearest(rejected, ratios, nkeep, near)
 
-    return without(values, until_stable(finite(values), 2, rejected_of))
+    return without(values, until_stable(finite(values), max(least, nkeep + 1), rejected_of))
 
 
 def noise(
     values: Sequence[float], low: float | None = 3, high: float | None = 3, readnoise: float = 1.0, gain: float = 1.0,
     sensitivity: float = 0.0, center: str = "median", near: list[float] | None = None,
-    scale: Sequence[float] | None = None, zero: Sequence[float] | None = None,
+    scale: Sequence[float] | None = None, zero: Sequence[float] | None = None, nkeep: int = 0,
 ) -> list[bool]:  # fmt: skip
     """The noise model of a CCD; of frames that are ``scale x - zero`` each with its own."""
 
@@ -531,7 +552,7 @@ def noise(
         read = exact(readnoise) / exact(gain)
         return f**2 * (read**2 + light / exact(gain) + (exact(sensitivity) * light) ** 2)
 
-    return by_model(values, low, high, center, square, near)
+    return by_model(values, low, high, center, square, near, nkeep)
 
 
 def variance_clip(
@@ -628,17 +649,11 @@ def extrema_by_share(values: Sequence[float], low: float = 0, high: float = 0) -
 
 def average_sigma(
     values: Sequence[float], low: float | None = 3, high: float | None = 3, center: str = "median", a: float = 0.25,
-    near: list[float] | None = None,
+    nkeep: int = 0, near: list[float] | None = None,
 ) -> list[bool]:  # fmt: skip
     """Samples further from the centre than ``a`` times the root of the light, which is 1 or more."""
-
-    def rejected_of(kept: dict[int, Fraction], passes: int) -> set[int]:
-        x = list(kept.values())
-        middle = median(x) if center == "median" else trimmed(x, passes)
-        s = exact(a) * square_root(max(Fraction(1), middle))
-        return {i for i, v in kept.items() if s and beyond(v - middle, low, high, s, near)}
-
-    return without(values, until_stable(finite(values), 3, rejected_of))
+    square = lambda _, middle: exact(a) ** 2 * max(Fraction(1), middle)  # noqa: E731
+    return by_model(values, low, high, center, square, near, nkeep, 3, trims=False)
 
 
 def unit_noise(pixels: Sequence[Sequence[float]], center: str = "median") -> float:

@@ -34,6 +34,7 @@ def expected(x, gains=(2.0, 2.0), noises=(6.0, 6.0)):
     return np.stack([oracles.lacosmic(x[k], gain=gains[k], readnoise=noises[k], **rest) for k in range(2)])
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("chunks", [None, {"frame": 1}, {"y": 9, "x": 31}])
 def test_it_is_astroscrappy_in_each_frame(frames, chunks):
     x, truth = frames

@@ -1,13 +1,16 @@
 """The file of a `LiveStack`, and what may stop it: kills, interrupts, damage, another thread."""
 
+import copy
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +56,35 @@ def test_it_goes_on_to_the_bit(tmp_path: Path, options: dict[str, Any], count: i
         xr.testing.assert_identical(again.snapshot(), live.snapshot())
     assert again.save(tmp_path / "other").read_bytes() == live.save(path).read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["live.state", "other"]
+
+
+COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda live: pickle.loads(pickle.dumps(live))}
+
+
+@pytest.mark.parametrize("options", [{}, {"align": "wcs", "minimum": 3}], ids=str)
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_a_copy_goes_on_by_itself(copied: Callable[[Any], Any], options: dict[str, Any]) -> None:
+    live = xccd.LiveStack(**options)
+    assert len(copied(live)) == 0
+    for number in range(5):
+        live.add(frame(number, **WCS))
+    before, own = live.snapshot(), copied(live)
+    assert (own.options, own.names, repr(own)) == (live.options, live.names, repr(live))
+    for number in range(5, 9):
+        own.add(frame(number, **WCS))
+    xr.testing.assert_identical(live.snapshot(), before)
+    for number in range(5, 9):
+        live.add(frame(number, **WCS))
+    xr.testing.assert_identical(live.snapshot(), own.snapshot())
+
+
+def test_no_copy_is_made_while_a_frame_is_added() -> None:
+    live, done = xccd.LiveStack(), threading.Event()
+    live.add(frame(0))
+    with live._lock:
+        threading.Thread(target=lambda: (copy.deepcopy(live), done.set())).start()
+        assert not done.wait(0.05)
+    assert done.wait(10)
 
 
 def test_files_are_known_again(tmp_path: Path) -> None:

@@ -66,16 +66,6 @@ def follows(model: Callable[..., np.ndarray], *args: Any, **kwargs: Any) -> Expl
     return explains
 
 
-def keeps(least: int) -> Explains:
-    """The program keeps that many samples (``nkeep``), and puts back what it rejected last. We leave fewer."""
-
-    def explains(column: np.ndarray, theirs: np.ndarray, case: Case) -> bool:
-        ours = survivors(column[:, None], case)[:, 0]
-        return bool(ours.sum() < min(least, ours.size) <= theirs.sum()) and not (ours & ~theirs).any()
-
-    return explains
-
-
 def median_of_nothing(column: np.ndarray, theirs: np.ndarray, case: Case) -> bool:
     """Nothing is left; the program then gives the median."""
     nothing = not survivors(column[:, None], case).any()
@@ -87,23 +77,26 @@ def median_of_nothing(column: np.ndarray, theirs: np.ndarray, case: Case) -> boo
 IRAF = {"center": "median", "ddof": 1, "about": "center", "maxiters": None, "minimum": 3, "nkeep": 1}
 SIRIL = {"center": "median", "ddof": 1, "maxiters": None, "minimum": 5}
 MAD = {"center": "median", "deviation": models.mad, "maxiters": None, "minimum": 5}
-CCD = {"readnoise": 5, "gain": 2}
+CCD = {"readnoise": 5, "gain": 2, "nkeep": 1}
 CASES = {
     "iraf": [
         *(Case(f"sigclip {k} mclip=yes", "sigma", k, k, IRAF) for k in (3, 2, 1.5)),
         Case("sigclip 2 mclip=yes nkeep=4", "sigma", 2, 2, IRAF | {"nkeep": 4}),
         *(Case(f"avsigclip {k} mclip=yes", "average_sigma", k, k) for k in (3, 2)),
         *(Case(f"avsigclip {k} mclip=no", "average_sigma", k, k, {"center": "mean"}) for k in (3, 2)),
+        Case("avsigclip 2 mclip=yes nkeep=4", "average_sigma", 2, 2, {"nkeep": 4}),
+        Case("avsigclip 2 mclip=no nkeep=4", "average_sigma", 2, 2, {"nkeep": 4, "center": "mean"}),
         Case("avsigclip over rows mclip=yes", "average_sigma", 3, 3, rows=16),
         Case("avsigclip over rows mclip=no", "average_sigma", 3, 3, {"center": "mean"}, rows=16),
-        Case("ccdclip mclip=yes", "noise", 3, 3, CCD, 3, keeps(1)),
-        Case("ccdclip mclip=no", "noise", 3, 3, CCD | {"center": "mean"}, 7, follows(models.ccdclip, 3, 3)),
-        Case("ccdclip mclip=yes snoise=0.05", "noise", 3, 3, CCD | {"sensitivity": 0.05}, 1, keeps(1)),
-        Case("ccdclip mclip=yes nkeep=4", "noise", 3, 3, CCD, 113, keeps(4)),
+        Case("ccdclip mclip=yes", "noise", 3, 3, CCD),
+        Case("ccdclip mclip=no", "noise", 3, 3, CCD | {"center": "mean"}),
+        Case("ccdclip mclip=yes snoise=0.05", "noise", 3, 3, CCD | {"sensitivity": 0.05}),
+        Case("ccdclip mclip=yes nkeep=4", "noise", 3, 3, CCD | {"nkeep": 4}),
+        Case("ccdclip mclip=no nkeep=4", "noise", 3, 3, CCD | {"nkeep": 4, "center": "mean"}),
         Case("crreject mclip=yes", "noise", None, 3, CCD),
-        Case("crreject mclip=no", "noise", None, 3, CCD | {"center": "mean"}, 4, follows(models.ccdclip, np.inf, 3)),
+        Case("crreject mclip=no", "noise", None, 3, CCD | {"center": "mean"}),
         *(Case(f"pclip {p}", "percentile_rank", 3, 3, {"pclip": p}) for p in (-0.5, 0.5, -0.25, 2, -2)),
-        Case("pclip -0.5 nkeep=4", "percentile_rank", 3, 3, {}, 131, keeps(4)),
+        Case("pclip -0.5 nkeep=4", "percentile_rank", 3, 3, {"nkeep": 4}),
         Case("minmax 1 2", "extrema", 1, 2),
         Case("minmax 0 1", "extrema", 0, 1),
         Case("minmax 1 2 above 990.3", "extrema", 1, 2, {"fraction": True}, least=990.3),

@@ -1,6 +1,7 @@
 """`reject` and `register_rejection`: labels, flags, lazy arrays, history, messages."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import xarray as xr
 import oracles
 import xccd
 from xccd.compute import arrays
-from xccd.kernels.table import REJECTIONS
 from xccd.labels.lazy import array_of
 
 PIXEL = [100, 101, 99, 100.5, 99.5, 102, 98, 100, 150, 90]
@@ -45,7 +45,7 @@ def brightest(values, axis, number=1):
 def registered():
     xccd.register_rejection("brightest", brightest, defaults={"number": 1}, summary="the brightest samples")
     yield "brightest"
-    del REJECTIONS["brightest"]
+    xccd.unregister_rejection("brightest")
 
 
 def stack_of(frames=12, side=6, dtype="float32"):
@@ -162,6 +162,20 @@ def test_a_function_gets_thresholds():
     expected = (stack < stack.median("frame") - 9) | (stack > stack.median("frame") + 50)
     np.testing.assert_array_equal(after.isnull().values, expected.values)
     assert after.attrs["history"] == "xccd.reject(algorithm=far, low=9, high=50)"
+
+
+def test_a_name_is_registered_again_and_taken_away():
+    stack = stack_of().chunk({"y": 3})
+    for number in (1, 2):  # as a cell that runs twice, after an edit
+        xccd.register_rejection("mine", partial(brightest, number=number))
+        lazy = stack.ccd.reject("mine")
+    xccd.unregister_rejection("mine")
+    assert (lazy.isnull().sum("frame") == 2).all()
+    with pytest.raises(ValueError, match=r"algorithm='mine' is unknown"):
+        stack.ccd.reject("mine")
+    for name, why in [("mine", "is not registered: no name is"), ("sigma", "is an algorithm of xccd"), ([], "is not")]:
+        with pytest.raises(ValueError, match=why):
+            xccd.unregister_rejection(name)
 
 
 @pytest.mark.parametrize("given", [("sigma", print), ("linear_fit", print), ("", print), (3, print)])

@@ -24,16 +24,17 @@ whole_tiles = tiles(dtypes=FLOATS, elements=WHOLE, max_frames=12) | tiles(dtypes
 LIMITS = st.sampled_from([None, 0.5, 1.0, 1.5, 2.5, 4.0])
 # For each rule: options to draw beside its thresholds.
 SOME = st.sampled_from
+KEEP = {"nkeep": SOME([0, 0, 1, 2, 5])}
 OPTIONS: dict[str, st.SearchStrategy] = {
     "winsorized": st.fixed_dictionaries({"floor": SOME([None, 0.1, 0.5])}),
-    "percentile_rank": st.fixed_dictionaries({"pclip": SOME([-0.5, 0.5, -1, 1, 2, -3.0, 0.9, 1e6])}),
+    "percentile_rank": st.fixed_dictionaries({"pclip": SOME([-0.5, 0.5, -1, 1, 2, -3.0, 0.9, 1e6]), **KEEP}),
     "noise": st.fixed_dictionaries(
         {
             "readnoise": SOME([0.0, 1.0, 3.0]), "gain": SOME([0.5, 1.0, 2.5]), "sensitivity": SOME([0.0, 0.1]),
-            "center": SOME(["median", "mean"]),
+            "center": SOME(["median", "mean"]), **KEEP,
         }
     ),
-    "average_sigma": st.fixed_dictionaries({"center": SOME(["median", "mean"])}),
+    "average_sigma": st.fixed_dictionaries({"center": SOME(["median", "mean"]), **KEEP}),
     "esd": st.fixed_dictionaries({"max_outliers": SOME([0.1, 0.3, 0.9]), "alpha": SOME([0.01, 0.05, 0.5])}),
     "chauvenet": st.fixed_dictionaries({"limit": SOME([0.1, 0.5, 2.0]), "robust": st.booleans()}),
     "swarp": st.fixed_dictionaries(
@@ -150,7 +151,7 @@ def test_a_rule_does_not_see_tiles_or_the_order_of_frames(engine, name):
 
 MODELS = st.fixed_dictionaries(
     {"readnoise": SOME([0.0, 1.0]), "gain": SOME([1.0, 2.0]), "sensitivity": SOME([0.0, 0.1]),
-     "center": SOME(["median", "mean"])}
+     "center": SOME(["median", "mean"]), **KEEP}
 )  # fmt: skip
 
 
@@ -162,8 +163,22 @@ def test_noise_of_scaled_frames(engine, x, model, low, high, random):
     read, gain, part = (model[k] for k in ("readnoise", "gain", "sensitivity"))
     numbers = REJECTIONS["noise"]._replace(options=()).numbers(low, high, {})
     table = [((f * read / gain) ** 2, f / gain, part**2, z, 0.0) for f, z in zip(scale, zero, strict=True)]
-    step = Marked("noise", (*numbers, float(model["center"] == "mean")), tuple(zip(*table, strict=True)))
+    numbers = (*numbers, 2.0 * (model["center"] == "mean"), 2.0, float(model["nkeep"]))
+    step = Marked("noise", numbers, tuple(zip(*table, strict=True)))
     np.testing.assert_array_equal(left_out(engine, x, step)[:, clear], expected[:, clear])
+
+
+@pytest.mark.parametrize(("nkeep", "left"), [(0, [0, 0]), (1, [0, 0]), (3, [-3, 0, 0, 3]), (5, [-9, -3, 0, 0, 3, 9])])
+@pytest.mark.parametrize("name", ["noise", "average_sigma", "percentile_rank", "scaled"])
+def test_what_a_pass_rejects_is_put_back_by_its_distance(engine, name, nkeep, left):
+    x = np.array([-9.0, -3, 0, 0, 3, 9])[:, None] + (name != "percentile_rank")
+    if name == "scaled":
+        numbers = REJECTIONS["noise"]._replace(options=()).numbers(1, 1, {})
+        step = Marked("noise", (*numbers, 0.0, 2.0, float(nkeep)), ((1.0,) * 6, *[(0.0,) * 6] * 4))
+    else:
+        step = step_of(name, 6, 1, 1, nkeep=nkeep, **({"pclip": 1} if name == "percentile_rank" else {}))
+    out = left_out(engine, x, step)[:, 0]
+    np.testing.assert_array_equal(x[~out, 0] - (name != "percentile_rank"), left)
 
 
 @few
@@ -232,6 +247,30 @@ def test_bounds_that_earlier_steps_left(engine, name):
         found.append(np.isnan(step(engine, tile).masked(engine).x))
     inside = ~((x > 90) & (x <= 90.001)) & ~((x >= 114.999) & (x < 115))
     np.testing.assert_array_equal(*(out[:, inside.all(0)] for out in found))
+
+
+@pytest.mark.parametrize("exponent", [-1060, -1010, -600, -235, 235, 600, 1010])
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("esd", {}),
+        ("chauvenet", {}),
+        ("chauvenet", {"robust": True}),
+        ("winsorized", {}),
+        ("winsorized", {"floor": 4.0}),
+    ],
+)
+def test_a_power_of_two_changes_nothing(engine, name, chosen, exponent):
+    """Also where squares leave the range of float64; whole numbers are exact also where floats end."""
+    x = np.round(noisy("float64", 12, 400))
+    expected = left_out(engine, x, step_of(name, 12, 3, 3, **chosen))
+    assert (expected & np.isfinite(x)).any()
+    own = {k: float(np.ldexp(v, exponent)) if k == "floor" else v for k, v in chosen.items()}
+    there = np.arange(x.shape[1]) % 2 == 0  # beside columns as usual
+    found = left_out(engine, np.where(there, np.ldexp(x, exponent), x), step_of(name, 12, 3, 3, **own))
+    np.testing.assert_array_equal(found[:, there], expected[:, there])
+    if "floor" not in chosen:
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", ["esd", "chauvenet"])

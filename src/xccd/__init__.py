@@ -33,7 +33,7 @@ from xccd.verbs.mask import mask, mask_where
 from xccd.verbs.measure_stars import measure_stars
 from xccd.verbs.normalize import normalize
 from xccd.verbs.refine_wcs import refine_wcs
-from xccd.verbs.reject import register_rejection, reject
+from xccd.verbs.reject import register_rejection, reject, unregister_rejection
 from xccd.verbs.sky import assign_sky_coords, cutout
 from xccd.warm import warm_up
 from xccd.write.fits import to_fits
@@ -47,7 +47,7 @@ __all__ = [
     "from_ccddata", "grow", "header", "large_structures", "mask", "mask_where", "measure_stars", "minmax", "normalize",
     "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "refine_wcs", "register_rejection",
     "reject", "scan", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
-    "to_masked_array", "to_stack", "to_zarr", "warm_up", "wcs",
+    "to_masked_array", "to_stack", "to_zarr", "unregister_rejection", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -81,19 +81,3 @@ def gnuastro(x: np.ndarray, threshold: float, tolerance: float) -> np.ndarray:
         if keep.size == left.size or (s - after) < tolerance * after:
             return left
         left = keep
-
-
-def ccdclip(x: np.ndarray, low: float, high: float, readnoise: float = 5, gain: float = 2) -> np.ndarray:
-    """IRAF's with ``mclip=no``: the mean without the lowest and the highest sample, in every pass; one sample stays."""
-    left = np.arange(x.size)
-    while left.size >= 2:
-        values = np.sort(x[left])
-        centre = values[1:-1].mean() if left.size > 2 else values.mean()
-        residuals = (x[left] - centre) / np.sqrt((readnoise / gain) ** 2 + max(centre, 0) / gain)
-        goes = (residuals < -low) | (residuals > high)
-        if goes.all():
-            return left[np.abs(residuals) == np.abs(residuals).min()]
-        if not goes.any():
-            break
-        left = left[~goes]
-    return left

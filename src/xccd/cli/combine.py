@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -138,15 +139,18 @@ def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
         with stage(USAGE, ValueError, TypeError):
             factors = scale(stack, options["scale"])
             names = {k: options[k] for k in ("weights", "q")}
-            image = steps[-1][1].ccd.combine(options["method"], scale=factors, **names)
+            frames = ByFrame(stack, steps)
+            with frames.counting():
+                image = steps[-1][1].ccd.combine(options["method"], scale=factors, **names)
         shown = sys.stderr.isatty() if options["progress"] is None else options["progress"]
         with writing(output, lambda: emptied(stack, steps)):
-            image, tally = counted(image, stack)
+            image, tally = counted(image, stack, frames)
             product = image if options["maps"] else image["data"]
             product.ccd.to_fits(output, overwrite=options["overwrite"], progress=shown)
     n, lost = stack.sizes["frame"], 1 - tally.used / max(tally.valid, 1)
     done = f"{options['method']} of {n} frame{'s' * (n > 1)}, {lost:.2%} of the samples rejected"
     say(f"{visible(output)}: {done}")
+    frames.tell()
 
 
 def check_once(files: tuple[str, ...]) -> None:
@@ -241,14 +245,17 @@ class Tally:
         self.used = self.valid = self.done = 0
         self.good, self.lock = False, Lock()
 
-    def __call__(self, data: Any, used: Any, *valid: Any) -> Any:
-        """Returns a band of the image unchanged. Raises at the last band if no pixel of any band is good."""
+    def __call__(self, data: Any, used: Any, *valid: Any, known: int) -> Any:
+        """Returns a band of the image unchanged. Raises at the last band if no pixel of any band is good.
+
+        The first ``known`` of ``valid`` are counts of valid samples; without one all are valid.
+        """
         import numpy as np
 
         good = bool(np.isfinite(data).any())
         with self.lock:
             self.used += int(used.sum())
-            self.valid += sum(int(v.sum()) for v in valid) or data.size * self.frames
+            self.valid += sum(int(v.sum()) for v in valid[:known]) or data.size * self.frames
             self.done += data.size
             self.good |= good
             if self.done == self.pixels and not self.good:
@@ -256,16 +263,67 @@ class Tally:
         return data
 
 
-def counted(image: Any, stack: Any) -> tuple[Any, Tally]:
+class ByFrame:
+    """Counts the samples of each frame before and after the rejections, while the bands of an image are made."""
+
+    def __init__(self, stack: Any, steps: list[tuple[str, Any]]) -> None:
+        from xccd.compute.frame_counts import FrameCounts
+
+        self.stack, self.left = stack, steps[-1][1]
+        # samples beyond the limits of --minmax are not told of: they are those of saturated stars
+        self.first = [ds for text, ds in steps if not text or text.startswith("--minmax")][-1]
+        self.limited = self.first is not steps[0][1]
+        self.before, self.after = FrameCounts(stack.sizes["frame"]), FrameCounts(stack.sizes["frame"])
+        self.pixels = stack[0].size
+
+    def counting(self) -> Any:
+        """A context in which a product counts."""
+        from xccd.compute.frame_counts import counting
+
+        return counting(self.after)
+
+    def valid(self) -> list[Any]:
+        """The count of samples before, as a lazy array that must be computed with the image; [] if none is missing."""
+        import numpy as np
+
+        from xccd.compute.chain import Chain
+        from xccd.compute.frame_counts import CountedByFrame
+        from xccd.compute.run import chained
+        from xccd.labels.lazy import array_of
+
+        if self.first is self.left:
+            return []
+        if self.stack.dtype.kind != "f" and not self.limited:  # no integer is missing
+            self.before.counts[:] = self.pixels
+            return []
+        x, flags = (array_of(self.first[name]) for name in ("data", "data_flags"))
+        return chained(Chain((), (CountedByFrame(self.before),)), x, flags=flags, dtypes=[np.dtype(np.int64)])
+
+    def tell(self) -> None:
+        """Warn of frames that lost much."""
+        from xccd.labels.frames import frame_names
+        from xccd.labels.rejected_shares import PIXELS, remarks
+        from xccd.labels.warn import warn
+
+        if self.first is self.left or not self.after.counts.any() or self.pixels < PIXELS:
+            return
+        share = (self.before.counts - self.after.counts) / self.pixels
+        steps = str(self.left["data"].attrs.get("history", ""))
+        for text in remarks("combine", share, frame_names(self.stack, "frame"), steps):
+            warn(text)
+
+
+def counted(image: Any, stack: Any, frames: ByFrame) -> tuple[Any, Tally]:
     """The image, and a tally of its samples; both are made in one pass."""
     from xccd.compute.deferred import Deferred
     from xccd.labels.lazy import array_of, as_lazy_indexed
 
     data = array_of(image["data"])
-    tally = Tally(stack.sizes["frame"], data.size)
+    tally, more = Tally(stack.sizes["frame"], data.size), frames.valid()
     used = array_of(image["data_count"]) if "data_count" in image else data
     valid = [array_of(stack.ccd.count())] if stack.dtype.kind == "f" else []  # no integer is missing
-    tallied = as_lazy_indexed(Deferred(tally, [data, used, *valid], data.shape, data.dtype, frames=False))
+    made = partial(tally, known=len(valid))
+    tallied = as_lazy_indexed(Deferred(made, [data, used, *valid, *more], data.shape, data.dtype, frames=False))
     return image.assign(data=image["data"].copy(deep=False, data=tallied)), tally
 
 

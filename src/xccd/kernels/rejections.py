@@ -67,12 +67,14 @@ def _one(value: Any) -> float:
 
 
 _CENTER = Option("center", "median", lambda v: v in CENTERS, "'median' or 'mean'", lambda v: CENTERS[v])
+_NKEEP = Option("nkeep", 0, lambda v: _is_at_least_0(v) and v == int(v), "a whole number of 0 or more")
 _EACH = "a number, one for each frame, or a keyword"
 _NOISE = (
     Option("readnoise", "RDNOISE", _any, _EACH, _one),
     Option("gain", "GAIN", _any, _EACH, _one),
     Option("sensitivity", 0.0, _is_at_least_0, "a finite number of 0 or more"),
     _CENTER,
+    _NKEEP,
 )
 
 
@@ -155,6 +157,7 @@ REJECTIONS: dict[str, Rejection] = {
         "reject", "percentile_rank", "percentile_rank", least=3,
         options=(
             Option("pclip", -0.5, lambda v: _is_number(v) and abs(v) < 1e9 and v != 0, "a finite number other than 0"),
+            _NKEEP,
         ),
         summary="samples far from the median, in distances of the one some ranks away",
         source="IRAF imcombine's pclip",
@@ -174,6 +177,7 @@ REJECTIONS: dict[str, Rejection] = {
         options=(
             _CENTER,
             Option("per", "row", lambda v: v in ("row", "image", "pixel"), "'row', 'image' or 'pixel'", lambda _: 3.0),
+            _NKEEP,
         ),
         summary="samples far from the centre, in a noise that is measured where the light is the same",
         source="IRAF imcombine's avsigclip",
@@ -212,7 +216,7 @@ REJECTIONS: dict[str, Rejection] = {
             Option("sigclip", 4.5, _is_above_0, "a finite number above 0"),
             Option("sigfrac", 0.3, _is_above_0, "a finite number above 0"),
             Option("objlim", 5.0, _is_above_0, "a finite number above 0"),
-            Option("niter", 4, lambda v: _is_number(v) and v >= 1 and v == int(v), "a whole number of 1 or more"),
+            Option("niter", 4, lambda v: _is_above_0(v) and v == int(v), "a whole number of 1 or more"),
             Option("readnoise", "RDNOISE", _any, _EACH, _one),
             Option("gain", "GAIN", _any, _EACH, _one),
             Option("saturation", None, lambda v: v is None or _is_above_0(v), "a finite number above 0, or None", _one),

@@ -18,6 +18,7 @@ from xccd.labels.warn import warn
 from xccd.night import fit, state
 from xccd.night.arguments import check
 from xccd.night.clipped import Clipped
+from xccd.night.copied import Copied
 from xccd.night.frame import Added, Record, as_frame, axes_of, identity_of, record_of, stamped, values_of
 from xccd.night.interrupts import to_its_end
 from xccd.night.product import product
@@ -26,7 +27,7 @@ from xccd.night.register import ALIGN, Unregistered, levelled, registered
 MANY = 0.2  # rejected samples of a frame, above which it does not look like the others
 
 
-class LiveStack:
+class LiveStack(Copied):
     """A mean that is ready after each frame, for an observer at the telescope.
 
     Mean, standard deviation and count of each pixel are kept, not the frames: the memory for pixels does not grow with
@@ -69,6 +70,7 @@ class LiveStack:
     are those of `combine`, to rounding. A new sample is one of another draw than the mean and deviation that it is
     compared with, which are uncertain themselves: its limit is a quantile of Student's distribution, times
     sqrt(1 + 1/n). The deviation of clipped samples is divided by that of a normal distribution within the thresholds.
+    `copy.copy`, `copy.deepcopy` and pickle give a LiveStack that goes on by itself; `save` is for files.
 
     Examples
     --------
@@ -343,11 +345,8 @@ class LiveStack:
             arrays = self._clipped.arrays()
             more: dict[str, Any] = {"options": self._options, "level": self._level, "left_out": self._left_out}
             if self._first is not None:
-                more |= {
-                    "sizes": list(self._sizes.items()),
-                    "dtype": self._dtype.str,
-                    "first_dtype": self._first.dtype.str,
-                }
+                dtypes = {"dtype": self._dtype.str, "first_dtype": self._first.dtype.str}
+                more |= {"sizes": list(self._sizes.items()), **dtypes}
                 more |= {"first_axes": state.axes_as_json(axes_of(self._first)), "axes": state.axes_as_json(self._axes)}
                 if self._options["align"] in ("offsets", "transforms"):
                     arrays["first"] = self._first.values.reshape(-1)

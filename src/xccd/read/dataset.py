@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,13 @@ import xarray as xr
 from xccd.compute import arrays, plans
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
+from xccd.labels.flag_names import flag_of
 from xccd.labels.flags import attributes, map_name
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.read.images.chips import Frame, HDUNames, Options, Wanted
 from xccd.read.images.companions import Companions, with_masks, with_uncertainties
 from xccd.read.images.pixels import ArrayPixels, FilePixels, Index, PixelReader, Samples
+from xccd.read.images.quality import BadBits, bits_of
 from xccd.read.images.sources import frames
 from xccd.read.images.turned import Turned
 from xccd.read.reader import StackReader, deferred, lazy
@@ -48,8 +52,12 @@ def open_dataset(
 
     Parameters
     ----------
-    files, hdu, mask_hdu, bits, chunks, memory, keywords, keep_headers, units, flip
+    files, hdu, mask_hdu, chunks, memory, keywords, keep_headers, units, flip
         As for `open_stack`; bad pixels of a mask get the flag 1.
+    bits : int, list of int or dict, optional
+        The bad bits of masks, as for `open_stack`. A dict gives bits a flag of their own, by its name or number, as
+        ``{"above_maximum": [256, 2048], "grown": 8192, "not_finite": 1}``: `combine` can take such samples where there
+        is none better, see its ``tiers``.
     uncertainty_hdu : int, str, (str, int), list of str or None, default: "UNCERT"
         An extension of uncertainties, if a file has one. "UNCERT" stands for all names in the notes.
     mask, uncertainty, weights : dict or files, optional
@@ -66,9 +74,9 @@ def open_dataset(
     -------
     Dataset
         ``data`` (frame, y, x) in the dtype of the files, or float if their dtypes differ or BSCALE is not 1.
-        ``data_flags`` (uint8): 1 masked on input (BLANK, a mask), 2 not finite, 4 and 8 outside the limits of `minmax`,
-        16 and 32 rejected as too low or too high, 64 grown, 128 outside the footprint. ``data_uncertainty`` if a file
-        has it, with the attributes ``uncertainty_type``, "std", "var" or "ivar", and ``units``, from its own BUNIT
+        ``data_flags`` (uint8): 1 masked on input, 2 not finite (3: BLANK), 4 and 8 outside the limits of `minmax`, 16
+        and 32 rejected as too low or too high, 64 grown, 128 outside the footprint. ``data_uncertainty`` if a file has
+        it, with the attributes ``uncertainty_type``, "std", "var" or "ivar", and ``units``, from its own BUNIT
         (standard deviations without one are in the data's unit). ``data_weight`` from ``weights``. ``data`` names them
         in the CF attribute ``ancillary_variables``. Labels are as for `open_stack`.
 
@@ -101,8 +109,11 @@ def open_dataset(
     >>> image, mask = (np.array([[5, 6]]), {}), (np.array([[0, 4]]), {})
     >>> xccd.open_dataset([image], mask=[mask], bits=[4]).data_flags.values.tolist()
     [[[0, 1]]]
+    >>> xccd.open_dataset([image], mask=[mask], bits={"above_maximum": 4, "grown": [1, 2]}).data_flags.values.tolist()
+    [[[0, 8]]]
     """
     asked = uncertainty_type
+    bits, reasons = _reasons(bits)
     if mask is not None or uncertainty is not None:
         # raises for what no file could have; None is no choice for a companion
         Options.of(hdu, _or(mask_hdu, "MASK", mask), _or(uncertainty_hdu, "UNCERT", uncertainty), bits, asked)
@@ -124,7 +135,7 @@ def open_dataset(
         chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype="native" if native else None,
         units=units,
     )  # fmt: skip
-    maps = {map_name("data", "flags"): _flags(stack, found, bare)}
+    maps = {map_name("data", "flags"): _flags(stack, found, bare, reasons)}
     if (error := _uncertainties_of_frames(stack, found)) is not None:
         maps[map_name("data", "uncertainty")] = error
     if weighting is not None:
@@ -195,12 +206,35 @@ def _map_array(stack: xr.DataArray, pixels: Sequence[PixelReader], dtype: np.dty
     return deferred(reader) if stack.chunks is None else lazy(reader, stack.chunks, None, lambda chunks: chunks)
 
 
-def _flags(stack: xr.DataArray, found: list[Frame], bare: list[_Bare]) -> xr.Variable:
+Reasons = tuple[tuple[int, int], ...]  # flags, and the bits that they stand for
+
+
+def _reasons(bits: Any) -> tuple[Any, Reasons]:
+    """All bits of the argument ``bits``, and the flags that a dict gives them."""
+    if not isinstance(bits, dict):
+        return bits, ()
+    found = tuple((flag_of("bits", flag), bits_of(some) or 0) for flag, some in bits.items())
+    if not found or not all(some for _, some in found):
+        raise ValueError(f"bits={bits!r} names no bit: give flags with bits, as {{'above_maximum': 256}}")
+    return reduce(or_, (some for _, some in found)), found
+
+
+def _by_flag(mask: PixelReader, reasons: Reasons) -> list[tuple[int, PixelReader]]:
+    """The flags that a mask gives, each with a mask of its own."""
+    if isinstance(mask, Turned):
+        return [(flag, Turned(one)) for flag, one in _by_flag(mask.base, reasons)]
+    if reasons and isinstance(mask, BadBits):
+        return [(flag, replace(mask, bits=bits)) for flag, bits in reasons]
+    return [(int(Flag.MASKED_ON_INPUT), mask)]
+
+
+def _flags(stack: xr.DataArray, found: list[Frame], bare: list[_Bare], reasons: Reasons) -> xr.Variable:
     """The flags on input: from masks, from flags in the frames, from BLANK, and for samples that are not finite."""
     blanks = np.array([b.blank for b in bare])
     not_finite = np.array([Flag.MASKED_ON_INPUT if b.pixels.masks else Flag.NOT_FINITE for b in bare], np.uint8)
     per_frame = [values.reshape(-1, *(1,) * (stack.ndim - 1)) for values in (blanks, not_finite)]
-    bits = [_Bits(f.pixels.shape, b.masks, f.flags) for f, b in zip(found, bare, strict=True)]
+    sources = [tuple(one for mask in b.masks for one in _by_flag(mask, reasons)) for b in bare]
+    bits = [_Bits(f.pixels.shape, own, f.flags) for f, own in zip(found, sources, strict=True)]
     some = any(one.sources or one.flags for one in bits)
     marks = [_map_array(stack, bits, np.dtype(np.uint8))] if some else []
     data = arrays.map_elementwise(_flags_of_block, array_of(stack), *per_frame, *marks, dtype=np.dtype(np.uint8))
@@ -213,7 +247,7 @@ def _flags_of_block(x: Any, blanks: Any, not_finite: Any, bits: Any = None) -> A
     """Flags (uint8) of a block of samples."""
     flags = np.zeros(x.shape, np.uint8) if bits is None else bits.copy()
     if not np.isnan(blanks).all():
-        flags[(x == blanks) & (flags == 0)] = Flag.MASKED_ON_INPUT
+        flags[x == blanks] |= np.uint8(Flag.MASKED_ON_INPUT | Flag.NOT_FINITE)  # an integer that stands for no value
     if x.dtype.kind == "f":
         np.copyto(flags, not_finite, where=(flags == 0) & ~np.isfinite(x))
     return flags
@@ -224,7 +258,7 @@ class _Bits:
     """A reader of one frame's flags, from its masks and its own flags."""
 
     shape: tuple[int, ...]
-    sources: tuple[PixelReader, ...]
+    sources: tuple[tuple[int, PixelReader], ...]  # masks, with the flags that they give
     flags: PixelReader | None
     native = np.dtype(np.uint8)
     masks = False
@@ -233,7 +267,9 @@ class _Bits:
         out[...] = 0
         if self.flags is not None:
             self.flags.read(index, out)
-        for mask in self.sources:
+        marks = np.zeros(out.shape, np.uint8)
+        for flag, mask in self.sources:
             values = np.empty(out.shape, np.float64)  # BLANK in a mask is NaN, and masks
             mask.read(index, values)
-            out[(values != 0) & (out == 0)] = Flag.MASKED_ON_INPUT
+            marks[values != 0] |= np.uint8(flag)
+        np.copyto(out, marks, where=out == 0)

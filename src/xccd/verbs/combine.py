@@ -14,6 +14,7 @@ from xccd.compute.chain import Chain
 from xccd.compute.ends import Combine, End, check_factors
 from xccd.compute.errors import Rescaled
 from xccd.compute.run import chained
+from xccd.compute.tiers import spared, with_flags_in_use
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import ARGUMENTS, METHODS, OUTPUTS
 from xccd.labels.apply import Obj, per_variable
@@ -25,6 +26,7 @@ from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
 from xccd.verbs.product_maps import Image, Maps
 from xccd.verbs.rejected_frames import tell_of_rejected_frames
+from xccd.verbs.tiers import names_of, tiers_of
 from xccd.verbs.weights import check_scale, check_weights, inverse_variances, resolve
 from xccd.write.product import describe
 from xccd.write.product_cards import How
@@ -45,6 +47,7 @@ def combine(
     rescale: bool = False,
     uncertainty: str | None = None,
     maps: Sequence[str] | None = None,
+    tiers: Sequence[Any] | None = None,
     dtype: Any = None,
     dim: Hashable = "frame",
 ) -> xr.DataArray:
@@ -84,6 +87,12 @@ def combine(
     maps : list of str, optional
         Of a flagged Dataset: the maps to make beside the image, as for `combine_with_maps`. Default: ["uncertainty",
         "count"].
+    tiers : list, optional
+        Of a flagged Dataset: the flags of samples that serve where a pixel has no good sample, the least bad first. A
+        tier is the name of a flag, as in the attribute ``flag_meanings``, or several, as
+        ``["above_maximum", ("grown", "rejected_high")]``. A pixel takes its samples of one tier: of the first one for
+        which it has some, and such a sample may have flags of the tiers before it, too. Samples without a value,
+        "not_finite" and "outside_footprint", never serve.
     dtype : dtype, optional
         Float dtype of the image. Default: that of the stack (float32 for integers of up to 16 bits, float64 for wider
         ones), float64 for "sum", int64 for "count".
@@ -154,20 +163,21 @@ def combine(
         raise ValueError("maps= goes with a flagged Dataset: use combine_with_maps, or stack.ccd.to_dataset() first")
     return combine_stack(
         stack, method, weights=weights, scale=scale, q=q, c=c, ddof=ddof, rescale=rescale, uncertainty=uncertainty,
-        maps=maps, dtype=dtype, dim=dim,
+        maps=maps, tiers=tiers, dtype=dtype, dim=dim,
     )  # fmt: skip
 
 
 def combine_stack(
     stack: xr.DataArray, method: Method, *, weights: Any, scale: Any, q: float | None, c: float | None, ddof: int,
-    rescale: bool, uncertainty: str | None, maps: Sequence[str] | None, dtype: Any, dim: Hashable,
-    lenient: bool = False,
+    rescale: bool, uncertainty: str | None, maps: Sequence[str] | None, tiers: Sequence[Any] | None, dtype: Any,
+    dim: Hashable, lenient: bool = False,
 ) -> xr.DataArray:  # fmt: skip
     """The image of a stack with its maps as coordinates; with ``lenient`` maps that cannot be made are left out."""
     check_stack(stack, dim)
     check_rows(stack, dim)
     arguments = {"q": q, "c": c, "ddof": ddof, "rescale": rescale}
     check_method(method, weights, **arguments)
+    allowed = () if tiers is None else tiers_of(tiers, flags_of(stack) is not None)
     image_dtype = _image_dtype(method, stack.dtype, dtype)
     factor = resolve("scale", scale, stack, dim)
     weight = resolve("weights", weights, stack, dim, factors=factor)
@@ -183,10 +193,10 @@ def combine_stack(
         warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
     tell_of_rejected_frames(stack, dim)
     wanted = Maps.of(stack, dim, end, maps, uncertainty, lenient=lenient)
-    data, made = _image_and_maps(wanted, factor.data, weight.data, image_dtype)
+    data, made = _image_and_maps(wanted, factor.data, weight.data, image_dtype, allowed)
     step = step_text(
         "combine", method=method, weights=weights, scale=scale, q=q, c=c, ddof=ddof or None, rescale=rescale or None,
-        uncertainty=uncertainty, dtype=dtype,
+        uncertainty=uncertainty, tiers=names_of(allowed) or None, dtype=dtype,
     )  # fmt: skip
     factors = np.ones(stack.sizes[dim]) if scale is None else factor.per_frame
     how = How(str(method), known, factors)
@@ -203,17 +213,23 @@ def _end(method: Method, weighted: bool, arguments: dict[str, Any], frames: int)
     return Rescaled(end, frames) if arguments["rescale"] else end
 
 
-def _image_and_maps(maps: Maps, scale: Any, weights: Any, dtype: Any) -> tuple[Any, dict[str, Any]]:
+def _image_and_maps(
+    maps: Maps, scale: Any, weights: Any, dtype: Any, allowed: tuple[int, ...]
+) -> tuple[Any, dict[str, Any]]:
     """The image, and its maps by name."""
     stack, dim, end = maps.stack, maps.dim, maps.end
     x, flags = frames_first(stack, dim), flags_of(stack)
-    bits = None if flags is None else frames_first(flags, dim)
+    given = bits = None if flags is None else frames_first(flags, dim)
+    if allowed:
+        bits = spared(x, given, allowed)
     ends: dict[str, tuple[End, Any]] = {"image": (end, dtype)} if isinstance(end, Combine | Rescaled) else {}
     ends |= {name: (found, OUTPUTS[name].dtype or dtype) for name, found in maps.ends().items()}
     # One chain for the image and its maps: the samples are read and sorted once.
     chain, dtypes = Chain((), tuple(e for e, _ in ends.values())), [d for _, d in ends.values()]
     run = partial(chained, chain, x, scale, weights, bits, sides=maps.sides(), keep_flags=maps.keeps_flags)
     images = dict(zip(ends, run(dtypes=dtypes), strict=True)) if ends else {}
+    if allowed and "flags" in images:
+        images["flags"] = with_flags_in_use(images["flags"], given, bits)
     if isinstance(end, Combine | Rescaled):
         return images.pop("image"), images
     if bits is not None:

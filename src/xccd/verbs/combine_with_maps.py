@@ -27,6 +27,7 @@ def combine_with_maps(
     *,
     uncertainty: str | None = None,
     maps: Sequence[str] | None = None,
+    tiers: Sequence[Any] | None = None,
     weights: Any = None,
     scale: Any = None,
     q: float | None = None,
@@ -42,7 +43,7 @@ def combine_with_maps(
     ----------
     obj : DataArray, Dataset or DataTree
         As for `combine`.
-    method, uncertainty, weights, scale, q, c, ddof, rescale, dtype, dim
+    method, uncertainty, tiers, weights, scale, q, c, ddof, rescale, dtype, dim
         As for `combine`. An uncertainty from anything but the scatter needs the uncertainties of a flagged Dataset.
     maps : list of str, optional
         Some of "uncertainty", "count", "rejected_low", "rejected_high", "weight", "exposure" and "flags". Default: all
@@ -55,11 +56,12 @@ def combine_with_maps(
 
         - ``data_uncertainty``: the standard error, where a formula is known.
         - ``data_count``: the number of samples in use.
-        - ``data_rejected_low``, ``data_rejected_high``: the numbers of samples that clips rejected on either side. A
-          clip of a DataArray leaves NaN alone, so these two and the flags need a flagged Dataset.
+        - ``data_rejected_low``, ``data_rejected_high``: the numbers of samples that clips rejected on either side, and
+          that no tier took. A clip of a DataArray leaves NaN alone, so these two and the flags need a flagged Dataset.
         - ``data_weight``: the total weight of the samples in use; their number without weights.
         - ``data_exposure``: their total exposure time in seconds, if it is known of each frame.
-        - ``data_flags``: 0 for a pixel with a sample in use, else all flags of its samples.
+        - ``data_flags``: 0 for a pixel with a good sample; the flags of the samples in use where ``tiers`` took them;
+          else all flags of its samples.
 
         If clips have set flags, the coordinates ``data_share_rejected_low`` and ``data_share_rejected_high`` on
         ``dim`` are the share of each frame that was rejected; not for files opened with ``chunks=None``.
@@ -86,10 +88,19 @@ def combine_with_maps(
     >>> clipped = stack.ccd.to_dataset().ccd.clip_extrema(0, 1)
     >>> clipped.ccd.combine_with_maps(maps=["rejected_high"]).data_rejected_high.values.tolist()
     [1, 1]
+
+    The saturated core of a star has no good sample; its flags say what was taken (8):
+
+    >>> star = xr.DataArray([[60.0, 11.0], [70.0, 12.0]], dims=("frame", "x")).ccd.to_dataset().ccd.minmax(max=50)
+    >>> star.ccd.combine_with_maps("max").data.values.tolist()
+    [nan, 12.0]
+    >>> image = star.ccd.combine_with_maps("max", tiers=["above_maximum"])
+    >>> image.data.values.tolist(), image.data_count.values.tolist(), image.data_flags.values.tolist()
+    ([70.0, 12.0], [2, 2], [8, 0])
     """
     options = {
-        "method": method, "uncertainty": uncertainty, "maps": maps, "weights": weights, "scale": scale, "q": q, "c": c,
-        "ddof": ddof, "rescale": rescale, "dtype": dtype,
+        "method": method, "uncertainty": uncertainty, "maps": maps, "tiers": tiers, "weights": weights,
+        "scale": scale, "q": q, "c": c, "ddof": ddof, "rescale": rescale, "dtype": dtype,
     }  # fmt: skip
 
     def on_dataset(ds: xr.Dataset) -> xr.Dataset:

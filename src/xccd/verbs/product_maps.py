@@ -11,6 +11,7 @@ import xarray as xr
 
 from xccd.compute.ends import Combine, End, Total
 from xccd.compute.errors import Rescaled, uncertainty_end
+from xccd.compute.frame_counts import count_end
 from xccd.compute.maps import AllFlags, Flagged
 from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS, UNCERTAINTIES
@@ -119,7 +120,7 @@ class Maps:
 
 
 def _count(maps: Maps) -> End | None:
-    return None if maps.end == Combine("count") else Combine("count")
+    return None if maps.end == Combine("count") else count_end()
 
 
 MAKERS: dict[str, Callable[[Maps], End | None]] = {

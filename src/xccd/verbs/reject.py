@@ -86,7 +86,7 @@ def reject(
        * - "percentile_rank"
          - 3, 3
          - samples far from the median, in distances of the one some ranks away
-         - pclip
+         - pclip, nkeep
        * - "linear_fit"
          - 5, 2.5
          - samples far from a line through the sorted ones, in mean residuals
@@ -106,7 +106,7 @@ def reject(
        * - "noise"
          - 3, 3
          - samples far from the centre, in the noise of a CCD at that level
-         - readnoise, gain, sensitivity, center
+         - readnoise, gain, sensitivity, center, nkeep
        * - "variance"
          - 3, 3
          - samples far from the median, in their uncertainties
@@ -114,7 +114,7 @@ def reject(
        * - "average_sigma"
          - 3, 3
          - samples far from the centre, in a noise that is measured where the light is the same
-         - center, per
+         - center, per, nkeep
        * - "swarp"
          - 4, 4
          - samples far from the median, in noise and in parts of the median
@@ -302,7 +302,8 @@ def register_rejection(
     """Give a function a name, so that `reject` takes it as one of its algorithms.
 
     The name is then listed in error messages, and written to the history. Flags, lazy arrays, Datasets and trees are
-    handled as for the other algorithms. A name of one's own can be registered again.
+    handled as for the other algorithms. One's own name that is registered again stands for the new function, as when
+    the cell of a notebook runs twice; `unregister_rejection` takes it away.
 
     Parameters
     ----------
@@ -338,6 +339,7 @@ def register_rejection(
     >>> stack = xr.DataArray([5.0, 9.0, 3.0, 7.0], dims="frame")
     >>> stack.ccd.reject("brightest", number=2).values.tolist()
     [5.0, nan, 3.0, nan]
+    >>> xccd.unregister_rejection("brightest")
     """
     if not isinstance(name, str) or not name:
         raise ValueError(f"name={name!r}: give a name, as 'brightest'")
@@ -355,3 +357,32 @@ def register_rejection(
         "reject", None, "", low=low, high=high, sided=sided, options=options, least=int(least),
         function=function, summary=summary,
     )  # fmt: skip
+
+
+def unregister_rejection(name: str) -> None:
+    """Take away a name that `register_rejection` gave.
+
+    A lazy result that was made with it keeps its function.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Raises
+    ------
+    ValueError
+        No function has this name, or it is an algorithm of this package.
+
+    Examples
+    --------
+    >>> import xccd
+    >>> xccd.register_rejection("above 120", lambda values, axis: values > 120)
+    >>> xccd.unregister_rejection("above 120")
+    """
+    own = [key for key, row in REJECTIONS.items() if row.function is not None]
+    if name not in own:
+        built_in = isinstance(name, str) and (name == "auto" or name in REJECTIONS)
+        known = "is an algorithm of xccd" if built_in else f"is not registered: {', '.join(own) or 'no name'} is"
+        raise ValueError(f"name={name!r} {known}{'' if built_in else did_you_mean(name, own)}")
+    del REJECTIONS[name]

@@ -42,13 +42,14 @@ def noise(stack: xr.DataArray, given: Given) -> Step:
     read = of_frames("readnoise", given, stack, lambda v: v >= 0, "0 or more")
     gain = of_frames("gain", given, stack, lambda v: v > 0, "above 0")
     part, by_mean = float(given.options["sensitivity"]), CENTERS[given.options["center"]]
+    nkeep = float(given.options["nkeep"])
     scale, zero = (_label(stack, name, given.dim) for name in ("scale", "zero"))
     if any(f"zero_{d}" in stack.coords for d in stack.dims):
         raise ValueError("reject('noise') of frames less planes: reject before normalize(degree=1)")
     same = (read == read[0]).all() and (gain == gain[0]).all()
     if scale is None and zero is None and same:
-        return Window(given.name, given.numbers(float(read[0]), float(gain[0]), part, by_mean)), None
-    numbers = given.numbers(by_mean)
+        return Window(given.name, given.numbers(float(read[0]), float(gain[0]), part, by_mean, nkeep)), None
+    numbers = given.numbers(2.0 * by_mean, 2.0, nkeep)
     scale = np.ones(given.frames) if scale is None else scale
     zero = np.zeros(given.frames) if zero is None else zero
     if not (arrays.is_dask(scale) or arrays.is_dask(zero)):
@@ -126,7 +127,8 @@ def average_sigma(stack: xr.DataArray, given: Given) -> Step:
     )  # fmt: skip
     none, one = (0.0,) * given.frames, (1.0,) * given.frames
     table = (none, none, none, (-1.0,) * given.frames, one)  # e^2 (1 + max(c - 1, 0)) is e^2 max(1, c)
-    return Marked(given.name, given.numbers(by_mean, 3.0), table, takes_samples=True), found
+    numbers = given.numbers(by_mean, 3.0, float(given.options["nkeep"]))
+    return Marked(given.name, numbers, table, takes_samples=True), found
 
 
 def swarp(stack: xr.DataArray, given: Given) -> Step:

@@ -29,6 +29,7 @@ from xccd.write.finish import add_checksums, compress, with_room
 from xccd.write.input_files import check_apart
 from xccd.write.place import check_place, new_file, replacing, target_of
 from xccd.write.planes import Plane, nodes_of, planes_of
+from xccd.write.rejected_frames import Shares, shares_of
 from xccd.write.stream import NewHDU, Progress, check_progress, write_hdus
 
 if TYPE_CHECKING:
@@ -138,6 +139,12 @@ def to_fits(
         Dataset, or a node of a tree, with several images; two nodes for one file. After computation: pixels that
         ``dtype`` cannot hold, with their count and range. The old file stays.
 
+    Warns
+    -----
+    UserWarning
+        A lazy product of `combine_with_maps` shows a frame of which clips rejected more than 10 %, and more than 3
+        times as much as of the median frame.
+
     Examples
     --------
     >>> import tempfile, pathlib
@@ -214,6 +221,7 @@ class _Product:
     overwrite: bool
     hdus: list[NewHDU]
     rest: bytes
+    shares: list[Shares]
 
     def write(self, checksum: bool, progress: Any) -> Path:
         hdus = [hdu._replace(head=with_room(hdu.head)) for hdu in self.hdus] if checksum else self.hdus
@@ -223,7 +231,7 @@ class _Product:
         temporary.sweep(target.parent)
         temporary.sweep_scratch()
         with replacing(target, lambda folder: new_file(folder, self.overwrite), lambda: needed) as output:
-            write_hdus(output, hdus, progress)
+            write_hdus(output, hdus, progress, beside=[pair for some in self.shares for pair in some.pairs])
             for hdu in hdus:
                 # now that all is counted, and before the old file is replaced
                 hdu.encoder.check(self.target)
@@ -233,6 +241,8 @@ class _Product:
                     compress(output.file, checksum=checksum)
                 elif checksum:
                     add_checksums(output.file)
+        for some in self.shares:
+            some.tell()
         return self.target
 
 
@@ -263,7 +273,8 @@ class _Maker:
             head = primary(self._lines(planes[0].image), planes[0].image.ndim, extended=bool(hdus[1:] or rest))
             # last, as EXTEND says whether anything follows
             hdus[0] = hdus[0]._replace(head=head)
-        return _Product(target, self.overwrite, hdus, rest)
+        shares = [found for plane in planes if (found := shares_of(plane)) is not None]
+        return _Product(target, self.overwrite, hdus, rest, shares)
 
     def _hdus(self, plane: Plane, number: int | None) -> Iterator[NewHDU]:
         """The HDUs of an image and its maps; without ``number`` the header of the image is left empty."""

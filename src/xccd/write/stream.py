@@ -41,8 +41,13 @@ class NewHDU(NamedTuple):
         return len(self.head) + -(-pixels // BLOCK) * BLOCK
 
 
-def write_hdus(file: UnfinishedFile, hdus: Sequence[NewHDU], progress: Progress) -> None:
-    """Write HDUs at the file's position: headers and padding, then all pixels; lazy images are computed together."""
+def write_hdus(
+    file: UnfinishedFile, hdus: Sequence[NewHDU], progress: Progress, beside: Sequence[tuple[Any, Any]] = ()
+) -> None:  # fmt: skip
+    """Write HDUs at the file's position: headers and padding, then all pixels; lazy images are computed together.
+
+    ``beside`` are other dask arrays that are computed with them, and the arrays in memory that take them.
+    """
     meter = Meter()
     places = []
     for hdu in hdus:
@@ -51,7 +56,8 @@ def write_hdus(file: UnfinishedFile, hdus: Sequence[NewHDU], progress: Progress)
         file.seek(places[-1].end)
         file.write(b"\0" * (-places[-1].size % BLOCK))  # now: blocks of pixels come in any order
     end = file.tell()
-    write_arrays([(hdu.data, place) for hdu, place in zip(hdus, places, strict=True)], meter, progress, "to_fits")
+    pairs = [(hdu.data, place) for hdu, place in zip(hdus, places, strict=True)]
+    write_arrays([*pairs, *beside], meter, progress, "to_fits")
     file.seek(end)  # what follows is written from here
 
 

@@ -21,14 +21,14 @@ LOW, HIGH = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
 def look_errors(blocks, number, options, of_frames, of_samples, flag):
     """Pixels whose lowest or highest sample is out by the least deviation of any frame."""
     low, high = options[0], options[1]
-    by_mean, fewest = options.size > 2 and options[2] > 0.0, max(2.0, options[3] if options.size > 3 else 0.0)
+    by_mean, fewest, _ = rules_of(options)
     width = blocks.shape[2]
     scratch, model = np.empty((4, width)), np.empty(KINDS)
     for j in range(KINDS):
         model[j] = of_frames[j].min()
     for i in range(0, number.size, width):
         block, n = blocks[i // width], number[i : i + width]
-        first_centers(block, n, by_mean, scratch)
+        first_centers(block, n, by_mean > 0.0, scratch)
         center, top, limit, bottom = scratch[0], scratch[1], scratch[2], block[0]
         for c in range(n.size):
             limit[c] = of_samples[i + c if of_samples.size > 1 else 0]
@@ -52,21 +52,23 @@ def errors(values, columns, number, options, of_frames, of_samples, out):
     """Samples further from the centre than their own deviations, until none is.
 
     The square of a deviation is e^2 (1 + g v) + a + b v + q v^2, with e of ``of_samples``, the rows a, b, q, z and g
-    of ``of_frames``, and v the centre plus z where that is above 0. The numbers after low and high: whether the centre
-    is the mean, and the fewest samples of a pass; they may be left out.
+    of ``of_frames``, and v the centre plus z where that is above 0. The numbers after low and high: the centre, the
+    fewest samples of a pass, and the samples to keep; they may be left out. The centre is the median (0), or the mean
+    without the lowest and the highest sample in the first pass (1) or in every pass (2).
     """
     low, high = options[0], options[1]
-    by_mean, fewest = options.size > 2 and options[2] > 0.0, max(2.0, options[3] if options.size > 3 else 0.0)
-    column = np.empty((values.shape[1], 1))
+    by_mean, fewest, nkeep = rules_of(options)
+    column, ratio = np.empty((values.shape[1], 1)), np.empty(values.shape[1])
     for p in range(number.size):
         n, first = number[p], True
         column[:, 0] = columns[p]
         own = of_samples[p if of_samples.shape[0] > 1 else 0]
         while n >= fewest:
             level = middle(column[(n - 1) // 2, 0], column[n // 2, 0])
-            if by_mean:
-                level = mean_of(column, 0, 0, n, first)
-            left = mark_once(values[p], level, low, high, of_frames, own, column, n, out[p])
+            if by_mean > 0.0:
+                level = mean_of(column, 0, 0, n, first or by_mean > 1.0)
+            spared = nearest(values[p], level, low, high, of_frames, own, n, nkeep, ratio, out[p])
+            left = mark_once(values[p], level, low, high, of_frames, own, spared, column, n, out[p])
             if left == n:
                 break
             n, first = left, False
@@ -96,8 +98,43 @@ def errors_alike(blocks, some, lo, hi, options, model, of_pixels):
 
 
 @inner_function
-def mark_once(value, level, low, high, of_frames, of_samples, column, n, out):
-    """Mark the samples of a pixel that are out, and take them from its sorted column; returns how many stay."""
+def rules_of(options):
+    """How the centre is a mean, the fewest samples of a pass, and the samples to keep."""
+    by_mean = options[2] if options.size > 2 else 0.0
+    nkeep = options[4] if options.size > 4 else 0.0
+    return by_mean, max(2.0, options[3] if options.size > 3 else 0.0, nkeep + 1.0), nkeep
+
+
+@inner_function
+def nearest(value, level, low, high, of_frames, of_samples, n, nkeep, ratio, out):
+    """How many deviations a pass must spare to leave ``nkeep`` of the n samples of a pixel; -1 if it may take all."""
+    left, spared = np.float64(n), -1.0
+    if nkeep == 0.0:
+        return spared
+    for k in range(value.size):
+        e = of_samples[k if of_samples.size > 1 else 0]
+        r = value[k] - level
+        a, b, q = of_frames[0, k], of_frames[1, k], of_frames[2, k]
+        s = deviation(level, e, a, b, q, of_frames[3, k], of_frames[4, k])
+        far = out[k] == 0 and s > 0.0 and (r < -low * s or r > high * s)
+        ratio[k] = abs(r) / s if far else -1.0
+        left -= 1.0 if far else 0.0
+    while left < nkeep:
+        least = np.inf
+        for k in range(value.size):
+            least = ratio[k] if spared < ratio[k] < least else least
+        for k in range(value.size):
+            left += 1.0 if ratio[k] == least else 0.0
+        spared = least
+    return spared
+
+
+@inner_function
+def mark_once(value, level, low, high, of_frames, of_samples, spared, column, n, out):
+    """Mark the samples of a pixel that are out, and take them from its sorted column; returns how many stay.
+
+    Samples stay that are no further out than ``spared`` of their deviations.
+    """
     for k in range(value.size):
         if out[k] != 0:
             continue
@@ -105,7 +142,7 @@ def mark_once(value, level, low, high, of_frames, of_samples, column, n, out):
         r = value[k] - level
         a, b, q = of_frames[0, k], of_frames[1, k], of_frames[2, k]
         s = deviation(level, e, a, b, q, of_frames[3, k], of_frames[4, k])
-        if not (s > 0.0 and (r < -low * s or r > high * s)):
+        if not (s > 0.0 and (r < -low * s or r > high * s)) or abs(r) / s <= spared:
             continue
         out[k] = LOW if r < 0.0 else HIGH
         place = 0

@@ -8,6 +8,7 @@ import numpy as np
 
 from xccd.kernels.compiled.columns import SURE, all_medians, all_sums, mean_of, median_of
 from xccd.kernels.compiled.compile import inner_function, kernel
+from xccd.kernels.compiled.window import put_back
 
 
 @kernel
@@ -32,7 +33,7 @@ def percentile(blocks, lo, hi, options, table):
 @kernel
 def percentile_rank(blocks, lo, hi, options, table):
     """Samples at least ``low`` or ``high`` times as far from the median as the one some ranks away; one pass."""
-    low, high, ranks = options[0], options[1], options[2]
+    low, high, ranks, nkeep = options[0], options[1], options[2], options[3]
     frames, width = blocks.shape[1], blocks.shape[2]
     half = frames // 2
     away = int(ranks * half) if abs(ranks) < 1.0 else int(ranks)
@@ -40,7 +41,7 @@ def percentile_rank(blocks, lo, hi, options, table):
     for p in range(lo.size):
         block, c, a, b = blocks[p // width], p % width, lo[p], hi[p]
         n = b - a
-        if n < 3:
+        if n < 3 or n <= nkeep:
             continue
         center = median_of(block, c, a, b)
         k = (n - 1) // 2 - size if ranks < 0.0 else n // 2 + size
@@ -51,13 +52,15 @@ def percentile_rank(blocks, lo, hi, options, table):
             a += 1
         while a < b and block[b - 1, c] > center and block[b - 1, c] - center >= high * s:
             b -= 1
+        if b - a < nkeep:
+            a, b = put_back(block, c, lo[p], hi[p], a, b, center, nkeep)
         lo[p], hi[p] = a, b
 
 
 @kernel
 def noise(blocks, lo, hi, options, table):
     """Samples further from the centre than the noise of a CCD at that level, until none is."""
-    low, high, readnoise, gain, sensitivity, by_mean = options
+    low, high, readnoise, gain, sensitivity, by_mean, nkeep = options
     read, part = (readnoise / gain) * (readnoise / gain), sensitivity * sensitivity
     width = blocks.shape[2]
     scratch = np.empty((4, width))
@@ -70,7 +73,8 @@ def noise(blocks, lo, hi, options, table):
             variance = SURE * ((read + level / gain) + (part * level) * level)
             below, above = center[c] - block[0, c], top[c] - center[c]
             if below * below > low * low * variance or above * above > high * high * variance:
-                lo[i + c], hi[i + c] = noise_window(block, c, lo[i + c], n[c], low, high, read, part, gain, by_mean)
+                model = low, high, read, part, gain, by_mean, nkeep
+                lo[i + c], hi[i + c] = noise_window(block, c, lo[i + c], n[c], model)
 
 
 @inner_function
@@ -88,14 +92,14 @@ def first_centers(block, n, by_mean, scratch):
 
 
 @inner_function
-def noise_window(block, c, lo, hi, low, high, read, part, gain, by_mean):
+def noise_window(block, c, lo, hi, model):
     """The window ``(lo, hi)`` of one column that survives."""
-    first = True
-    while hi - lo >= 2:
-        center = mean_of(block, c, lo, hi, first) if by_mean > 0.0 else median_of(block, c, lo, hi)
+    low, high, read, part, gain, by_mean, nkeep = model
+    while hi - lo >= 2 and hi - lo > nkeep:
+        center = mean_of(block, c, lo, hi, True) if by_mean > 0.0 else median_of(block, c, lo, hi)
         level = center if center > 0.0 else 0.0
         variance = (read + level / gain) + (part * level) * level
-        n, first = hi - lo, False
+        n, old_lo, old_hi = hi - lo, lo, hi
         while lo < hi and variance > 0.0:
             r = block[lo, c] - center
             if not (r < 0.0 and r * r > (low * low) * variance):
@@ -106,6 +110,8 @@ def noise_window(block, c, lo, hi, low, high, read, part, gain, by_mean):
             if not (r > 0.0 and r * r > (high * high) * variance):
                 break
             hi -= 1
+        if hi - lo < nkeep:
+            lo, hi = put_back(block, c, old_lo, old_hi, lo, hi, center, nkeep)
         if hi - lo == n:
             break
     return lo, hi

@@ -15,7 +15,8 @@ LOW, HIGH = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
 def errors(values: Any, rows: Any, number: Any, options: Any, of_frames: Any, of_samples: Any, out: Any) -> None:
     """Samples further from the centre than their own deviations, until none is: as `compiled.by_errors.errors`."""
     low, high = options[:2]
-    by_mean, fewest = len(options) > 2 and options[2] > 0.0, max(2.0, options[3] if len(options) > 3 else 0.0)
+    by_mean, least, nkeep = [*options[2:5].tolist(), 0.0, 0.0, 0.0][:3]
+    fewest = max(2.0, least, nkeep + 1.0)
     a, b, q, z, g = of_frames[:, :, None]
     some, first = np.flatnonzero(number >= fewest), True
     x, left = values[:, some], number[some]
@@ -23,17 +24,30 @@ def errors(values: Any, rows: Any, number: Any, options: Any, of_frames: Any, of
     while some.size:
         ordered = np.sort(x, axis=0) + 0.0
         zero, columns = np.zeros(some.size, np.int64), np.arange(some.size)
-        center = means(ordered, zero, left, columns, first) if by_mean else medians(ordered, zero, left, columns)
+        if by_mean > 0.0:
+            center = means(ordered, zero, left, columns, first or by_mean > 1.0)
+        else:
+            center = medians(ordered, zero, left, columns)
         v = np.where(center + z > 0.0, center + z, 0.0)
         s = np.sqrt((((e * e) * (1.0 + g * v) + a) + b * v) + (q * v) * v)
         r = x - center
         far = ((r < -low * s) | (r > high * s)) & (s > 0.0)
+        if nkeep:
+            far = _kept(far, np.abs(r) / s, nkeep - left)
         k, c = np.nonzero(far)
         out[k, some[c]] = np.where(r[k, c] < 0.0, LOW, HIGH)
         x[far] = np.nan
         left = left - far.sum(0)
         go = far.any(0) & (left >= fewest)
         some, x, e, left, first = some[go], x[:, go], e[:, go], left[go], False
+
+
+def _kept(far: Any, ratio: Any, lacking: Any) -> Any:
+    """``far`` without the nearest ones of columns that would lack samples; equal ones stay together."""
+    lacking = (lacking + far.sum(0)).astype(np.int64)
+    order = np.sort(np.where(far, ratio, np.inf), axis=0)
+    edge = np.take_along_axis(order, np.clip(lacking - 1, 0, None)[None], 0)
+    return far & ~((lacking > 0) & (ratio <= edge))
 
 
 def swarp(values: Any, rows: Any, number: Any, options: Any, of_frames: Any, of_samples: Any, out: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xccd.kernels.arguments import Bounds, Marks
+from xccd.kernels.extremes import extreme, in_unit
 from xccd.kernels.limits import limits
 from xccd.kernels.plain import by_errors, marks, one_by_one, unit_scatter, windows, winsorized
 from xccd.kernels.plain.block import missing, sort
@@ -28,8 +29,15 @@ def window(name: str, x: Any, start: int, stop: int, bounds: Bounds, options: tu
     _, _, before, behind = limits(x.dtype)
     piece = x[:, start:stop]
     rows, hi = _sorted_rows(piece, missing(piece, least, most, bounded))
-    lo, number, table = np.zeros_like(hi), hi.copy(), table_of(name, len(x), options)
-    WINDOWS[REJECTIONS[name].kernel or ""](rows, lo, hi, np.array(options), table)
+    lo, number, numbers = np.zeros_like(hi), hi.copy(), np.array(options)
+    rule, table = WINDOWS[REJECTIONS[name].kernel or ""], table_of(name, len(x), options)
+    first, last = (np.where(hi > 0, windows.at(rows, k), 0.0) for k in (lo, hi - 1))
+    apart = [(e, p, hi[p]) for e, p in extreme(name, x.dtype, first, last)]
+    rule(rows, lo, hi, numbers, table)
+    for exponent, p, b in apart:
+        a = np.zeros_like(b)
+        rule(np.ldexp(rows[:, p], -exponent), a, b, in_unit(name, numbers, exponent), table)
+        lo[p], hi[p] = a, b
     if table.size:
         windows.with_equals(rows, number, lo, hi)
     none = hi <= lo

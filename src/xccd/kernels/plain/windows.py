@@ -53,6 +53,29 @@ def with_equals(rows: Any, number: Any, lo: Any, hi: Any) -> None:
         hi[some] += 1
 
 
+def put_back(
+    rows: Any, old_lo: Any, old_hi: Any, lo: Any, hi: Any, columns: Any, center: Any, nkeep: float
+) -> None:  # fmt: skip
+    """Put rejected samples back into the windows of ``columns``: as `compiled.window.put_back`.
+
+    The old windows and the centres are of these columns alone.
+    """
+    edge, some = np.full(columns.size, -1.0), np.flatnonzero(hi[columns] - lo[columns] < nkeep)
+    while some.size:
+        own = columns[some]
+        a, b = lo[own], hi[own]
+        left, right = a > old_lo[some], b < old_hi[some]
+        below = np.where(left, center[some] - at(rows, a - 1, own), np.inf)
+        above = np.where(right, at(rows, b, own) - center[some], np.inf)
+        near = np.minimum(below, above)
+        go = (left | right) & ((b - a < nkeep) | (near == edge[some]))
+        down = left & ((below <= above) | ~right)
+        edge[some] = near
+        lo[own] -= go & down
+        hi[own] += go & ~down
+        some = some[go]
+
+
 def percentile(rows: Any, lo: Any, hi: Any, options: Any, table: Any) -> None:
     """Samples further from the median than ``low`` or ``high`` times the median, where that is above 0."""
     low, high = options[:2]
@@ -82,7 +105,7 @@ def means(rows: Any, lo: Any, hi: Any, columns: Any, trim: bool) -> Any:
 
 def percentile_rank(rows: Any, lo: Any, hi: Any, options: Any, table: Any) -> None:
     """Samples at least ``low`` or ``high`` times as far from the median as the one some ranks away; one pass."""
-    low, high, ranks = options
+    low, high, ranks, nkeep = options
     half = len(rows) // 2
     away = int(ranks * half) if abs(ranks) < 1 else int(ranks)
     size = max(1, min(abs(away), half))
@@ -90,28 +113,31 @@ def percentile_rank(rows: Any, lo: Any, hi: Any, options: Any, table: Any) -> No
     center = medians(rows, lo, hi)
     k = (n - 1) // 2 - size if ranks < 0.0 else n // 2 + size
     s = np.abs(at(rows, lo + np.clip(k, 0, n - 1)) - center)
-    some = np.flatnonzero((n >= 3) & (s > 0.0))
-    own, s = center[some], s[some]
+    some = np.flatnonzero((n >= 3) & (n > nkeep) & (s > 0.0))
+    own, s, first, last = center[some], s[some], lo[some], hi[some]
     move(
         rows, lo, hi, some,
         lambda v, i: (v < own[i]) & (own[i] - v >= low * s[i]),
         lambda v, i: (v > own[i]) & (v - own[i] >= high * s[i]),
     )  # fmt: skip
+    put_back(rows, first, last, lo, hi, some, own, nkeep)
 
 
 def noise(rows: Any, lo: Any, hi: Any, options: Any, table: Any) -> None:
     """Samples further from the centre than the noise of a CCD at that level, until none is."""
-    low, high, readnoise, gain, sensitivity, by_mean = options
+    low, high, readnoise, gain, sensitivity, by_mean, nkeep = options
     read, part = (readnoise / gain) * (readnoise / gain), sensitivity * sensitivity
-    some, first = np.flatnonzero(hi - lo >= 2), True
+    fewest = max(2.0, nkeep + 1.0)
+    some = np.flatnonzero(hi - lo >= fewest)
     while some.size:
         a, b = lo[some], hi[some]
-        center = means(rows, a, b, some, first) if by_mean else medians(rows, a, b, some)
+        center = means(rows, a, b, some, True) if by_mean else medians(rows, a, b, some)
         level = np.where(center > 0.0, center, 0.0)
         variance = (read + level / gain) + (part * level) * level
         _move_by_squares(rows, lo, hi, some, center, (low * low) * variance, (high * high) * variance, variance > 0.0)
+        put_back(rows, a, b, lo, hi, some, center, nkeep)
         n = hi[some] - lo[some]
-        some, first = some[(n < b - a) & (n >= 2)], False
+        some = some[(n < b - a) & (n >= fewest)]
 
 
 def move_by_residuals(
