@@ -10,7 +10,11 @@ import numpy as np
 
 from xccd.compute.ends import Combine, Given, counted, reduced
 from xccd.compute.tile import Array, Tile
+from xccd.kernels.formulas import ratio, total
 from xccd.kernels.table import METHODS
+
+# The part of the error that all frames share, from its sum over the samples and their total weight.
+SHARED = {"mean": ratio, "median": ratio, "sum": total}
 
 
 @lru_cache(maxsize=16)
@@ -71,6 +75,19 @@ class Propagated:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """An end: the part of the error of a combination that all its frames share."""
+
+    method: str
+    weighted: bool = False
+    sums = False
+
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        weight, _, shared, *_ = _error_sums(engine, tile, given, ranks=False)
+        out[:] = SHARED[self.method](shared, weight)
+
+
+@dataclass(frozen=True)
 class ErrorSum:
     """An end: one row of the sums of `engine.error_sums`, for chunks along the frames."""
 
@@ -109,7 +126,7 @@ ErrorEnd = Scatter | Propagated | Larger
 class Rescaled:
     """An end: another one times N / n, for all N frames, of which n have a sample in use."""
 
-    end: Combine | ErrorEnd
+    end: Combine | ErrorEnd | Shared
     frames: int
 
     @property
@@ -143,3 +160,11 @@ def uncertainty_end(end: Any, way: str) -> ErrorEnd | Rescaled | None:
     if way == "larger":
         return Larger(scatter, propagated) if scatter and propagated else None
     return scatter if way == "scatter" else propagated
+
+
+def shared_end(end: Any) -> Shared | Rescaled | None:
+    """The end that gives the part of the error that all frames share; None without a formula."""
+    if isinstance(end, Rescaled):
+        shared = shared_end(end.end)
+        return Rescaled(shared, end.frames) if isinstance(shared, Shared) else None
+    return Shared(end.method, end.weighted) if isinstance(end, Combine) and end.method in SHARED else None

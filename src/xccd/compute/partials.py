@@ -14,7 +14,7 @@ import numpy as np
 
 from xccd.compute.chain import Chain
 from xccd.compute.ends import Combine, End, Squares, Total
-from xccd.compute.errors import ErrorSum, Larger, Propagated, Rescaled, Scatter
+from xccd.compute.errors import SHARED, ErrorSum, Larger, Propagated, Rescaled, Scatter, Shared
 from xccd.compute.flagged import Reasons
 from xccd.compute.maps import AllFlags, Flagged
 from xccd.compute.steps import is_by_sample
@@ -120,6 +120,12 @@ ROWS: dict[End, Partials] = {
         for name, row in METHODS.items()
         for weighted, size in ((False, "count"), (True, "weight"))
         if row.propagated and row.partials
+    },
+    **{
+        Shared(name, weighted): Partials(("shared_errors", size), SHARED[name])
+        for name in SHARED
+        for weighted, size in ((False, "count"), (True, "weight"))
+        if METHODS[name].partials
     },
     **{PARTS[name]: Partials((name,), as_it_is) for name in ("weight", "exposure", "low", "high")},
     AllFlags(): Partials(("flags", "count"), lambda flags, count: np.where(count > 0, 0.0, flags)),

@@ -83,7 +83,7 @@ def combine(
         larger of both. Default: "propagate" where there are uncertainties, else "scatter".
     maps : list of str, optional
         Of a flagged Dataset: the maps to make beside the image, as for `combine_with_maps`. Default: ["uncertainty",
-        "count"].
+        "common", "count"].
     dtype : dtype, optional
         Float dtype of the image. Default: that of the stack (float32 for integers of up to 16 bits, float64 for wider
         ones), float64 for "sum", int64 for "count".

@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute.ends import Combine, End, Total
-from xccd.compute.errors import Rescaled, uncertainty_end
+from xccd.compute.errors import Rescaled, shared_end, uncertainty_end
 from xccd.compute.maps import AllFlags, Flagged
 from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS, UNCERTAINTIES
-from xccd.labels.flags import attributes, flags_of
+from xccd.labels.flags import attributes, flags_of, map_name
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
 from xccd.verbs.weights import standard_deviations, uncertainty_of
@@ -22,7 +22,7 @@ from xccd.write.product_inputs import Inputs
 
 Image = Combine | Rescaled | Callable[..., Any]  # the end that makes the image, or a user's function
 BY_DEFAULT = tuple(name for name, row in OUTPUTS.items() if row.by_default)
-ALL = tuple(name for name in (*BY_DEFAULT, *OUTPUTS) if name != "common")  # "common" is of a stack alone
+ALL = tuple(dict.fromkeys((*BY_DEFAULT, *OUTPUTS)))
 OF_FLAGS = ("flags", "rejected_low", "rejected_high")
 SPREADS = ("std", "var", "mad_std", "count")  # of them nobody expects an error
 
@@ -48,7 +48,7 @@ class Maps:
         flagged, has_errors = flags_of(stack) is not None, uncertainty_of(stack, "uncertainty") is not None
         check_maps(maps, flagged)
         check_uncertainty_way(uncertainty, has_errors)
-        asked = tuple(maps) if maps is not None else BY_DEFAULT if flagged else ()
+        asked, lenient = (BY_DEFAULT if flagged else (), True) if maps is None else (tuple(maps), lenient)
         if uncertainty is not None and "uncertainty" not in asked:
             raise ValueError(
                 f"uncertainty={uncertainty!r} goes with a flagged Dataset, and with its map: see to_dataset"
@@ -71,7 +71,7 @@ class Maps:
     def sides(self) -> list[Any]:
         """Errors, their common part, and exposure times, as in `ends.Given`; the last ones may be left out."""
         some: list[Any] = [None, None, None]
-        if "uncertainty" in self.asked and self.way != "scatter":
+        if {"uncertainty", "common"} & set(self.asked) and self.way != "scatter":
             some[:2] = (self._sigma(kind) for kind in ("uncertainty", "common"))
         if "exposure" in self.asked and (times := self.times()) is not None:
             some[2] = times.reshape((-1,) + (1,) * (self.stack.ndim - 1))
@@ -100,6 +100,17 @@ class Maps:
         self.attrs["uncertainty"] = {"long_name": UNCERTAINTIES[self.way] + note}
         return found
 
+    def common(self) -> End | None:
+        """The end of the part of the uncertainty that all frames share; None if the uncertainty has no such part."""
+        if self.way != "scatter" and uncertainty_of(self.stack, "common") is not None:
+            return shared_end(self.end)
+        if self.lenient:
+            return None
+        raise ValueError(
+            f"maps: 'common' needs the variable {map_name(self.stack.name, 'common')!r} and an uncertainty that is "
+            "propagated: the scatter does not show what all frames share"
+        )
+
     def weight(self) -> End | None:
         """The end of the total weight; without weights it is the count."""
         return Total("weights") if isinstance(self.end, Combine | Rescaled) else None
@@ -124,6 +135,7 @@ def _count(maps: Maps) -> End | None:
 
 MAKERS: dict[str, Callable[[Maps], End | None]] = {
     "uncertainty": Maps.uncertainty,
+    "common": Maps.common,
     "count": _count,
     "rejected_low": lambda maps: Flagged(int(Flag.REJECTED_LOW)),
     "rejected_high": lambda maps: Flagged(int(Flag.REJECTED_HIGH)),
