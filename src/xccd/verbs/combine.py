@@ -137,7 +137,9 @@ def combine(
 
     A flagged Dataset also gets the per-pixel count, and the standard error where a formula is known: of "mean",
     "median", "sum" and "ivar". From the scatter with weights there is none for the median. The part of the errors that
-    all frames share, ``data_common``, does not become smaller with more frames; the scatter does not show it.
+    all frames share, ``data_common``, does not become smaller with more frames; the scatter does not show it. A clip
+    makes errors too small. After one plain `sigma_clip` those of "mean" and "median" are multiplied by a factor for it,
+    from simulated normal noise; the attribute ``clip`` of the map says whether they were.
 
     Examples
     --------
@@ -182,12 +184,12 @@ def combine_stack(
     if method != "count" and (keywords := mixed(stack, dim)):
         warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
     tell_of_rejected_frames(stack, dim)
-    wanted = Maps.of(stack, dim, end, maps, uncertainty, lenient=lenient)
+    wanted = Maps.of(stack, dim, end, maps, uncertainty, lenient=lenient, scaled=scale is not None)
     data, made = _image_and_maps(wanted, factor.data, weight.data, image_dtype)
     step = step_text(
         "combine", method=method, weights=weights, scale=scale, q=q, c=c, ddof=ddof or None, rescale=rescale or None,
         uncertainty=uncertainty, dtype=dtype,
-    )  # fmt: skip
+    ) + ("; the uncertainty is corrected for the clip" if wanted.clip and "uncertainty" in made else "")  # fmt: skip
     factors = np.ones(stack.sizes[dim]) if scale is None else factor.per_frame
     how = How(str(method), known, factors)
     return _with_maps(describe(without_frames(stack, dim, data), stack, dim, how=how, step=step), made, wanted.attrs)

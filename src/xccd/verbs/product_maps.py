@@ -10,13 +10,15 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute.ends import Combine, End, Total
-from xccd.compute.errors import Rescaled, shared_end, uncertainty_end
+from xccd.compute.errors import Rescaled, is_corrected, shared_end, uncertainty_end
 from xccd.compute.maps import AllFlags, Flagged
+from xccd.kernels.clip_errors import Clip
 from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS, UNCERTAINTIES
 from xccd.labels.flags import attributes, flags_of, map_name
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
+from xccd.verbs.clip_history import only_clip, was_clipped
 from xccd.verbs.weights import standard_deviations, uncertainty_of
 from xccd.write.product_inputs import Inputs
 
@@ -37,12 +39,13 @@ class Maps:
     asked: tuple[str, ...]
     lenient: bool  # whether maps that cannot be made are left out
     way: str  # a row of `UNCERTAINTIES`
+    clip: Clip | None = None  # for which the error can be corrected
     attrs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls, stack: xr.DataArray, dim: Hashable, end: Image, maps: Sequence[str] | None, uncertainty: str | None,
-        *, lenient: bool = False,
+        *, lenient: bool = False, scaled: bool = False,
     ) -> Maps:  # fmt: skip
         """The maps of a stack; none of one without flags, unless they are named."""
         flagged, has_errors = flags_of(stack) is not None, uncertainty_of(stack, "uncertainty") is not None
@@ -54,7 +57,8 @@ class Maps:
                 f"uncertainty={uncertainty!r} goes with a flagged Dataset, and with its map: see to_dataset"
             )
         way = uncertainty or ("propagate" if has_errors else "scatter")
-        return cls(stack, dim, end, asked, lenient, way)
+        clip = only_clip(stack, dim) if is_corrected(end) and not scaled else None
+        return cls(stack, dim, end, asked, lenient, way, clip)
 
     def ends(self) -> dict[str, End]:
         """The ends of the maps, by name."""
@@ -91,14 +95,20 @@ class Maps:
 
     def uncertainty(self) -> End | None:
         """The end of the uncertainty. Where errors are known but no formula, that is said."""
-        found = uncertainty_end(self.end, self.way)
+        found = uncertainty_end(self.end, self.way, self.clip)
         name = self.end.method if isinstance(self.end, Combine | Rescaled) else self.end
         if found is None and self.way != "scatter" and name not in SPREADS:
             warn(f"combine: no formula gives the error of {called(name)} by uncertainty={self.way!r}: there is no map")
         left_out = self.way == "scatter" and uncertainty_of(self.stack, "common") is not None
         note = "; the part that all frames share is left out" if left_out else ""
-        self.attrs["uncertainty"] = {"long_name": UNCERTAINTIES[self.way] + note}
+        self.attrs["uncertainty"] = {"long_name": UNCERTAINTIES[self.way] + note} | self._of_clip()
         return found
+
+    def _of_clip(self) -> dict[str, str]:
+        """What the attributes of the uncertainty say of clips."""
+        if not was_clipped(self.stack):
+            return {}
+        return {"clip": "not corrected: the error is too small" if self.clip is None else "corrected for normal noise"}
 
     def common(self) -> End | None:
         """The end of the part of the uncertainty that all frames share; None if the uncertainty has no such part."""
