@@ -1,4 +1,4 @@
-"""Make `src/xccd/kernels/clip_errors.npz`: python docs/make_clip_errors.py, half an hour on one core.
+"""Make `src/xccd/kernels/clip_errors.npz`: python docs/make_clip_errors.py, within an hour on one core.
 
 A clip takes the tails of good samples, so their scatter comes out too small, and the image is noisier than a mean of
 the samples that are left. The table has the true error over the claimed one, from pixels of normal noise. The claim is
