@@ -246,15 +246,6 @@ def test_flags_say_why_a_pixel_is_missing():
     np.testing.assert_array_equal(image.data_count, (ds.data_flags == 0).sum("frame"))
 
 
-def test_what_all_frames_share_is_dropped_with_a_word():
-    ds = turned(4, (300, 200)).ccd.to_dataset(uncertainty=3.0)
-    names = f"{ds.data.attrs['ancillary_variables']} data_common"
-    ds = ds.assign(data=ds.data.assign_attrs(ancillary_variables=names), data_common=ds.data_uncertainty / 2)
-    with pytest.warns(UserWarning, match="align drops data_common: what all frames share"):
-        aligned = ds.ccd.align(0)
-    assert "data_common" not in aligned
-
-
 @pytest.mark.parametrize("kind", ["std", "var", "ivar"])
 def test_errors_go_with_squared_weights(kind):
     error = np.random.default_rng(1).uniform(1, 3, (1, 40, 60))

@@ -145,11 +145,30 @@ UNEQUAL, NEARLY = [1, 2, 0.5, 3, 1.5], np.linspace(1, 1.5, 10)
         (UNEQUAL, "mean", [1, 2, 3, 4, 0]), (UNEQUAL, "sum", [1, 2, 3, 4, 5]),
         ([1] * 3, "median", None), ([2] * 4, "median", None), ([1] * 10, "median", None), ([1] * 25, "median", None),
         (NEARLY, "median", None), (NEARLY[:5], "median", None), ([1] * 11, "median", list(np.linspace(1, 2, 11))),
-        ([1, 3], "median", None), ([3], "median", None),
+        ([1, 3], "median", None), ([3], "median", None), ([1] * 7, "median", None), ([1] * 51, "median", None),
+        ([1] * 25, "mean", list(np.geomspace(1, 100, 25))), ([1] * 5, "sum", [1, 1, 1, 1, 25]),
     ],
 )  # fmt: skip
 def test_the_claim_is_the_truth(sigma, method, weights):
     assert_claimed(simulated(sigma).ccd.combine(method, weights=weights))
+
+
+@pytest.mark.parametrize("method", ["mean", "median"])
+@pytest.mark.parametrize("way", ["propagate", "scatter"])
+@pytest.mark.parametrize(("level", "gain", "readnoise", "n"), [(200, 1.5, 5.0, 5), (2000, 0.4, 10.0, 10)])
+def test_whole_counts_of_a_camera(level, gain, readnoise, n, way, method):
+    rng = np.random.default_rng(n)
+    electrons = rng.poisson(level * gain, (n, *SIZE)) + rng.normal(0, readnoise, (n, *SIZE))
+    counts = np.rint(electrons / gain).astype("i2")
+    stack = xr.DataArray(counts, dims=DIMS, name="data", attrs={"units": "adu"})
+    ds = stack.ccd.to_dataset(uncertainty="poisson", gain=gain, readnoise=readnoise)
+    assert_claimed(ds.ccd.combine(method, uncertainty=way))
+
+
+@pytest.mark.parametrize("weights", [np.geomspace(1, 100, 15), np.arange(1.0, 10)])
+def test_the_scatter_with_very_unequal_weights(weights):
+    ds = simulated(np.ones(weights.size))
+    assert_claimed(ds.ccd.combine("mean", weights=weights, uncertainty="scatter"))
 
 
 @pytest.mark.parametrize("method", ["mean", "sum", "median", "ivar"])

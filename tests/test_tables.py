@@ -87,7 +87,7 @@ def test_options_of_a_clip_are_arguments_of_the_verb() -> None:
 
 
 def test_an_output_has_an_end_and_a_name_of_its_own() -> None:
-    assert product_maps.MAKERS.keys() == OUTPUTS.keys() - {"common"}  # that is of a stack, not of a product
+    assert product_maps.MAKERS.keys() == OUTPUTS.keys()
     assert len({row.extname for row in OUTPUTS.values()}) == len(OUTPUTS)
     page = (Path(__file__).parents[1] / "docs" / "lossless.md").read_text()
     for name, row in OUTPUTS.items():

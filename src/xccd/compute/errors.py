@@ -9,8 +9,17 @@ from typing import Any
 import numpy as np
 
 from xccd.compute.ends import Combine, Given, counted, reduced
+from xccd.compute.maps import Flagged
 from xccd.compute.tile import Array, Tile
+from xccd.kernels.clip_errors import METHODS as CORRECTED
+from xccd.kernels.clip_errors import Clip, factors
+from xccd.kernels.flags import Flag
+from xccd.kernels.formulas import ratio, total
 from xccd.kernels.table import METHODS
+
+CLIPPED = int(Flag.REJECTED_LOW | Flag.REJECTED_HIGH)
+# The part of the error that all frames share, from its sum over the samples and their total weight.
+SHARED = {"mean": ratio, "median": ratio, "sum": total}
 
 
 @lru_cache(maxsize=16)
@@ -71,6 +80,19 @@ class Propagated:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """An end: the part of the error of a combination that all its frames share."""
+
+    method: str
+    weighted: bool = False
+    sums = False
+
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        weight, _, shared, *_ = _error_sums(engine, tile, given, ranks=False)
+        out[:] = SHARED[self.method](shared, weight)
+
+
+@dataclass(frozen=True)
 class ErrorSum:
     """An end: one row of the sums of `engine.error_sums`, for chunks along the frames."""
 
@@ -83,11 +105,53 @@ class ErrorSum:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """An end: an error times the factor of its clip, by the count of samples before the clip.
+
+    A clip does not see the part that all frames share, and that stays as it is.
+    """
+
+    end: Scatter | Propagated
+    clip: Clip
+    sums = False
+
+    @property
+    def method(self) -> str:
+        """That of the other end."""
+        return self.end.method
+
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        value = np.empty(out.shape)
+        self.end(engine, tile, given, value)
+        if tile.unclipped is not None:  # the clip is a step of this chain
+            before = Tile(tile.x, tile.start, tile.stop)
+            before.bounds = tile.unclipped
+            count = counted(engine, before)
+        else:
+            clipped = np.empty(out.shape)
+            Flagged(CLIPPED)(engine, tile, given, clipped)
+            count = counted(engine, tile) + clipped
+        shared = np.zeros(out.shape)
+        if isinstance(self.end, Propagated) and given.common.any():
+            Shared(self.method)(engine, tile, given, shared)
+        out[:] = self.times_factor(value, shared, count)
+
+    def times_factor(self, value: Array, shared: Array, count: Array) -> Array:
+        """The error with its factor, from the shared part of it and the count of samples of each pixel before."""
+        way = "scatter" if isinstance(self.end, Scatter) else "propagate"
+        n = np.asarray(count).astype(np.int64)
+        factor = factors(self.clip, self.method, way, int(n.max(initial=0)))[n]
+        with np.errstate(invalid="ignore"):  # pixels without samples
+            own = np.sqrt(np.maximum(value**2 - shared**2, 0.0))
+            return np.asarray(np.where(shared > 0, np.hypot(factor * own, shared), factor * value))
+
+
+@dataclass(frozen=True)
 class Larger:
     """An end: the larger one of two errors, and the one that there is if the other is NaN."""
 
-    scatter: Scatter
-    propagated: Propagated
+    scatter: ErrorEnd
+    propagated: ErrorEnd
     sums = False
 
     @property
@@ -102,14 +166,14 @@ class Larger:
         np.fmax(out, other, out=out)
 
 
-ErrorEnd = Scatter | Propagated | Larger
+ErrorEnd = Scatter | Propagated | Corrected | Larger
 
 
 @dataclass(frozen=True)
 class Rescaled:
     """An end: another one times N / n, for all N frames, of which n have a sample in use."""
 
-    end: Combine | ErrorEnd
+    end: Combine | ErrorEnd | Shared
     frames: int
 
     @property
@@ -129,8 +193,11 @@ class Rescaled:
             out[:] = value * (self.frames / counted(engine, tile))
 
 
-def uncertainty_end(end: Any, way: str) -> ErrorEnd | Rescaled | None:
-    """The end that gives the error of an image by one of `table.UNCERTAINTIES`; None without a formula."""
+def uncertainty_end(end: Any, way: str, clip: Clip | None = None) -> ErrorEnd | Rescaled | None:
+    """The end that gives the error of an image by one of `table.UNCERTAINTIES`; None without a formula.
+
+    With a ``clip``, for which `is_corrected`, it is corrected for that.
+    """
     if isinstance(end, Rescaled):
         error = uncertainty_end(end.end, way)
         return Rescaled(error, end.frames) if error is not None and not isinstance(error, Rescaled) else error
@@ -138,8 +205,25 @@ def uncertainty_end(end: Any, way: str) -> ErrorEnd | Rescaled | None:
         return None
     row = METHODS[end.method]
     known = row.weighted_error if end.weighted else row.error is not None
-    scatter = Scatter(end.method, end.weighted) if known else None
-    propagated = Propagated(end.method, end.weighted) if row.propagated else None
+    scatter = _corrected(Scatter(end.method, end.weighted), clip) if known else None
+    propagated = _corrected(Propagated(end.method, end.weighted), clip) if row.propagated else None
     if way == "larger":
         return Larger(scatter, propagated) if scatter and propagated else None
     return scatter if way == "scatter" else propagated
+
+
+def _corrected(end: Scatter | Propagated, clip: Clip | None) -> ErrorEnd:
+    return end if clip is None else Corrected(end, clip)
+
+
+def is_corrected(end: Any) -> bool:
+    """Whether the error of an image can be corrected for a clip."""
+    return isinstance(end, Combine) and not end.weighted and end.method in CORRECTED
+
+
+def shared_end(end: Any) -> Shared | Rescaled | None:
+    """The end that gives the part of the error that all frames share; None without a formula."""
+    if isinstance(end, Rescaled):
+        shared = shared_end(end.end)
+        return Rescaled(shared, end.frames) if isinstance(shared, Shared) else None
+    return Shared(end.method, end.weighted) if isinstance(end, Combine) and end.method in SHARED else None

@@ -14,13 +14,13 @@ import numpy as np
 
 from xccd.compute.chain import Chain
 from xccd.compute.ends import Combine, End, Squares, Total
-from xccd.compute.errors import ErrorSum, Larger, Propagated, Rescaled, Scatter
+from xccd.compute.errors import SHARED, Corrected, ErrorSum, Larger, Propagated, Rescaled, Scatter, Shared
 from xccd.compute.flagged import Reasons
 from xccd.compute.maps import AllFlags, Flagged
 from xccd.compute.steps import is_by_sample
 from xccd.compute.tile import Array
 from xccd.kernels.flags import Flag
-from xccd.kernels.formulas import as_it_is
+from xccd.kernels.formulas import as_it_is, ratio
 from xccd.kernels.table import METHODS, Partials
 
 Run = Callable[..., Any]
@@ -121,6 +121,12 @@ ROWS: dict[End, Partials] = {
         for weighted, size in ((False, "count"), (True, "weight"))
         if row.propagated and row.partials
     },
+    **{
+        Shared(name, weighted): Partials(("shared_errors", size), SHARED[name])
+        for name in SHARED
+        for weighted, size in ((False, "count"), (True, "weight"))
+        if METHODS[name].partials
+    },
     **{PARTS[name]: Partials((name,), as_it_is) for name in ("weight", "exposure", "low", "high")},
     AllFlags(): Partials(("flags", "count"), lambda flags, count: np.where(count > 0, 0.0, flags)),
 }
@@ -129,12 +135,23 @@ ROWS: dict[End, Partials] = {
 def row_of(end: End) -> Partials | None:
     """The row of an end, if it can be computed from partial sums."""
     if isinstance(end, Larger):
-        one, other = ROWS.get(end.scatter), ROWS.get(end.propagated)
+        one, other = row_of(end.scatter), row_of(end.propagated)
         return one and other and _both(one, other)
+    if isinstance(end, Corrected):
+        row = row_of(end.end)
+        parts = ("shared_errors", "count", "low", "high")
+        return row and Partials((*row.parts, *parts), partial(_corrected, end=end, row=row))
     if not isinstance(end, Rescaled):
         return ROWS.get(end)
     row, frames = row_of(end.end), end.frames
     return row and Partials((*row.parts, "count"), lambda *sums: row.finish(*sums[:-1]) * (frames / sums[-1]))
+
+
+def _corrected(*sums: Array, end: Corrected, row: Partials) -> Array:
+    """An error times the factor of its clip, from the sums of its row and the counts of samples used and clipped."""
+    *own, shared, count, low, high = sums
+    shared = ratio(shared, count) if isinstance(end.end, Propagated) else np.zeros_like(shared)
+    return end.times_factor(row.finish(*own), shared, count + low + high)
 
 
 def _both(one: Partials, other: Partials) -> Partials:

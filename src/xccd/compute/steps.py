@@ -30,6 +30,7 @@ class Sigma:
     def __call__(self, engine: Any, tile: Tile) -> Tile:
         total = np.empty(tile.stop - tile.start) if self.summed else None
         bounds = tile.own_bounds()
+        tile.unclipped = tile.bounds
         tile.count = engine.sigma(tile.x, tile.start, tile.stop, bounds, self.options, total)
         tile.bounds, tile.total = bounds._replace(bounded=True), total
         return tile

@@ -26,6 +26,7 @@ class Tile:
     bounds: Bounds = field(init=False)  # shared: a step copies them before it narrows them
     count: Array | None = None  # per-pixel count of samples in use, if known
     total: Array | None = None  # their sum, if a step returned it
+    unclipped: Bounds | None = None  # the bounds before a sigma clip
 
     def __post_init__(self) -> None:
         self.bounds = Bounds(*_everything(self.x.dtype, self.stop - self.start), False)

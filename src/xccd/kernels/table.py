@@ -166,7 +166,7 @@ OUTPUTS: dict[str, ProductMap] = {
     ),
     "common": ProductMap(
         "COMMON", has_unit=True, attrs={"long_name": "part of the standard error that all frames share"},
-        of_stack=True,
+        of_stack=True, by_default=True,
     ),
 }  # fmt: skip
 

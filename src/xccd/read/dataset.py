@@ -14,6 +14,7 @@ import xarray as xr
 from xccd.compute import arrays, plans
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
+from xccd.kernels.table import OUTPUTS
 from xccd.labels.flag_names import flag_of
 from xccd.labels.flags import attributes, map_name
 from xccd.labels.lazy import array_of, as_lazy_indexed
@@ -77,8 +78,9 @@ def open_dataset(
         ``data_flags`` (uint8): 1 masked on input, 2 not finite (3: BLANK), 4 and 8 outside the limits of `minmax`, 16
         and 32 rejected as too low or too high, 64 grown, 128 outside the footprint. ``data_uncertainty`` if a file has
         it, with the attributes ``uncertainty_type``, "std", "var" or "ivar", and ``units``, from its own BUNIT
-        (standard deviations without one are in the data's unit). ``data_weight`` from ``weights``. ``data`` names them
-        in the CF attribute ``ancillary_variables``. Labels are as for `open_stack`.
+        (standard deviations without one are in the data's unit). ``data_common``, the part of it that all frames share,
+        if an extension COMMON says what type it is, as `to_fits` writes it. ``data_weight`` from ``weights``. ``data``
+        names them in the CF attribute ``ancillary_variables``. Labels are as for `open_stack`.
 
     Raises
     ------
@@ -138,6 +140,8 @@ def open_dataset(
     maps = {map_name("data", "flags"): _flags(stack, found, bare, reasons)}
     if (error := _uncertainties_of_frames(stack, found)) is not None:
         maps[map_name("data", "uncertainty")] = error
+        if (shared := _common_of_frames(stack, found, error)) is not None:
+            maps[map_name("data", "common")] = shared
     if weighting is not None:
         maps[map_name("data", "weight")] = _weights(stack, weighting)
     stack.attrs["ancillary_variables"] = " ".join(maps)
@@ -184,12 +188,25 @@ def _uncertainties_of_frames(stack: xr.DataArray, found: list[Frame]) -> xr.Vari
         return None
     if len(kinds) > 1:
         raise ValueError(f"the frames have uncertainties of types {', '.join(sorted(kinds))}: open one type at a time")
-    nothing = ArrayPixels(np.broadcast_to(np.float32(np.nan), found[0].pixels.shape))  # one number in memory
-    pixels = [f.uncertainty or nothing for f in found]
+    pixels = [f.uncertainty or _filled(f, np.nan) for f in found]
     dtype = np.result_type(*(float_dtype(p.native) for p in pixels))
     units = {f.uncertainty_unit for f in found if f.uncertainty is not None}
     attrs = {"uncertainty_type": kinds.pop()} | ({"units": units.pop()} if len(units) == 1 and units != {""} else {})
     return xr.Variable(stack.dims, as_lazy_indexed(_map_array(stack, pixels, dtype)), attrs)
+
+
+def _common_of_frames(stack: xr.DataArray, found: list[Frame], error: xr.Variable) -> xr.Variable | None:
+    """The part of their uncertainties that the frames share, none for a frame without it; None if no frame has it."""
+    if all(f.common is None for f in found):
+        return None
+    none = np.inf if error.attrs["uncertainty_type"] == "ivar" else 0
+    data = _map_array(stack, [f.common or _filled(f, none) for f in found], error.dtype)
+    return xr.Variable(stack.dims, as_lazy_indexed(data), error.attrs | dict(OUTPUTS["common"].attrs))
+
+
+def _filled(frame: Frame, value: float) -> PixelReader:
+    """A map of one number for a frame."""
+    return ArrayPixels(np.broadcast_to(np.float32(value), frame.pixels.shape))  # one number in memory
 
 
 def _weights(stack: xr.DataArray, own: list[Frame]) -> xr.Variable:

@@ -183,10 +183,12 @@ def check_shapes(found: list[Frame]) -> int:
     for frame in found:
         shape, name = frame.pixels.shape, shown(frame.name)
         by_shape[shape].append(name)
-        for kind, image in (("mask", frame.mask), ("uncertainty", frame.uncertainty)):
+        for kind in ("mask", "uncertainty", "common"):
+            image = getattr(frame, kind)
             if image is not None and image.shape != shape:
+                leave = "uncertainty" if kind == "common" else kind
                 raise ValueError(
-                    f"{name}: its {kind} has shape {image.shape}, the image {shape}: {kind}_hdu=None leaves it"
+                    f"{name}: its {kind} has shape {image.shape}, the image {shape}: {leave}_hdu=None leaves it"
                 )
     if len(by_shape) > 1:
         listing = "; ".join(

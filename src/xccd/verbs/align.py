@@ -11,6 +11,7 @@ import xarray as xr
 
 from xccd.compute import arrays, notes, options
 from xccd.headers import common
+from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import apart, attributes, flags_of, map_name, with_maps
 from xccd.labels.frames import add_history, check_stack, step_text
@@ -18,8 +19,7 @@ from xccd.labels.joined import joined
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.mixed import check_alike, without_order
 from xccd.labels.nodes import map_nodes
-from xccd.labels.warn import warn
-from xccd.sky import drizzle, gather
+from xccd.sky import drizzle, gather, shared
 from xccd.sky.gather import Resampling
 from xccd.sky.grid import Grid
 from xccd.sky.placed import Placed
@@ -121,6 +121,9 @@ def align(
     Positions are cubics through nodes up to 256 pixels apart, compared with both WCS at 400 random pixels. Nodes move
     closer until both agree to 0.001 pixel. If no spacing is close enough, the WCS is evaluated for each pixel.
     Errors are propagated with the squared weights. Neighbouring pixels of an aligned frame have correlated errors.
+    ``data_common``, the part that all frames share, is propagated too. Frames share it where they bring the same pixels
+    of the detector together. So it is multiplied by the root of the part that two frames share on average, which is
+    its attribute ``share_after_align``: 1 for equal shifts, 0 if all frames lie some pixels apart.
     Overlaps are integrals along the edges of quadrilaterals, by Green's theorem, in pixels of the frame.
     Bicubic is Keys (1981, IEEE Trans. ASSP 29, 1153) with a = -1/2. Drizzle is Fruchter and Hook (2002, PASP 114, 144),
     without a least weight; a share below 1e-9 of a drop is none, and on a seam of the sky nothing falls.
@@ -247,6 +250,7 @@ def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) 
         name = map_name(stacks[0].name, kind)
         attrs = attributes() if kind == "flags" else dict(stacks[0].coords[name].attrs)
         coords[name] = (dims, as_lazy_indexed(array), attrs)
+    coords |= _common(stacks, plan)
     attrs = {k: v for k, v in stacks[0].attrs.items() if all(s.attrs.get(k) == v for s in stacks)}
     made = xr.DataArray(as_lazy_indexed(data), dims=dims, coords=coords, attrs=attrs, name=stacks[0].name)
     return add_history(made, step)
@@ -264,24 +268,47 @@ def _count_of_maps(stacks: list[xr.DataArray], frames: list[gather.Source], how:
             f"method={how.method!r} carries no uncertainties: use 'interp' or 'exact', or leave them out with "
             f"drop_vars({map_name(stacks[0].name, 'uncertainty')!r})"
         )
-    for stack in stacks:
-        if (shared := map_name(stack.name, "common")) in stack.coords:
-            warn(f"align drops {shared}: what all frames share is not carried to other pixels, so errors are too small")
     return parts.pop()
 
 
-def _source(stack: xr.DataArray) -> gather.Source:
+def _source(stack: xr.DataArray, kind: str = "uncertainty") -> gather.Source:
     flags = flags_of(stack)
-    error = stack.coords.get(map_name(stack.name, "uncertainty"))
+    error = stack.coords.get(map_name(stack.name, kind))
     if error is not None and flags is None:
         raise ValueError("this stack has uncertainties but no flags: use to_dataset(uncertainty=)")
     rest = [None if c is None else array_of(c.transpose(*stack.dims)) for c in (flags, error)]
     return gather.Source(array_of(stack), *rest)
 
 
-def _kind(stacks: list[xr.DataArray]) -> str:
+def _common(stacks: list[xr.DataArray], plan: gather.AlignmentPlan) -> dict[str, Any]:
+    """The part of the errors that all frames share, resampled as the errors are, where there is one.
+
+    Frames that are shifted against each other share less of it: so much smaller it becomes.
+    """
+    name = map_name(stacks[0].name, "common")
+    if not any(name in stack.coords for stack in stacks) or plan.given < 3:
+        return {}
+    if not all(name in stack.coords for stack in stacks):
+        raise ValueError(f"some of these stacks have {name} and others do not: give it to all, or drop_vars({name!r})")
+    maps = [one for some in plan.maps for one in some]
+    corners = [(float(s["y"][0]), float(s["x"][0])) for s, some in zip(stacks, plan.maps, strict=True) for _ in some]
+    taps = plan.taps if plan.method == "interp" else gather.ORDERS["bilinear"]  # as overlaps of equal pixels
+    part, kind = shared.share(maps, plan.shape, corners, taps), _kind(stacks, "common")
+    _, _, data, *_ = gather.aligned([_source(stack, "common") for stack in stacks], replace(plan, kind=kind))
+    with np.errstate(divide="ignore"):  # an infinite inverse variance is no error
+        factor = np.full((1, 1, 1), part) ** (KINDS[kind].power / 2)
+    data = arrays.map_elementwise(partial(_times, dtype=plan.dtypes[2]), data, factor, dtype=plan.dtypes[2])
+    attrs = dict(stacks[0].coords[name].attrs) | {shared.SHARE: round(part, 3)}
+    return {name: (("frame", "y", "x"), as_lazy_indexed(data), attrs)}
+
+
+def _times(x: Any, factor: Any, *, dtype: np.dtype[Any]) -> Any:
+    return (x * factor).astype(dtype, copy=False)
+
+
+def _kind(stacks: list[xr.DataArray], of: str = "uncertainty") -> str:
     """The type of the uncertainties."""
-    errors = [s.coords.get(map_name(s.name, "uncertainty")) for s in stacks]
+    errors = [s.coords.get(map_name(s.name, of)) for s in stacks]
     kinds = {str(e.attrs.get("uncertainty_type", "std")) for e in errors if e is not None}
     if len(kinds) > 1:
         raise ValueError(f"the stacks have uncertainties of types {', '.join(sorted(kinds))}: align one type at a time")

@@ -23,6 +23,7 @@ from xccd.labels.flags import flags_of
 from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text
 from xccd.labels.warn import warn
 from xccd.messages import did_you_mean, is_number, not_one_alone
+from xccd.verbs.clip_history import OF_FRAMES
 from xccd.verbs.presets import takes_preset
 
 
@@ -128,6 +129,7 @@ def sigma_clip(
         maxiters="stable" if maxiters is None else maxiters,
         ddof=ddof or None, floor=floor or None, nkeep=nkeep or None,
         about=None if about == "mean" else about, minimum=minimum or None, preset=preset,
+        dim=None if dim == "frame" else dim,
     )  # fmt: skip
     return rejected(stack, dim, step, text)
 
@@ -186,7 +188,9 @@ def rejected(
     else:
         after = flags_after((step,), x, before, numbers)
     # The samples stay as they were read: only their flags are new.
-    return add_history(stack.assign_coords({flags.name: copy_with(flags, dim, after).variable}), text)
+    new = copy_with(flags, dim, after).variable
+    new.attrs[OF_FRAMES] = stack.sizes[dim]
+    return add_history(stack.assign_coords({flags.name: new}), text)
 
 
 @per_variable

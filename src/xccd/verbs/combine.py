@@ -86,7 +86,7 @@ def combine(
         larger of both. Default: "propagate" where there are uncertainties, else "scatter".
     maps : list of str, optional
         Of a flagged Dataset: the maps to make beside the image, as for `combine_with_maps`. Default: ["uncertainty",
-        "count"].
+        "common", "count"].
     tiers : list, optional
         Of a flagged Dataset: the flags of samples that serve where a pixel has no good sample, the least bad first. A
         tier is the name of a flag, as in the attribute ``flag_meanings``, or several, as
@@ -146,7 +146,9 @@ def combine(
 
     A flagged Dataset also gets the per-pixel count, and the standard error where a formula is known: of "mean",
     "median", "sum" and "ivar". From the scatter with weights there is none for the median. The part of the errors that
-    all frames share, ``data_common``, does not become smaller with more frames; the scatter does not show it.
+    all frames share, ``data_common``, does not become smaller with more frames; the scatter does not show it. A clip
+    makes errors too small. After one plain `sigma_clip` those of "mean" and "median" are multiplied by a factor for it,
+    from simulated normal noise; the attribute ``clip`` of the map says whether they were.
 
     Examples
     --------
@@ -192,12 +194,13 @@ def combine_stack(
     if method != "count" and (keywords := mixed(stack, dim)):
         warn(f"combine: the frames differ in {keywords}: they may not belong together, open_tree tells them apart")
     tell_of_rejected_frames(stack, dim)
-    wanted = Maps.of(stack, dim, end, maps, uncertainty, lenient=lenient)
+    corrects = scale is None and not allowed  # else other samples are combined than were clipped
+    wanted = Maps.of(stack, dim, end, maps, uncertainty, lenient=lenient, corrects=corrects)
     data, made = _image_and_maps(wanted, factor.data, weight.data, image_dtype, allowed)
     step = step_text(
         "combine", method=method, weights=weights, scale=scale, q=q, c=c, ddof=ddof or None, rescale=rescale or None,
         uncertainty=uncertainty, tiers=names_of(allowed) or None, dtype=dtype,
-    )  # fmt: skip
+    ) + ("; the uncertainty is corrected for the clip" if wanted.clip and "uncertainty" in made else "")  # fmt: skip
     factors = np.ones(stack.sizes[dim]) if scale is None else factor.per_frame
     how = How(str(method), known, factors)
     return _with_maps(describe(without_frames(stack, dim, data), stack, dim, how=how, step=step), made, wanted.attrs)

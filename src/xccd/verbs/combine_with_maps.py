@@ -46,8 +46,8 @@ def combine_with_maps(
     method, uncertainty, tiers, weights, scale, q, c, ddof, rescale, dtype, dim
         As for `combine`. An uncertainty from anything but the scatter needs the uncertainties of a flagged Dataset.
     maps : list of str, optional
-        Some of "uncertainty", "count", "rejected_low", "rejected_high", "weight", "exposure" and "flags". Default: all
-        that can be made.
+        Some of "uncertainty", "common", "count", "rejected_low", "rejected_high", "weight", "exposure" and "flags".
+        Default: all that can be made.
 
     Returns
     -------
@@ -55,6 +55,8 @@ def combine_with_maps(
         ``data`` (or the name of the variable) as from `combine`, and these variables, each where it can be made:
 
         - ``data_uncertainty``: the standard error, where a formula is known.
+        - ``data_common``: the part of the standard error that all frames share, if the samples have it and the error is
+          propagated.
         - ``data_count``: the number of samples in use.
         - ``data_rejected_low``, ``data_rejected_high``: the numbers of samples that clips rejected on either side, and
           that no tier took. A clip of a DataArray leaves NaN alone, so these two and the flags need a flagged Dataset.

@@ -10,20 +10,22 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute.ends import Combine, End, Total
-from xccd.compute.errors import Rescaled, uncertainty_end
+from xccd.compute.errors import Rescaled, is_corrected, shared_end, uncertainty_end
 from xccd.compute.frame_counts import count_end
 from xccd.compute.maps import AllFlags, Flagged
+from xccd.kernels.clip_errors import Clip
 from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS, UNCERTAINTIES
-from xccd.labels.flags import attributes, flags_of
+from xccd.labels.flags import attributes, flags_of, map_name
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
+from xccd.verbs.clip_history import only_clip, was_clipped
 from xccd.verbs.weights import standard_deviations, uncertainty_of
 from xccd.write.product_inputs import Inputs
 
 Image = Combine | Rescaled | Callable[..., Any]  # the end that makes the image, or a user's function
 BY_DEFAULT = tuple(name for name, row in OUTPUTS.items() if row.by_default)
-ALL = tuple(name for name in (*BY_DEFAULT, *OUTPUTS) if name != "common")  # "common" is of a stack alone
+ALL = tuple(dict.fromkeys((*BY_DEFAULT, *OUTPUTS)))
 OF_FLAGS = ("flags", "rejected_low", "rejected_high")
 SPREADS = ("std", "var", "mad_std", "count")  # of them nobody expects an error
 
@@ -38,24 +40,26 @@ class Maps:
     asked: tuple[str, ...]
     lenient: bool  # whether maps that cannot be made are left out
     way: str  # a row of `UNCERTAINTIES`
+    clip: Clip | None = None  # for which the error can be corrected
     attrs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls, stack: xr.DataArray, dim: Hashable, end: Image, maps: Sequence[str] | None, uncertainty: str | None,
-        *, lenient: bool = False,
+        *, lenient: bool = False, corrects: bool = True,
     ) -> Maps:  # fmt: skip
         """The maps of a stack; none of one without flags, unless they are named."""
         flagged, has_errors = flags_of(stack) is not None, uncertainty_of(stack, "uncertainty") is not None
         check_maps(maps, flagged)
         check_uncertainty_way(uncertainty, has_errors)
-        asked = tuple(maps) if maps is not None else BY_DEFAULT if flagged else ()
+        asked, lenient = (BY_DEFAULT if flagged else (), True) if maps is None else (tuple(maps), lenient)
         if uncertainty is not None and "uncertainty" not in asked:
             raise ValueError(
                 f"uncertainty={uncertainty!r} goes with a flagged Dataset, and with its map: see to_dataset"
             )
         way = uncertainty or ("propagate" if has_errors else "scatter")
-        return cls(stack, dim, end, asked, lenient, way)
+        clip = only_clip(stack, dim) if is_corrected(end) and corrects else None
+        return cls(stack, dim, end, asked, lenient, way, clip)
 
     def ends(self) -> dict[str, End]:
         """The ends of the maps, by name."""
@@ -72,7 +76,7 @@ class Maps:
     def sides(self) -> list[Any]:
         """Errors, their common part, and exposure times, as in `ends.Given`; the last ones may be left out."""
         some: list[Any] = [None, None, None]
-        if "uncertainty" in self.asked and self.way != "scatter":
+        if {"uncertainty", "common"} & set(self.asked) and self.way != "scatter":
             some[:2] = (self._sigma(kind) for kind in ("uncertainty", "common"))
         if "exposure" in self.asked and (times := self.times()) is not None:
             some[2] = times.reshape((-1,) + (1,) * (self.stack.ndim - 1))
@@ -92,14 +96,31 @@ class Maps:
 
     def uncertainty(self) -> End | None:
         """The end of the uncertainty. Where errors are known but no formula, that is said."""
-        found = uncertainty_end(self.end, self.way)
+        found = uncertainty_end(self.end, self.way, self.clip)
         name = self.end.method if isinstance(self.end, Combine | Rescaled) else self.end
         if found is None and self.way != "scatter" and name not in SPREADS:
             warn(f"combine: no formula gives the error of {called(name)} by uncertainty={self.way!r}: there is no map")
         left_out = self.way == "scatter" and uncertainty_of(self.stack, "common") is not None
         note = "; the part that all frames share is left out" if left_out else ""
-        self.attrs["uncertainty"] = {"long_name": UNCERTAINTIES[self.way] + note}
+        self.attrs["uncertainty"] = {"long_name": UNCERTAINTIES[self.way] + note} | self._of_clip()
         return found
+
+    def _of_clip(self) -> dict[str, str]:
+        """What the attributes of the uncertainty say of clips."""
+        if not was_clipped(self.stack):
+            return {}
+        return {"clip": "not corrected: the error is too small" if self.clip is None else "corrected for normal noise"}
+
+    def common(self) -> End | None:
+        """The end of the part of the uncertainty that all frames share; None if the uncertainty has no such part."""
+        if self.way != "scatter" and uncertainty_of(self.stack, "common") is not None:
+            return shared_end(self.end)
+        if self.lenient:
+            return None
+        raise ValueError(
+            f"maps: 'common' needs the variable {map_name(self.stack.name, 'common')!r} and an uncertainty that is "
+            "propagated: the scatter does not show what all frames share"
+        )
 
     def weight(self) -> End | None:
         """The end of the total weight; without weights it is the count."""
@@ -125,6 +146,7 @@ def _count(maps: Maps) -> End | None:
 
 MAKERS: dict[str, Callable[[Maps], End | None]] = {
     "uncertainty": Maps.uncertainty,
+    "common": Maps.common,
     "count": _count,
     "rejected_low": lambda maps: Flagged(int(Flag.REJECTED_LOW)),
     "rejected_high": lambda maps: Flagged(int(Flag.REJECTED_HIGH)),

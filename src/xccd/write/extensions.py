@@ -55,7 +55,7 @@ def maps(image: xr.DataArray, ds: xr.Dataset, version: int | None, real: np.dtyp
 def _cards_of_map(kind: str, values: xr.DataArray) -> list[str]:
     """The header cards of a map: its type, unit and the meaning of flags."""
     lines = []
-    if kind == "uncertainty":
+    if kind in ("uncertainty", "common"):
         lines.append(cards.make("UTYPE", KINDS[values.attrs.get("uncertainty_type", "std")].astropy))
     if "units" in values.attrs:
         lines.append(cards.make("BUNIT", cards.ascii_only(str(values.attrs["units"]))))

@@ -20,6 +20,7 @@ Wanted = HDUName | list[str]  # a map: its number, its name, or several names of
 # The names that a default stands for, tried in this order. A list of names stands for itself.
 MASKS = ["MASK", "DQ"]
 STANDS_FOR = {"mask_hdu": {"MASK": MASKS}, "uncertainty_hdu": {"UNCERT": uncertainties.NAMES}}
+COMMON = "COMMON"  # the extension of what the uncertainties of several images share; with UTYPE, as `to_fits` writes it
 # Images that are maps of others, by a word in their EXTNAME or by the whole EXTNAME.
 MAP_WORDS = frozenset({
     "MASK", "MSK", "DQ", "BPM", "FLG", "ERR", "ERROR", "UNCERT", "UNCERTAINTY", "SIGMA", "STDDEV", "RMS", "VAR",
@@ -29,6 +30,7 @@ MAP_NAMES = frozenset({
     "COUNT", "FLAGS", "STD", "STDEV", "ERRORS", "INVERSEVARIANCE", "INVVARIANCE", "WEIGHTS", "WEIGHTMAP",
     "CON", "CTX", "SAMP", "TIME", "AREA", "EXPOSURE", "EXPMAP", "NCOMBINE", "NSAMP", "NOISE", "CONF", "CONFIDENCE",
     "COVERAGE", "WCSDVARR", "D2IMARR", "REJECTEDLOW", "REJECTEDHIGH", "PSFIMAGE",
+    COMMON,
 })  # fmt: skip
 
 
@@ -47,6 +49,7 @@ class Frame:
     uncertainty: PixelReader | None = None
     uncertainty_type: str = "std"
     uncertainty_unit: str = ""
+    common: PixelReader | None = None  # the part of the uncertainty that all frames share, of the same type
     flags: PixelReader | None = None  # the bits of `xccd.kernels.flags.Flag`
     chip: str | None = None  # the label of the image, if several of each file were opened
     hdu: int = 0  # the number of its HDU
@@ -271,12 +274,13 @@ def _frame_of_image(
     own = image is units[0] or image.text.startswith("SIMPLE")  # SIMPLE: it was the primary image before compression
     text = image.text if own else cards.inherit(image.text, units[0].text)
     mask, error = (_map_of(label, image, units, options, argument) for argument in ("mask_hdu", "uncertainty_hdu"))
-    kind, unit = "std", ""
+    kind, unit, shared = "std", "", None
     if error is not None:
         where, given = f"{shown(label)}: the extension {error}", options.uncertainty_type
         kind = uncertainties.type_of(where, _own_name(error), error.value("UTYPE"), given)
         data, its = (str(u or "").strip() for u in (cards.card_value(text, "BUNIT"), error.value("BUNIT")))
         unit = uncertainties.unit_of(where, its, data, kind, given)
+        shared = _common_of(label, image, units, options, kind)
     bad = None
     if mask is not None:
         plane = pixels(mask, options.bits is not None)
@@ -288,7 +292,15 @@ def _frame_of_image(
         uncertainty_type=kind,
         uncertainty_unit=unit,
         hdu=image.index,
+        common=None if shared is None else pixels(shared, False),
     )  # fmt: skip
+
+
+def _common_of(label: str, image: U, units: Sequence[U], options: Options, kind: str) -> U | None:
+    """The extension of the part of the uncertainty that all frames share; None if its type is not that of both."""
+    named = [u for u in units if u is not image and u.is_image and u.name == COMMON and u.value("UTYPE")]
+    found = _of_image(label, image, named, units, options, "uncertainty_hdu")
+    return next((u for u in found if uncertainties.BY_UTYPE.get(str(u.value("UTYPE")).strip().upper()) == kind), None)
 
 
 def _map_of(label: str, image: U, units: Sequence[U], options: Options, argument: str) -> U | None:

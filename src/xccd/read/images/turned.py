@@ -71,9 +71,10 @@ def _turned(frame: Frame, order: str) -> Frame:
     """A frame upside down, with its maps and the header cards that depend on rows."""
     if len(frame.pixels.shape) < 2:
         raise ValueError(f"{frame.file}: ROWORDER of an image of one axis, flip= cannot turn it")
-    mask, error, flags = (p and Turned(p) for p in (frame.mask, frame.uncertainty, frame.flags))
+    kinds = ("mask", "uncertainty", "common", "flags")
+    maps: dict[str, Any] = {kind: p and Turned(p) for kind in kinds for p in [getattr(frame, kind)]}
     text = _turned_text(frame.header, frame.pixels.shape[-2], order, frame.file)
-    return replace(frame, header=text, pixels=Turned(frame.pixels), mask=mask, uncertainty=error, flags=flags)
+    return replace(frame, header=text, pixels=Turned(frame.pixels), **maps)
 
 
 def _turned_text(text: str, ny: int, order: str, name: str) -> str:
