@@ -39,13 +39,13 @@ def on_images(obj: Any, verb: Callable[[xr.DataArray], xr.DataArray], name: str,
             return _on_dataset(obj, verb, dim)
     if isinstance(obj, xr.DataTree):
         with _WarningsOnce():
-            return map_nodes(lambda ds: _on_dataset(ds, verb, dim), obj, lambda ds: bool(_images(ds, dim)), "an image")
+            return map_nodes(lambda ds: _on_dataset(ds, verb, dim), obj, partial(has_images, dim=dim), "an image")
     raise TypeError(f"xccd.{name} takes an xarray DataArray, Dataset or DataTree, not {a_type(obj)}")
 
 
 def _on_dataset(ds: xr.Dataset, verb: Callable[[xr.DataArray], xr.DataArray], dim: Hashable) -> xr.Dataset:
     done: dict[Hashable, xr.DataArray] = {}
-    names = _images(ds, dim)
+    names = images_of(ds, dim)
     if not names:
         raise ValueError(f"this Dataset has no image, its variables are {', '.join(map(str, ds.data_vars)) or 'none'}")
     for name in names:
@@ -53,10 +53,15 @@ def _on_dataset(ds: xr.Dataset, verb: Callable[[xr.DataArray], xr.DataArray], di
     return _in_place_of(ds, done, dim)
 
 
-def _images(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:
-    """The stacks of a Dataset; without any, its images."""
+def images_of(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:
+    """The names of the stacks of a Dataset; without any, its images."""
     names = image_names(ds)
     return [n for n in names if dim in ds[n].dims] or [n for n in names if ds[n].ndim > 1]
+
+
+def has_images(ds: xr.Dataset, dim: Hashable) -> bool:
+    """Whether a Dataset has a stack or an image."""
+    return bool(images_of(ds, dim))
 
 
 def first(array: xr.DataArray, dim: Hashable) -> Any:

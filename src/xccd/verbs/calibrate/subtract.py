@@ -149,8 +149,8 @@ def _subtract_dark(stack: xr.DataArray, *, dark: Any, scale: Any, dim: Hashable)
     if (factors != 1).any() and not any(keyword_of(master.image, k) for k in WITHOUT_BIAS):
         warn(
             f"{master.shown} is scaled by {_range(factors)}, and no card (BIASCOR) says that its bias was subtracted: "
-            "a bias must not be scaled. Use dark.ccd.subtract_bias(bias) before, or scale=None for a dark as long as the "
-            "frames"
+            "a bias must not be scaled. Use dark.ccd.subtract_bias(bias) before, or scale=None if the dark is as long "
+            "as the frames"
         )
     s = (factors * unit_factor(master, stack)).reshape((-1,) + (1,) * (stack.ndim - 1))
     made = _minus(stack, dim, master, s, bias=_same_bias(master, stack, dim))
