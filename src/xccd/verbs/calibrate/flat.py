@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays
-from xccd.headers import kinds
 from xccd.kernels.flags import Flag
 from xccd.labels import calibration
 from xccd.labels.apply import Obj
@@ -21,7 +20,7 @@ from xccd.messages import called, did_you_mean
 from xccd.verbs.bayer import colours_of
 from xccd.verbs.calibrate import samples
 from xccd.verbs.calibrate.checks import check_again, check_binning, check_kind
-from xccd.verbs.calibrate.keywords import filter_of, keywords_of_frames, kind_of
+from xccd.verbs.calibrate.keywords import filter_of, filters_of
 from xccd.verbs.calibrate.masters import Master, master_of, placed
 
 NORMS = ("mean", "median", "cfa")
@@ -35,9 +34,10 @@ def flat_correct(
     Parameters
     ----------
     obj : DataArray, Dataset or DataTree
-        Frames along ``dim``, or one image.
-    flat : path, DataArray, Dataset, CCDData or array
-        An image with the pixels of the frames. Its unit does not matter.
+        Frames along ``dim``, or one image. In a tree, nodes of biases, darks and flats stay as they are.
+    flat : path, DataArray, Dataset, CCDData, array or DataTree
+        An image with the pixels of the frames. Its unit does not matter. Of a tree of masters the flat of the same
+        filter is taken, as the log says.
     norm : {"mean", "median", "cfa"}, number or None, default: "mean"
         What the flat is divided by before: the mean or the median of its pixels that are not masked; "cfa", the mean of
         each colour of the Bayer pattern (BAYERPAT) for the pixels of that colour; or a number. None takes the flat as
@@ -77,7 +77,7 @@ def flat_correct(
     [[[120.0, 120.0, nan]]]
     """
     run = partial(_flat_correct, flat=flat, norm=norm, min_value=min_value, dim=dim)
-    return samples.on_images(obj, run, "flat_correct", dim)  # type: ignore[no-any-return]
+    return samples.on_images(obj, run, "flat_correct", dim, ("bias", "dark", "flat"))  # type: ignore[no-any-return]
 
 
 def _flat_correct(stack: xr.DataArray, *, flat: Any, norm: Any, min_value: Any, dim: Hashable) -> xr.DataArray:
@@ -109,11 +109,7 @@ def _check_filter(master: Master, stack: xr.DataArray, dim: Hashable) -> None:
     own = filter_of(master.image)
     if not own:
         return
-    if dim in stack.dims:
-        names = [str(v).strip() for v in dict.fromkeys(keywords_of_frames(stack, dim, "FILTER")) if v is not None]
-    else:
-        names = [filter_of(stack)] if kinds.filter_counts(kind_of(stack)) else []
-    if other := next((n for n in names if n and n.casefold() != own.casefold()), None):
+    if other := next((n for n in filters_of(stack, dim) if n.casefold() != own.casefold()), None):
         raise ValueError(
             f"{master.shown} is of the filter {own!r}, and there are frames of {other!r}: select frames by filter, as "
             f"stack[stack.FILTER.values == {own!r}], or mend it by flat.assign_attrs(FILTER={other!r})"

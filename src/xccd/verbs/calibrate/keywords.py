@@ -1,4 +1,4 @@
-"""Keywords of frames and of a master: from attributes, from labels, else from header texts."""
+"""Keywords of frames and of a master: from labels, from attributes, else from header texts."""
 
 from __future__ import annotations
 
@@ -55,13 +55,28 @@ def kind_of(image: xr.DataArray) -> str | None:
     return kinds.made_of(kind, words.get("NCOMBINE"))
 
 
+def kind_of_stack(stack: xr.DataArray, dim: Hashable) -> str:
+    """The kind of an image, or of the first frame of a stack, without "master-"; "" if nothing says it."""
+    one = stack.isel({dim: slice(0, 1)}) if dim in stack.dims else stack
+    return (kind_of(one) or "").removeprefix("master-")
+
+
+def filters_of(stack: xr.DataArray, dim: Hashable) -> list[str]:
+    """The filters of the frames, where they count."""
+    if dim not in stack.dims:
+        names = [filter_of(stack)] if kinds.filter_counts(kind_of(stack)) else []
+    else:
+        names = [str(v).strip() for v in dict.fromkeys(keywords_of_frames(stack, dim, "FILTER")) if v is not None]
+    return [name for name in names if name]
+
+
 def filter_of(image: xr.DataArray) -> str:
     """The filter of an image, "" if nothing says it."""
     return str(_words(image).get("FILTER") or "").strip()
 
 
 def _words(image: xr.DataArray) -> dict[str, Any]:
-    """Kind and filter of an image. Attributes come first, so that a user can mend what a header says."""
+    """Kind and filter of an image. Labels and attributes come before the header, so that a user can mend it."""
     names = ("IMAGETYP", "OBSTYPE", "FILTER", "NCOMBINE")
     texts = _texts(image)
     found: dict[str, Any] = {}
@@ -71,7 +86,7 @@ def _words(image: xr.DataArray) -> dict[str, Any]:
     labels = {
         k: image.coords[k].values.reshape(-1)[0] for k in names if k in image.coords and image.coords[k].size == 1
     }
-    return found | labels | {k: image.attrs[k] for k in names if k in image.attrs}
+    return found | {k: image.attrs[k] for k in names if k in image.attrs} | labels
 
 
 def _texts(image: xr.DataArray) -> list[str]:

@@ -22,6 +22,7 @@ from xccd.labels.mixed import check_alike
 from xccd.messages import a_type, shown
 from xccd.read.dataset import open_dataset
 from xccd.verbs.calibrate.keywords import keyword_of
+from xccd.verbs.calibrate.picked import picked
 
 LONGEST = 60  # letters of a name in a card
 
@@ -84,6 +85,9 @@ def _image(argument: str, given: Any, stack: xr.DataArray, dim: Hashable) -> tup
     if isinstance(given, xr.Dataset):
         image = with_maps(given, science_variable(given))
         return image, _source(given) or _source(image)
+    if isinstance(given, xr.DataTree):
+        image = picked(argument, given, stack, dim)
+        return image, _source(image)
     if isinstance(given, str | os.PathLike):
         lazily = "auto" if arrays.is_dask(array_of(stack)) else None
         ds = open_dataset([given], chunks=lazily)
@@ -97,7 +101,7 @@ def _image(argument: str, given: Any, stack: xr.DataArray, dim: Hashable) -> tup
         return xr.DataArray(given, dims=dims), ""
     raise TypeError(
         f"{argument}= is {a_type(given)}: give an image, as a path, a DataArray, a flagged Dataset, a CCDData or an "
-        "array"
+        "array, or a tree of masters"
     )
 
 

@@ -26,20 +26,28 @@ from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.nodes import map_nodes
 from xccd.labels.warn import _WarningsOnce
 from xccd.messages import a_type
+from xccd.verbs.calibrate.keywords import kind_of_stack
 
 Function = Callable[..., Any]
 
 
-def on_images(obj: Any, verb: Callable[[xr.DataArray], xr.DataArray], name: str, dim: Hashable) -> Any:
-    """A verb for a stack or an image, on a DataArray, on the images of a Dataset, or on the nodes of a tree."""
+def on_images(
+    obj: Any, verb: Callable[[xr.DataArray], xr.DataArray], name: str, dim: Hashable, skipped: tuple[str, ...] = ()
+) -> Any:
+    """A verb for a stack or an image, on a DataArray, on the images of a Dataset, or on the nodes of a tree.
+
+    Nodes of the kinds ``skipped`` stay as they are.
+    """
     if isinstance(obj, xr.DataArray):
         return verb(obj)
     if isinstance(obj, xr.Dataset):
         with _WarningsOnce():
             return _on_dataset(obj, verb, dim)
     if isinstance(obj, xr.DataTree):
+        what = f"an image that is no {' or '.join(skipped)}" if skipped else "an image"
         with _WarningsOnce():
-            return map_nodes(lambda ds: _on_dataset(ds, verb, dim), obj, partial(has_images, dim=dim), "an image")
+            concerned = partial(has_images, dim=dim, skipped=skipped)
+            return map_nodes(lambda ds: _on_dataset(ds, verb, dim), obj, concerned, what)
     raise TypeError(f"xccd.{name} takes an xarray DataArray, Dataset or DataTree, not {a_type(obj)}")
 
 
@@ -59,9 +67,9 @@ def images_of(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:
     return [n for n in names if dim in ds[n].dims] or [n for n in names if ds[n].ndim > 1]
 
 
-def has_images(ds: xr.Dataset, dim: Hashable) -> bool:
-    """Whether a Dataset has a stack or an image."""
-    return bool(images_of(ds, dim))
+def has_images(ds: xr.Dataset, dim: Hashable, skipped: tuple[str, ...] = ()) -> bool:
+    """Whether a Dataset has a stack or an image of another kind than those that are skipped."""
+    return any(kind_of_stack(ds[name], dim) not in skipped for name in images_of(ds, dim))
 
 
 def first(array: xr.DataArray, dim: Hashable) -> Any:

@@ -33,9 +33,10 @@ def subtract_bias(obj: Obj, bias: Any, *, dim: Hashable = "frame") -> Obj:
     Parameters
     ----------
     obj : DataArray, Dataset or DataTree
-        Frames along ``dim``, or one image.
-    bias : path, DataArray, Dataset, CCDData or array
-        An image with the pixels of the frames. A flagged Dataset has its uncertainties and flags.
+        Frames along ``dim``, or one image. In a tree, nodes of biases stay as they are.
+    bias : path, DataArray, Dataset, CCDData, array or DataTree
+        An image with the pixels of the frames. A flagged Dataset has its uncertainties and flags. Of a tree of masters
+        the bias with these pixels is taken, as the log says.
     dim : hashable, default: "frame"
         The dimension that holds the frames.
 
@@ -72,7 +73,8 @@ def subtract_bias(obj: Obj, bias: Any, *, dim: Hashable = "frame") -> Obj:
     >>> found.values.tolist(), found.dtype
     ([[[99.5, 99.5, 99.5], [99.5, 99.5, 99.5]]], dtype('float32'))
     """
-    return samples.on_images(obj, partial(_subtract_bias, bias=bias, dim=dim), "subtract_bias", dim)  # type: ignore[no-any-return]
+    run = partial(_subtract_bias, bias=bias, dim=dim)
+    return samples.on_images(obj, run, "subtract_bias", dim, ("bias",))  # type: ignore[no-any-return]
 
 
 def _subtract_bias(stack: xr.DataArray, *, bias: Any, dim: Hashable) -> xr.DataArray:
@@ -93,9 +95,10 @@ def subtract_dark(obj: Obj, dark: Any, *, scale: Any = "EXPTIME", dim: Hashable 
     Parameters
     ----------
     obj : DataArray, Dataset or DataTree
-        Frames along ``dim``, or one image.
-    dark : path, DataArray, Dataset, CCDData or array
-        An image with the pixels of the frames. Subtract its bias before, if it is scaled.
+        Frames along ``dim``, or one image. In a tree, nodes of biases and darks stay as they are.
+    dark : path, DataArray, Dataset, CCDData, array or DataTree
+        An image with the pixels of the frames. Subtract its bias before, if it is scaled. Of a tree of masters the dark
+        of the nearest exposure time is taken, as the log says.
     scale : str, number, array or None, default: "EXPTIME"
         A keyword: the dark is multiplied by its value for the frame over that for the dark. Or the factor itself, one
         number, or one for each frame. None takes the dark as it is.
@@ -134,7 +137,8 @@ def subtract_dark(obj: Obj, dark: Any, *, scale: Any = "EXPTIME", dim: Hashable 
     >>> lights.ccd.subtract_dark(dark).values.tolist()
     [[[94.0, 94.0]], [[88.0, 88.0]]]
     """
-    return samples.on_images(obj, partial(_subtract_dark, dark=dark, scale=scale, dim=dim), "subtract_dark", dim)  # type: ignore[no-any-return]
+    run = partial(_subtract_dark, dark=dark, scale=scale, dim=dim)
+    return samples.on_images(obj, run, "subtract_dark", dim, ("bias", "dark"))  # type: ignore[no-any-return]
 
 
 def _subtract_dark(stack: xr.DataArray, *, dark: Any, scale: Any, dim: Hashable) -> xr.DataArray:
