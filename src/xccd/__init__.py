@@ -20,6 +20,7 @@ from xccd.verbs.align import align
 from xccd.verbs.apply_flags import apply_flags
 from xccd.verbs.assign_wcs import assign_wcs
 from xccd.verbs.bayer import bayer_planes
+from xccd.verbs.calibrate.bad_pixels import make_bad_pixel_map
 from xccd.verbs.calibrate.flat import flat_correct
 from xccd.verbs.calibrate.gain import create_deviation, gain_correct
 from xccd.verbs.calibrate.overscan import subtract_overscan
@@ -49,10 +50,10 @@ __all__ = [
     "Grid", "LiveStack", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs", "bayer_planes",
     "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation", "cutout",
     "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header",
-    "large_structures", "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames",
-    "open_image", "open_stack", "open_tree", "refine_wcs", "register_rejection", "reject", "set_options",
-    "sigma_clip", "simulate_night", "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata",
-    "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "warm_up", "wcs",
+    "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize",
+    "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "refine_wcs", "register_rejection",
+    "reject", "set_options", "sigma_clip", "simulate_night", "subtract_bias", "subtract_dark", "subtract_overscan",
+    "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -19,6 +19,7 @@ from xccd.labels.lazy import array_of
 from xccd.messages import did_you_mean, is_whole
 from xccd.verbs.calibrate import samples
 from xccd.verbs.calibrate.checks import check_again
+from xccd.verbs.calibrate.saturation import without_saturated
 from xccd.verbs.calibrate.sections import part_of_frames
 from xccd.write.product_cards import error_of_median
 
@@ -33,6 +34,7 @@ def subtract_overscan(
     axis: str | None = None,
     smooth: int | None = None,
     window: int | None = None,
+    saturation: Any = None,
     dim: Hashable = "frame",
 ) -> Obj:
     """Subtract the level of the overscan from frames, or from an image.
@@ -54,6 +56,9 @@ def subtract_overscan(
         It also reaches rows beyond the region.
     window : int, optional
         The odd count of rows of a running median of the levels. At the ends it has fewer rows.
+    saturation : number, array or str, optional
+        Samples at this value or above, before the subtraction, are saturated: they get the flag 8, or NaN. One number,
+        one for each frame, or a keyword, as "SATURATE".
     dim : hashable, default: "frame"
         The dimension that holds the frames.
 
@@ -92,7 +97,9 @@ def subtract_overscan(
     [[[5.5, 6.5], [7.5, 7.5]]]
     """
     _check(method, axis, smooth, window)
-    run = partial(_subtract, region=region, method=method, axis=axis, smooth=smooth, window=window, dim=dim)
+    run = partial(
+        _subtract, region=region, method=method, axis=axis, smooth=smooth, window=window, saturation=saturation, dim=dim
+    )
     return samples.on_images(obj, run, "subtract_overscan", dim)  # type: ignore[no-any-return]
 
 
@@ -110,10 +117,19 @@ def _check(method: Any, axis: Any, smooth: Any, window: Any) -> None:
 
 
 def _subtract(
-    stack: xr.DataArray, *, region: Any, method: str, axis: str | None, smooth: Any, window: Any, dim: Hashable
+    stack: xr.DataArray,
+    *,
+    region: Any,
+    method: str,
+    axis: str | None,
+    smooth: Any,
+    window: Any,
+    saturation: Any,
+    dim: Hashable,
 ) -> xr.DataArray:
     check_array("the stack", array_of(stack))
     check_again(stack, dim, "OSCANSEC", "subtract_overscan")
+    stack = without_saturated(stack, dim, saturation)
     place, section = part_of_frames(region, stack, dim, ("BIASSEC",))
     sizes = {d: part.stop - part.start for d, part in place.items()}
     along = axis or ("x" if sizes["x"] <= sizes["y"] else "y")
@@ -126,7 +142,8 @@ def _subtract(
     made = samples.with_errors(made, dim, np.add, variance)
     made = calibration.noted(made, dim, "OSCANSEC", section)
     step = step_text(
-        "subtract_overscan", region=section, method=method, axis=along, smooth=smooth, window=window
+        "subtract_overscan", region=section, method=method, axis=along, smooth=smooth, window=window,
+        saturation=saturation,
     )  # fmt: skip
     return add_history(made, step)
 

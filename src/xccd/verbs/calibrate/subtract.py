@@ -21,13 +21,14 @@ from xccd.verbs.calibrate import samples
 from xccd.verbs.calibrate.checks import check_again, check_binning, check_kind, check_settings
 from xccd.verbs.calibrate.keywords import keyword_of, number_of
 from xccd.verbs.calibrate.masters import Master, master_of, placed, unit_factor
+from xccd.verbs.calibrate.saturation import without_saturated
 
 # Cards of a dark from which the bias level was taken off, by xccd, IRAF or ccdproc.
 WITHOUT_BIAS = ("BIASCOR", "ZEROCOR", "OSCANSEC", "OVERSCAN", "SUBBIAS", "SUBOSCAN")
 DEGREES = 1.0  # within which temperatures count as the same
 
 
-def subtract_bias(obj: Obj, bias: Any, *, dim: Hashable = "frame") -> Obj:
+def subtract_bias(obj: Obj, bias: Any, *, saturation: Any = None, dim: Hashable = "frame") -> Obj:
     """Subtract a bias from frames, or from an image.
 
     Parameters
@@ -37,6 +38,9 @@ def subtract_bias(obj: Obj, bias: Any, *, dim: Hashable = "frame") -> Obj:
     bias : path, DataArray, Dataset, CCDData, array or DataTree
         An image with the pixels of the frames. A flagged Dataset has its uncertainties and flags. Of a tree of masters
         the bias with these pixels is taken, as the log says.
+    saturation : number, array or str, optional
+        Samples at this value or above, before the subtraction, are saturated: they get the flag 8, or NaN. One number,
+        one for each frame, or a keyword, as "SATURATE".
     dim : hashable, default: "frame"
         The dimension that holds the frames.
 
@@ -73,20 +77,21 @@ def subtract_bias(obj: Obj, bias: Any, *, dim: Hashable = "frame") -> Obj:
     >>> found.values.tolist(), found.dtype
     ([[[99.5, 99.5, 99.5], [99.5, 99.5, 99.5]]], dtype('float32'))
     """
-    run = partial(_subtract_bias, bias=bias, dim=dim)
+    run = partial(_subtract_bias, bias=bias, saturation=saturation, dim=dim)
     return samples.on_images(obj, run, "subtract_bias", dim, ("bias",))  # type: ignore[no-any-return]
 
 
-def _subtract_bias(stack: xr.DataArray, *, bias: Any, dim: Hashable) -> xr.DataArray:
+def _subtract_bias(stack: xr.DataArray, *, bias: Any, saturation: Any, dim: Hashable) -> xr.DataArray:
     check_array("the stack", array_of(stack))
     check_again(stack, dim, "BIASCOR", "subtract_bias")
     master = master_of("bias", bias, stack, dim)
     check_kind(master, ("bias",))
     check_binning(master, stack, dim)
     check_settings(master, stack, dim, ("GAIN",))
+    stack = without_saturated(stack, dim, saturation)
     made = _minus(stack, dim, master, np.full((1,) * stack.ndim, unit_factor(master, stack)))
     made = calibration.noted(made, dim, "BIASCOR", master.name)
-    return add_history(made, step_text("subtract_bias", bias=master.name))
+    return add_history(made, step_text("subtract_bias", bias=master.name, saturation=saturation))
 
 
 def subtract_dark(obj: Obj, dark: Any, *, scale: Any = "EXPTIME", dim: Hashable = "frame") -> Obj:
