@@ -123,7 +123,7 @@ def _divided(stack: xr.DataArray, dim: Hashable, master: Master, norm: Any, leas
     levels, colour = _levels(alone.image, norm, stack, dim)
     level = levels[0] if colour is None else arrays.map_elementwise(_picked, colour, *levels, dtype=np.dtype(float))
     values = placed(used.image, stack, dim)
-    x = samples.with_data(stack, dim, partial(_ratio, least=least), values, level)
+    x = samples.with_data(stack, dim, np.divide, partial(_usable, least=least), values, level)
     if not flagged:
         return x
     own = [placed(used.flags, stack, dim)] if used.flags is not None else []
@@ -156,7 +156,9 @@ def _levels(image: xr.DataArray, norm: Any, stack: xr.DataArray, dim: Hashable) 
 
 
 def _level(i: int, frame: Any, *, norm: str, where: Any = None) -> float:
-    values = frame if where is None else frame[where]
+    values = np.ascontiguousarray(frame).reshape(-1) if where is None else frame[where]
+    if norm != "median" and (total := float(values.sum(dtype=np.float64))) > 0 and np.isfinite(total):
+        return total / values.size  # nothing is missing
     good = values[np.isfinite(values)].astype(np.float64)
     found = float(np.median(good) if norm == "median" else good.mean()) if good.size else float("nan")
     if not found > 0:
@@ -168,11 +170,10 @@ def _picked(code: Any, *levels: Any) -> Any:
     return np.choose(code, levels)
 
 
-def _ratio(x: Any, flat: Any, level: Any, *, least: float, dtype: Any) -> Any:
+def _usable(flat: Any, level: Any, *, least: float, dtype: Any) -> Any:
+    """What the samples are divided by."""
     relative = _relative(flat, level)
-    with np.errstate(all="ignore"):
-        usable = np.where(relative > least, relative, np.nan).astype(dtype, copy=False)
-        return np.divide(x, usable, dtype=dtype)
+    return np.where(relative > least, relative, np.nan).astype(dtype, copy=False)
 
 
 def _relative(flat: Any, level: Any) -> Any:

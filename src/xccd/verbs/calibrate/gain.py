@@ -65,7 +65,7 @@ def _gain_correct(stack: xr.DataArray, *, gain: Any, dim: Hashable) -> xr.DataAr
     values = camera_numbers("gain", gain, stack, dim)
     check_numbers("gain", values, values > 0, "above 0", stack, dim)
     g = values.reshape((-1,) + (1,) * (stack.ndim - 1))
-    made = samples.with_data(stack, dim, _times, g)
+    made = samples.with_data(stack, dim, np.multiply, samples.as_they_are, g)
     made = samples.with_common(samples.with_errors(made, dim, _variance, g), dim, _variance, g)
     made = samples.in_unit(made, "electron")
     made = calibration.noted(made, dim, "GAINCOR", values if values.size > 1 else values[0])
@@ -74,10 +74,6 @@ def _gain_correct(stack: xr.DataArray, *, gain: Any, dim: Hashable) -> xr.DataAr
     if "GAIN" in made.attrs:
         made = made.assign_attrs(GAIN=1.0)
     return add_history(made, step_text("gain_correct", gain=gain))
-
-
-def _times(x: Any, gain: Any, *, dtype: Any) -> Any:
-    return np.multiply(x, gain.astype(dtype, copy=False), dtype=dtype)
 
 
 def _variance(variance: Any, gain: Any) -> Any:

@@ -16,16 +16,18 @@ BINNING = ("XBINNING", "YBINNING", "CCDXBIN", "CCDYBIN", "BINX", "BINY", "CCDBIN
 TEMPERATURES = ("SET-TEMP", "SET_TEMP", "SETTEMP", "CCD-TEMP", "CCDTEMP", "DET-TEMP", "DETTEMP")
 
 
-def keyword_of(image: xr.DataArray, name: str) -> Any:
-    """A keyword of one image; None without. A keyword of the core is looked up in all its spellings."""
-    label = image.coords.get(name)
-    if label is not None and label.size == 1:
-        value = label.values.reshape(-1)[0]
+def keyword_of(image: xr.DataArray, name: str, texts: list[str] | None = None) -> Any:
+    """A keyword of one image; None without. A keyword of the core is looked up in all its spellings.
+
+    ``texts`` are those of `_texts`, if they are known: they are looked for in a third of a millisecond.
+    """
+    if name in image.coords and image.coords[name].size == 1:
+        value = image.coords[name].values.reshape(-1)[0]
         return value.item() if hasattr(value, "item") else value
     for spelling in CORE_NUMBERS.get(name, (name,)):
         if spelling in image.attrs:
             return image.attrs[spelling]
-    texts = _texts(image)
+    texts = _texts(image) if texts is None else texts
     return keyword_value(texts[0], name) if texts else None
 
 
@@ -102,8 +104,9 @@ def differing(
     frames: xr.DataArray, dim: Hashable, master: xr.DataArray, names: tuple[str, ...], within: float = 0.0
 ) -> str:
     """The first keyword that a frame and a master both have, and that differs, as "GAIN = 2 and 1"; "" if none."""
+    texts = _texts(master)
     for name in names:
-        own = keyword_of(master, name)
+        own = keyword_of(master, name, texts)
         if own is None or own == "":
             continue
         for value in dict.fromkeys(keywords_of_frames(frames, dim, name)):

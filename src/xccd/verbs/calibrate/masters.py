@@ -21,6 +21,7 @@ from xccd.labels.lazy import array_of
 from xccd.labels.mixed import check_alike
 from xccd.messages import a_type, shown
 from xccd.read.dataset import open_dataset
+from xccd.read.stack import open_stack
 from xccd.verbs.calibrate.keywords import keyword_of
 from xccd.verbs.calibrate.picked import picked
 
@@ -89,11 +90,10 @@ def _image(argument: str, given: Any, stack: xr.DataArray, dim: Hashable) -> tup
         image = picked(argument, given, stack, dim)
         return image, _source(image)
     if isinstance(given, str | os.PathLike):
-        lazily = "auto" if arrays.is_dask(array_of(stack)) else None
-        ds = open_dataset([given], chunks=lazily)
-        return with_maps(ds, "data"), PurePath(os.fspath(given)).name
+        chunks = "auto" if arrays.is_dask(array_of(stack)) else None
+        return _opened(given, stack, chunks), PurePath(os.fspath(given)).name
     if type(given).__name__ == "CCDData" or hasattr(given, "uncertainty"):
-        return with_maps(open_dataset([given], chunks=None), "data"), ""
+        return _opened(given, stack, None), ""
     if isinstance(given, np.ndarray) or arrays.is_dask(given):
         dims = [d for d in stack.dims if d != dim]
         if given.ndim != len(dims):
@@ -103,6 +103,13 @@ def _image(argument: str, given: Any, stack: xr.DataArray, dim: Hashable) -> tup
         f"{argument}= is {a_type(given)}: give an image, as a path, a DataArray, a flagged Dataset, a CCDData or an "
         "array, or a tree of masters"
     )
+
+
+def _opened(given: Any, stack: xr.DataArray, chunks: Any) -> xr.DataArray:
+    """A stack of one frame; with its maps only if the frames have flags, as reading flags takes a pass."""
+    if flags_of(stack) is None:
+        return open_stack([given], chunks=chunks)
+    return with_maps(open_dataset([given], chunks=chunks), "data")
 
 
 def _source(obj: xr.DataArray | xr.Dataset) -> str:

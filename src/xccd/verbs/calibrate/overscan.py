@@ -136,7 +136,7 @@ def _subtract(
     lines = "y" if along == "x" else "x"
     fit = partial(_levels, method=method, smooth=smooth, window=window, start=place[lines].start)
     level, variance = _of_strip(stack.isel(place), stack, dim, (along, lines), fit)
-    made = samples.with_data(stack, dim, _less, level)
+    made = samples.with_data(stack, dim, np.subtract, samples.as_they_are, level)
     notes.mark(array_of(made), notes.origin_of_samples(array_of(stack)))
     made = samples.with_flags(made, dim, _flag, level)
     made = samples.with_errors(made, dim, np.add, variance)
@@ -244,10 +244,6 @@ def _running(level: Any, variance: Any, window: int) -> tuple[Any, Any]:
     with np.errstate(all="ignore"):
         mean = np.where(np.isfinite(errors), errors, 0).sum(-1) / n
         return _median(near, n), mean / n * _factors(n)
-
-
-def _less(x: Any, level: Any, *, dtype: Any) -> Any:
-    return np.subtract(x, level.astype(dtype, copy=False), dtype=dtype)
 
 
 def _flag(flags: Any, level: Any) -> Any:

@@ -27,6 +27,7 @@ from xccd.labels.nodes import map_nodes
 from xccd.labels.warn import _WarningsOnce
 from xccd.messages import a_type
 from xccd.verbs.calibrate.keywords import kind_of_stack
+from xccd.verbs.calibrate.layers import with_step
 
 Function = Callable[..., Any]
 
@@ -81,11 +82,16 @@ def _back(array: xr.DataArray, dim: Hashable, data: Any) -> xr.DataArray:
     return copy_with(array, dim, data) if dim in array.dims else with_samples(array, as_lazy_indexed(data))
 
 
-def with_data(stack: xr.DataArray, dim: Hashable, function: Function, *inputs: Any) -> xr.DataArray:
-    """The stack with ``function(x, *inputs)`` for its samples, in the float dtype that holds them."""
-    dtype = float_dtype(stack.dtype)
-    run = partial(function, dtype=dtype)
-    return _back(stack, dim, arrays.map_elementwise(run, first(stack, dim), *inputs, dtype=dtype))
+def with_data(
+    stack: xr.DataArray, dim: Hashable, change: Function, prepare: Function, *inputs: Any
+) -> xr.DataArray:  # fmt: skip
+    """The stack after ``change(x, prepare(*inputs))``, a step of `layers`, in the float dtype that holds samples."""
+    return _back(stack, dim, with_step(first(stack, dim), change, prepare, *inputs, dtype=float_dtype(stack.dtype)))
+
+
+def as_they_are(values: Any, *, dtype: Any) -> Any:
+    """The numbers of a step in the dtype of the samples."""
+    return values.astype(dtype, copy=False)
 
 
 def with_flags(stack: xr.DataArray, dim: Hashable, function: Function, *inputs: Any) -> xr.DataArray:

@@ -34,7 +34,7 @@ def without_saturated(stack: xr.DataArray, dim: Hashable, saturation: Any) -> xr
     check_numbers("saturation", values, values > 0, "above 0", stack, dim)
     limit = values.reshape((-1,) + (1,) * (stack.ndim - 1))
     if flags_of(stack) is None:
-        made = samples.with_data(stack, dim, _masked, limit)
+        made = samples.with_data(stack, dim, _mask, _as_given, limit)
         notes.mark(array_of(made), notes.origin_of_samples(array_of(stack)))
         return made
     made = samples.with_flags(stack, dim, _flagged, samples.first(stack, dim), limit)
@@ -48,8 +48,12 @@ def _was_done(stack: xr.DataArray, dim: Hashable, name: str) -> bool:
     return name in stack.coords or (dim not in stack.dims and name in calibration.done(stack, dim))
 
 
-def _masked(x: Any, limit: Any, *, dtype: Any) -> Any:
-    return np.where(x < limit, x, np.nan).astype(dtype, copy=False)
+def _as_given(limit: Any, *, dtype: Any) -> Any:
+    return limit
+
+
+def _mask(x: Any, limit: Any, *, out: Any) -> None:
+    np.copyto(out, np.nan, where=~(x < limit))
 
 
 def _flagged(flags: Any, x: Any, limit: Any) -> Any:

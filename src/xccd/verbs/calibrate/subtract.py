@@ -213,7 +213,7 @@ def _minus(stack: xr.DataArray, dim: Hashable, master: Master, s: Any, *, bias: 
     flagged = flags_of(stack) is not None
     used = master if flagged else master.without_flags()
     values = placed(used.image, stack, dim)
-    made = samples.with_data(stack, dim, _difference, values, s)
+    made = samples.with_data(stack, dim, np.subtract, _taken, values, s)
     notes.mark(array_of(made), notes.origin_of_samples(array_of(stack)))  # a gain is still that of the samples
     if not flagged:
         return made
@@ -231,10 +231,11 @@ def _minus(stack: xr.DataArray, dim: Hashable, master: Master, s: Any, *, bias: 
     return samples.with_common(made, dim, add, *sides, adds=True)
 
 
-def _difference(x: Any, master: Any, s: Any, *, dtype: Any) -> Any:
-    s = s.astype(dtype, copy=False)
-    taken = master.astype(dtype, copy=False)
-    return np.subtract(x, taken if (s == 1).all() else taken * s, dtype=dtype)
+def _taken(master: Any, s: Any, *, dtype: Any) -> Any:
+    """What is subtracted from the samples."""
+    s, values = s.astype(dtype, copy=False), master.astype(dtype, copy=False)
+    alike = (s == s.flat[0]).all()
+    return values if alike and s.flat[0] == 1 else values * (s.flat[0] if alike else s)
 
 
 def _more(variance: Any, error: Any, s: Any, bias: Any = None, *, power: int) -> Any:
