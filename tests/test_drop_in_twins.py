@@ -10,7 +10,6 @@ from typing import Any
 import ccdproc
 import numpy as np
 import pytest
-from astropy import units as u
 from astropy.nddata import CCDData
 from astropy.stats import mad_std
 
@@ -46,28 +45,22 @@ def test_other_names_are_as_in_any_module() -> None:
     with pytest.raises(AttributeError, match=r"module 'xccd\.ccdproc' has no attribute 'no_such_name'"):
         _ = ours.no_such_name
     assert inspect.unwrap(ours) is ours
-    assert "subtract_bias" not in dir(ours)
+    assert "block_reduce" not in dir(ours)
     assert dict(inspect.getmembers(ours))["combine"] is ours.combine
 
 
-def image(seed: int, exposure: float = 30.0) -> CCDData:
-    data = np.random.default_rng(seed).uniform(90, 110, (4, 8))
-    return CCDData(data, unit="adu", header={"EXPTIME": exposure})
+def image(seed: int) -> CCDData:
+    return CCDData(np.random.default_rng(seed).uniform(90, 110, (4, 8)), unit="adu")
 
 
-def theirs(name: str, ccd: CCDData, second: CCDData) -> Any:
+def theirs(name: str, ccd: CCDData) -> Any:
     """What ccdproc's function of this name does."""
     options: dict[str, Any] = {
-        "subtract_dark": {"exposure_time": "EXPTIME", "exposure_unit": u.s, "scale": True},
-        "gain_correct": {"gain": 2 * u.electron / u.adu},
-        "subtract_overscan": {"overscan": ccd[:, 6:]},
         "block_reduce": {"block_size": 2},
         "block_average": {"block_size": 2},
         "rebin": {"newshape": (2, 4)},
     }.get(name, {})
-    given = [second] if name in ("subtract_bias", "subtract_dark", "flat_correct") else []
-    ccd = ccd[:, :6] if name == "trim_image" else ccd
-    return getattr(ccdproc, name)(ccd, *given, **options)
+    return getattr(ccdproc, name)(ccd, **options)
 
 
 ARITHMETIC = [n for n, text in TWINS.items() if "`" in text and "import" not in text and "open_tree" not in text]
@@ -76,11 +69,9 @@ ARITHMETIC = [n for n, text in TWINS.items() if "`" in text and "import" not in 
 @pytest.mark.filterwarnings("ignore")  # of ccdproc's own
 @pytest.mark.parametrize("name", [n for n in ARITHMETIC if n not in ("sigma_func", "rebin")])
 def test_the_twin_gives_what_ccdproc_gives(name: str) -> None:
-    ccd, second = image(0), image(1, 60.0)
-    master = xccd.open_stack([second]).ccd.combine("mean")
-    names = {"stack": xccd.open_stack([ccd]), "bias": master, "dark": master, "flat": master, "gain": 2}
-    found = eval(re.findall("`(.+?)`", TWINS[name])[-1], names)
-    expected = theirs(name, ccd, second)
+    ccd = image(0)
+    found = eval(re.findall("`(.+?)`", TWINS[name])[-1], {"stack": xccd.open_stack([ccd])})
+    expected = theirs(name, ccd)
     np.testing.assert_allclose(found[0], expected.data)
     assert found.attrs["units"] == str(expected.unit)
 

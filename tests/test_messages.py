@@ -211,7 +211,7 @@ def test_attributes_that_are_not_there() -> None:
             AttributeError, match=r"\.ccd has no 'sigma_clp'; did you mean 'sigma_clip'\? There are align"
         ):
             obj.ccd.sigma_clp(3, 3)
-        with pytest.raises(AttributeError, match=r"\.ccd has no 'bananas': there are align, .*, to_zarr, wcs"):
+        with pytest.raises(AttributeError, match=r"\.ccd has no 'bananas': there are align, .*, to_zarr, trim, wcs"):
             _ = obj.ccd.bananas
         with pytest.raises(AttributeError, match=r"has no 'isel'; it is the Data\w+'s own, without \.ccd"):
             _ = obj.ccd.isel

@@ -21,6 +21,12 @@ from xccd.verbs.align import align
 from xccd.verbs.apply_flags import apply_flags
 from xccd.verbs.assign_wcs import assign_wcs
 from xccd.verbs.bayer import bayer_planes
+from xccd.verbs.calibrate.bad_pixels import make_bad_pixel_map
+from xccd.verbs.calibrate.flat import flat_correct
+from xccd.verbs.calibrate.gain import create_deviation, gain_correct
+from xccd.verbs.calibrate.overscan import subtract_overscan
+from xccd.verbs.calibrate.subtract import subtract_bias, subtract_dark
+from xccd.verbs.calibrate.trim import trim
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
 from xccd.verbs.combine_with_maps import combine_with_maps
@@ -43,11 +49,12 @@ __version__ = _version("xccd")
 
 __all__ = [
     "Grid", "LiveStack", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs", "bayer_planes",
-    "clip_extrema", "combine", "combine_with_maps", "context", "count", "cutout", "find_offsets", "find_transforms",
-    "from_ccddata", "grow", "header", "large_structures", "mask", "mask_where", "measure_stars", "minmax", "normalize",
-    "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "refine_wcs", "register_rejection",
-    "reject", "scan", "set_options", "sigma_clip", "simulate_night", "to_ccddata", "to_dataset", "to_fits",
-    "to_masked_array", "to_stack", "to_zarr", "unregister_rejection", "warm_up", "wcs",
+    "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation", "cutout", "find_offsets",
+    "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header", "large_structures",
+    "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames",
+    "open_image", "open_stack", "open_tree", "refine_wcs", "register_rejection", "reject", "scan", "set_options",
+    "sigma_clip", "simulate_night", "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset",
+    "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -19,6 +19,11 @@ from xccd.verbs.align import align
 from xccd.verbs.apply_flags import apply_flags
 from xccd.verbs.assign_wcs import assign_wcs
 from xccd.verbs.bayer import bayer_planes
+from xccd.verbs.calibrate.flat import flat_correct
+from xccd.verbs.calibrate.gain import create_deviation, gain_correct
+from xccd.verbs.calibrate.overscan import subtract_overscan
+from xccd.verbs.calibrate.subtract import subtract_bias, subtract_dark
+from xccd.verbs.calibrate.trim import trim
 from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
 from xccd.verbs.combine_with_maps import combine_with_maps
@@ -83,6 +88,13 @@ class CCDAccessor:
     mask = property(_bind(mask))
     mask_where = _bind(mask_where)
     apply_flags = _bind(apply_flags)
+    subtract_overscan = _bind(subtract_overscan)
+    trim = _bind(trim)
+    subtract_bias = _bind(subtract_bias)
+    subtract_dark = _bind(subtract_dark)
+    flat_correct = _bind(flat_correct)
+    gain_correct = _bind(gain_correct)
+    create_deviation = _bind(create_deviation)
     count = _bind(count)
     context = _bind(context)
     combine = _bind(combine)

@@ -7,16 +7,8 @@ from typing import Any
 
 KEEP = "go on using ccdproc's, whose CCDData Combiner and combine take"
 
-# `stack` is from xccd.open_stack; `bias`, `dark`, `flat` from xccd.open_image or combine. A test runs the code in
-# backticks.
+# `stack` is from xccd.open_stack. A test runs the code in backticks.
 TWINS: dict[str, str] = {
-    "subtract_bias": "it is arithmetic on a stack, `stack - bias`",
-    "subtract_dark": "it is arithmetic on a stack, `stack - dark`, or "
-    "`stack - dark * (stack.EXPTIME / dark.EXPTIME)` for other exposure times",
-    "flat_correct": "it is arithmetic on a stack, `stack / (flat / flat.mean())`",
-    "gain_correct": "it is arithmetic on a stack, `(stack * gain).assign_attrs(units='electron')`",
-    "subtract_overscan": "it is arithmetic on a stack, `stack - stack[:, :, 6:].mean('x')`",
-    "trim_image": "it is a selection from a stack, `stack[:, :, :6]`, which keeps pixel numbers and WCS",
     "block_reduce": "it is `stack.coarsen(y=2, x=2).sum()` of a stack",
     "block_average": "it is `stack.coarsen(y=2, x=2).mean()` of a stack",
     "rebin": "it is `stack.coarsen(y=2, x=2).mean()` of a stack, or " + KEEP,
@@ -31,8 +23,8 @@ TWINS: dict[str, str] = {
     "Conf": "go on using ccdproc's",
     **dict.fromkeys(
         (
-            "ccd_process", "create_deviation", "cosmicray_lacosmic", "cosmicray_median", "ccdmask", "transform_image",
-            "median_filter", "block_replicate", "background_deviation_box", "background_deviation_filter",
+            "cosmicray_median", "ccdmask", "transform_image", "median_filter", "block_replicate",
+            "background_deviation_box", "background_deviation_filter",
         ),
         KEEP,
     ),

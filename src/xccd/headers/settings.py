@@ -111,6 +111,16 @@ def same_unit(a: str, b: str) -> bool:
     return read[0] is not None and read[0] == read[1]
 
 
+def factor_between(a: str, b: str) -> float | None:
+    """What a value in the unit ``a`` is multiplied by to be in ``b``; None if they measure different things."""
+    if same_unit(a, b):
+        return 1.0
+    one, other = (_astropy_unit(text) for text in (a, b))
+    if one is None or other is None or not one.is_equivalent(other):
+        return None
+    return float(one.to(other))
+
+
 @lru_cache(maxsize=1 << 10)
 def _astropy_unit(text: str) -> Any:
     """The astropy unit; None if astropy does not know it."""

@@ -10,6 +10,7 @@ import xarray as xr
 from xccd.headers import cards, common
 from xccd.headers.pixel_grid import AXES, move, moves
 from xccd.headers.writing import MADE_BY, from_attrs, made_by, structure
+from xccd.labels.calibration import done, with_cards
 from xccd.labels.flags import not_taken
 from xccd.messages import is_whole, shown
 
@@ -120,9 +121,11 @@ def _own_text(frame: xr.DataArray) -> str:
     """The header text of an image, the lines that all frames of a stack share, or else cards made from attributes."""
     texts = common.texts(frame, "frame")
     if texts:
-        return "\n".join([*common.lines(texts), *common.steps(texts), *common.remarks(frame)])
+        own = [*common.lines(texts), *common.steps(texts)]
+        return "\n".join([*with_cards(own, done(frame, "frame")), *common.remarks(frame)])
     if (text := common.text_of(frame)) is not None:
-        return "\n".join(filter(None, [text, *common.remarks(frame)]))
+        own = with_cards([text], done(frame, "frame")) if "header" in frame.coords else [text]
+        return "\n".join(filter(None, [*own, *common.remarks(frame)]))
     names = sorted(str(n) for n, c in frame.coords.items() if c.ndim == 0 and str(n).isupper())  # Zarr keeps no order
     ours = {name: _keyword_of(frame.coords[name]) for name in names}
     made = from_attrs(frame.attrs | {k: v for k, v in ours.items() if v not in ("", None) and v == v})

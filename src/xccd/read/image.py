@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import xarray as xr
@@ -74,4 +75,6 @@ def open_image(
     image = stack.isel(frame=0).drop_vars(along).assign_coords({common.COMBINED: common.scalar(text)})
     if chunks is None:
         notes.mark_image(array_of(image.load()), text)
+    if isinstance(file, str | os.PathLike):
+        image.encoding["source"] = found[0].file  # as xarray's own openers; calibration writes its name into products
     return image

@@ -68,8 +68,13 @@ def bayer_planes(stack: xr.DataArray | xr.Dataset, pattern: str | None = None) -
     check_stack(first, "frame")
     if set(first.dims) != {"frame", "y", "x"}:
         raise ValueError(f"bayer_planes takes frames (frame, y, x), this stack has {dict(first.sizes)}")
-    colours = _colours(first, _pattern(first, pattern))
+    colours = colours_of(first, pattern)
     return xr.DataTree.from_dict({name: _of_colour(ds, colours != letter, name) for name, letter in COLOURS.items()})
+
+
+def colours_of(stack: xr.DataArray, pattern: Any = None) -> xr.DataArray:
+    """The colour (y, x) of each pixel of raw frames, as a letter."""
+    return _colours(stack, _pattern(stack, pattern))
 
 
 @per_variable

@@ -41,8 +41,8 @@ def photon_noise(stack: xr.DataArray, gain: Any, readnoise: Any, dim: Hashable =
     if electrons and not np.all(gains == 1):
         raise ValueError(f"uncertainty='poisson': the data are in electron, so their gain is 1, not {gain!r}: gain=1")
     noises = camera_numbers("readnoise", readnoise, stack, dim)
-    _check("gain", gains, gains > 0, "above 0", stack, dim)
-    _check("readnoise", noises, noises >= 0, "0 or more", stack, dim)
+    check_numbers("gain", gains, gains > 0, "above 0", stack, dim)
+    check_numbers("readnoise", noises, noises >= 0, "0 or more", stack, dim)
     shapes = [tuple(v.size if d == dim else 1 for d in stack.dims) for v in (gains, noises)]
     extras = [v.reshape(shape) for v, shape in zip((gains, noises), shapes, strict=True)]
     dtype = float_dtype(stack.dtype)
@@ -92,7 +92,8 @@ def _check_setting(gains: Any, stack: xr.DataArray, dim: Hashable) -> None:
         )
 
 
-def _check(argument: str, values: Any, is_right: Any, rule: str, stack: xr.DataArray, dim: Hashable) -> None:
+def check_numbers(argument: str, values: Any, is_right: Any, rule: str, stack: xr.DataArray, dim: Hashable) -> None:
+    """Raise for the first frame whose number breaks the rule."""
     for i in np.flatnonzero(~(is_right & np.isfinite(values))).tolist():
         whose = f"{frame_names(stack, dim)[i]} has " if dim in stack.dims and values.size > 1 else ""
         raise ValueError(f"{argument}: {whose}{values[i]:g}, give a finite number {rule}")

@@ -15,6 +15,7 @@ from xccd.headers.common import ALIGNED_TO, BY_LABEL, COMBINED, HISTORY, ON_GRID
 from xccd.headers.coords import CORE_NUMBERS, coordinate_name
 from xccd.headers.pixel_grid import AXES, is_ours
 from xccd.headers.writing import FILES, from_attrs
+from xccd.labels.calibration import done, with_cards
 from xccd.labels.frames import file_names
 from xccd.labels.lazy import array_of
 from xccd.labels.warn import warn
@@ -38,6 +39,7 @@ def describe(
     frames = Inputs.of(stack, dim)
     texts, gone = frames.texts, WRITTEN if frames.as_read else WRITTEN | CAMERA
     lines = _inherited(texts, gone) if texts else from_attrs(_from_labels(frames, gone)).split("\n")
+    lines = with_cards(lines, done(stack, dim), product=True)
     own = str(stack.attrs.get("units") or "")
     unit = _unit_of_product(own, how.method)
     found = made(frames, how, own) | ({"BUNIT": unit} if unit else {})

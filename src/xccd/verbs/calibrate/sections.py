@@ -1,0 +1,135 @@
+"""Parts of frames as users and headers write them: sections of FITS, keywords, slices, labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xccd.headers import common
+from xccd.headers.pixel_grid import AXES, IN_FILE, first_pixel
+from xccd.labels.frames import frame_names
+from xccd.messages import did_you_mean
+from xccd.verbs.calibrate.keywords import keywords_of_frames
+
+RANGE = re.compile(r"\*|(\d+):(\d+)")
+FORM = "a section is '[x1:x2,y1:y2]', in pixels from 1, both ends included"
+
+
+def part_of_frames(
+    region: Any, stack: xr.DataArray, dim: Hashable, defaults: tuple[str, ...]
+) -> tuple[dict[Hashable, slice], str]:
+    """The positions of a region along x and y, and the region as a section of the file.
+
+    ``defaults`` are the keywords that ``None`` stands for, the first that the frames have.
+    """
+    missing = [d for d in ("y", "x") if d not in stack.dims]
+    if missing:
+        raise ValueError(f"region={region!r} is of 'y' and 'x', the stack has {dict(stack.sizes)}")
+    if region is None:
+        region = next((k for k in defaults if _section_in_headers(k, stack, dim)), None)
+        if region is None:
+            raise ValueError(f"no frame has {' or '.join(defaults)}: give region=, as '[1:2048,1:2048]'")
+    if isinstance(region, str):
+        place = _of_text(region, stack, dim)
+    elif isinstance(region, dict):
+        place = _of_labels(region, stack)
+    else:
+        place = _of_slices(region)
+    names: tuple[Hashable, ...] = ("x", "y")
+    found = {d: _whole(place.get(d, slice(None)), stack.sizes[d]) for d in names}
+    if any(part.stop <= part.start for part in found.values()):
+        raise ValueError(f"region={region!r} holds no pixel of the frames {dict(stack.sizes)}")
+    return found, _written(found, stack, dim)
+
+
+def _of_labels(region: dict[Any, Any], stack: xr.DataArray) -> dict[Hashable, slice]:
+    """The positions of labels, as `sel` takes them, both ends included."""
+    unknown = [d for d in region if d not in ("x", "y")]
+    if unknown or not all(isinstance(part, slice) and part.step is None for part in region.values()):
+        raise ValueError(f"region={region!r}: give slices of labels without a step, as {{'x': slice(0, 2047)}}")
+    found: dict[Hashable, slice] = {}
+    for d, part in region.items():
+        labels = stack[d].values  # an axis without labels has its positions
+        low, high = (default if v is None else v for v, default in ((part.start, -np.inf), (part.stop, np.inf)))
+        found[d] = _between(labels, low, high)
+    return found
+
+
+def _of_slices(region: Any) -> dict[Hashable, slice]:
+    slices = (region,) if isinstance(region, slice) else region
+    known = isinstance(slices, tuple) and all(isinstance(s, slice) and s.step in (None, 1) for s in slices)
+    if not known or len(slices) > 2:
+        raise TypeError(
+            f"region={region!r}: give a section '[x1:x2,y1:y2]', a keyword, a slice of columns, slices (y, x), or a "
+            "dict of slices of labels"
+        )
+    names: tuple[Hashable, ...] = ("y", "x")
+    return dict(zip(names[-len(slices) :], slices, strict=True))
+
+
+def _of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hashable, slice]:
+    section = region if region.startswith("[") else _section_in_headers(region, stack, dim)
+    if not section:
+        near = did_you_mean(region, ("BIASSEC", "TRIMSEC", "DATASEC"))
+        raise ValueError(f"region={region!r}: the frames have no {region} with a section{near}; {FORM}")
+    parts = "".join(section.split()).strip("[]").split(",")
+    matches = [RANGE.fullmatch(part) for part in parts]
+    if len(parts) != 2 or None in matches:
+        raise ValueError(f"region={region!r}: {section!r} is no section; {FORM}")
+    found: dict[Hashable, slice] = {}
+    for d, match in zip(("x", "y"), matches, strict=True):
+        if match is not None and match[1]:
+            low, high = int(match[1]), int(match[2])
+            if not 1 <= low <= high:
+                raise ValueError(f"region={region!r}: {section!r} does not run from 1 or more upwards; {FORM}")
+            origin = _first_label(stack, dim, d)
+            found[d] = _between(stack[d].values, low - 1 + origin, high - 1 + origin)
+    return found
+
+
+def _section_in_headers(keyword: str, stack: xr.DataArray, dim: Hashable) -> str:
+    """The section that a keyword of all frames holds; "" without. Raises if it differs between frames."""
+    values = [str(v or "").strip() for v in keywords_of_frames(stack, dim, keyword)]
+    if len(set(values)) == 1:
+        return values[0] if values[0].startswith("[") else ""
+    if not any(values):
+        return ""
+    names = frame_names(stack, dim)
+    one, other = (next(i for i, v in enumerate(values) if v == text) for text in list(dict.fromkeys(values))[:2])
+    raise ValueError(
+        f"region={keyword!r}: {names[one]} has {values[one] or 'none'}, {names[other]} has {values[other] or 'none'}: "
+        "select frames with one region, or give it as a section"
+    )
+
+
+def _first_label(stack: xr.DataArray, dim: Hashable, name: str) -> int:
+    """The label of the first pixel in the file."""
+    if name not in stack.coords or stack.coords[name].attrs.get("numbered") == IN_FILE:
+        return 0
+    texts = common.texts(stack, dim) if dim in stack.dims else [t for t in [common.text_of(stack)] if t]
+    return next((first_pixel(text, AXES.index(name) + 1) for text in texts), 0)
+
+
+def _between(labels: Any, first: float, last: float) -> slice:
+    """The positions whose labels lie from first to last; raises if they do not follow each other."""
+    inside = np.flatnonzero((labels >= first) & (labels <= last))
+    if inside.size and inside[-1] - inside[0] + 1 != inside.size:
+        raise ValueError(f"the pixels {first:g} to {last:g} do not follow each other in this stack")
+    return slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0)
+
+
+def _whole(part: slice, size: int) -> slice:
+    return slice(*part.indices(size)[:2])
+
+
+def _written(place: dict[Hashable, slice], stack: xr.DataArray, dim: Hashable) -> str:
+    """The section in pixels of the file."""
+    ends = []
+    for d in ("x", "y"):
+        labels, origin = stack[d].values, _first_label(stack, dim, d)
+        ends.append(":".join(str(int(labels[i]) - origin + 1) for i in (place[d].start, place[d].stop - 1)))
+    return f"[{','.join(ends)}]"
