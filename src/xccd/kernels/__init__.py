@@ -17,7 +17,9 @@ returns       the count of samples whose weight is negative, NaN or infinite; 0 
 The rules of `reject` are given columns of float64 that are sorted already, whatever the stack's dtype, so that each is
 compiled once. A rule whose survivors are a window of the sorted column narrows ``lo`` and ``hi`` (`windows`); any other
 one marks samples (`marks`). A rule of `compiled/` has two parts: a first look at all columns of a block at once, which
-becomes vector code, and the rule itself, column by column, where the look says that a sample may go.
+becomes vector code, and the rule itself, column by column, where the look says that a sample may go. A rule with many
+such columns gathers them and goes on with all at once (`lines`, `winsorized`). After a rule that marks, bounds say what
+is left of a pixel wherever they can. Only the other marks are kept, so that few samples are copied.
 
 **What holds for every kernel.**
 
