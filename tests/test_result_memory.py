@@ -48,6 +48,11 @@ def test_a_view_keeps_the_memory(keep):
     assert (np.asarray(view) == 7).all()
 
 
+def test_views_refer_to_one_array_of_the_samples():
+    whole = memory.empty((3, 20), "f4")
+    assert whole.reshape(SHAPE)[1].base is whole
+
+
 def test_only_memory_of_the_same_size_is_used_again():
     at = place(memory.empty((memory.PAGE,), "u1"))
     larger = memory.empty((memory.PAGE + 1,), "u1")

@@ -34,8 +34,8 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
         memory = _taken(-(-size // PAGE) * PAGE)
     except OSError:  # there is none: NumPy says so
         return np.empty(shape, dtype)
-    result: np.ndarray[Any, Any] = np.asarray(_Loan(memory))[:size].view(dtype).reshape(shape)
-    return result
+    # one array, as its own views refer to it (`notes.mark`)
+    return np.asarray(_Loan(memory, shape, dtype))
 
 
 def _taken(size: int) -> mmap.mmap:
@@ -57,13 +57,14 @@ def _taken(size: int) -> mmap.mmap:
 class _Loan:
     """Memory for one array: it goes back when the array and all its views are gone."""
 
-    def __init__(self, memory: mmap.mmap) -> None:
+    def __init__(self, memory: mmap.mmap, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.memory = memory
-        self.__array_interface__ = np.frombuffer(memory, np.uint8).__array_interface__
+        whole = np.frombuffer(memory, np.uint8).__array_interface__
+        self.__array_interface__ = {**whole, "shape": shape, "typestr": dtype.str, "descr": dtype.descr}
 
     def __del__(self, offered: Any = OFFERED, kept: deque[mmap.mmap] = _kept, most: int = MOST) -> None:
         # defaults: at the end of the process the names of this file may be gone
-        with suppress(OSError, IndexError):
+        with suppress(OSError, IndexError, RuntimeError):  # the last: another array went meanwhile
             self.memory.madvise(offered)
             kept.append(self.memory)
             while sum(map(len, tuple(kept))) > most:
