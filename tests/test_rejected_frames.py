@@ -53,9 +53,10 @@ def test_a_few_names_are_enough():
     "ds",
     [
         clipped(), clipped([4]).chunk(y=10), clipped([4], share=0.05), clipped([4]).isel(y=slice(10)),
-        stack_of([4]).ccd.to_dataset().ccd.minmax(min=900), stack_of([4]).ccd.to_dataset().ccd.clip_extrema(1, 1),
+        stack_of([4]).ccd.to_dataset().ccd.minmax(min=900),
+        stack_of([4]).ccd.to_dataset().ccd.clip_extrema(1, 1), stack_of(n=3).ccd.to_dataset().ccd.clip_extrema(1, 0),
     ],
-    ids=["like the others", "lazy", "a small share", "few pixels", "below a limit", "as many of each pixel"],
+    ids=["like the others", "lazy", "a small share", "few pixels", "below a limit", "two of nine", "one of three"],
 )  # fmt: skip
 def test_what_is_not_told_of(ds):
     with warnings.catch_warnings():

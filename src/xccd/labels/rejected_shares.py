@@ -13,6 +13,7 @@ LARGE, TIMES = 0.1, 3  # a share that is told of: above 10 %, and above 3 times 
 PIXELS = 1000  # of a frame: a share of fewer says little
 MOST_NAMES = 5
 CLIPS = ("xccd.sigma_clip(", "xccd.clip_extrema(", "xccd.reject(")
+BY_COUNT = ("xccd.clip_extrema(", "algorithm='extrema'")  # of three frames the lowest is a third, as was asked for
 log = logging.getLogger("xccd")
 
 
@@ -23,7 +24,7 @@ def remarks(verb: str, share: np.ndarray[Any, Any], names: Sequence[str], steps:
             log.info("%s: the clips rejected no sample of %d frames", verb, share.size)
         return []
     usual, found = float(np.median(share)), []
-    if usual > MUCH:
+    if usual > MUCH and not any(clip in steps for clip in BY_COUNT):
         found.append(f"rejected were {usual:.0%} of the median frame: the thresholds, or the noise, may be wrong")
     far = np.flatnonzero((share > LARGE) & (share > TIMES * usual))
     if far.size:
