@@ -222,7 +222,7 @@ def test_gain_makes_electrons_once():
     assert found.values[:, 0, 0].tolist() == [15.0, 20.0]
     assert found.GAIN.values.tolist() == [1.0, 1.0]
     assert found.GAINCOR.values.tolist() == [1.5, 2.0]
-    assert found.units == "electron"
+    assert found.units == found.attrs["BUNIT"] == "electron"
     assert found.ccd.create_deviation().data_uncertainty.values[1, 0, 0] == pytest.approx(np.sqrt(20 + 36))
     assert found.ccd.combine("mean").attrs["units"] == "electron"
     with pytest.raises(ValueError, match=r"gain_correct: the data are in 'electron', and a gain is for counts \(adu\)"):

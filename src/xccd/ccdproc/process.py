@@ -135,12 +135,12 @@ def cosmicray_lacosmic(
     gain, readnoise : float or Quantity
         Electrons per count, and electrons.
     pssl : float, default: 0
-        A sky level that was subtracted; `inbkg` is better.
+        A sky level that was subtracted; ``inbkg`` is better.
     gain_apply : bool, default: True
         Return the image in electrons.
     sigclip, sigfrac, objlim, satlevel, niter, sepmed, cleantype, fsmode, psfmodel, psffwhm, psfsize, psfk, psfbeta, \
 verbose, inbkg, invar
-        As in `astroscrappy.detect_cosmics`.
+        As in ``astroscrappy.detect_cosmics``.
 
     Returns
     -------

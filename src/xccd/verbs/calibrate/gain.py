@@ -68,7 +68,7 @@ def _gain_correct(stack: xr.DataArray, *, gain: Any, dim: Hashable) -> xr.DataAr
     made = samples.with_data(stack, dim, np.multiply, samples.as_they_are, g)
     made = samples.with_common(samples.with_errors(made, dim, _variance, g), dim, _variance, g)
     made = samples.in_unit(made, "electron")
-    made = calibration.noted(made, dim, "GAINCOR", values if values.size > 1 else values[0])
+    made = calibration.noted(made, dim, "GAINCOR", values if values.size > 1 else float(values[0]))
     if dim in made.dims and "GAIN" in made.coords:
         made = made.assign_coords(GAIN=(dim, np.ones(made.sizes[dim])))
     if "GAIN" in made.attrs:

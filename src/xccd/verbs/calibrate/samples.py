@@ -6,7 +6,7 @@ Errors are variances here. The part that comes from masters is common to all fra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
@@ -171,20 +171,16 @@ def error_of(variance: Any, power: int) -> Any:
 def in_unit(stack: xr.DataArray, unit: str) -> xr.DataArray:
     """The stack and its errors in another unit; their numbers are changed by the caller."""
     made = stack.copy(deep=False)
-    made.attrs = _unitless(stack.attrs) | ({"units": unit} if unit else {})
+    made.attrs = stack.attrs | {k: unit for k in ("units", "BUNIT") if k == "units" or k in stack.attrs}
     labels = {}
     for kind in ("uncertainty", "common"):
         found = _map(made, kind)
         if found is not None:
             power = KINDS[found.attrs.get("uncertainty_type", "std")].power
-            written = {1: unit, 2: units.squared(unit), -2: f"({unit})**-2"}[power] if unit else ""
-            found.attrs = _unitless(found.attrs) | ({"units": written} if written else {})
+            written = {1: unit, 2: units.squared(unit), -2: f"({unit})**-2"}[power]
+            found.attrs = found.attrs | {"units": written}
             labels[found.name] = found.variable
     return made.assign_coords(labels)
-
-
-def _unitless(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {k: v for k, v in attrs.items() if k != "units"}
 
 
 def joined_flags(flags: Any, values: Any, other: Any = None) -> Any:
