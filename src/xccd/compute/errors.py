@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from xccd.compute.ends import Combine, Given, counted, reduced
-from xccd.compute.tile import Array, Tile
+from xccd.compute.ends import Combine, Given, counted, reduced, totalled
+from xccd.compute.tile import Array, Tile, cut_pixels
 from xccd.kernels.table import METHODS
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # of errors that are read in place
 
 
 @lru_cache(maxsize=16)
@@ -40,19 +42,59 @@ class Scatter:
         out[:] = error * total if self.method == "sum" else error
 
     def _plain(self, engine: Any, tile: Tile) -> Array:
-        error, value, count = METHODS[self.method].error, np.empty(tile.stop - tile.start), counted(engine, tile)
+        error, count = METHODS[self.method].error, counted(engine, tile)
         assert error is not None  # `uncertainty_end` asked
-        reduced(engine, error.statistic, tile, error.ddof, value, count)
-        return value * _error_factors(self.method, tile.x.shape[0])[count]
+        value = tile.spread if error.statistic == "std" else tile.mad
+        if value is None:
+            value = np.empty(tile.stop - tile.start)
+            reduced(engine, error.statistic, tile, error.ddof, value, count)
+        return np.asarray(value * _error_factors(self.method, tile.x.shape[0])[count])
+
+
+def prepare(engine: Any, tile: Tile, ends: tuple[Any, ...]) -> None:
+    """Find out what several ends need of the samples, so that these are read and sorted once."""
+    plain = [end.end if isinstance(end, Rescaled) else end for end in ends]
+    scatters = {end.method for end in map(_scatter_of, plain) if end is not None and not end.weighted}
+    if takes_spread(ends) and tile.spread is None:
+        places, count, total = (tile.start, tile.stop, tile.bounds), counted(engine, tile), totalled(engine, tile)
+        tile.spread = engine.survey(tile.x, *places, None, count, total, 1)[0]
+    if "median" in scatters and Combine("median") in plain:
+        tile.middle, tile.mad = engine.median_and_mad(tile.x, tile.start, tile.stop, tile.bounds)
+
+
+def takes_spread(ends: tuple[Any, ...]) -> bool:
+    """Whether an end needs the scatter about the mean."""
+    found = (_scatter_of(end.end if isinstance(end, Rescaled) else end) for end in ends)
+    return any(end is not None and not end.weighted and end.method != "median" for end in found)
+
+
+def _scatter_of(end: Any) -> Scatter | None:
+    found = end.scatter if isinstance(end, Larger) else end
+    return found if isinstance(found, Scatter) else None
 
 
 def _error_sums(engine: Any, tile: Tile, given: Given, ranks: bool) -> Array:
-    found, wrong = engine.error_sums(
-        tile.x, tile.start, tile.stop, tile.bounds, given.weights, given.scale, given.errors, given.common, ranks
-    )
+    at, errors = (tile.x, tile.start, tile.stop, tile.bounds), given.errors
+    if _alone(given, tile.x.shape[0]):
+        count = counted(engine, tile).astype(np.float64)
+        own, inverse, wrong = engine.own_errors(*at, errors, given.start, ranks)
+        found = np.stack([count, own, np.zeros_like(own), inverse, count, count])
+    else:
+        errors = cut_pixels(errors, given.start, given.start + tile.stop - tile.start)
+        found, wrong = engine.error_sums(*at, given.weights, given.scale, errors, given.common, ranks)
     if wrong:
         raise ValueError(f"uncertainties of {wrong} valid samples are negative: 1 sigma is 0 or more")
     return np.asarray(found)
+
+
+def _alone(given: Given, frames: int) -> bool:
+    """Whether the errors are all that counts: of each sample, without weights, factors or a common part."""
+    plain = all(one.size == 1 for one in (given.weights, given.scale, given.common))
+    if not plain or given.weights[0, 0] != 1 or abs(given.scale[0, 0]) != 1 or given.common[0, 0] != 0:
+        return False
+    errors = given.errors
+    # numba would compile the kernel again for other memory
+    return errors.shape[0] == frames and errors.shape[1] > 1 and errors.dtype in FLOATS and errors.flags.carray
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from xccd.compute.dask_joint import is_dask
 from xccd.compute.ends import Given, counted
+from xccd.compute.rejected import hits, joined
 from xccd.compute.tile import Array, Tile
 from xccd.kernels.flags import Flag
 
@@ -22,9 +23,10 @@ class Flagged:
     sums = False
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        hit = (given.flags & np.uint8(self.flag)) != 0
-        width = np.uint8 if len(hit) < 256 else np.int64  # sums in uint8 are 10 times faster
-        out[:] = np.add.reduce(hit.view(np.uint8), axis=0, dtype=width)
+        if tile.rejected is None:
+            out[:] = hits(given.flags, self.flag)
+        else:
+            out[:] = tile.rejected.low if self.flag == Flag.REJECTED_LOW else tile.rejected.high
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,25 @@ class AllFlags:
     whatever: bool = False  # also for pixels with samples in use: for chunks along the frames
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        if tile.rejected is not None:
+            out[:] = tile.rejected.flags
+            return
         out[:] = 0
         some = slice(None) if self.whatever else np.flatnonzero(counted(engine, tile) == 0)
         flags = np.broadcast_to(given.flags, (len(given.flags), out.size))[:, some]
-        found = np.bitwise_or.reduce(flags, axis=0)
-        out[some] = np.where(found == 0, np.uint8(Flag.NOT_FINITE), found)
+        out[some] = joined(flags)
+
+
+@dataclass(frozen=True)
+class ByFrame:
+    """An end: how many samples of each frame clips rejected as low and as high, (2, frames), added to what is there."""
+
+    method: str = "count"
+    sums = False
+
+    def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
+        assert tile.rejected is not None  # a chain with this end has ``reasons``
+        out += tile.rejected.by_frame
 
 
 def shares(flags: Any, bits: tuple[int, ...]) -> Any:
