@@ -56,6 +56,9 @@ class Combine:
             divisor = count if self.method == "mean" else count > 0
             np.divide(total, divisor, out=out, casting="same_kind")  # 0 / 0 is NaN: no sample was left
             return
+        if self.method == "count" and tile.count is not None:
+            out[:] = tile.count
+            return
         if self.method == "median" and tile.middle is not None and not self.weighted:
             out[:] = tile.middle
             return
@@ -117,7 +120,14 @@ class Total:
     sums = False
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        out[:] = total_in_use(engine, tile, getattr(given, self.of))
+        numbers = getattr(given, self.of)
+        if numbers.size == 1 or (numbers == numbers[0, 0]).all():  # the usual case
+            if numbers[0, 0] == 1:
+                out[:] = counted(engine, tile)
+            else:
+                np.multiply(counted(engine, tile), numbers[0, 0], out=out, casting="same_kind")
+            return
+        out[:] = total_in_use(tile, numbers)
 
 
 @dataclass(frozen=True)
@@ -152,10 +162,8 @@ def totalled(engine: Any, tile: Tile) -> Array:
     return tile.total
 
 
-def total_in_use(engine: Any, tile: Tile, numbers: Array) -> Array:
-    """The sum of the numbers that belong to the samples in use, float64."""
-    if (numbers == numbers[0, 0]).all():  # the usual case; each pass over the samples takes 1.5 ns a sample
-        return np.asarray(counted(engine, tile) * numbers[0, 0])
+def total_in_use(tile: Tile, numbers: Array) -> Array:
+    """The sum of the numbers that belong to the samples in use, float64. It takes 1.5 ns a sample."""
     least, most, _ = tile.bounds
     x = tile.x[:, tile.start : tile.stop]
     total = np.zeros(x.shape[1])

@@ -34,21 +34,22 @@ class Scatter:
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
         if not self.weighted:
-            out[:] = self._plain(engine, tile)
+            value, factor = self._plain(engine, tile)
+            np.multiply(value, factor, out=out, casting="same_kind")
             return
         # The table's formulas are for equal weights, so weights have a kernel of their own.
         error = np.empty(tile.stop - tile.start)
         total = engine.weighted_error(tile.x, tile.start, tile.stop, tile.bounds, given.weights, error)
         out[:] = error * total if self.method == "sum" else error
 
-    def _plain(self, engine: Any, tile: Tile) -> Array:
+    def _plain(self, engine: Any, tile: Tile) -> tuple[Array, Array]:
         error, count = METHODS[self.method].error, counted(engine, tile)
         assert error is not None  # `uncertainty_end` asked
         value = tile.spread if error.statistic == "std" else tile.mad
         if value is None:
             value = np.empty(tile.stop - tile.start)
             reduced(engine, error.statistic, tile, error.ddof, value, count)
-        return np.asarray(value * _error_factors(self.method, tile.x.shape[0])[count])
+        return value, _error_factors(self.method, tile.x.shape[0]).take(count)
 
 
 def prepare(engine: Any, tile: Tile, ends: tuple[Any, ...]) -> None:
@@ -73,18 +74,18 @@ def _scatter_of(end: Any) -> Scatter | None:
     return found if isinstance(found, Scatter) else None
 
 
-def _error_sums(engine: Any, tile: Tile, given: Given, ranks: bool) -> Array:
+def _error_sums(engine: Any, tile: Tile, given: Given, ranks: bool) -> tuple[Array, ...]:
     at, errors = (tile.x, tile.start, tile.stop, tile.bounds), given.errors
     if _alone(given, tile.x.shape[0]):
         count = counted(engine, tile).astype(np.float64)
         own, inverse, wrong = engine.own_errors(*at, errors, given.start, ranks)
-        found = np.stack([count, own, np.zeros_like(own), inverse, count, count])
+        found = (count, own, np.zeros(1), inverse, count, count)
     else:
         errors = cut_pixels(errors, given.start, given.start + tile.stop - tile.start)
         found, wrong = engine.error_sums(*at, given.weights, given.scale, errors, given.common, ranks)
     if wrong:
         raise ValueError(f"uncertainties of {wrong} valid samples are negative: 1 sigma is 0 or more")
-    return np.asarray(found)
+    return tuple(found)
 
 
 def _alone(given: Given, frames: int) -> bool:

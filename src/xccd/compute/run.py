@@ -246,6 +246,6 @@ def _run(
 
 def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """``extra`` as an array (1 or frames, 1 or pixels)."""
-    if extra.size != extra.shape[0]:
+    if extra.size != extra.shape[0] and extra.shape[1:] != shape:  # what is broadcast cannot be read in place
         extra = np.broadcast_to(extra, (extra.shape[0], *shape))
     return extra.reshape(extra.shape[0], -1)

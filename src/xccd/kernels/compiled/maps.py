@@ -114,17 +114,24 @@ def count_frame(row, room):
 def sides_of_few(x, first, least, most, lowest, greatest, number, low, high, by_frame):
     """The counts of the pixels that have fewer samples in use than frames, one by one."""
     for c in range(least.size):
-        low[c] = high[c] = 0
+        low[c] = 0
+    for c in range(least.size):
+        high[c] = 0
+    for c in range(least.size):
         if number[c] == x.shape[0] or number[c] == 0:
             continue
-        for k in range(x.shape[0]):
+        left, k, first_in, last_in = x.shape[0] - number[c], 0, least[c], most[c]
+        while left > 0:  # until all samples that are not in use are found
             v = x[k, first + c]
-            if (v < least[c]) & (v >= lowest[c]):
-                low[c] += 1
-                by_frame[0, k] += 1
-            elif (v > most[c]) & (v <= greatest[c]):
-                high[c] += 1
-                by_frame[1, k] += 1
+            if not ((v >= first_in) & (v <= last_in)):
+                left -= 1
+                if (v < first_in) & (v >= lowest[c]):
+                    low[c] += 1
+                    by_frame[0, k] += 1
+                elif (v > last_in) & (v <= greatest[c]):
+                    high[c] += 1
+                    by_frame[1, k] += 1
+            k += 1
 
 
 @inner_function
@@ -212,7 +219,9 @@ def add_inverses(row, errors, acc):
     for c in range(row.size):
         v, error = np.float64(row[c]), np.float64(errors[c])
         keep = (v >= acc[c + LEAST]) & (v <= acc[c + MOST])
-        acc[c + REST] += 1.0 / math.sqrt(error * error) if keep else 0.0
+        # the root of the square, as for other errors; of float32 both are exact
+        size = abs(error) if errors.itemsize == 4 else math.sqrt(error * error)
+        acc[c + REST] += 1.0 / size if keep else 0.0
 
 
 @kernel
