@@ -20,6 +20,7 @@ INNER_LEAST, INNER_MOST, LAST = COLUMNS, 2 * COLUMNS, 3 * COLUMNS
 LOW, HIGH = 4 * COLUMNS, 5 * COLUMNS
 SAMPLES = 6 * COLUMNS
 SHARE = 8  # if no more than one pixel in so many lost a sample, only these are gone through
+MOST_COUNTED = 32767  # frames: counts are of the dtype of the samples
 
 
 @inner_function
@@ -170,7 +171,7 @@ def survey(pixels, before, number, total, ddof, scratch, spread, low, high, by_f
             few += 1 if n[c] < x.shape[0] else 0
         first, last = lowest[i : i + COLUMNS], greatest[i : i + COLUMNS]
         down, up = low[i : i + COLUMNS], high[i : i + COLUMNS]
-        if few * SHARE <= a.size:
+        if few * SHARE <= a.size or x.shape[0] > MOST_COUNTED:
             sides_of_few(x, start + i, a, b, first, last, n, down, up, by_frame)
         else:
             place_bounds(a, b, first, last, n, pads[2], room)
