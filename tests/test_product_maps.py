@@ -74,6 +74,40 @@ def test_maps_are_what_they_say(engine, lazy, data, values):
         np.testing.assert_allclose(image[f"data_share_rejected_{side}"], share)
 
 
+CHAINS = {
+    "nothing": lambda d: d,
+    "clip": lambda d: d.ccd.sigma_clip(1.5, 2, center="median", maxiters=None),
+    "cuts, clips": lambda d: d.ccd.minmax(max=1e5).ccd.minmax(min=20).ccd.sigma_clip(1.5, 2).ccd.sigma_clip(1, 1),
+    "clip, cut": lambda d: d.ccd.sigma_clip(1.5, 2).ccd.minmax(max=110),
+    "nothing left": lambda d: d.ccd.sigma_clip(0, 0, deviation="mad_std", maxiters=None),
+    "window": lambda d: d.ccd.reject("winsorized"),
+    "marks": lambda d: d.ccd.sigma_clip(2, 2).ccd.reject("linear_fit"),
+    "ties": lambda d: d.ccd.clip_extrema(1, 1).ccd.sigma_clip(1.5, 1.5),
+}
+
+
+@pytest.mark.filterwarnings("ignore:sigma_clip|combine:UserWarning")
+@pytest.mark.parametrize("engine", options.ENGINES)
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("flagged", [False, True], ids=["", "flags before"])
+def test_maps_without_flags_are_those_of_flags(engine, chain, flagged, monkeypatch):
+    values = clipped_stack().data.values.copy()
+    values[2, 4], values[:, 5, 1:3], values[3, 5] = np.nan, np.inf, 100
+    for dtype, errors in (("float32", None), ("float64", np.full(values.shape, 2.0))):
+        stack = stack_of(values.astype(dtype))
+        ds = stack.ccd.to_dataset(uncertainty=None if errors is None else xr.DataArray(errors, dims=DIMS))
+        if flagged:
+            ds.data_flags[1, 2:4], ds.data_flags[2:5, 1], ds.data_flags[:, 3, 3] = 1, 16, 32
+        with xccd.set_options(engine=engine):
+            for method in ("mean", "median"):
+                expected = CHAINS[chain](ds).ccd.combine_with_maps(method)
+                with monkeypatch.context() as patch:
+                    patch.setattr("xccd.compute.flagged.Reasons.__call__", never)  # no flags of all samples are made
+                    found = CHAINS[chain](ds.chunk(y=4, x=3)).ccd.combine_with_maps(method).compute()
+                for name in ("data", *expected.data_vars, *expected.coords):
+                    np.testing.assert_array_equal(found[name], expected[name], err_msg=str(name))
+
+
 def test_all_maps_and_no_others():
     image = clipped_stack().ccd.combine_with_maps()
     assert {name.removeprefix("data_") for name in image.data_vars} == {"data", *ALL}

@@ -64,6 +64,7 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
             _run_chain(Chain((), (end,)), untied)
         for x in (tied, untied):
             _run_chain(Reasons((CLIP, Extrema(1, 0))), x)
+        _run_maps(np.repeat(untied, 2, axis=1))
     for dtype in {float_dtype(dtype) for dtype in chosen}:
         _resample(dtype)
         Running(1).add(np.ones(1, dtype))
@@ -89,6 +90,16 @@ def _resample(dtype: np.dtype[Any]) -> None:
     rest = (frame, frame, none, 0, 2, np.zeros((2, 2, 2)), False)
     call_kernel("overlap", "overlapped", *rest, value, error, bits)
     call_kernel("drizzle", "dropped", *rest, 0, 1.0, np.empty((1, 1), np.float32), value, error, bits)
+
+
+def _run_maps(x: np.ndarray[Any, Any]) -> None:
+    one, none, images = np.ones((1, 1)), np.zeros((1, 1), np.uint8), np.empty((2, x.shape[1]))
+    for method in ("mean", "median"):
+        chain = Chain((CLIP,), (Combine(method), Scatter(method)), reasons=True)
+        chain(x, 0, x.shape[1], none, one, one, *images)
+    for dtype in (np.float32, np.float64):
+        errors = np.ones(x.shape, dtype)
+        Chain((), (Propagated("mean"),))(x, 0, x.shape[1], none, one, one, errors, images[0])
 
 
 def _run_chain(chain: Chain | Reasons, x: np.ndarray[Any, Any]) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 
 from xccd.compute import options
 from xccd.compute.ends import End, Given, is_scaled, scaled
+from xccd.compute.errors import prepare, takes_spread
+from xccd.compute.maps import ByFrame
+from xccd.compute.rejected import follow
 from xccd.compute.steps import Step, Summing, begin, with_numbers
 from xccd.compute.tile import Array, in_use, tiles
 
@@ -19,6 +22,7 @@ class Chain:
 
     steps: tuple[Step, ...]
     ends: tuple[End, ...] = ()
+    reasons: bool = False  # whether the ends are told what the steps rejected, and for what reason
 
     def __call__(
         self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, *rest: Array
@@ -38,10 +42,15 @@ class Chain:
         all_steps = self._steps(scale)
         for low, high in tiles(x, start, stop):
             tile, steps = begin(engine, all_steps, x, low, high)
-            if flags.size > 1 or flags.any():
-                tile = in_use(tile, flags[:, low:high])
-            for step in steps:
-                tile = with_numbers(step, weights, low, high)(engine, tile)
+            steps = tuple(with_numbers(step, weights, low, high) for step in steps)
+            if self.reasons:
+                bits = flags[:, low:high] if flags.shape[1] > 1 else flags
+                tile = follow(engine, tile, steps, bits, takes_spread(self.ends) and not is_scaled(scale))
+            else:
+                if flags.size > 1 or flags.any():
+                    tile = in_use(tile, flags[:, low:high])
+                for step in steps:
+                    tile = step(engine, tile)
             if not self.ends:
                 engine.masked(tile.x, tile.start, tile.stop, tile.bounds, None, out[0], low)
                 continue
@@ -49,8 +58,9 @@ class Chain:
                 own = Given.cut(low, high, *given)
                 if is_scaled(scale):
                     tile = scaled(tile, own.scale)
+                prepare(engine, tile, self.ends)
                 for end, image in zip(self.ends, out, strict=True):
-                    end(engine, tile, own, image[low:high])
+                    end(engine, tile, own, image if isinstance(end, ByFrame) else image[low:high])
 
     def _steps(self, scale: Array) -> tuple[Step, ...]:
         """The steps. The last one also returns the sums of the remaining samples, if an end needs them and it can.

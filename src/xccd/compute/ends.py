@@ -11,10 +11,14 @@ from xccd.compute.tile import Array, Tile, cut_pixels
 
 ONE, NOTHING = np.ones((1, 1)), np.zeros((1, 1))
 NO_FLAGS = np.zeros((1, 1), np.uint8)
+ERRORS = 2  # the place of the errors in `Given`, after the flags
 
 
 class Given(NamedTuple):
-    """What belongs to the samples of a tile: (frames or 1, pixels or 1), flags as uint8, the others as float64."""
+    """What belongs to the samples of a tile: (frames or 1, pixels or 1).
+
+    Flags are uint8, errors of the dtype that they have, all others float64.
+    """
 
     flags: Array = NO_FLAGS
     scale: Array = ONE
@@ -22,12 +26,14 @@ class Given(NamedTuple):
     errors: Array = NOTHING  # of the samples, 1 sigma
     common: Array = NOTHING  # the part of these that all frames share
     exposure: Array = NOTHING  # times
+    start: int = 0  # of the tile, for errors of each sample, which are not cut but read in place
 
     @classmethod
     def cut(cls, start: int, stop: int, flags: Array, *others: Array) -> Given:
         """Pixels ``start <= j < stop`` of arrays in the order of the fields; those that are not there have defaults."""
         own = flags[:, start:stop] if flags.shape[1] > 1 else flags
-        return cls(own, *(cut_pixels(one, start, stop) for one in others))
+        cut = [one if k == ERRORS else cut_pixels(one, start, stop) for k, one in enumerate(others)]
+        return cls(own, *cut)._replace(start=start)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,12 @@ class Combine:
         if total is not None and count is not None and not np.isnan(total[0]):  # all pixels of a tile are NaN, or none
             divisor = count if self.method == "mean" else count > 0
             np.divide(total, divisor, out=out, casting="same_kind")  # 0 / 0 is NaN: no sample was left
+            return
+        if self.method == "count" and tile.count is not None:
+            out[:] = tile.count
+            return
+        if self.method == "median" and tile.middle is not None and not self.weighted:
+            out[:] = tile.middle
             return
         name = f"weighted_{self.method}" if self.weighted else self.method
         image = out if out.dtype.kind == "f" else np.empty(out.shape)
@@ -82,7 +94,7 @@ def scaled(tile: Tile, scale: Array) -> Tile:
     check_factors(valid, scale)
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.where(valid, x * scale, np.nan)
-    return Tile(values, 0, values.shape[1])
+    return Tile(values, 0, values.shape[1], rejected=tile.rejected)
 
 
 class End(Protocol):
@@ -108,7 +120,14 @@ class Total:
     sums = False
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
-        out[:] = total_in_use(engine, tile, getattr(given, self.of))
+        numbers = getattr(given, self.of)
+        if numbers.size == 1 or (numbers == numbers[0, 0]).all():  # the usual case
+            if numbers[0, 0] == 1:
+                out[:] = counted(engine, tile)
+            else:
+                np.multiply(counted(engine, tile), numbers[0, 0], out=out, casting="same_kind")
+            return
+        out[:] = total_in_use(tile, numbers)
 
 
 @dataclass(frozen=True)
@@ -134,10 +153,17 @@ def counted(engine: Any, tile: Tile) -> Array:
     return np.asarray(tile.count)
 
 
-def total_in_use(engine: Any, tile: Tile, numbers: Array) -> Array:
-    """The sum of the numbers that belong to the samples in use, float64."""
-    if (numbers == numbers[0, 0]).all():  # the usual case; each pass over the samples takes 1.5 ns a sample
-        return np.asarray(counted(engine, tile) * numbers[0, 0])
+def totalled(engine: Any, tile: Tile) -> Array:
+    """The per-pixel sum of samples in use, float64; kept for the other ends."""
+    if tile.total is None or np.isnan(tile.total[0]):  # all pixels of a tile are NaN, or none
+        total = np.empty(tile.stop - tile.start)
+        reduced(engine, "sum", tile, 0, total, counted(engine, tile))
+        tile.total = total
+    return tile.total
+
+
+def total_in_use(tile: Tile, numbers: Array) -> Array:
+    """The sum of the numbers that belong to the samples in use, float64. It takes 1.5 ns a sample."""
     least, most, _ = tile.bounds
     x = tile.x[:, tile.start : tile.stop]
     total = np.zeros(x.shape[1])

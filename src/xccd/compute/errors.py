@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from xccd.compute.ends import Combine, Given, counted, reduced
+from xccd.compute.ends import Combine, Given, counted, reduced, totalled
 from xccd.compute.maps import Flagged
-from xccd.compute.tile import Array, Tile
+from xccd.compute.tile import Array, Tile, cut_pixels
 from xccd.kernels.clip_errors import METHODS as CORRECTED
 from xccd.kernels.clip_errors import Clip, factors
 from xccd.kernels.flags import Flag
@@ -18,6 +18,7 @@ from xccd.kernels.formulas import ratio, total
 from xccd.kernels.table import METHODS
 
 CLIPPED = int(Flag.REJECTED_LOW | Flag.REJECTED_HIGH)
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # of errors that are read in place
 # The part of the error that all frames share, from its sum over the samples and their total weight.
 SHARED = {"mean": ratio, "median": ratio, "sum": total}
 
@@ -41,27 +42,68 @@ class Scatter:
 
     def __call__(self, engine: Any, tile: Tile, given: Given, out: Array) -> None:
         if not self.weighted:
-            out[:] = self._plain(engine, tile)
+            value, factor = self._plain(engine, tile)
+            np.multiply(value, factor, out=out, casting="same_kind")
             return
         # The table's formulas are for equal weights, so weights have a kernel of their own.
         error = np.empty(tile.stop - tile.start)
         total = engine.weighted_error(tile.x, tile.start, tile.stop, tile.bounds, given.weights, error)
         out[:] = error * total if self.method == "sum" else error
 
-    def _plain(self, engine: Any, tile: Tile) -> Array:
-        error, value, count = METHODS[self.method].error, np.empty(tile.stop - tile.start), counted(engine, tile)
+    def _plain(self, engine: Any, tile: Tile) -> tuple[Array, Array]:
+        error, count = METHODS[self.method].error, counted(engine, tile)
         assert error is not None  # `uncertainty_end` asked
-        reduced(engine, error.statistic, tile, error.ddof, value, count)
-        return value * _error_factors(self.method, tile.x.shape[0])[count]
+        value = tile.spread if error.statistic == "std" else tile.mad
+        if value is None:
+            value = np.empty(tile.stop - tile.start)
+            reduced(engine, error.statistic, tile, error.ddof, value, count)
+        return value, _error_factors(self.method, tile.x.shape[0]).take(count)
 
 
-def _error_sums(engine: Any, tile: Tile, given: Given, ranks: bool) -> Array:
-    found, wrong = engine.error_sums(
-        tile.x, tile.start, tile.stop, tile.bounds, given.weights, given.scale, given.errors, given.common, ranks
-    )
+def prepare(engine: Any, tile: Tile, ends: tuple[Any, ...]) -> None:
+    """Find out what several ends need of the samples, so that these are read and sorted once."""
+    plain = [end.end if isinstance(end, Rescaled) else end for end in ends]
+    scatters = {end.method for end in map(_scatter_of, plain) if end is not None and not end.weighted}
+    if takes_spread(ends) and tile.spread is None:
+        places, count, total = (tile.start, tile.stop, tile.bounds), counted(engine, tile), totalled(engine, tile)
+        tile.spread = engine.survey(tile.x, *places, None, count, total, 1)[0]
+    if "median" in scatters and Combine("median") in plain:
+        tile.middle, tile.mad = engine.median_and_mad(tile.x, tile.start, tile.stop, tile.bounds)
+
+
+def takes_spread(ends: tuple[Any, ...]) -> bool:
+    """Whether an end needs the scatter about the mean."""
+    found = (_scatter_of(end.end if isinstance(end, Rescaled) else end) for end in ends)
+    return any(end is not None and not end.weighted and end.method != "median" for end in found)
+
+
+def _scatter_of(end: Any) -> Scatter | None:
+    found = end.scatter if isinstance(end, Larger) else end
+    return found if isinstance(found, Scatter) else None
+
+
+def _error_sums(engine: Any, tile: Tile, given: Given, ranks: bool) -> tuple[Array, ...]:
+    at, errors = (tile.x, tile.start, tile.stop, tile.bounds), given.errors
+    if _alone(given, tile.x.shape[0]):
+        count = counted(engine, tile).astype(np.float64)
+        own, inverse, wrong = engine.own_errors(*at, errors, given.start, ranks)
+        found = (count, own, np.zeros(1), inverse, count, count)
+    else:
+        errors = cut_pixels(errors, given.start, given.start + tile.stop - tile.start)
+        found, wrong = engine.error_sums(*at, given.weights, given.scale, errors, given.common, ranks)
     if wrong:
         raise ValueError(f"uncertainties of {wrong} valid samples are negative: 1 sigma is 0 or more")
-    return np.asarray(found)
+    return tuple(found)
+
+
+def _alone(given: Given, frames: int) -> bool:
+    """Whether the errors are all that counts: of each sample, without weights, factors or a common part."""
+    plain = all(one.size == 1 for one in (given.weights, given.scale, given.common))
+    if not plain or given.weights[0, 0] != 1 or abs(given.scale[0, 0]) != 1 or given.common[0, 0] != 0:
+        return False
+    errors = given.errors
+    # numba would compile the kernel again for other memory
+    return errors.shape[0] == frames and errors.shape[1] > 1 and errors.dtype in FLOATS and errors.flags.carray
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from xccd.compute import options
-from xccd.compute.steps import Step, Unsigned, begin, with_numbers
-from xccd.compute.tile import Array, in_use, tiles
-from xccd.kernels.flags import Flag
+from xccd.compute.rejected import flag_all
+from xccd.compute.steps import Step, begin, with_numbers
+from xccd.compute.tile import Array, tiles
 
 
 @dataclass(frozen=True)
@@ -29,14 +27,7 @@ class Reasons:
     def _run(self, engine: Any, pixels: tuple[Array, int, int], flags: Array, weights: Array, out: Array) -> None:
         x, start, stop = pixels
         for low, high in tiles(x, start, stop):
-            bits = np.empty((x.shape[0], high - low), np.uint8)  # one memory layout, so the kernel compiles once
-            bits[:] = flags[:, low:high] if flags.shape[1] > 1 else flags
             tile, steps = begin(engine, self.steps, x, low, high)
-            tile = in_use(tile, bits)
-            if x.dtype.kind == "f":
-                bits[(bits == 0) & ~np.isfinite(x[:, low:high])] = Flag.NOT_FINITE
-            for plain in steps:
-                step = with_numbers(plain, weights, low, high)
-                assert not isinstance(step, Unsigned)  # only a first step is `Unsigned`, and `begin` has done it
-                tile = step.flag(engine, tile, bits)
+            own = tuple(with_numbers(step, weights, low, high) for step in steps)
+            _, bits = flag_all(engine, tile, own, flags[:, low:high] if flags.shape[1] > 1 else flags)
             out[:, low:high] = bits

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,22 +14,24 @@ from xccd.compute import memory, notes, options, partials
 from xccd.compute.arrays import (
     Array,
     _frames_together,
+    _in_chunks_of,
     as_dask_input,
     dtype_of,
     is_dask,
     is_lazy,
     map_elementwise,
     map_over_frames,
-    pack_fields,
     unpack_fields,
 )
 from xccd.compute.chain import Chain
 from xccd.compute.deferred import MultiOutput
 from xccd.compute.flagged import Reasons
+from xccd.compute.maps import ByFrame
 from xccd.compute.plans import plan_of_flags, remember_flags, remember_steps
 from xccd.compute.pool import run_all
 from xccd.compute.steps import Step, Unsigned, is_by_sample
 
+BY_FRAME = "_xccd_by_frame"  # a note: see `rejected_by_frame`
 BANDS_PER_THREAD = 8  # bands so small that no thread waits long for a slow one, and so large that calls cost nothing
 
 
@@ -95,23 +98,97 @@ def _launch(
         # Samples rejected before the flags were made are flagged as non-finite. So the chain begins at ``x`` then.
         if any(not isinstance(step, Unsigned) for step in steps):
             source, steps = x, ()
-        first, before = (extras[0], ()) if keep_flags else plan_of_flags(x, extras[0])
+        first, before = plan_of_flags(x, extras[0])
+        if keep_flags and isinstance(chain, Chain):
+            # Partial sums of chunks are made of flags that are there.
+            if _is_cut_along_frames(source) and all(map(is_by_sample, before)):
+                first, before = extras[0], ()
+            else:
+                chain = replace(chain, reasons=True)
         extras[0], steps = _nothing(x, np.uint8) if first is None else first, steps + before
     chain = replace(chain, steps=steps + chain.steps)
     if not any(map(is_dask, (source, *extras))):
         return _Launched(_deferred_results(chain, source, extras, dtypes), source, chain.steps)
-    dtype = dtype_of(dtypes)  # fields of one array, so that one task makes all images of a band
-    run = partial(_run_together, chain=chain, dtypes=dtypes, dtype=dtype)
-    frames_in_chunks = is_dask(source) and source.numblocks[0] > 1
+    dtype = dtype_of(dtypes)
+    run = partial(_run_alone, chain=chain, dtypes=dtypes)
     # Sums can be made chunk by chunk. All else needs all frames of a pixel in one chunk.
+    frames_in_chunks = _is_cut_along_frames(source)
     if frames_in_chunks and partials.are_sums(chain):
         result = partials.reduced(chain, _run, source, list(map(as_dask_input, extras)), dtype)
     elif frames_in_chunks and not chain.ends and all(map(is_by_sample, chain.steps)):
         result = map_elementwise(run, source, *extras, dtype=dtype)
     else:
         source = _frames_together(as_dask_input(source), extras)
-        result = map_over_frames(run, source, *extras, reduce=bool(chain.ends), dtype=dtype)
+        if isinstance(chain, Chain) and len(dtypes) > 1:
+            return _Launched(_images_together(chain, source, extras, dtypes), source, chain.steps)
+        if chain.ends:
+            result = _over_frames(run, source, extras, dtype)
+        else:
+            result = map_over_frames(run, source, *extras, reduce=False, dtype=dtype)
     return _Launched(unpack_fields(result), source, chain.steps)
+
+
+def _is_cut_along_frames(x: Array) -> bool:
+    return is_dask(x) and x.numblocks[0] > 1
+
+
+def _images_together(chain: Chain, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> list[Array]:
+    """Several images of a chain as dask arrays. One task makes all of them for a band; others pick one of its results.
+
+    With ``reasons`` it also counts the rejected samples of each frame: `rejected_by_frame` finds them.
+    """
+    import dask.array as da
+
+    if chain.reasons:
+        chain = replace(chain, ends=(*chain.ends, ByFrame()))
+    run = partial(_run, chain=chain, dtypes=[*dtypes, np.int64][: len(chain.ends)], threads=1)
+    # Its blocks are lists. An array with a field for each image would be two copies more of all of them.
+    together = _over_frames(run, x, extras, dtype_of(dtypes))
+    results = [
+        da.map_blocks(operator.itemgetter(i), together, dtype=dtype, meta=np.empty((0,) * together.ndim, dtype))
+        for i, dtype in enumerate(dtypes)
+    ]
+    if chain.reasons:
+        counts = da.map_blocks(
+            _last, together, new_axis=(0, 1), chunks=((2,), (x.shape[0],), *((1,) * n for n in together.numblocks)),
+            dtype=np.int64, meta=np.empty((0,) * (together.ndim + 2), np.int64),
+        )  # fmt: skip
+        for result in results:
+            notes.note(result, BY_FRAME, counts)
+    return results
+
+
+def _over_frames(run: Callable[..., Any], x: Array, extras: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+    """As `map_over_frames` with ``reduce``, for a dask array with all frames in each chunk.
+
+    ``map_blocks`` would copy each chunk, to put the one chunk along the frames together: a third of a clip and mean.
+    """
+    import dask.array as da
+
+    axes = tuple(range(x.ndim))
+    cut = [_in_chunks_of(x, extra) for extra in map(as_dask_input, extras)]
+    pairs = [part for extra in cut for part in (extra, axes if is_dask(extra) else None)]
+    return da.blockwise(
+        partial(_of_lists, run=run), axes[1:], x, axes, *pairs,
+        concatenate=False, align_arrays=False, dtype=dtype, meta=np.empty((0,) * (x.ndim - 1), dtype),
+    )  # fmt: skip
+
+
+def _of_lists(*blocks: Any, run: Callable[..., Any]) -> Any:
+    """``run`` of blocks; each comes as the list of the blocks along the frames, which is one."""
+    return run(*(block[0] if isinstance(block, list) else block for block in blocks))
+
+
+def _last(results: list[Array]) -> Array:
+    """The counts of a band, with an axis for each of its axes."""
+    counts = results[-1]
+    return counts.reshape(*counts.shape, *(1,) * results[0].ndim)
+
+
+def rejected_by_frame(image: Array) -> Array | None:
+    """How many samples of each frame clips rejected as low and as high, (2, frames), lazy, if the image knows it."""
+    counts = notes.noted(image, BY_FRAME) if is_dask(image) else None
+    return None if counts is None else counts.sum(tuple(range(2, counts.ndim)))
 
 
 def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any]) -> list[Array]:
@@ -130,9 +207,10 @@ def _run_some(
     return _run(*arrays, chain=chain, dtypes=[dtypes[i] for i in wanted], threads=1)
 
 
-def _run_together(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any], dtype: Any) -> Any:
-    """`_run` in one thread; several images as one array with a field for each."""
-    return pack_fields(_run(*arrays, chain=chain, dtypes=dtypes, threads=1), dtype)
+def _run_alone(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Sequence[Any]) -> Any:
+    """`_run` in one thread, for a chain with one result."""
+    (result,) = _run(*arrays, chain=chain, dtypes=dtypes, threads=1)
+    return result
 
 
 def _run(
@@ -148,6 +226,8 @@ def _run(
     extras = [_flat(extra, shape[1:]) for extra in given]
     pixels = flat.shape[1]
     out = [memory.empty((pixels,) if chain.ends else flat.shape, dtype) for dtype in dtypes]
+    counts = [np.zeros((2, shape[0]), np.int64)] if ByFrame() in chain.ends else []
+    out = [*out[: len(out) - len(counts)], *counts]
     # Bands of pixels, not of rows as elsewhere: the samples are in memory, so no file and no chunk asks for whole rows,
     # and `tiles` cuts each band for the cache.
     count = min(pixels, threads * BANDS_PER_THREAD) if threads > 1 else 1
@@ -160,11 +240,12 @@ def _run(
         run_all(band, count, threads)
     elif pixels:
         band(0)
-    return [result.reshape(shape[1:] if chain.ends else shape) for result in out]
+    images = [result.reshape(shape[1:] if chain.ends else shape) for result in out[: len(out) - len(counts)]]
+    return images + counts
 
 
 def _flat(extra: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """``extra`` as an array (1 or frames, 1 or pixels)."""
-    if extra.size != extra.shape[0]:
+    if extra.size != extra.shape[0] and extra.shape[1:] != shape:  # what is broadcast cannot be read in place
         extra = np.broadcast_to(extra, (extra.shape[0], *shape))
     return extra.reshape(extra.shape[0], -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,15 @@ from xccd.kernels.limits import float_dtype, limits, working_dtype
 
 Array = np.ndarray[Any, Any]
 TILE_BYTES = 4 << 20  # of samples in a tile: fits L2 or L3, and the calls for it cost little beside its work
+
+
+class Rejected(NamedTuple):
+    """What clips rejected of a tile."""
+
+    low: Array  # per-pixel counts, int32
+    high: Array
+    flags: Array  # all flags of a pixel's samples, uint8, if none is in use; else 0
+    by_frame: Array  # the counts of low and high samples of each frame, (2, frames)
 
 
 @dataclass
@@ -25,7 +34,11 @@ class Tile:
     stop: int
     bounds: Bounds = field(init=False)  # shared: a step copies them before it narrows them
     count: Array | None = None  # per-pixel count of samples in use, if known
-    total: Array | None = None  # their sum, if a step returned it
+    total: Array | None = None  # their sum, if known
+    spread: Array | None = None  # their standard deviation with divisor n - 1, if known
+    middle: Array | None = None  # their median and their scaled MAD, if known
+    mad: Array | None = None
+    rejected: Rejected | None = None  # if the maps need it
     unclipped: Bounds | None = None  # the bounds before a sigma clip
 
     def __post_init__(self) -> None:

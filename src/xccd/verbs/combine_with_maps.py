@@ -9,6 +9,7 @@ import xarray as xr
 
 from xccd.compute import arrays
 from xccd.compute.maps import shares
+from xccd.compute.run import rejected_by_frame
 from xccd.kernels.flags import Flag
 from xccd.labels.apply import per_variable
 from xccd.labels.flags import flags_of, map_name, science_variables, with_maps
@@ -107,7 +108,7 @@ def combine_with_maps(
 
     def on_dataset(ds: xr.Dataset) -> xr.Dataset:
         made: xr.Dataset = _with_maps(ds, dim=dim, options=options)
-        return made.assign_coords(_shares(ds, dim))
+        return made.assign_coords(_shares(ds, made, dim))
 
     if isinstance(obj, xr.DataArray):
         return on_dataset(obj.to_dataset(name="data" if obj.name is None else obj.name))
@@ -129,16 +130,30 @@ def _with_maps(stack: xr.DataArray, *, dim: Hashable, options: dict[str, Any]) -
     return combine_stack(stack, dim=dim, lenient=lenient, **options | {"maps": asked})
 
 
-def _shares(ds: xr.Dataset, dim: Hashable) -> dict[str, Any]:
-    """The share of each frame that clips rejected, as coordinates, and the files of the frames."""
+def _shares(ds: xr.Dataset, made: xr.Dataset, dim: Hashable) -> dict[str, Any]:
+    """The share of each frame that clips rejected, as coordinates, and the files of the frames.
+
+    The task that makes the images ``made`` counts them if it can; else they are counted in the flags.
+    """
     found: dict[str, Any] = {}
     for name in science_variables(ds, dim):
         flags = flags_of(with_maps(ds, name))
         if flags is None or arrays.is_deferred(array_of(flags)):
             continue
-        for side, share in zip(SIDES, shares(frames_first(flags, dim), tuple(map(int, SIDES.values()))), strict=True):
+        counted = _counted(made, name)
+        found_shares = shares(frames_first(flags, dim), tuple(map(int, SIDES.values()))) if counted is None else counted
+        for side, share in zip(SIDES, found_shares, strict=True):
             attrs = {"long_name": f"share of the frame that clips rejected as {side}"}
             found[map_name(name, f"share_rejected_{side}")] = (dim, share, attrs)
     if found and "file" in ds.coords and ds.coords["file"].dims == (dim,):
         found["file"] = ds.coords["file"].variable
     return found
+
+
+def _counted(made: xr.Dataset, name: Hashable) -> Any:
+    """The shares of low and high samples of each frame from the image or one of its maps; None if they do not know."""
+    for image in (name, *(map_name(name, kind) for kind in ALL)):
+        counts = rejected_by_frame(array_of(made[image])) if image in made else None
+        if counts is not None:
+            return counts / max(1, made[image].size)
+    return None

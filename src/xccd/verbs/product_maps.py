@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class Maps:
         some: list[Any] = [None, None, None]
         if {"uncertainty", "common"} & set(self.asked) and self.way != "scatter":
             some[:2] = (self._sigma(kind) for kind in ("uncertainty", "common"))
-        if "exposure" in self.asked and (times := self.times()) is not None:
+        if "exposure" in self.asked and (times := self.times) is not None:
             some[2] = times.reshape((-1,) + (1,) * (self.stack.ndim - 1))
         while some and some[-1] is None:
             some.pop()
@@ -89,6 +90,7 @@ class Maps:
         found = uncertainty_of(self.stack, kind)
         return None if found is None else standard_deviations(found, self.dim)
 
+    @cached_property
     def times(self) -> np.ndarray[Any, Any] | None:
         """The exposure time of each frame; None if one is not known."""
         found = Inputs.of(self.stack, self.dim).total
@@ -128,7 +130,7 @@ class Maps:
 
     def exposure(self) -> End | None:
         """The end of the exposure time; None if it is not known."""
-        if self.times() is not None:
+        if self.times is not None:
             return Total("exposure")
         if self.lenient:
             return None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xccd.kernels.arguments import Bounds, Counts, PixelRange, Request, Scratch, Ties
-from xccd.kernels.compiled import clip, extrema, locations, ranks, scatter, spread, sums, weighted_ranks
+from xccd.kernels.compiled import clip, extrema, locations, maps, ranks, scatter, spread, sums, weighted_ranks
 from xccd.kernels.compiled import flags as flag_kernels
 from xccd.kernels.compiled import masked as masking
 from xccd.kernels.compiled.block import LONG, block, pads
@@ -173,6 +173,52 @@ def error_sums(
     sums = np.empty((6, stop - start))
     pixels = PixelRange(x, start, stop, *bounds)
     return sums, scatter.error_sums(pixels, weights, factors, errors, common, ranks, sums)
+
+
+def survey(
+    x: Any, start: int, stop: int, bounds: Bounds, before: Bounds | None, count: Any, total: Any, ddof: int,
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    """The standard deviation of each pixel, and the samples that clips rejected, in one look at the samples.
+
+    Without ``total``, the sums of the samples in use, there is no deviation; without ``before``, the bounds before the
+    clips, no counts. These are per pixel, of low and of high samples, and for each frame, (2, frames).
+    """
+    size = stop - start
+    found = np.empty(size if total is not None else 0)
+    low, high = np.empty((2, size if before is not None else 0), np.int32)
+    by_frame = np.zeros((2, x.shape[0]), np.int64)
+    scratch = Scratch(_NOTHING, pads(x.dtype), np.empty((1, maps.SAMPLES), x.dtype), np.empty(sums.PLACES))
+    maps.survey(
+        PixelRange(x, start, stop, *bounds), bounds if before is None else before, count,
+        _NO_SUMS if total is None else total, ddof, scratch, found, low, high, by_frame,
+    )  # fmt: skip
+    return found, low, high, by_frame
+
+
+def median_and_mad(x: Any, start: int, stop: int, bounds: Bounds) -> tuple[Any, Any]:
+    """The medians and the scaled median absolute deviations of the pixels, float64."""
+    frames, size = x.shape[0], stop - start
+    if frames >= LONG:
+        return plain.median_and_mad(x, start, stop, bounds)
+    buffer = block(frames, x.dtype, size)
+    scratch = Scratch(program(frames), pads(x.dtype), buffer, np.empty(sums.PLACES))
+    center, mad = np.empty((2, size))
+    maps.median_and_mad(PixelRange(x, start, stop, *bounds), np.empty(size, np.int32), scratch, center, mad)
+    return center, mad
+
+
+def own_errors(
+    x: Any, start: int, stop: int, bounds: Bounds, errors: Any, at: int, ranks: bool
+) -> tuple[Any, Any, int]:  # fmt: skip
+    """Sums of s^2 and, if ``ranks``, of 1 / s for errors s of the samples in use; and the count of errors below 0.
+
+    ``errors`` are (frames, pixels), float32 or float64; their pixel ``at`` is pixel ``start`` of the samples.
+    """
+    squared, inverse = np.empty((2, stop - start))
+    wrong = maps.own_errors(
+        PixelRange(x, start, stop, *bounds), errors, at, ranks, np.empty(sums.PLACES), squared, inverse
+    )  # fmt: skip
+    return squared, inverse, int(wrong)
 
 
 def _rounds(frame: Any) -> bool:

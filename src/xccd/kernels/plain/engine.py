@@ -8,7 +8,7 @@ import numpy as np
 
 from xccd.kernels.arguments import Bounds, Request, Ties
 from xccd.kernels.limits import limits
-from xccd.kernels.plain import locations, ranks, scatter, sums
+from xccd.kernels.plain import locations, maps, ranks, scatter, sums
 from xccd.kernels.plain.block import missing, sort, tally
 from xccd.kernels.plain.clip import sigma
 from xccd.kernels.plain.rejections import mark, unit_squares, window
@@ -146,3 +146,35 @@ def error_sums(
     with np.errstate(all="ignore"):
         given = weights, factors, errors, common
         return found, scatter.error_sums(x[:, start:stop], bounds.least, bounds.most, *given, ranks, found)
+
+
+@np.errstate(all="ignore")
+def survey(
+    x: Any, start: int, stop: int, bounds: Bounds, before: Bounds | None, count: Any, total: Any, ddof: int,
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    """As `compiled.engine.survey`."""
+    piece, size = x[:, start:stop], stop - start
+    found = np.empty(0) if total is None else maps.spread(piece, bounds, count, total, ddof)
+    low, high = np.empty((2, size if before is not None else 0), np.int32)
+    by_frame = np.zeros((2, x.shape[0]), np.int64)
+    if before is not None:
+        maps.sides(piece, bounds, before, count, low, high, by_frame)
+    return found, low, high, by_frame
+
+
+def median_and_mad(x: Any, start: int, stop: int, bounds: Bounds) -> tuple[Any, Any]:
+    """As `compiled.engine.median_and_mad`."""
+    center, mad = np.empty((2, stop - start))
+    for name, out in (("median", center), ("mad_std", mad)):
+        reduce(name, x, start, stop, bounds, np.ones((1, 1)), 0.0, 0, out)
+    return center, mad
+
+
+@np.errstate(all="ignore")
+def own_errors(
+    x: Any, start: int, stop: int, bounds: Bounds, errors: Any, at: int, ranks: bool
+) -> tuple[Any, Any, int]:  # fmt: skip
+    """As `compiled.engine.own_errors`."""
+    squared, inverse = np.empty((2, stop - start))
+    piece = errors[:, at : at + stop - start]
+    return squared, inverse, maps.own_errors(x[:, start:stop], bounds, piece, ranks, squared, inverse)
