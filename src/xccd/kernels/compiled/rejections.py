@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from xccd.kernels.arguments import Bounds, Marks, PixelRange, Scratch
-from xccd.kernels.compiled import by_errors, columns, lines, marks, one_by_one, unit_scatter, windows, winsorized
+from xccd.kernels.compiled import (
+    by_errors,
+    columns,
+    lines,
+    marks,
+    one_by_one,
+    rank_marks,
+    unit_scatter,
+    windows,
+    winsorized,
+)
 from xccd.kernels.compiled.block import LONG, block, pads
 from xccd.kernels.compiled.groups import program
 from xccd.kernels.extremes import HUGE, SQUARING, TINY, extreme, in_unit
@@ -104,8 +114,8 @@ def _by_ranks(rule: Any, piece: PixelRange, blocks: Any, count: Any, numbers: An
     odd, ranks = np.zeros(count.size, np.bool_), np.zeros((count.size, len(piece.x)), np.uint8)
     rule(blocks, number, lo, hi, numbers, odd, ranks)
     least, most = piece.least.astype(np.float64), piece.most.astype(np.float64)
-    marks = np.empty((3, lines.outermost(blocks, number, lo, hi, odd, ranks, count, least, most)), np.int64)
-    marks = marks[:, : lines.marks_of_ranks(piece, blocks, np.flatnonzero(odd), ranks, lo, hi, marks)]
+    marks = np.empty((3, rank_marks.outermost(blocks, number, lo, hi, odd, ranks, count, least, most)), np.int64)
+    marks = marks[:, : rank_marks.marks_of_ranks(piece, blocks, np.flatnonzero(odd), ranks, lo, hi, marks)]
     piece.least[:], piece.most[:] = least, most
     return marks
 
