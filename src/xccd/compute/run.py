@@ -170,7 +170,7 @@ def _over_frames(run: Callable[..., Any], x: Array, extras: Sequence[Array], dty
     pairs = [part for extra in cut for part in (extra, axes if is_dask(extra) else None)]
     return da.blockwise(
         partial(_run_on_lists, run=run), axes[1:], x, axes, *pairs,
-        concatenate=False, align_arrays=False, dtype=dtype, meta=np.empty((0,) * (x.ndim - 1), dtype),
+        token="_run", concatenate=False, align_arrays=False, dtype=dtype, meta=np.empty((0,) * (x.ndim - 1), dtype),
     )  # fmt: skip
 
 
