@@ -169,12 +169,12 @@ def _over_frames(run: Callable[..., Any], x: Array, extras: Sequence[Array], dty
     cut = [_in_chunks_of(x, extra) for extra in map(as_dask_input, extras)]
     pairs = [part for extra in cut for part in (extra, axes if is_dask(extra) else None)]
     return da.blockwise(
-        partial(_of_lists, run=run), axes[1:], x, axes, *pairs,
-        concatenate=False, align_arrays=False, dtype=dtype, meta=np.empty((0,) * (x.ndim - 1), dtype),
+        partial(_run_on_lists, run=run), axes[1:], x, axes, *pairs,
+        token="_run", concatenate=False, align_arrays=False, dtype=dtype, meta=np.empty((0,) * (x.ndim - 1), dtype),
     )  # fmt: skip
 
 
-def _of_lists(*blocks: Any, run: Callable[..., Any]) -> Any:
+def _run_on_lists(*blocks: Any, run: Callable[..., Any]) -> Any:
     """``run`` of blocks; each comes as the list of the blocks along the frames, which is one."""
     return run(*(block[0] if isinstance(block, list) else block for block in blocks))
 
