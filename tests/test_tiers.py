@@ -110,7 +110,10 @@ def test_files_with_a_clip(tmp_path: Any, chunks: Any) -> None:
     assert np.isnan(plain["data"][star])
     assert image["data"][star] == pytest.approx(60002.5, rel=1e-6)
     assert (image["data_count"][star], image["data_flags"][star]) == (6, int(Flag.ABOVE_MAXIMUM))
-    for name in plain.data_vars:  # elsewhere nothing changes
+    # Samples that no clip looked at may be in use, so the error is not corrected for the clip.
+    assert plain["data_uncertainty"].attrs["clip"] == "corrected for normal noise"
+    assert image["data_uncertainty"].attrs["clip"] == "not corrected: the error is too small"
+    for name in set(plain.data_vars) - {"data_uncertainty"}:  # elsewhere nothing changes
         same = plain[name].values == image[name].values
         same[2, 3] = True
         assert same.all(), name
