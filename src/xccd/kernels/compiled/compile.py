@@ -1,10 +1,12 @@
-"""How kernels are compiled and cached on disk. Private names of numba are here only, and in `vectors` for LLVM code.
+"""How kernels are compiled and cached on disk.
 
-If a private name is gone, kernels work without what it gives: no cache on disk, or a slower load. If a kernel cannot be
-compiled, `BuildError` is raised, and `compute.options.with_engine` computes with NumPy and logs one line.
+Private names of numba are here only, in `pipeline`, and in `vectors` for LLVM code. If one is gone, kernels work
+without what it gives: no cache on disk, a slower load, a longer compilation. If a kernel cannot be compiled,
+`BuildError` is raised, and `compute.options.with_engine` computes with NumPy and logs one line.
 """
 
 import functools
+import gc
 import hashlib
 import logging
 from pathlib import Path
@@ -12,6 +14,11 @@ from pathlib import Path
 import numba
 
 from xccd.kernels.errors import BuildError
+
+try:
+    from xccd.kernels.compiled.pipeline import OF_KERNELS, OF_PARTS
+except (ImportError, AttributeError):  # renamed in this numba
+    OF_KERNELS, OF_PARTS = {}, {}
 
 log = logging.getLogger("xccd")
 
@@ -25,11 +32,12 @@ SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in CALLED)).hexdige
 
 def kernel(function):
     """Compile for one thread, without the GIL. The code is cached on disk if a folder for it can be written."""
-    plain = numba.njit(nogil=True, error_model="numpy")
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True} | OF_KERNELS
+    plain = numba.njit(**options)
     if IS_OFF:
         return plain(function)
     try:
-        compiled = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        compiled = numba.njit(**options, cache=True)(function)
         _stamp(compiled._cache)
     except (RuntimeError, AttributeError):  # no folder can be written, or numba has another kind of cache
         compiled = plain(function)
@@ -59,11 +67,16 @@ def _with_one_error(compiled, function):
 
 def _compile(compile_for, name, *arguments, **options):
     """The result of ``compile_for``; whatever numba or LLVM raise becomes one kind of error."""
+    collects = gc.isenabled()
+    gc.disable()  # numba makes some 100 000 objects, most of which stay: to search them takes an eighth of the time
     try:
         return compile_for(*arguments, **options)
     except Exception as error:
         text = str(error).strip().partition("\n")[0]
         raise BuildError(f"the kernel {name} cannot be compiled, {type(error).__name__}: {text}") from error
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _load(cache, load, signature, target):
@@ -86,7 +99,7 @@ def _load(cache, load, signature, target):
 
 
 # Part of a kernel, called from compiled code only. Without wrappers for calls from Python it compiles in half the
-# time. Parts call few other parts, because LLVM optimises a called part once more in each caller.
+# time.
 inner_function = numba.njit(  # type: ignore[call-overload]  # numba's types lack these two options
-    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OF_PARTS
 )
