@@ -85,6 +85,30 @@ def test_any_damage_to_numba_leaves_numpy(tmp_path, removed):
     assert re.match(r"numba cannot be (used|imported) \(.*\): NumPy computes instead, several times slower$", said)
 
 
+WITHOUT_OUR_STEPS = """
+import sys
+import numpy as np
+import xarray as xr
+{damage}
+import xccd
+xccd.set_options(engine="numba")
+values = np.random.default_rng(3).normal(100, 5, (7, 5, 8)).astype("f4")
+values[0, 0] += 1000
+stack = xr.DataArray(values, dims=("frame", "y", "x"))
+clipped = stack.ccd.sigma_clip(2, 2).ccd.combine("mean").values
+print(int((clipped != stack.ccd.combine("mean").values)[0].all()))
+"""
+
+
+@pytest.mark.versions
+@compiled
+@pytest.mark.parametrize("damage", ["sys.modules['xccd.kernels.compiled.pipeline'] = None", ""])
+def test_kernels_compile_without_our_own_steps(tmp_path, damage):
+    """A numba without the names that these need compiles all parts again in each caller, as it does by itself."""
+    out, _ = finish(start(WITHOUT_OUR_STEPS.format(damage=damage), NUMBA_CACHE_DIR=str(tmp_path)))
+    assert out.split() == ["1"]
+
+
 def without(path):
     """`numba.njit` whose cached dispatchers lack the attribute at the end of ``path``."""
     njit, (*way, name) = numba.njit, path.split(".")

@@ -285,6 +285,7 @@ def test_warm_up_compiles_all_kernels():
     for kernel in (
         *kernels.values(),
         clip.sigma_bounds,
+        clip.mad_bounds,
         extrema.extrema_bounds,
         masked.masked,
         masked.masked_ties,
@@ -303,7 +304,7 @@ def test_warm_up_compiles_all_kernels():
 @compiled
 def test_after_warm_up_verbs_compile_nothing():
     kernels = set(engine_module.KERNELS.values())
-    kernels |= {clip.sigma_bounds, extrema.extrema_bounds, masked.masked, masked.masked_ties}
+    kernels |= {clip.sigma_bounds, clip.mad_bounds, extrema.extrema_bounds, masked.masked, masked.masked_ties}
     kernels |= {flags.flag, scatter.weighted_error, scatter.error_sums}
     xccd.warm_up([np.float32])
     before = {kernel: len(kernel.signatures) for kernel in kernels}

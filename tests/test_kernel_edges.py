@@ -12,7 +12,7 @@ from xccd.kernels.compiled import engine as compiled
 from xccd.kernels.compiled.block import block
 from xccd.kernels.compiled.groups import program
 from xccd.kernels.limits import DIRECT, limits
-from xccd.kernels.table import REDUCTIONS, ClipOptions
+from xccd.kernels.table import DEVIATIONS, REDUCTIONS, ClipOptions
 
 FENCE = 77
 SIZES = [(25, 300, 250), (8, 256, 255), (16, 1000, 129), (3, 40, 17), (9, 700, 256)]  # frames, pixels there and asked
@@ -42,10 +42,12 @@ def test_clips_write_to_their_pixels_alone(dtype, bounded, frames, pixels, size)
     scratch = Scratch(program(frames), pads, buffer, numbers)
     rule = ClipOptions(0.0, 0.0, 2.0, 2.0, maxiters=-1.0)
     some = PixelRange(x, 0, size, least[0], most[0], bounded), number[0], total[0]
-    for which in ("sigma", "extrema"):
+    for which in ("sigma", "mad", "extrema"):
         least[0][:], most[0][:] = found.least, found.most
         if which == "sigma":
             clip.sigma_bounds(*some, rule, scratch)
+        elif which == "mad":
+            clip.mad_bounds(*some, rule._replace(deviation=DEVIATIONS["mad_std"]), scratch)
         else:
             own = scratch._replace(sums=compiled._NO_SUMS)  # as the engine does
             extrema.extrema_bounds(*some, 1, 1, program(frames), own, Ties(skip[0], keep[0]))

@@ -18,7 +18,7 @@ from xccd.messages import did_you_mean
 from xccd.night.running import Running
 from xccd.sky.pixel_map import call_kernel, table
 
-CLIP = Sigma(ClipOptions(CENTERS["median"], DEVIATIONS["std"], 3.0, 3.0))
+CLIP, MAD_CLIP = (Sigma(ClipOptions(CENTERS["median"], DEVIATIONS[name], 3.0, 3.0)) for name in ("std", "mad_std"))
 
 
 def warm_up(dtypes: Sequence[Any] | None = None) -> None:
@@ -53,7 +53,8 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
         if dtype not in DIRECT:
             raise ValueError(f"dtypes: {dtype} is none of {', '.join(map(str, DIRECT))}, which others are converted to")
         tied, untied = (np.array(rows, dtype) for rows in ([[1], [1], [2]], [[1], [2], [3]]))
-        _run_chain(Chain((CLIP,)), untied)
+        for clip in (CLIP, MAD_CLIP):
+            _run_chain(Chain((clip,)), untied)
         _run_chain(Chain((Extrema(1, 0),)), tied)
         for step in rejections(len(untied)):
             _run_chain(Chain((step,)), untied)

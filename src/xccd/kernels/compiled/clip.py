@@ -35,10 +35,10 @@ from xccd.kernels.compiled.passes import (
     narrow_below,
     renew_sums,
 )
-from xccd.kernels.compiled.window import MAD_STD, MEAN, middle, window
+from xccd.kernels.compiled.window import MEAN, middle, window
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
 
-__all__ = ["PLACES", "both_nearest", "sigma_bounds"]
+__all__ = ["PLACES", "both_nearest", "mad_bounds", "sigma_bounds"]
 
 SHARE = 8  # while more than one column in so many has an outlier, all go on together
 
@@ -50,34 +50,24 @@ def sigma_bounds(pixels, number, total, options, scratch):
     The bounds have the dtype of the samples. If nothing survives, the least is above the most. ``number`` gets the
     per-pixel count of survivors. ``total`` gets their sum unless it is empty. The sum is added and subtracted in any
     order; the caller finds out from the two returned samples whether it is exact. ``options`` is a
-    `table.ClipOptions`. The buffer is (frames + 2, columns), and the sums of the scratch are `PLACES`.
+    `table.ClipOptions` whose deviation is not the MAD. The buffer is (frames + 2, columns), and the sums of the scratch
+    are `PLACES`.
     """
     x, start, stop, least, most, bounded = pixels
     groups, pads, buffer, state = scratch
     frames, columns = x.shape[0], buffer.shape[1]
-    by_mad = options.deviation == MAD_STD
-    by_moments = options.center == MEAN or not by_mad
-    state[LOWEST : LOWEST + WIDTH] = np.inf
-    state[HIGHEST : HIGHEST + WIDTH] = -np.inf
+    nothing_found(state)
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        sums = total[i : i + columns]
         missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
         fewest = medians(buffer, frames, n, missing, pads, a, b, state)
-        if by_mad:
-            inner, outer = state[INNER : INNER + columns], state[OUTER : OUTER + columns]
-            both_nearest(buffer, frames, state[CENTER : CENTER + columns], inner, outer)
-            square_mads(n.size, options, state)
-        if by_moments:
-            moments(buffer, frames, n, missing, state)
+        moments(buffer, frames, n, missing, state)
         many = judge(n.size, options, state)
-        leave_alone(n.size, frames, by_mad, state)
-        sums = total[i : i + columns]
-        if total.size > 0 and by_moments:  # the sum is free: it is in the moments already
-            sums_of_moments(sums, state)
-        elif total.size > 0:
-            add_up(buffer, frames, n, missing, sums)
+        leave_alone(n.size, frames, False, state)
+        sums_of_moments(sums, state)  # free, as they are in the moments already
         first, passes = np.intp(0), 0
-        while many * SHARE > columns and options.nkeep == 0.0 and not by_mad and passes != options.maxiters:
+        while many * SHARE > columns and options.nkeep == 0.0 and passes != options.maxiters:
             first = narrow_below(buffer, n.size, options, first, state)
             fewest = narrow_above(buffer, n.size, options, fewest, state)
             if find_centers(buffer, n.size, state) > 0:
@@ -87,9 +77,52 @@ def sigma_bounds(pixels, number, total, options, scratch):
         if passes > 0:
             finish(n, pads, a, b, sums, state)
         one_by_one(buffer, n, pads, a, b, sums, options, passes, state)
+    return extremes(state)
+
+
+@kernel
+def mad_bounds(pixels, number, total, options, scratch):
+    """As `sigma_bounds` for the MAD. A kernel of its own, as each has parts that the other need not compile."""
+    x, start, stop, least, most, bounded = pixels
+    groups, pads, buffer, state = scratch
+    frames, columns = x.shape[0], buffer.shape[1]
+    by_mean = options.center == MEAN
+    nothing_found(state)
+    for i in range(0, stop - start, columns):
+        a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
+        sums = total[i : i + columns]
+        missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
+        medians(buffer, frames, n, missing, pads, a, b, state)
+        inner, outer = state[INNER : INNER + columns], state[OUTER : OUTER + columns]
+        both_nearest(buffer, frames, state[CENTER : CENTER + columns], inner, outer)
+        square_mads(n.size, options, state)
+        if by_mean:
+            moments(buffer, frames, n, missing, state)
+        judge(n.size, options, state)
+        leave_alone(n.size, frames, True, state)
+        if by_mean:
+            sums_of_moments(sums, state)
+        elif sums.size > 0:
+            add_up(buffer, frames, n, missing, sums)
+        one_by_one(buffer, n, pads, a, b, sums, options, 0, state)
+    return extremes(state)
+
+
+@inner_function
+def nothing_found(state):
+    """Prepare the least and the greatest sample of all blocks."""
+    for c in range(WIDTH):
+        state[c + LOWEST] = np.inf
+        state[c + HIGHEST] = -np.inf
+
+
+@inner_function
+def extremes(state):
+    """The least and the greatest sample of all blocks."""
     lowest, greatest = np.inf, -np.inf
     for c in range(WIDTH):
-        lowest, greatest = min(lowest, state[c + LOWEST]), max(greatest, state[c + HIGHEST])
+        lowest = state[c + LOWEST] if state[c + LOWEST] < lowest else lowest
+        greatest = state[c + HIGHEST] if state[c + HIGHEST] > greatest else greatest
     return lowest, greatest
 
 
@@ -127,7 +160,7 @@ def medians(buffer, frames, n, missing, pads, a, b, state):
     if missing:
         for c in range(n.size):
             k = np.intp(n[c])
-            fewest = min(fewest, k)
+            fewest = k if k < fewest else fewest
             last = k - 1 if k > 0 else k
             low, high = buffer[np.uintp(last >> 1), c], buffer[np.uintp((last + 1) >> 1), c]
             state[c + CENTER] = middle(np.float64(low), np.float64(high))

@@ -1,12 +1,13 @@
-"""How kernels are compiled and cached on disk. Private names of numba are here only; LLVM code is in two other files.
+"""How kernels are compiled and cached on disk.
 
-`vectors` and `streams` have it.
-
-If a private name is gone, kernels work without what it gives: no cache on disk, or a slower load. If a kernel cannot be
+Private names of numba are here only, in `pipeline`, and in `vectors` and `streams` for LLVM code. If one is gone,
+kernels work without what it gives: no cache on disk, a slower load. A numba that `pipeline` was not tried with takes
+longer to compile. If a kernel cannot be
 compiled, `BuildError` is raised, and `compute.options.with_engine` computes with NumPy and logs one line.
 """
 
 import functools
+import gc
 import hashlib
 import logging
 from pathlib import Path
@@ -14,6 +15,11 @@ from pathlib import Path
 import numba
 
 from xccd.kernels.errors import BuildError
+
+TRIED = ((0, 62), (0, 68))  # the first and the last version of numba that `pipeline` was tried with
+OF_KERNELS, OF_PARTS = {}, {}
+if TRIED[0] <= tuple(map(int, numba.__version__.split(".")[:2])) <= TRIED[1]:
+    from xccd.kernels.compiled.pipeline import OF_KERNELS, OF_PARTS
 
 log = logging.getLogger("xccd")
 
@@ -27,11 +33,12 @@ SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in CALLED)).hexdige
 
 def kernel(function):
     """Compile for one thread, without the GIL. The code is cached on disk if a folder for it can be written."""
-    plain = numba.njit(nogil=True, error_model="numpy")
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True} | OF_KERNELS
+    plain = numba.njit(**options)
     if IS_OFF:
         return plain(function)
     try:
-        compiled = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        compiled = numba.njit(**options, cache=True)(function)
         _stamp(compiled._cache)
     except (RuntimeError, AttributeError):  # no folder can be written, or numba has another kind of cache
         compiled = plain(function)
@@ -61,11 +68,16 @@ def _with_one_error(compiled, function):
 
 def _compile(compile_for, name, *arguments, **options):
     """The result of ``compile_for``; whatever numba or LLVM raise becomes one kind of error."""
+    collects = gc.isenabled()
+    gc.disable()  # numba makes some 100 000 objects, most of which stay: to search them takes an eighth of the time
     try:
         return compile_for(*arguments, **options)
     except Exception as error:
         text = str(error).strip().partition("\n")[0]
         raise BuildError(f"the kernel {name} cannot be compiled, {type(error).__name__}: {text}") from error
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _load(cache, load, signature, target):
@@ -88,7 +100,7 @@ def _load(cache, load, signature, target):
 
 
 # Part of a kernel, called from compiled code only. Without wrappers for calls from Python it compiles in half the
-# time. Parts call few other parts, because LLVM optimises a called part once more in each caller.
+# time.
 inner_function = numba.njit(  # type: ignore[call-overload]  # numba's types lack these two options
-    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OF_PARTS
 )

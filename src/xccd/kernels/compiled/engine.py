@@ -22,7 +22,7 @@ from xccd.kernels.compiled.rejections import window as window
 from xccd.kernels.limits import float_dtype, limits
 from xccd.kernels.network import middle_rows
 from xccd.kernels.plain import engine as plain
-from xccd.kernels.table import REDUCTIONS, ClipOptions
+from xccd.kernels.table import DEVIATIONS, REDUCTIONS, ClipOptions
 
 NAME = "numba"
 # The kernels of combination, by their names in the table.
@@ -54,7 +54,8 @@ def _sigma(
     buffer = block(x.shape[0], x.dtype, stop - start)
     count, numbers = np.empty(stop - start, np.int32), np.zeros(clip.PLACES)
     scratch = Scratch(groups, pads(x.dtype), buffer, numbers)
-    low, high = clip.sigma_bounds(
+    narrow = clip.mad_bounds if options.deviation == DEVIATIONS["mad_std"] else clip.sigma_bounds
+    low, high = narrow(
         PixelRange(x, start, stop, *bounds), count, _NO_SUMS if total is None else total, options, scratch
     )
     if total is not None and not _never_rounds(x.dtype, x.shape[0], low, high):
