@@ -17,7 +17,8 @@ import numba
 from xccd.kernels.errors import BuildError
 
 TRIED = ((0, 62), (0, 68))  # the first and the last version of numba that `pipeline` was tried with
-OF_KERNELS, OF_PARTS = {}, {}
+OF_KERNELS: dict[str, type] = {}
+OF_PARTS: dict[str, type] = {}
 if TRIED[0] <= tuple(map(int, numba.__version__.split(".")[:2])) <= TRIED[1]:
     from xccd.kernels.compiled.pipeline import OF_KERNELS, OF_PARTS
 
