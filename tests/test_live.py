@@ -163,8 +163,14 @@ def test_the_first_frames_are_clipped_together() -> None:
     batch = xr.DataArray(frames, dims=("frame", "y", "x"), name="data").ccd.to_dataset()
     batch = batch.ccd.sigma_clip(4, 4, center="median", deviation="mad_std")
     expected = batch.ccd.combine("mean")
-    for name in ("data", "data_uncertainty", "data_count"):
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
+    scatter = batch.ccd.to_stack().std("frame", ddof=1) / np.sqrt(expected["data_count"])
+    for name, value in (
+        ("data", expected["data"]),
+        ("data_uncertainty", scatter),
+        ("data_count", expected["data_count"]),
+    ):
+        np.testing.assert_allclose(found[name], value, rtol=1e-6)
+    assert found["data_uncertainty"].attrs["clip"] == "not corrected: the error is too small"
     assert (found["data_rejected_high"][3, 4], found["data_rejected_low"][5, 6]) == (1, 1)
     total = found["data_rejected_low"] + found["data_rejected_high"] + found["data_count"]
     assert (total == 6).all()

@@ -16,6 +16,7 @@ from xccd.labels.lazy import array_of
 from xccd.night.fit import labelled
 from xccd.night.frame import Record
 from xccd.night.running import Running
+from xccd.verbs.product_maps import NOT_CORRECTED
 from xccd.write.product import describe
 from xccd.write.product_cards import How
 
@@ -42,8 +43,9 @@ def product(
     image = describe(without_frames(stack, "frame", mean), stack, "frame", how=How("mean", ones, ones), step=step)
     unit = {"units": image.attrs["units"]} if "units" in image.attrs else {}
     uncertainty, count = (dict(OUTPUTS[kind].attrs) for kind in ("uncertainty", "count"))
+    clip = {"clip": NOT_CORRECTED} if running.low.any() or running.high.any() else {}
     maps = {
-        "uncertainty": (running.uncertainty().astype(dtype), uncertainty | unit),
+        "uncertainty": (running.uncertainty().astype(dtype), uncertainty | clip | unit),
         "count": (running.count.astype(np.int64), count),
         "rejected_low": (running.low.copy(), REJECTED["low"]),
         "rejected_high": (running.high.copy(), REJECTED["high"]),

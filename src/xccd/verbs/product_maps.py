@@ -28,6 +28,7 @@ Image = Combine | Rescaled | Callable[..., Any]  # the end that makes the image,
 BY_DEFAULT = tuple(name for name, row in OUTPUTS.items() if row.by_default)
 ALL = tuple(dict.fromkeys((*BY_DEFAULT, *OUTPUTS)))
 OF_FLAGS = ("flags", "rejected_low", "rejected_high")
+NOT_CORRECTED = "not corrected: the error is too small"
 SPREADS = ("std", "var", "mad_std", "count")  # of them nobody expects an error
 
 
@@ -111,7 +112,7 @@ class Maps:
         """What the attributes of the uncertainty say of clips."""
         if not was_clipped(self.stack):
             return {}
-        return {"clip": "not corrected: the error is too small" if self.clip is None else "corrected for normal noise"}
+        return {"clip": NOT_CORRECTED if self.clip is None else "corrected for normal noise"}
 
     def common(self) -> End | None:
         """The end of the part of the uncertainty that all frames share; None if the uncertainty has no such part."""

@@ -30,6 +30,16 @@ def _inside(builder, kind, value, low, high):
     return builder.and_(compare(">=", value, low), compare("<=", value, high))
 
 
+def _as_real(builder, kind, value, line):
+    """The values as those of ``line``, which are real numbers."""
+    if not isinstance(kind, types.Float):
+        return (builder.sitofp if kind.signed else builder.uitofp)(value, line)
+    if value.type == line:
+        return value
+    wider = kind.bitwidth < (64 if line.element == ir.DoubleType() else 32)
+    return (builder.fpext if wider else builder.fptrunc)(value, line)
+
+
 @instructions(_by_row)
 def stream_inside(_, x, start, least, most, out, first, k, column, size):
     """Write ``size`` samples of row ``k`` from ``column`` on past the cache, NaN where outside the bounds.
@@ -51,8 +61,7 @@ def stream_inside(_, x, start, least, most, out, first, k, column, size):
             places = (builder.bitcast(builder.gep(p, [c]), samples.as_pointer()) for p in (row, low, high))
             value, least, most = (builder.load(p, align=sample.bitwidth // 8) for p in places)
             inside = _inside(builder, sample, value, least, most)
-            if not isinstance(sample, types.Float):
-                value = (builder.sitofp if sample.signed else builder.uitofp)(value, line)
+            value = _as_real(builder, sample, value, line)
             target = builder.bitcast(builder.gep(to, [c]), line.as_pointer())
             # without the whole alignment LLVM makes an ordinary store
             builder.store(builder.select(inside, value, missing), target, align=LINE).set_metadata("nontemporal", past)
