@@ -7,7 +7,7 @@ from pathlib import Path
 project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 extras = project["optional-dependencies"]
 chosen = [*project["dependencies"]]
-for extra in ("align", "offsets", "cosmics", "plot", "bottleneck", "ccdproc", "zarr", "netcdf", "live"):
+for extra in ("align", "offsets", "cosmics", "plot", "bottleneck", "ccdproc", "zarr", "netcdf", "live", "scan"):
     chosen += extras[extra]
 for requirement in chosen:
     name, bound = re.fullmatch(r"([\w.-]+(?:\[\w+\])?)>=([\w.]+)(?:;.*)?", requirement).groups()
