@@ -1,9 +1,10 @@
-"""The time and memory of `open_stack` per file: headers of 150 cards, for more and more files.
+"""The time and memory of `open_stack` and `scan` per file: headers of 150 cards, for more and more files.
 
 python benchmarks/opening.py [--frames 100000] [--repeats 3]
 
 Each count of files, a tenth of the one before, has a separate process. The files have 4 x 4 pixels and differ in one
 card. Seconds are the least of the repeats, after some files were opened. Memory is the peak beyond that at this point.
+"again" is a scan of the same files with `cache=`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,28 @@ before, start = peak(), time.perf_counter()
 stack = xccd.open_stack(files)
 print(time.perf_counter() - start, peak() - before, len(stack.__dask_graph__()))
 """
+SCAN = """import os, resource, sys, time
+import xccd
+folder, count = sys.argv[1], int(sys.argv[2])
+files = [f'{folder}/{i}.fits' for i in range(count)]
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+cache = f'{folder}/{count}.parquet'
+xccd.scan(files[:10], cache=cache)
+os.remove(cache)
+before, times = peak(), [time.perf_counter()]
+for _ in range(2):
+    xccd.scan(files, cache=cache)
+    times.append(time.perf_counter())
+os.remove(cache)
+print(times[1] - times[0], times[2] - times[1], peak() - before)
+"""
+
+
+def found(child: str, folder: str, count: int, repeats: int) -> np.ndarray:
+    """What the child prints, as (repeats, numbers)."""
+    command = [sys.executable, "-c", child, folder, str(count)]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(repeats)]
+    return np.array([list(map(float, run.stdout.split())) for run in runs])
 
 
 def make(folder: Path, count: int) -> None:
@@ -43,15 +66,17 @@ def main() -> None:
     options.set_defaults(frames=100_000, repeats=3)
     given = options.parse_args()
     print(machine_text(machine()))
-    print(f"{'files':>9}{'ms a file':>12}{'kB a file':>12}{'tasks':>8}")
+    head = ("ms a file", "kB a file", "tasks", "scan ms", "again ms", "kB a file")
+    print(f"{'files':>9}" + "".join(f"{name:>12}" for name in head))
     with tempfile.TemporaryDirectory() as name:
         make(Path(name), given.frames)
-        for count in sorted({max(10, given.frames // 10**k) for k in range(3)}):
-            command = [sys.executable, "-c", CHILD, name, str(count)]
-            runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(given.repeats)]
-            found = np.array([list(map(float, run.stdout.split())) for run in runs])
-            seconds, megabytes, tasks = found[:, 0].min(), found[:, 1].max(), found[0, 2]
-            print(f"{count:>9}{1e3 * seconds / count:>12.3f}{1e3 * megabytes / count:>12.1f}{tasks:>8.0f}")
+        for count in sorted({min(given.frames, max(10, given.frames // 10**k)) for k in range(3)}):
+            opened, scanned = (found(child, name, count, given.repeats) for child in (CHILD, SCAN))
+            seconds, megabytes, tasks = opened[:, 0].min(), opened[:, 1].max(), opened[0, 2]
+            first, again, more = scanned[:, 0].min(), scanned[:, 1].min(), scanned[:, 2].max()
+            cells = (1e3 * seconds / count, 1e3 * megabytes / count, tasks)
+            cells = (*cells, 1e3 * first / count, 1e3 * again / count, 1e3 * more / count)
+            print(f"{count:>9}" + "".join(f"{cell:>12.3f}" for cell in cells))
 
 
 if __name__ == "__main__":
