@@ -70,7 +70,7 @@ class LiveStack(Copied):
     are those of `combine`, to rounding. A new sample is one of another draw than the mean and deviation that it is
     compared with, which are uncertain themselves: its limit is a quantile of Student's distribution, times
     sqrt(1 + 1/n). The deviation of clipped samples is divided by that of a normal distribution within the thresholds.
-    `copy.copy`, `copy.deepcopy` and pickle give a LiveStack that goes on by itself; `save` is for files.
+    ``copy.copy``, ``copy.deepcopy`` and pickle give a LiveStack that goes on by itself; `save` is for files.
 
     Examples
     --------

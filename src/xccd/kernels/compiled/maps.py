@@ -11,14 +11,14 @@ from xccd.kernels.compiled.block import sort_block
 from xccd.kernels.compiled.clip import both_nearest
 from xccd.kernels.compiled.compile import inner_function, kernel
 from xccd.kernels.compiled.spread import spread_of, squares
-from xccd.kernels.compiled.sums import COLUMNS, LEAST, MOST, REST, WHOLE, widen
+from xccd.kernels.compiled.sums import COLUMNS, LEAST, MOST, REST, STRIDE, WHOLE, widen
 from xccd.kernels.compiled.window import median_distance, middle
 from xccd.kernels.limits import MAD_TO_STD
 
 # Places of a row of samples: the bounds before the clips and after them, and the counts of samples between these.
-INNER_LEAST, INNER_MOST, LAST = COLUMNS, 2 * COLUMNS, 3 * COLUMNS
-LOW, HIGH = 4 * COLUMNS, 5 * COLUMNS
-SAMPLES = 6 * COLUMNS
+INNER_LEAST, INNER_MOST, LAST = STRIDE, 2 * STRIDE, 3 * STRIDE
+LOW, HIGH = 4 * STRIDE, 5 * STRIDE
+SAMPLES = 6 * STRIDE
 SHARE = 8  # if no more than one pixel in so many lost a sample, only these are gone through
 MOST_COUNTED = 32767  # frames: counts are of the dtype of the samples
 
