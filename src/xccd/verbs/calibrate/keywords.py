@@ -10,10 +10,10 @@ import xarray as xr
 
 from xccd.headers import cards, common, kinds
 from xccd.headers.coords import CORE_NUMBERS, core, keyword_value, number
+from xccd.headers.detector import BINNINGS
 from xccd.labels.keywords import label_of
 
-BINNING = ("XBINNING", "YBINNING", "CCDXBIN", "CCDYBIN", "BINX", "BINY", "CCDBIN1", "CCDBIN2", "CCDSUM", "BINNING")
-TEMPERATURES = ("SET-TEMP", "SET_TEMP", "SETTEMP", "CCD-TEMP", "CCDTEMP", "DET-TEMP", "DETTEMP")
+BINNING = tuple(keyword for keywords in BINNINGS for keyword in keywords)
 
 
 def keyword_of(image: xr.DataArray, name: str, texts: list[str] | None = None) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import notes
+from xccd.headers.detector import TEMPERATURES
 from xccd.labels import calibration
 from xccd.labels.apply import Obj
 from xccd.labels.flags import flags_of, map_name
@@ -81,13 +82,19 @@ def subtract_bias(obj: Obj, bias: Any, *, saturation: Any = None, dim: Hashable 
     return samples.on_images(obj, run, "subtract_bias", dim, ("bias",))  # type: ignore[no-any-return]
 
 
-def _subtract_bias(stack: xr.DataArray, *, bias: Any, saturation: Any, dim: Hashable) -> xr.DataArray:
+def _checked(kind: str, given: Any, stack: xr.DataArray, dim: Hashable) -> Master:
+    """The master of a kind; raises or warns where it does not go with the frames."""
     check_array("the stack", array_of(stack))
-    check_again(stack, dim, "BIASCOR", "subtract_bias")
-    master = master_of("bias", bias, stack, dim)
-    check_kind(master, ("bias",))
+    master = master_of(kind, given, stack, dim)
+    check_kind(master, (kind,))
     check_binning(master, stack, dim)
     check_settings(master, stack, dim, ("GAIN",))
+    return master
+
+
+def _subtract_bias(stack: xr.DataArray, *, bias: Any, saturation: Any, dim: Hashable) -> xr.DataArray:
+    check_again(stack, dim, "BIASCOR", "subtract_bias")
+    master = _checked("bias", bias, stack, dim)
     stack = without_saturated(stack, dim, saturation)
     made = _minus(stack, dim, master, np.full((1,) * stack.ndim, unit_factor(master, stack)))
     made = calibration.noted(made, dim, "BIASCOR", master.name)
@@ -147,13 +154,9 @@ def subtract_dark(obj: Obj, dark: Any, *, scale: Any = "EXPTIME", dim: Hashable 
 
 
 def _subtract_dark(stack: xr.DataArray, *, dark: Any, scale: Any, dim: Hashable) -> xr.DataArray:
-    check_array("the stack", array_of(stack))
     check_again(stack, dim, "DARKCOR", "subtract_dark")
-    master = master_of("dark", dark, stack, dim)
-    check_kind(master, ("dark",))
-    check_binning(master, stack, dim)
-    check_settings(master, stack, dim, ("GAIN",))
-    check_settings(master, stack, dim, ("SET-TEMP", "SET_TEMP", "SETTEMP", "CCD-TEMP"), within=DEGREES)
+    master = _checked("dark", dark, stack, dim)
+    check_settings(master, stack, dim, TEMPERATURES, within=DEGREES)
     factors = _factors(scale, master, stack, dim)
     if (factors != 1).any() and not any(keyword_of(master.image, k) for k in WITHOUT_BIAS):
         warn(
