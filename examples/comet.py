@@ -13,7 +13,7 @@ RATE = (110.0, 70.0)  # arcseconds an hour, as an ephemeris prints them: RA * co
 folder = Path(tempfile.mkdtemp(prefix="xccd-example-"))
 night = xccd.simulate_night(folder / "raw", shape=(256, 320), dither=14.0, nbias=6, ndark=6, nflat=6)
 bias = xccd.open_stack(night / "bias-*.fits").ccd.combine("median")
-lights = (xccd.open_stack(night / "light-r-*.fits") - bias).load()
+lights = xccd.open_stack(night / "light-r-*.fits").ccd.subtract_bias(bias).load()
 
 # The night has no comet, so one is drawn into each frame: where it was at the middle of the exposure.
 middle = lights["DATE-OBS"].values + (lights.EXPTIME.values * 5e8).astype("timedelta64[ns]")

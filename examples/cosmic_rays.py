@@ -12,7 +12,7 @@ folder = Path(tempfile.mkdtemp(prefix="xccd-example-"))
 raw = xccd.simulate_night(folder / "raw", shape=(256, 256), nflat=0, nbias=0)
 
 dark = xccd.open_stack(raw / "dark-120s-*.fits").ccd.combine("median")
-lights = (xccd.open_stack(raw / "light-r-*.fits") - dark).compute()
+lights = xccd.open_stack(raw / "light-r-*.fits").ccd.subtract_dark(dark).compute()
 clipped = lights.ccd.sigma_clip(5, 5, center="median", deviation="mad_std", maxiters=None)
 image = clipped.ccd.combine("mean")
 image.ccd.to_fits(folder / "light-r.fits")

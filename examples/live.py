@@ -12,14 +12,14 @@ frames = sorted(night.glob("light-r-*.fits"))
 
 live = xccd.LiveStack(low=3, high=3, minimum=6, max=50000, align="wcs", zero="median")
 for path in frames[:8]:
-    added = live.add(xccd.open_stack(path)[0] - bias)
+    added = live.add(xccd.open_stack(path).ccd.subtract_bias(bias)[0])
     live.snapshot().ccd.to_fits(folder / "live.fits", overwrite=True)
     live.save(folder / "live.state")
     print(f"{path.name}: frame {added.number}, {added.rejected / added.samples:.2%} of its samples rejected")
 
 live = xccd.LiveStack.load(folder / "live.state")  # after a crash, or in the next night
 for path in frames[8:]:
-    live.add(xccd.open_stack(path)[0] - bias)
+    live.add(xccd.open_stack(path).ccd.subtract_bias(bias)[0])
 image = live.snapshot()
 image.ccd.to_fits(folder / "live.fits", overwrite=True)
 

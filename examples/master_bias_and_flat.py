@@ -16,7 +16,7 @@ bias = (
 )
 bias.ccd.to_fits(folder / "master-bias.fits")
 
-flats = xccd.open_stack(folder / "raw/flat-r-*.fits") - bias
+flats = xccd.open_stack(folder / "raw/flat-r-*.fits").ccd.subtract_bias(bias)
 level = flats.ccd.normalize(scale="median", region="[65:192,65:192]")  # the middle of the field
 flat = level.ccd.sigma_clip(3, 3, center="median", deviation="mad_std").ccd.combine("mean").compute()
 flat = flat / flat.median()

@@ -10,11 +10,11 @@ import xccd
 folder = Path(tempfile.mkdtemp(prefix="xccd-example-"))
 night = xccd.simulate_night(folder / "raw", shape=(256, 320), dither=14.0, nbias=6, ndark=6, nflat=6)
 bias = xccd.open_stack(night / "bias-*.fits").ccd.combine("median")
-dark = (xccd.open_stack(night / "dark-120s-*.fits") - bias).ccd.combine("median")
-flats = (xccd.open_stack(night / "flat-r-*.fits") - bias).ccd.normalize(scale="median")
+dark = xccd.open_stack(night / "dark-120s-*.fits").ccd.subtract_bias(bias).ccd.combine("median")
+flats = xccd.open_stack(night / "flat-r-*.fits").ccd.subtract_bias(bias).ccd.normalize(scale="median")
 flat = flats.ccd.combine("median").compute()
-gain = (flat / flat.median()).where(flat > 0)  # dead pixels become missing; there is no division by 0
-lights = (xccd.open_stack(night / "light-r-*.fits") - bias - dark) / gain
+lights = xccd.open_stack(night / "light-r-*.fits").ccd.subtract_bias(bias).ccd.subtract_dark(dark)
+lights = lights.ccd.flat_correct(flat, norm="median")  # dead pixels become missing
 
 aligned = lights.ccd.align()
 level = aligned.ccd.normalize(zero="overlap")

@@ -12,6 +12,8 @@ import xarray as xr
 from xccd.read.image import open_image
 from xccd.read.stack import open_stack
 from xccd.simulate import simulate_night
+from xccd.verbs.calibrate.flat import flat_correct
+from xccd.verbs.calibrate.subtract import subtract_bias, subtract_dark
 from xccd.verbs.clip import sigma_clip
 from xccd.verbs.combine import combine
 from xccd.verbs.mask import mask
@@ -55,13 +57,11 @@ def reduce_night(raw: Path, products: Path) -> Iterator[Row]:
     yield row
     flats = {}
     for band in ("g", "r"):
-        frames = open_stack(raw / f"flat-{band}-*.fits") - bias
-        level = normalize(frames, scale="median")
-        flat, row = _stacked(f"flat {band}", level, products / f"master-flat-{band}.fits")
-        flat = flat / flat.median()
-        flats[band] = flat.where(flat > 0.1)  # a dead pixel is masked: its flat is 0
+        level = normalize(subtract_bias(open_stack(raw / f"flat-{band}-*.fits"), bias), scale="median")
+        flats[band], row = _stacked(f"flat {band}", level, products / f"master-flat-{band}.fits")
         yield row
-    lights = (open_stack(raw / "light-r-*.fits") - dark) / flats["r"]
+    lights = subtract_dark(open_stack(raw / "light-r-*.fits"), dark)  # as long as the lights, so with their bias in it
+    lights = flat_correct(lights, flats["r"], norm="median", min_value=0.1)  # a dead pixel is masked: its flat is 0
     _, row = _stacked("light r", lights, products / "light-r.fits")
     yield row
 
