@@ -58,11 +58,8 @@ def picture() -> str:
             parts.append(f'<text x="{LEFT + 10}" y="{y + 36 + LINE * number}" font-size="11">{line}</text>')
         middle[folder], y = y + height / 2, y + height + 12
     for (above, below), count in sorted(imports(files).items()):
-        start, end, reach = (
-            middle[above] + 3,
-            middle[below] - 3,
-            LEFT + BOX + 20 + (middle[below] - middle[above]) / 2.6,
-        )
+        start, end = middle[above] + 3, middle[below] - 3
+        reach = LEFT + BOX + 20 + 320 * (end - start) / y  # a curve goes three quarters of that far
         path = f"M {LEFT + BOX} {start:.0f} C {reach:.0f} {start:.0f} {reach:.0f} {end:.0f} {LEFT + BOX + 7} {end:.0f}"
         width = next(width for least, width in THICKNESS if count >= least)
         parts.append(f'<path d="{path}" fill="none" stroke="#1f5fa8" stroke-opacity="0.55" stroke-width="{width}"/>')
