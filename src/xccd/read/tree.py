@@ -21,7 +21,7 @@ from xccd.labels.problems import SKIPPED
 from xccd.messages import did_you_mean, shown
 from xccd.read.images.chips import Frame, HDUNames, Wanted
 from xccd.read.images.sources import frames, natural
-from xccd.read.images.table import told
+from xccd.read.images.table import COLUMNS, told
 from xccd.read.settled import Errors
 from xccd.read.stack import stack_of
 from xccd.read.tree_nodes import of_nodes
@@ -31,6 +31,7 @@ Value = str | int | float | None
 
 KINDS = ("IMAGETYP", "FILTER", "EXPTIME")
 CHIP = "chip"  # the label; CHIP in capitals is a keyword of some headers
+KEYWORDS = {column: keyword for keyword, column in COLUMNS.items()}  # for the columns of a table
 LONGEST = 60  # characters of a node's name; as UTF-8 a file system still takes them
 LISTED = 60  # keywords in an error
 
@@ -243,7 +244,7 @@ def _of_table(
     told = [_text_or_number(value) for value in values]
     if not any(frame.problem for frame in found):
         return told
-    read = _of_keyword(one, headers, known, wanted)
+    read = _of_keyword(KEYWORDS.get(one, one), headers, known, wanted)
     return [r if t is None and f.problem else t for t, r, f in zip(told, read, found, strict=True)]
 
 
