@@ -59,7 +59,9 @@ def broken(path: Path, kind: str) -> Path:
         fits.PrimaryHDU(header=fits.Header([("EXPTIME", 7.0)])).writeto(path)
         content = path.read_bytes()
     else:
-        content = {"truncated": content[:3880], "truncated header": content[:80] * 12, "not FITS": b"no imagen" * 90}[kind]
+        content = {"truncated": content[:3880], "truncated header": content[:80] * 12, "not FITS": b"no imagen" * 90}[
+            kind
+        ]
     path.write_bytes(content)
     return path
 
