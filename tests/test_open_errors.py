@@ -326,6 +326,51 @@ def test_one_product_in_use_of_frames_that_are_all_bad_is_as_before(night: list[
     assert xccd.combine(stack.isel(frame=[1]), "mean").attrs["NSKIPPED"] == 1
 
 
+WAY_OUT = (
+    r"frame 1 \(.*-002\.fits(, which cannot be opened: isel\(frame=stack\.problem == ''\) leaves it out\)|"
+    r"\) shows 0 stars, 6 are needed\. Leave it out, as stack\.drop_isel\(frame=\[1\]\))"
+)
+MEASURED = {
+    "normalize": lambda stack: stack.ccd.normalize(scale="median"),
+    "normalize by a keyword": lambda stack: stack.ccd.normalize(scale="EXPTIME"),
+    "weights": lambda stack: stack.ccd.combine("mean", weights="EXPTIME"),
+    "find_offsets": lambda stack: stack.ccd.find_offsets(),
+    "find_transforms": lambda stack: stack.ccd.find_transforms(),
+    "align": lambda stack: stack.ccd.align(),
+    "align by stars": lambda stack: stack.ccd.align(transforms="similarity"),
+    "create_deviation": lambda stack: stack.ccd.create_deviation(),
+}
+
+
+@pytest.fixture(scope="module")
+def lights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four frames of stars, of which the second cannot be opened."""
+    folder = tmp_path_factory.mktemp("night")
+    xccd.simulate_night(folder, shape=(256, 256), nbias=1, ndark=1, nflat=1, nlight=4)
+    files = sorted(folder.glob("light*.fits"))
+    files[1].write_bytes(b"no FITS")
+    return files
+
+
+@pytest.mark.parametrize("verb", MEASURED)
+def test_verbs_that_need_each_frame_name_those_that_cannot_be_opened(lights: list[Path], verb: str) -> None:
+    stack = xccd.open_stack(lights, errors="nan", chunks=None)
+    with pytest.raises(ValueError, match=WAY_OUT):
+        MEASURED[verb](stack)
+    MEASURED[verb](stack.isel(frame=stack.problem == ""))
+
+
+@pytest.mark.parametrize("opener", ["open_stack", "open_dataset"])
+def test_verbs_that_work_sample_by_sample_pass_frames_of_nan_on(night: list[Path], opener: str) -> None:
+    stack = getattr(xccd, opener)(night, errors="nan")
+    bias = xccd.open_image((np.ones(SHAPE), {"IMAGETYP": "bias"}))
+    for done in (stack.ccd.subtract_bias(bias), stack.ccd.trim("[2:20,1:30]"), stack.ccd.minmax(min=5)):
+        data = done if isinstance(done, xr.DataArray) else done["data"]
+        np.testing.assert_array_equal(np.isnan(data).all(("y", "x")), [False, True, False, False, False])
+        assert done.problem.values[1]
+        assert done.ccd.combine("median") is not None
+
+
 # While pixels are read
 
 
