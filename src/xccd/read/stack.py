@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.headers import cards, pixel_grid
+from xccd.headers import cards, colour_axis, pixel_grid
 from xccd.headers.coords import frame_coords
 from xccd.headers.pixel_grid import AXES
 from xccd.headers.rows import check_patterns
@@ -87,12 +87,13 @@ def open_stack(
     Returns
     -------
     DataArray
-        Dimensions ``(frame, y, x)``, for cubes ``(frame, z, y, x)``, in data units (``attrs["units"]`` from BUNIT),
-        missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel numbers. On ``frame``: ``file``, ``header``,
-        ``chip`` if ``hdu`` means several (EXTNAME; with EXTVER, as "SCI,2", if a file has more of that name; the
-        number of the HDU without a name), the keywords EXPTIME, FILTER, IMAGETYP, OBSTYPE, OBJECT, DATE-OBS,
-        GAIN, RDNOISE, AIRMASS if any frame has them, and keywords that differ. Equal keywords are attributes.
-        EXPTIME is in seconds, DATE-OBS is NaT if its time is unknown, GAIN comes from EGAIN if there is one.
+        Dimensions ``(frame, y, x)``, for cubes ``(frame, z, y, x)``, or ``(frame, channel, y, x)`` if CTYPE3 is RGB, in
+        data units (``attrs["units"]`` from BUNIT), missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel
+        numbers. On ``frame``: ``file``, ``header``, ``chip`` if ``hdu`` means several (EXTNAME; with EXTVER, as "SCI,2",
+        if a file has more of that name; the number of the HDU without a name), the keywords EXPTIME, FILTER, IMAGETYP,
+        OBSTYPE, OBJECT, DATE-OBS, GAIN, RDNOISE, AIRMASS if any frame has them, and keywords that differ. Equal keywords
+        are attributes. EXPTIME is in seconds, DATE-OBS is NaT if its time is unknown, GAIN comes from EGAIN if there is
+        one.
 
     Raises
     ------
@@ -137,7 +138,7 @@ def stack_of(
     headers = [f.header for f in found]
     unit = agreed([f.file for f in found], headers, units)
     coords, attrs = frame_coords(headers, keywords)
-    names = _dims(reader.ndim - 1)
+    names = colour_axis.named(_dims(reader.ndim - 1), headers, reader.shape[1:])
     dims = ("frame", *names)
 
     by_position = partial(_by_position, dims=dims)
