@@ -89,11 +89,11 @@ def open_stack(
     DataArray
         Dimensions ``(frame, y, x)``, for cubes ``(frame, z, y, x)``, or ``(frame, channel, y, x)`` if CTYPE3 is RGB, in
         data units (``attrs["units"]`` from BUNIT), missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel
-        numbers. On ``frame``: ``file``, ``header``, ``chip`` if ``hdu`` means several (EXTNAME; with EXTVER, as "SCI,2",
-        if a file has more of that name; the number of the HDU without a name), the keywords EXPTIME, FILTER, IMAGETYP,
-        OBSTYPE, OBJECT, DATE-OBS, GAIN, RDNOISE, AIRMASS if any frame has them, and keywords that differ. Equal keywords
-        are attributes. EXPTIME is in seconds, DATE-OBS is NaT if its time is unknown, GAIN comes from EGAIN if there is
-        one.
+        numbers. On ``frame``: ``file``, ``header``, ``chip`` if ``hdu`` means several (EXTNAME; with EXTVER, as
+        "SCI,2", if a file has more of that name; the number of the HDU without a name), the keywords EXPTIME, FILTER,
+        IMAGETYP, OBSTYPE, OBJECT, DATE-OBS, GAIN, RDNOISE, AIRMASS if any frame has them, and keywords that differ.
+        Equal keywords are attributes. EXPTIME is in seconds, DATE-OBS is NaT if its time is unknown, GAIN comes from
+        EGAIN if there is one.
 
     Raises
     ------
