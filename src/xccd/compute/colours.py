@@ -12,6 +12,7 @@ from xccd.compute import arrays, notes, options
 from xccd.compute.deferred import WANTED, Box, Deferred
 from xccd.compute.mosaic import ROWS, Mosaic
 from xccd.compute.pool import run_all
+from xccd.kernels.limits import float_dtype
 
 Array = Any
 Function = Callable[..., Any]
@@ -27,12 +28,6 @@ class Part(NamedTuple):
     def reached(self, how: Mosaic) -> slice:
         """The samples that they need, without those beyond the edge of the frame."""
         return slice(max(0, self.first * how.step - how.reach), min(self.size, self.stop * how.step + how.reach))
-
-    def mirrored(self, how: Mosaic) -> Array:
-        """The samples that they need, those beyond the edge mirrored at the last sample, which keeps their colour."""
-        wanted = np.arange(self.first * how.step - how.reach, self.stop * how.step + how.reach)
-        turn = 2 * (self.size - 1)
-        return np.minimum(wanted % turn, -wanted % turn)
 
 
 def coloured(function: Function, how: Mosaic, inputs: Sequence[Array], dtype: np.dtype[Any]) -> Array:
@@ -56,34 +51,35 @@ def _frames(
 ) -> Array:  # fmt: skip
     """All frames of blocks that hold what ``parts`` reach, tile after tile; ``alone``: in this thread only."""
     rows, columns = parts
-    count, at = inputs[0].shape[0], columns.mirrored(how) - columns.reached(how).start
+    count, top, left = inputs[0].shape[0], rows.reached(how).start, columns.reached(how).start
+    dtypes = [float_dtype(inputs[0].dtype), *(one.dtype for one in inputs[1:])]
     out = np.empty((count, 3, rows.stop - rows.first, columns.stop - columns.first), dtype)
     starts = range(rows.first, rows.stop, ROWS)
 
     def tile(number: int) -> None:
         frame, k = divmod(number, len(starts))
-        own = Part(starts[k], min(starts[k] + ROWS, rows.stop), rows.size)
-        lines = own.mirrored(how) - rows.reached(how).start
+        own = rows._replace(first=starts[k], stop=min(starts[k] + ROWS, rows.stop))
         here = how.at(own.first * how.step, columns.first * how.step)
-        tiles = [_around(one[frame], lines, at, how.reach) for one in inputs]
+        box = [
+            (part.first * how.step - start, part.stop * how.step - start)
+            for part, start in ((own, top), (columns, left))
+        ]
+        tiles = [_around(one[frame], box, how.reach, kind) for one, kind in zip(inputs, dtypes, strict=True)]
         out[frame, :, own.first - rows.first : own.stop - rows.first] = function(*tiles, how=here)
 
     run_all(tile, count * len(starts), 1 if alone else options.threads())
     return out
 
 
-def _around(frame: Array, lines: Array, at: Array, reach: int) -> Array:
-    """The samples at ``lines`` and ``at``, whose inner ones are without a gap: they are copied, not picked."""
-    if not reach:
-        return frame[lines[0] : lines[-1] + 1, at[0] : at[-1] + 1]
-    tile = np.empty((lines.size, at.size), frame.dtype)
-    rows = frame[lines[reach] : lines[-reach - 1] + 1]
-    inner = slice(at[reach], at[-reach - 1] + 1)
-    tile[reach:-reach, reach:-reach] = rows[:, inner]
-    for k in range(reach):
-        for side in (k, -k - 1):
-            tile[reach:-reach, side] = rows[:, at[side]]
-            tile[side] = frame[lines[side], at]
+def _around(frame: Array, box: list[tuple[int, int]], reach: int, dtype: np.dtype[Any]) -> Array:
+    """The samples in a box (first, stop) of both axes and ``reach`` around it; NaN, or 0, beyond the frame."""
+    wanted = [(first - reach, stop + reach) for first, stop in box]
+    given = [(max(first, 0), min(stop, n)) for (first, stop), n in zip(wanted, frame.shape, strict=True)]
+    inner = frame[tuple(slice(*some) for some in given)]
+    if given == wanted:
+        return np.ascontiguousarray(inner, dtype)  # kernels are compiled for such arrays, and faster on them
+    tile = np.full([stop - first for first, stop in wanted], np.nan if dtype.kind == "f" else 0, dtype)
+    tile[tuple(slice(g[0] - w[0], g[1] - w[0]) for g, w in zip(given, wanted, strict=True))] = inner
     return tile
 
 

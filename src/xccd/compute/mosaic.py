@@ -66,10 +66,9 @@ def variances_of(x: Array, flags: Array | None, variances: Array, how: Mosaic) -
 
 def flags_of(x: Array, flags: Array, how: Mosaic) -> Array:
     """The flags of `values_of`: 0 where a sample without a flag was used, else those of all samples that could be."""
-    is_good = (flags == 0) & np.isfinite(x)
-    bits = np.where(np.isfinite(x) | (flags != 0), flags, np.uint8(Flag.NOT_FINITE))
-    found = _joined(bits, how)
-    found[_joined(is_good, how)] = 0
+    found = _joined(flags, how)
+    found[found == 0] = Flag.NOT_FINITE
+    found[_joined((flags == 0) & np.isfinite(x), how)] = 0
     return found
 
 

@@ -19,6 +19,8 @@ GIVE = "give pattern='RGGB', the colours of the first 2 x 2 pixels as they are s
 
 def colours_of(stack: xr.DataArray, pattern: Any = None) -> xr.DataArray:
     """The colour (y, x) of each pixel of raw frames, as a letter."""
+    if "DEBAYER" in stack.coords or "DEBAYER" in stack.attrs:
+        raise ValueError("these frames have colours already, DEBAYER says how: their pixels are of no pattern")
     return _colours(stack, _pattern(stack, pattern))
 
 

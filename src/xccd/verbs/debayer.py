@@ -68,7 +68,7 @@ def debayer(stack: Obj, method: str = "bilinear", *, pattern: str | None = None)
     -----
     A missing sample stays missing in its own colour: no value takes its place. Values of other pixels are made of the
     samples that are left; without any they are missing. Where one of the 25 samples that "vng" looks at is missing, the
-    value is that of "bilinear". Beyond the edge, samples are mirrored at the last one, so colours stay in step.
+    value is that of "bilinear". Samples beyond the edge of the frame count as missing.
 
     In a flagged Dataset a value that could be made of samples without flags has no flag. Else it is made of all, and
     has all their flags. Uncertainties follow from the weights of the samples, for "vng" those of the directions it
@@ -110,14 +110,20 @@ def debayer(stack: Obj, method: str = "bilinear", *, pattern: str | None = None)
 
 
 def _is_concerned(ds: xr.Dataset) -> bool:
-    names = [name for name, v in ds.data_vars.items() if "frame" in v.dims]
-    return bool(names) and any(kind_of_stack(ds[n], "frame") not in SKIPPED for n in science_variables(ds, "frame"))
+    has_frames = any("frame" in v.dims for v in ds.data_vars.values())
+    return has_frames and any(kind_of_stack(ds[name], "frame") not in SKIPPED for name in _stacks(ds))
+
+
+def _stacks(ds: xr.Dataset) -> list[Hashable]:
+    """The variables with frames, without tables of them."""
+    every = science_variables(ds, "frame")
+    return [name for name in every if ds[name].ndim > 1] or every
 
 
 def _of_dataset(ds: xr.Dataset, run: Any) -> xr.Dataset:
     """All stacks of a Dataset with their maps; other variables of their pixels would not fit, and are refused."""
     done: dict[Hashable, xr.DataArray] = {}
-    for name in science_variables(ds, "frame"):
+    for name in _stacks(ds):
         done |= apart(run(with_maps(ds, name)), name)
     rest = {k: v for k, v in ds.data_vars.items() if k not in done}
     if odd := [k for k, v in rest.items() if {"y", "x"} & set(v.dims)]:
@@ -191,8 +197,8 @@ def _error(variance: Any, *, power: int, dtype: Any) -> Any:
 
 def _check(stack: xr.DataArray) -> None:
     check_stack(stack, "frame")
-    if CHANNEL in stack.dims or "DEBAYER" in stack.coords:
-        raise ValueError("these frames have colours already: debayer takes raw frames (frame, y, x)")
+    if CHANNEL in stack.dims:
+        raise ValueError(f"these frames have colours already, {dict(stack.sizes)}: debayer takes raw frames")
     if set(stack.dims) != {"frame", "y", "x"}:
         raise ValueError(f"debayer takes frames (frame, y, x), this stack has {dict(stack.sizes)}")
     if min(stack.sizes["y"], stack.sizes["x"]) < 2:
