@@ -11,6 +11,7 @@ from xccd.compute.chain import Chain
 from xccd.compute.ends import Combine
 from xccd.compute.errors import Propagated, Scatter
 from xccd.compute.flagged import Reasons
+from xccd.compute.mosaic import REACH, Mosaic, values_of, variances_of
 from xccd.compute.steps import Extrema, Marked, Sigma, Window
 from xccd.kernels.limits import DIRECT, float_dtype
 from xccd.kernels.table import CENTERS, DEVIATIONS, METHODS, REJECTIONS, ClipOptions
@@ -68,6 +69,7 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
         _run_maps(np.repeat(untied, 2, axis=1))
     for dtype in {float_dtype(dtype) for dtype in chosen}:
         _resample(dtype)
+        _debayer(dtype)
         Running(1).add(np.ones(1, dtype))
 
 
@@ -91,6 +93,13 @@ def _resample(dtype: np.dtype[Any]) -> None:
     rest = (frame, frame, none, 0, 2, np.zeros((2, 2, 2)), False)
     call_kernel("overlap", "overlapped", *rest, value, error, bits)
     call_kernel("drizzle", "dropped", *rest, 0, 1.0, np.empty((1, 1), np.float32), value, error, bits)
+
+
+def _debayer(dtype: np.dtype[Any]) -> None:
+    x = np.ones((6, 6), dtype)
+    for method in REACH:
+        values_of(x, None, Mosaic(method, 0, 0))
+        variances_of(x, None, x.astype(np.float64), Mosaic(method, 0, 0))
 
 
 def _run_maps(x: np.ndarray[Any, Any]) -> None:
