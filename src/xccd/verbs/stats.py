@@ -74,7 +74,8 @@ def stats(
         Also measure the stars, as `measure_stars` does. Takes a second for each frame of 2048 x 2048.
     saturation : float, list of float, or str, optional
         Samples at or above it are saturated: a number, one a frame, or a keyword. Default: SATURATE of the headers,
-        if the samples are those of files.
+        if the samples are known to be those of files. After arithmetic, and after the load of dask chunks, that is
+        not known.
     flags : bool, default: False
         Also count the samples with each other flag. For a flagged Dataset.
     dim : hashable, default: "frame"
