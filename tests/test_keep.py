@@ -108,8 +108,8 @@ def test_measures_what_is_no_label(caplog):
     np.testing.assert_array_equal(kept.values, stack.values[[0, 1, 3]])
     assert kept.noise.values.tolist() == stack.ccd.stats().noise.values[[0, 1, 3]].tolist()
     assert kept.attrs["history"] == "xccd.keep('noise<75%'): 3 of 4 frames"
-    assert [r.message for r in caplog.records][0].startswith("keep: left out frame 2: noise = ")
-    assert [r.message for r in caplog.records][0].endswith(", not <75%")
+    assert caplog.records[0].message.startswith("keep: left out frame 2: noise = ")
+    assert caplog.records[0].message.endswith(", not <75%")
 
 
 def test_labels_are_used_in_place_of_measurements(monkeypatch):
@@ -181,15 +181,15 @@ def test_many_lines_are_counted(caplog):
 @pytest.mark.parametrize(
     ("change", "rule", "kind", "message"),
     [
-        (lambda s: s, "fwmh<3", ValueError, "rule='fwmh' is no coordinate on 'frame'.*measured are.*did you mean 'fwhm'"),
+        (lambda s: s, "fwmh<3", ValueError, "rule='fwmh' is no coordinate on 'frame'.*measured are.*mean 'fwhm'"),
         (lambda s: s, "noise<0", ValueError, "rule='noise<0' leaves none of 3 frames: noise is .* to "),
         (lambda s: s, "saturated<1", ValueError, r"saturated of these frames is not known: stats\(saturation=...\)"),
-        (lambda s: s, "rejected<1", ValueError, r"rejected of these frames is not known: to_dataset\(\), before the clip"),
+        (lambda s: s, "rejected<1", ValueError, r"rejected of these frames is not known: to_dataset\(\), before the"),
         (lambda s: s[0], "noise<1", ValueError, "no dimension 'frame'"),
-        (lambda s: xr.Dataset({"a": s[0]}), "noise<1", ValueError, "no variable of this Dataset has the dimension 'frame'"),
+        (lambda s: xr.Dataset({"a": s[0]}), "noise<1", ValueError, "no variable of this Dataset has the dim"),
         (lambda s: xr.Dataset({"a": s, "b": s}), "noise<1", ValueError, "stats takes one stack, this Dataset has a, b"),
-        (lambda s: xr.DataTree(xr.Dataset({"a": s[0]})), "noise<1", ValueError, "no node of this DataTree has a variable"),
-        (lambda s: s.assign_coords(text=("frame", ["a", "b", "c"])), "text<1", ValueError, "frame 0 has text = 'a', not a"),
+        (lambda s: xr.DataTree(xr.Dataset({"a": s[0]})), "noise<1", ValueError, "no node of this DataTree has a v"),
+        (lambda s: s.assign_coords(text=("frame", ["a", "b", "c"])), "text<1", ValueError, "frame 0 has text = 'a', n"),
         (lambda s: s * np.nan, "fwhm<100%", ValueError, "leaves none of 3 frames: fwhm is unknown in all"),
     ],
 )  # fmt: skip

@@ -163,7 +163,7 @@ def test_files_are_read_once_without_dask(files, stars, monkeypatch):
 
 @pytest.mark.parametrize("chunks", ["auto", None])
 def test_strips_within_a_limit_of_memory(files, chunks):
-    x, folder = files
+    _, folder = files
     whole = xccd.open_stack(folder).ccd.stats().compute()
     with xccd.set_options(memory="1 GB", threads=1):
         xr.testing.assert_identical(xccd.open_stack(folder, chunks=chunks).ccd.stats().compute(), whole)
