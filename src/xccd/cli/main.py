@@ -9,6 +9,7 @@ import click
 
 from xccd.cli.combine import combine
 from xccd.cli.demo import demo
+from xccd.cli.info import info
 from xccd.cli.live import live
 from xccd.cli.scan import scan
 from xccd.cli.shell import (
@@ -23,6 +24,7 @@ from xccd.cli.shell import (
     terminable,
     visible,
 )
+from xccd.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
@@ -35,6 +37,8 @@ cli.add_command(combine)
 cli.add_command(demo)
 cli.add_command(live)
 cli.add_command(scan)
+cli.add_command(info)
+cli.add_command(verify)
 
 
 def main(arguments: list[str] | None = None) -> None:
