@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xccd.cli.combine import named_files
 from xccd.cli.shell import BAD_INPUT, EXIT_CODES, Stop, say, stage
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ LABELS = {  # the lines of an image, and how a value is written
 
 
 @click.command(epilog=f"Example: xccd info m51-r.fits\n\n{EXIT_CODES}")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str), callback=named_files)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects as JSON.")
 def info(files: tuple[str, ...], as_json: bool) -> None:
     """Print what is in FILES: HDUs, shape, unit, kind, filter, exposure, date, and the WCS.

@@ -11,6 +11,8 @@ from xccd.cli.combine import combine
 from xccd.cli.demo import demo
 from xccd.cli.info import info
 from xccd.cli.live import live
+from xccd.cli.preview import preview
+from xccd.cli.report import report
 from xccd.cli.scan import scan
 from xccd.cli.shell import (
     EXIT_CODES,
@@ -24,6 +26,7 @@ from xccd.cli.shell import (
     terminable,
     visible,
 )
+from xccd.cli.stats import stats
 from xccd.cli.verify import verify
 
 
@@ -38,6 +41,9 @@ cli.add_command(demo)
 cli.add_command(live)
 cli.add_command(scan)
 cli.add_command(info)
+cli.add_command(stats)
+cli.add_command(preview)
+cli.add_command(report)
 cli.add_command(verify)
 
 

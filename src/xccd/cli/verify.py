@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xccd.cli.combine import named_files
 from xccd.cli.shell import BAD_INPUT, EXIT_CODES, Stop, say, stage
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=f"Example: xccd verify night/*.fits --json\n\n{EXIT_CODES}")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str), callback=named_files)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def verify(files: tuple[str, ...], as_json: bool) -> None:
     """Check FILES: their structure, sizes, checksums and samples, and whether they go together.
