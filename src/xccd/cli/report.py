@@ -26,6 +26,9 @@ def report(files: tuple[str, ...], stars: bool, as_json: bool) -> None:
     table = scanned(files)
     with stage(USAGE, ImportError):
         found = report_of(table, stars=stars)
+    context = click.get_current_context().find_root()
+    if isinstance(context.command, click.Group) and "reduce" in context.command.list_commands(context):
+        found["suggestions"].append("xccd reduce FILES makes the masters, and calibrates and combines the lights.")
     say(json.dumps(found, indent=1) if as_json else "\n".join(_lines(found, stars)))
     if bad := len(found["problems"]):
         raise Stop(BAD_INPUT, f"{bad} of {len(table)} files cannot be read, see their problem")
@@ -50,7 +53,8 @@ def _lines(found: Mapping[str, Any], stars: bool) -> list[str]:
 
 def _called(group: Mapping[str, Any]) -> str:
     exposure = "" if group["exposure"] is None else f"{group['exposure']:g} s"
-    return ", ".join(filter(None, [group["kind"] or "unknown kind", group["filter"], exposure, group["shape"]]))
+    kind = f"{group['kind'] or 'unknown kind'}{' (map)' if group['map'] else ''}"
+    return ", ".join(filter(None, [kind, group["filter"], exposure, group["shape"]]))
 
 
 def _differing(group: Mapping[str, Any]) -> list[str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xccd.messages import shown
 from xccd.read.files.unpack import BROKEN
+from xccd.read.images.chips import MAP_WORDS
 from xccd.read.stack import open_stack
 from xccd.verbs.stats import stats
-from xccd.verbs.stats_table import short_names
+from xccd.verbs.stats_table import ENDING, short_names
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,10 +48,17 @@ def names_of(table: DataFrame) -> list[str]:
 def groups_of(table: DataFrame) -> list[list[int]]:
     """The numbers of the rows that go together, without those that have a problem."""
     groups: dict[tuple[str, ...], list[int]] = {}
-    for i, (problem, *key) in enumerate(zip(table.problem, *(table[name] for name in ALIKE), strict=True)):
+    for i, (problem, file, *key) in enumerate(
+        zip(table.problem, table.file, *(table[name] for name in ALIKE), strict=True)
+    ):
         if not problem:
-            groups.setdefault(tuple(map(str, key)), []).append(i)
+            groups.setdefault((*map(str, key), str(is_map_file(file))), []).append(i)
     return list(groups.values())
+
+
+def is_map_file(file: str) -> bool:
+    """Whether a file is a map of another one by the last word of its name, as "m51.wht.fits" and "m51_mask.fits"."""
+    return re.split(r"[\W_]", ENDING.sub("", Path(file).name))[-1].upper() in MAP_WORDS
 
 
 def _of_group(table: DataFrame, numbers: Sequence[int], stars: bool) -> Rows:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xccd.headers import cards, common
-from xccd.night.frame_table import groups_of, measured
+from xccd.night.frame_table import groups_of, is_map_file, measured
 from xccd.read.files.unpack import BROKEN
 from xccd.read.images.chips import Options
 from xccd.read.images.sources import items, open_file
@@ -49,6 +49,7 @@ def _group(table: DataFrame, numbers: Sequence[int], headers: Sequence[str]) -> 
     exposure = float(first.exposure)
     return {
         "count": len(numbers),
+        "map": is_map_file(first.file),
         "kind": first.kind,
         "filter": first["filter"],
         "exposure": exposure if exposure == exposure else None,
@@ -93,8 +94,11 @@ WORK = {
 
 def _suggestions(groups: Sequence[dict[str, Any]], statistics: Sequence[dict[str, Any]]) -> list[str]:
     """Sentences on what may be done next."""
-    said = [_of_group(group) for group in groups]
-    found = [one["kind"] for one in groups]
+    together: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for one in groups:
+        together.setdefault(tuple(one[k] for k in ("kind", "filter", "exposure", "map")), []).append(one)
+    said = [_of_group(_joined(some)) for some in together.values()]
+    found = ["bias" if _is_bias(one) else one["kind"] for one in groups]
     if "light" in found:
         missing = [kind for kind in ("bias", "flat") if not any(kind in one for one in found)]
         said += [f"There are lights and no {kind} frames: the lights may be calibrated already." for kind in missing]
@@ -104,9 +108,19 @@ def _suggestions(groups: Sequence[dict[str, Any]], statistics: Sequence[dict[str
     return said
 
 
+def _joined(groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Groups that differ in shape, binning or unit alone, as one."""
+    wcs, of = (sum(one["registration"][k] for one in groups) for k in ("wcs", "of"))
+    one_grid = len(groups) == 1 and groups[0]["registration"]["one_grid"]
+    count = sum(one["count"] for one in groups)
+    return groups[0] | {"count": count, "registration": {"wcs": wcs, "of": of, "one_grid": one_grid}}
+
+
 def _of_group(group: dict[str, Any]) -> str:
     kind, count = group["kind"] or "frame", group["count"]
     called = " ".join(filter(None, [group["filter"], kind]))
+    if group["map"]:
+        return f"{count} {called}: by their names maps of other files: leave them out."
     if count < 2:
         return f"1 {called}: nothing to combine."
     if kind.startswith("master-"):
@@ -120,4 +134,10 @@ def _of_group(group: dict[str, Any]) -> str:
         else:
             how = f"{where['of'] - where['wcs']} have no WCS: align them by their stars first"
         return f"{count} {called}: {how}."
+    kind = "bias" if _is_bias(group) else kind
     return f"{count} {called}: xccd combine FILES -o {kind}.fits {WORK.get(kind, REJECT)}"
+
+
+def _is_bias(group: dict[str, Any]) -> bool:
+    """Whether the frames are bias frames: a dark without exposure is one."""
+    return bool(group["kind"] == "bias" or (group["kind"] == "dark" and group["exposure"] == 0))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xccd.messages import shown
+from xccd.night.frame_table import is_map_file
 from xccd.night.scan import _places
 from xccd.night.verify_file import PROBLEM, WARNING, FileFacts, Finding, facts_of
 
@@ -82,7 +83,7 @@ def _mixed(files: list[FileFacts]) -> Iterator[Finding]:
     """What differs among frames of one kind and filter. A value that a header does not tell matches any."""
     groups: dict[tuple[str, str], list[FileFacts]] = {}
     for facts in files:
-        if facts.image is not None and not facts.has(PROBLEM):
+        if facts.image is not None and not facts.has(PROBLEM) and not is_map_file(facts.file):
             groups.setdefault((facts.summary.kind, facts.summary.filter), []).append(facts)
     for (kind, name), group in groups.items():
         called = " ".join(filter(None, [name, kind or "frames of unknown kind"]))

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -63,12 +62,16 @@ class FileFacts:
     findings: list[Finding] = field(default_factory=list)
     hdus: list[ImageFacts] = field(default_factory=list)
     summary: Summary = field(default_factory=Summary)  # of its first image
-    saturation: Any = None
+    primary: str = ""  # the text of its first header
 
     @property
     def image(self) -> ImageFacts | None:
         """Its first image that is no map."""
         return next((h for h in self.hdus if h.kind == "image" and not is_map(h.name)), None)
+
+    def inherited(self, unit: StoredHDU) -> str:
+        """The header of an extension, with the cards of the first header that it has not."""
+        return cards.inherit(unit.text, self.primary) if unit.index else unit.text
 
     def has(self, level: str) -> bool:
         return any(one.level == level for one in self.findings)
@@ -76,7 +79,7 @@ class FileFacts:
     def add(self, level: str, what: str, text: str, hdu: int | None = None) -> None:
         """Add a finding; its text does not repeat the name of the file."""
         name = shown(self.file)
-        rest = text.removeprefix(name).lstrip(" ,:")
+        rest = text.removeprefix(name).lstrip(" ,:").removeprefix("is ")
         self.findings.append(Finding(level, what, rest.replace(f"{name}: ", "").replace(f"{name} ", ""), hdu))
 
 
@@ -114,7 +117,7 @@ def _structure(facts: FileFacts, walk: Walk) -> None:
     if walk.packing and isinstance(walk.source, LocalFile):
         walk.source = replace(walk.source, end=0)  # all of it, so that it is unpacked once
         walk.reach = 0
-    start = 0
+    start, facts.primary = 0, units[0].text if units else ""
     for unit in units:
         _hdu(facts, walk, unit, start)
         start = unit.offset + -(-unit.nbytes // BLOCK) * BLOCK
@@ -226,7 +229,8 @@ def _samples(facts: FileFacts, walk: Walk, unit: StoredHDU, own: ImageFacts) -> 
     pixels = walk.pixels(unit)
     dtype = np.dtype(np.float64) if pixels.masks else pixels.native
     own.dtype = str(pixels.native)
-    limit = cards.as_number(unit.value("SATURATE"))
+    values_of_header = cards.values(facts.inherited(unit))
+    limit = cards.as_number(values_of_header.get("SATURATE"))
     count = missing = saturated = 0
     digest = hashlib.blake2b(f"{dtype.newbyteorder('<').str}{unit.shape}".encode(), digest_size=16)
     least, most = math.inf, -math.inf
@@ -244,7 +248,7 @@ def _samples(facts: FileFacts, walk: Walk, unit: StoredHDU, own: ImageFacts) -> 
     own.least, own.most = (least, most) if missing < count else (None, None)
     own.digest = digest.hexdigest() if least < most else ""
     if facts.image is own:
-        facts.summary = Summary.of(unit.values)
+        facts.summary = Summary.of(values_of_header)
         _judged(facts, own, limit)
 
 
