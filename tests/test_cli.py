@@ -1,5 +1,6 @@
 """The command: what it writes, what it says, and its exit codes."""
 
+import json
 import logging
 import os
 import re
@@ -99,6 +100,71 @@ def test_maps_and_a_bar_where_asked(raw: Path, tmp_path: Path, maps: bool, capsy
     assert "40.00% of the samples rejected" in said
     with fits.open(out) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "UNCERT", "COUNT"][: 3 if maps else 1]
+
+
+@pytest.mark.versions
+@pytest.mark.parametrize("more", [["--maps"], ["--reject", "winsorized 2 2"], ["--method", "median", "--threads", "1"]])
+def test_verbose_tells_what_each_frame_lost(
+    raw: Path, tmp_path: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a.fits"
+    given = ("combine", raw / "bias-*.fits", "-o", out, "--minmax", 900, 1300, "--sigma-clip", 1.5, 1.5, *more)
+    code, said, err = run(*given, "-v", capsys=capsys)
+    assert (code, "Traceback" in err) == (0, False)
+    stack = xccd.open_dataset(raw / "bias-*.fits").ccd.minmax(900, 1300).ccd.sigma_clip(1.5, 1.5)
+    if "--reject" in more:
+        stack = stack.ccd.reject("winsorized", 2, 2)
+    flags = stack.data_flags.values
+    sides = [((flags & bit) != 0).sum((1, 2)).tolist() for bit in (16, 32)]
+    rows = [line.split() for line in said.splitlines()[2:]]
+    assert [int(row[0]) for row in rows] == sides[0]
+    assert [int(row[2]) for row in rows] == sides[1]
+    worst = int(np.argmax(np.sum(sides, 0)))
+    assert [i for i, row in enumerate(rows) if "most" in row] == [worst]
+    assert rows[worst][1] == f"{sides[0][worst] / flags[0].size:.2%}"
+    with fits.open(out) as hdus:
+        hdus.verify("exception")
+        table = hdus["FRAMES"].data
+        assert table["FILE"].tolist() == [f"bias-{i:03d}.fits" for i in range(1, 6)]
+        np.testing.assert_array_equal([table["REJ_LOW"], table["REJ_HIGH"]], np.array(sides) / flags[0].size)
+    found = json.loads(run(*given, "--json", "--overwrite", capsys=capsys)[1])["products"][0]
+    assert [one["low"] for one in found["by_frame"]] == sides[0]
+    assert found["frames"] == 5
+    pixels = xccd.open_image(out).values
+    assert run(*given, "--overwrite", capsys=capsys)[0] == 0
+    np.testing.assert_array_equal(xccd.open_image(out).values, pixels)
+
+
+def test_verbose_of_what_loses_nothing(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i, more in enumerate([(), ("--method", "count", "--clip-extrema", 1, 0)]):
+        code, said, _ = run("combine", raw / "bias-*.fits", "-o", tmp_path / f"{i}.fits", *more, "-v", capsys=capsys)
+        assert (code, said.count("\n")) == (0, 1)
+        with fits.open(tmp_path / f"{i}.fits") as hdus:
+            assert len(hdus) == 1
+    code, said, _ = run("combine", raw / "bias-*.fits", "-o", tmp_path / "n.fits", "--json", capsys=capsys)
+    assert json.loads(said)["products"][0]["by_frame"] is None
+
+
+def test_tiers(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("combine", raw / "bias-*.fits", "-o", tmp_path / "a.fits", "--minmax", 0, 900)
+    assert run(*given, "--tiers", "above_maximum", capsys=capsys)[0] == 0
+    stack = xccd.open_dataset(raw / "bias-*.fits").ccd.minmax(0, 900)
+    expected = stack.ccd.combine("mean", tiers=["above_maximum"]).data
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "a.fits"), expected)
+    code, _, err = run(*given, "--tiers", "above_maximun", "--overwrite", capsys=capsys)
+    assert (code, "did you mean 'above_maximum'" in err, err.count("\n")) == (2, True, 1)
+
+
+def test_many_files_have_a_table(tmp_path: Path) -> None:
+    """In the process of the command, in which yaml was blocked: astropy's tables import it."""
+    for i in range(1001):
+        fits.writeto(tmp_path / f"m{i:04d}.fits", np.full((2, 2), i % 7, "i2"))
+    script = [sys.executable, "-c", "from xccd_command import run; run()", "combine", str(tmp_path)]
+    out = tmp_path / "out.fit"
+    done = subprocess.run([*script, "-o", str(out), "--clip-extrema", "1", "0", "-v"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    table = fits.getdata(out, "FRAMES")
+    assert (len(table), table["REJ_LOW"].sum()) == (1001, 1.0)
 
 
 def test_a_file_that_is_cut_short_while_it_is_read(
@@ -271,7 +337,7 @@ def test_a_warning_is_one_line(raw: Path, tmp_path: Path, capsys: pytest.Capture
 def test_anything_else_is_a_failed_run(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xccd.cli.combine.counted", lambda *_: 1 / 0)
+    monkeypatch.setattr("xccd.cli.combine_group.counted", lambda *_: 1 / 0)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
     assert (code, err) == (1, "xccd: ZeroDivisionError: division by zero (-vv shows where)\n")
 
@@ -282,7 +348,7 @@ def test_interrupted(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xccd.cli.combine.counted", interrupt)
+    monkeypatch.setattr("xccd.cli.combine_group.counted", interrupt)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
     assert (code, err.strip()) == (130, "xccd: interrupted")
     assert not (tmp_path / "b.fits").exists()

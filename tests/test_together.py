@@ -289,7 +289,8 @@ def test_the_command_refuses_a_real_night(
     code, said, err = run("combine", real_frames / "kast_blue", "-o", out, capsys=capsys)
     assert (code, said) == (3, "")
     assert err == (
-        "xccd: the frames differ in OBSTYPE (OBJECT, DARK): give one kind and filter, or --mixed to combine them all\n"
+        "xccd: the frames differ in OBSTYPE (OBJECT, DARK): give one kind and filter, "
+        "or --mixed to combine them all, or --by IMAGETYP,FILTER for a product of each\n"
     )
     assert not out.exists()
     code, said, err = run("combine", real_frames / "kast_blue", "-o", out, "--mixed", capsys=capsys)

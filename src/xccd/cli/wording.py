@@ -24,6 +24,7 @@ PHRASES = (
     (r": hdu='all' opens all, hdu= names others", ": --hdu all opens all, --hdu NAME another"),
     (r"mask_hdu=('[^']*'|\d+)", r"its mask \1"),
     (r", or a function( of \(values, axis\))?", ""),
+    (r": they may not belong together, open_tree tells them apart", ""),
     (r": say which one holds the frames, dim=.*", ": a frame has two dimensions or more"),
 )
 
@@ -38,11 +39,13 @@ def in_options(message: str) -> str:
         called = ARGUMENTS.get(name) or (max(known[name].opts, key=len) if name in known else name)
         if name in known and known[name].is_flag and value in ("True", "False"):
             return called
-        if value.startswith("(") and name in known:  # several values in one, such as 'SCI,2'
-            value = repr(re.sub("[()' ]", "", value))
+        if value.startswith(("(", "[")) and name in known:  # several values in one, such as 'SCI,2'
+            value = repr(re.sub(r"[()\[\]' ]", "", value))
         return f"{called}={value}" if value or called == name else called
 
-    said = re.sub(r"(?<![\w/-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|\([^)]*\)|[\w.+-]*)", option, message)
+    said = re.sub(
+        r"(?<![\w/-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|\([^)]*\)|\[[^\]]*\]|[\w.+-]*)", option, message
+    )
     for pattern, way in PHRASES:
         said = re.sub(pattern, way, said)
     return said

@@ -20,11 +20,18 @@ class FrameCounts:
 
     def __init__(self, frames: int) -> None:
         self.counts, self.lock = np.zeros(frames, np.int64), Lock()
+        self.sides = np.zeros((2, frames), np.int64)  # what clips rejected as low and as high, if the steps tell
+        self.shares = np.zeros((2, frames))  # the same as shares of a frame
+        self.pixels = 0
 
-    def add(self, counts: list[int]) -> None:
-        """Add the counts of a tile."""
+    def add(self, counts: list[int], pixels: int = 0, sides: Array | None = None) -> None:
+        """Add the counts of a tile of so many pixels."""
         with self.lock:
             self.counts += counts
+            if sides is not None:
+                self.sides += sides
+                self.pixels += pixels
+                np.divide(self.sides, self.pixels, out=self.shares)
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,8 @@ class CountedByFrame:
         least, most, _ = tile.bounds
         # 25 frames of 2048 x 2048 take 40 ms.
         rows = tile.x[:, tile.start : tile.stop]
-        self.total.add([int(np.count_nonzero((row >= least) & (row <= most))) for row in rows])
+        sides = None if tile.rejected is None else tile.rejected.by_frame
+        self.total.add([int(np.count_nonzero((row >= least) & (row <= most))) for row in rows], rows.shape[1], sides)
 
 
 _END: ContextVar[End | None] = ContextVar("count_end", default=None)

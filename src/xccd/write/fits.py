@@ -26,6 +26,7 @@ from xccd.read.files import temporary
 from xccd.write.encode import Encoder, checked_dtype
 from xccd.write.extensions import extension, frames_table, maps, primary
 from xccd.write.finish import add_checksums, compress, with_room
+from xccd.write.frame_columns import Columns, columns_of, with_columns
 from xccd.write.input_files import check_apart
 from xccd.write.place import check_place, new_file, replacing, target_of
 from xccd.write.planes import Plane, nodes_of, planes_of
@@ -222,10 +223,11 @@ class _Product:
     hdus: list[NewHDU]
     rest: bytes
     shares: list[Shares]
+    columns: list[Columns]
 
     def write(self, checksum: bool, progress: Any) -> Path:
         hdus = [hdu._replace(head=with_room(hdu.head)) for hdu in self.hdus] if checksum else self.hdus
-        needed = sum(hdu.size for hdu in hdus) + len(self.rest)
+        needed = sum(hdu.size for hdu in hdus) + len(with_columns(self.rest, self.columns))
         target = self.target.resolve()  # a symbolic link stays, its target is replaced
         # first: leftovers of killed processes may take the room that this file needs
         temporary.sweep(target.parent)
@@ -235,7 +237,7 @@ class _Product:
             for hdu in hdus:
                 # now that all is counted, and before the old file is replaced
                 hdu.encoder.check(self.target)
-            output.write(self.rest)
+            output.write(with_columns(self.rest, self.columns))  # now, as the shares are counted with the images
             with output.failures.noted():
                 if self.target.suffix.lower() == ".fz":
                     compress(output.file, checksum=checksum)
@@ -269,12 +271,15 @@ class _Maker:
         for number, plane in enumerate(planes, 1):
             hdus += self._hdus(plane, number if several else None)
             rest += frames_table(plane.image, number if several else None)
+        columns = [*map(columns_of, planes)]
         if not several:
-            head = primary(self._lines(planes[0].image), planes[0].image.ndim, extended=bool(hdus[1:] or rest))
+            head = primary(
+                self._lines(planes[0].image), planes[0].image.ndim, extended=bool(hdus[1:] or rest or columns[0].names)
+            )
             # last, as EXTEND says whether anything follows
             hdus[0] = hdus[0]._replace(head=head)
         shares = [found for plane in planes if (found := shares_of(plane)) is not None]
-        return _Product(target, self.overwrite, hdus, rest, shares)
+        return _Product(target, self.overwrite, hdus, rest, shares, columns)
 
     def _hdus(self, plane: Plane, number: int | None) -> Iterator[NewHDU]:
         """The HDUs of an image and its maps; without ``number`` the header of the image is left empty."""
