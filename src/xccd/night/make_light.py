@@ -1,0 +1,21 @@
+"""An image of the sky from raw lights: calibrated, the best kept, registered, levelled, clipped, combined."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from xccd.night.calibrate_frames import OFF, Work
+from xccd.night.combine_frames import combined
+from xccd.night.register_lights import register
+from xccd.verbs.normalize import normalize
+
+
+def make_light(work: Work) -> xr.Dataset:
+    """The image of the frames, lazily but for levels and stars."""
+    light = work.recipe.light
+    frames = work.calibrated()
+    frames, onto_one_grid = register(frames, work, work.calibrated)
+    if light.normalize not in OFF and frames.sizes["frame"] > 1:
+        # before the frames are moved: all pixels count, and nothing is interpolated for a level
+        frames = normalize(frames, zero="median" if light.normalize == "auto" else light.normalize)
+    return combined(onto_one_grid(frames), light, maps=work.recipe.output.maps, weights=light.weights)
