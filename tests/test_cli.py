@@ -273,7 +273,7 @@ def test_anything_else_is_a_failed_run(
 ) -> None:
     monkeypatch.setattr("xccd.cli.combine.counted", lambda *_: 1 / 0)
     code, _, err = run("combine", raw / "bias-*.fits", "-o", tmp_path / "b.fits", capsys=capsys)
-    assert (code, err) == (1, "xccd: ZeroDivisionError: division by zero\n")
+    assert (code, err) == (1, "xccd: ZeroDivisionError: division by zero (-vv shows where)\n")
 
 
 def test_interrupted(
@@ -320,9 +320,9 @@ def test_names_of_products(raw: Path, tmp_path: Path, name: str, capsys: pytest.
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = run(*arguments, capsys=capsys)
     assert code == 0
-    assert ("Example: xccd" in said) == (len(arguments) == 2)
+    assert ("Example" in said) == (len(arguments) == 2)
     codes = re.findall(r"^  +(\d+) ", said, re.MULTILINE)
-    assert codes == ([] if arguments[0] in ("demo", "--version") else ["0", "1", "2", "3", "4", "130", "143"])
+    assert codes == ([] if arguments[0] == "--version" else ["0", "1", "2", "3", "4", "130", "143"])
 
 
 @pytest.mark.versions

@@ -18,7 +18,7 @@ from astropy.io import fits
 import xccd
 from test_live import frame
 from test_shell import run
-from xccd.cli import main
+from xccd.cli.live import live
 from xccd.night import folder as watched
 from xccd.night.folder import Arrivals, lacking
 
@@ -256,4 +256,4 @@ def test_files_that_appear_while_it_runs(tmp_path: Path, poll: list[str]) -> Non
 
 def test_the_page_has_every_option() -> None:
     page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
-    assert all(f"`{name}`" in page for p in main.live.params if isinstance(p, click.Option) for name in p.opts)
+    assert all(f"`{name}`" in page for p in live.params if isinstance(p, click.Option) for name in p.opts)

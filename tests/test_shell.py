@@ -2,6 +2,7 @@
 # ruff: noqa: E501  (a table is read by its rows)
 
 import io
+import logging
 import os
 import re
 import signal
@@ -22,6 +23,7 @@ import xccd
 from test_bad_input import BAD
 from xccd.cli import main
 from xccd.cli import shell as shell_module
+from xccd.cli.combine import combine
 
 PYTHON = re.compile(r"(?<![-\w/])(?!low|high|min|max)[a-z_]+=|=True|=None|xccd\.|\.ccd")
 
@@ -94,13 +96,13 @@ def test_the_command_speaks_of_options(
     ],
 )  # fmt: skip
 def test_options_for_arguments(python: str, shell: str) -> None:
-    with click.Context(main.combine):
+    with click.Context(combine):
         assert shell_module.in_options(python) == shell
 
 
 def test_the_page_has_every_option_and_exit_code() -> None:
     page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
-    assert all(f"`{name}`" in page for p in main.combine.params if isinstance(p, click.Option) for name in p.opts)
+    assert all(f"`{name}`" in page for p in combine.params if isinstance(p, click.Option) for name in p.opts)
     assert all(f"| {code} | {meaning} |" in page for code, meaning in shell_module.ENDS.items())
 
 
@@ -261,6 +263,129 @@ def test_a_click_that_does_not_guess() -> None:
     """Before 8.4 it has no guess for a command."""
     with click.Context(main.cli, info_name="xccd") as context:
         for said, near in {"No such command 'combin'.": "combine", "No such option: --versio": "--version"}.items():
-            text = shell_module.of_click(click.UsageError(said, context), main.cli.commands)
+            text = shell_module.of_click(click.UsageError(said, context), main.COMMANDS)
             assert text == f"{said}; did you mean {near!r}? (see xccd --help)"
-    assert shell_module.of_click(click.ClickException("else"), {}) == "else (see xccd --help)"
+    assert shell_module.of_click(click.ClickException("else")) == "else (see xccd --help)"
+
+
+# What all commands have
+
+
+def test_quiet_says_only_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths, clips = frames(tmp_path, 1, 2), ("--sigma-clip", 3, 3)  # two frames: the clip warns that it can do nothing
+    assert run("combine", *paths, "-o", tmp_path / "b.fits", *clips, "-q", capsys=capsys) == (0, "", "")
+    code, out, err = run("-q", "combine", *paths, "-o", tmp_path / "b.fits", capsys=capsys)
+    assert (code, out) == (4, "")
+    assert err.startswith("xccd: --output=")
+    assert run("scan", tmp_path, "-q", capsys=capsys)[1].count("\n") == 4
+
+
+def test_verbose_says_more_and_shows_tracebacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames(tmp_path, 1, 2)
+    assert "xccd: info: scan: 2 files" in run("scan", tmp_path, "-v", capsys=capsys)[2]
+    assert "info" not in run("scan", tmp_path, capsys=capsys)[2]
+    missing = tmp_path / "none"
+    _, _, err = run("scan", missing, "-v", capsys=capsys)
+    assert err.count("\n") == 1
+    _, _, err = run("scan", missing, "-vv", capsys=capsys)
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith("xccd: ")
+    code, _, err = run("scan", missing, "-v", "-q", capsys=capsys)
+    assert (code, "--quiet and --verbose contradict" in err) == (2, True)
+
+
+def test_a_log_file_is_appended_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths, log = frames(tmp_path, 1, 2), tmp_path / "night.log"
+    given = ("combine", *paths, "-o", tmp_path / "b.fits", "--sigma-clip", 3, 3, "--progress", "--log-file", log)
+    assert run(*given, capsys=capsys)[0] == 0
+    assert run(*given, "-q", capsys=capsys)[0] == 4
+    lines = log.read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING|ERROR) ", line) for line in lines)
+    assert [line.split(" ")[1] for line in lines if "xccd combine" in line] == ["INFO", "INFO"]
+    assert sum("mean of 2 frames" in line for line in lines) == 1
+    assert sum(" WARNING sigma_clip: " in line for line in lines) == 1
+    assert " ERROR --output=" in lines[-1]
+    assert "it/s" not in log.read_text()
+
+
+def test_a_log_file_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = frames(tmp_path, 1)
+    before = paths[0].read_bytes()
+    for name, message in ((tmp_path / "no/a.log", "there is no folder"), (tmp_path, "directory"),
+                          (paths[0], "is no text file: name another")):  # fmt: skip
+        code, out, err = run("scan", tmp_path, "--log-file", name, capsys=capsys)
+        assert (code, out, err.count("\n")) == (4, "", 1)
+        assert err.startswith("xccd: --log-file")
+        assert message in err
+    assert paths[0].read_bytes() == before
+
+
+def test_the_next_run_is_as_loud_as_ever(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("xccd")
+    before = (log.level, list(log.handlers))
+    run("scan", tmp_path, "-vv", "--log-file", tmp_path / "a.log", capsys=capsys)
+    assert (log.level, log.handlers) == before
+    size = (tmp_path / "a.log").stat().st_size
+    run("scan", tmp_path, capsys=capsys)
+    assert (tmp_path / "a.log").stat().st_size == size
+
+
+def test_a_list_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    frames(tmp_path, 1, 2)
+    fits.writeto(tmp_path / "c#1.fits", np.full((4, 5), 6, "f4"))
+    monkeypatch.chdir(tmp_path)
+    text = "\ufeff# frames of the night\r\n a0.fits   # the first\r\n\r\na[1-9].fits\r\nc#1.fits\r\n"
+    Path("list.txt").write_bytes(text.encode())
+    code, out, _ = run("combine", "@list.txt", "-o", "b.fits", capsys=capsys)
+    assert (code, "mean of 3 frames" in out) == (0, True)
+    assert fits.getdata("b.fits")[0, 0] == 3
+
+
+LISTS = [
+    ("@none.txt", None, "@none.txt: there is no list 'none.txt'"),
+    ("@", None, "@ alone names no list"),
+    ("@.", None, "@.: .*directory"),
+    ("@empty", b"\n# nothing\n", "@empty has no name in it: write one a line"),
+    ("@binary", b"SIMPLE  = \0\0", "@binary is no list of names but a binary file"),
+    ("@latin", b"\xff\xfe.fits", "@latin is no list of names but a binary file"),
+    ("@nested", b"a0.fits\n@more\n", "@nested names another list, @more: give both on the command line"),
+    ("@missing", b"x.fits\n", "x.fits does not exist"),
+    (
+        "@far/list",
+        b"z.fits\n",
+        "@far/list: 'z.fits' is beside the list, but names start from the current folder: write",
+    ),
+    ("@far/twice", b"a0.fits\na0.fits\n", "a0.fits is given twice"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), LISTS)
+def test_lists_that_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    frames(tmp_path, 1)
+    (tmp_path / "far").mkdir()
+
+    (tmp_path / "far/z.fits").write_bytes((tmp_path / "a0.fits").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path(name[1:]).write_bytes(content)
+    code, out, err = run("combine", name, "-o", "b.fits", capsys=capsys)
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert re.search(message, err)
+
+
+def test_stdout_that_is_closed_or_full(tmp_path: Path) -> None:
+    frames(tmp_path, *range(9))
+    script = [sys.executable, "-c", "from xccd_command import run; run()", "scan", str(tmp_path)]
+    head = subprocess.Popen(["true"], stdin=subprocess.PIPE)
+    head.wait()
+    done = subprocess.run(script, stdout=head.stdin, stderr=subprocess.PIPE, text=True, check=False)
+    head.stdin.close()
+    assert (done.returncode, done.stderr) == (4, "")
+    if Path("/dev/full").exists():
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(script, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+        assert "No space left" in done.stderr

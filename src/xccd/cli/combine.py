@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,9 +12,19 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from xccd.cli.shell import BAD_INPUT, EXIT_CODES, NO_OUTPUT, RUN_FAILED, USAGE, Stop, say, stage, visible
-
-SUFFIXES = (".fits", ".fit", ".fts")  # of a product, or these with .fz
+from xccd.cli.options import (
+    command,
+    files_argument,
+    hdu_option,
+    limits,
+    memory_option,
+    overwrite_option,
+    progress_option,
+    threads_option,
+    wants_progress,
+)
+from xccd.cli.output_names import check_output
+from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, RUN_FAILED, USAGE, Stop, say, stage, visible
 
 
 def maxiters(_: Any, __: Any, value: str) -> int | None:
@@ -26,13 +34,6 @@ def maxiters(_: Any, __: Any, value: str) -> int | None:
     if not value.isdigit() or int(value) < 1:
         raise click.BadParameter(f"{value!r} is neither a number of 1 or more nor 'stable'")
     return int(value)
-
-
-def named_files(_: Any, __: Any, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of files. An empty one raises: a shell variable that is not set would stand for this folder."""
-    if "" in values:
-        raise click.BadParameter("a name is empty: give a path, a folder or a glob")
-    return values
 
 
 def algorithms(_: Any, __: Any, values: tuple[str, ...]) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
@@ -61,21 +62,11 @@ def value_of(word: str) -> Any:
     return word
 
 
-def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | None:
-    """The HDU as a number, a name, or a name and a version."""
-    if value == "":
-        raise click.BadParameter("it is empty: give a number or a name")
-    name, _, version = (value or "").rpartition(",")
-    if name and version.strip().isdigit():
-        return name.strip(), int(version)
-    return int(value) if value and value.isdigit() else value
-
-
-@click.command(
-    epilog="Example: xccd combine raw/flat-r-*.fits -o master-flat-r.fits --normalize median "
-    f"--sigma-clip 3 3 --center median --deviation mad_std\n\n{EXIT_CODES}"
+@command(
+    "xccd combine raw/flat-r-*.fits -o master-flat-r.fits --normalize median --sigma-clip 3 3 --center median",
+    "xccd combine lights/*.fits -o image.fits --reject 'noise 4 4 gain=1.5 readnoise=6' --grow 1.5 --maps",
 )
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str), callback=named_files)
+@files_argument()
 @click.option(
     "-o",
     "--output",
@@ -83,8 +74,7 @@ def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | Non
     type=click.Path(path_type=Path),
     help="FITS file to write: .fits, .fit, .fts, or .fz for a compressed one.",
 )
-@click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION|all",
-              help="The image's HDU. Default: the first image.")  # fmt: skip
+@hdu_option()
 @click.option("--normalize", metavar="LEVEL", help="First scale frames to the mean, median, mode, ... of the first.")
 @click.option("--minmax", nargs=2, type=float, metavar="MIN MAX", help="Reject samples outside these levels.")
 @click.option(
@@ -111,10 +101,10 @@ def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | Non
               help="When combining, divide frames by their mean, median, ... or multiply by a keyword.")  # fmt: skip
 @click.option("--mixed", is_flag=True, help="Allow frames of several kinds or filters.")
 @click.option("--maps", is_flag=True, help="Also write the uncertainty and the count, as extensions.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to use. Default: all cores.")
-@click.option("--memory", metavar="SIZE", help="Memory limit for bands of the stack, such as '2 GB'.")
-@click.option("--progress/--no-progress", default=None, help="Show a progress bar. Default: if stderr is a terminal.")
-@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
+@threads_option
+@memory_option
+@progress_option
+@overwrite_option
 def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
     """Combine FITS FILES (paths, folders or quoted globs) into one image.
 
@@ -128,9 +118,7 @@ def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
     check_output(output)
     with stage(NO_OUTPUT, OSError):
         check_target(output, options["overwrite"])
-    with stage(USAGE, ValueError):
-        settings = xccd.set_options(threads=options["threads"], memory=options["memory"])
-    with settings:
+    with limits(options["threads"], options["memory"]):
         with stage(BAD_INPUT, OSError, ValueError, TypeError):
             check_once(files)
             stack = xccd.open_stack(list(files), hdu=options["hdu"], chunks=None, dtype="native")
@@ -142,11 +130,10 @@ def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
             frames = ByFrame(stack, steps)
             with frames.counting():
                 image = steps[-1][1].ccd.combine(options["method"], scale=factors, **names)
-        shown = sys.stderr.isatty() if options["progress"] is None else options["progress"]
         with writing(output, lambda: emptied(stack, steps)):
             image, tally = counted(image, stack, frames)
             product = image if options["maps"] else image["data"]
-            product.ccd.to_fits(output, overwrite=options["overwrite"], progress=shown)
+            product.ccd.to_fits(output, overwrite=options["overwrite"], progress=wants_progress(options["progress"]))
     n, lost = stack.sizes["frame"], 1 - tally.used / max(tally.valid, 1)
     done = f"{options['method']} of {n} frame{'s' * (n > 1)}, {lost:.2%} of the samples rejected"
     say(f"{visible(output)}: {done}")
@@ -191,17 +178,6 @@ def check_options(options: dict[str, Any]) -> None:
     for name, needed in idle.items():
         if needed and click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise Stop(USAGE, f"--{name} has no effect without {needed}")
-
-
-def check_output(output: Path) -> None:
-    """Raise for a name that is not a FITS file's. `check_target` says what cannot be written there."""
-    name = Path(output.stem) if output.suffix.lower() == ".fz" else output
-    known = name.suffix.lower() in SUFFIXES or (name.suffix == "" and name is not output)
-    if known or output.is_dir() or output.suffix.lower() in (".gz", ".bz2", ".xz"):
-        return
-    stem = output.stem if re.fullmatch(r"\.[A-Za-z]\w{0,4}", output.suffix) else output.name
-    better = str(output.with_name(f"{stem}.fits"))
-    raise Stop(USAGE, f"--output={str(output)!r} is not the name of a FITS file, write to {better!r}")
 
 
 def normalized(stack: Any, options: dict[str, Any]) -> Any:

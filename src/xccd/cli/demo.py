@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from xccd.cli.options import command
 from xccd.cli.shell import NO_OUTPUT, say, stage
 
 
-@click.command(epilog="Example: xccd demo --folder my-night")
+@command("xccd demo --folder my-night")
 @click.option("--folder", default="xccd-demo", show_default=True, type=click.Path(path_type=Path),
               help="Folder to create; a number is added if it exists.")  # fmt: skip
 @click.option("--seed", default=0, type=click.IntRange(min=0), show_default=True, help="Another night for each number.")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xccd.cli.combine import check_output, hdu
-from xccd.cli.shell import BAD_INPUT, EXIT_CODES, NO_OUTPUT, USAGE, Stop, in_options, one_line, say, stage, visible
+from xccd.cli.options import command, hdu_option, threads_option
+from xccd.cli.output_names import check_output
+from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, in_options, one_line, say, stage, visible
 
 if TYPE_CHECKING:
     from xccd.night.folder import Arrivals
@@ -24,7 +25,7 @@ def threshold(_: Any, __: Any, value: float) -> float | None:
     return None if value == float("inf") else value
 
 
-@click.command(epilog=f"Example: xccd live tonight -o live.fits --align wcs --state live.state\n\n{EXIT_CODES}")
+@command("xccd live tonight -o live.fits --align wcs --state live.state")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
               help="FITS file to write after each frame, with its maps as extensions.")  # fmt: skip
@@ -37,7 +38,7 @@ def threshold(_: Any, __: Any, value: float) -> float | None:
 @click.option("--max", type=float, help="Samples above this level are missing, as those of saturated stars.")
 @click.option("--floor", default=0.0, help="The least deviation, in data units: 0.29 for whole counts.")
 @click.option("--zero", metavar="LEVEL", help="Shift frames to the median, mean, mode, ... of the first.")
-@click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION", help="The image's HDU. Default: the first image.")
+@hdu_option(every=False)
 @click.option("--mixed", is_flag=True, help="Allow frames of several kinds or filters.")
 @click.option("--state", type=click.Path(path_type=Path),
               help="File that keeps the stack after each frame; the stack goes on from it.")  # fmt: skip
@@ -47,7 +48,7 @@ def threshold(_: Any, __: Any, value: float) -> float | None:
               help="Seconds between two looks at the folder, or at a file that grows.")  # fmt: skip
 @click.option("--patience", default=10.0, show_default=True, type=click.FloatRange(min=0),
               help="Seconds after which a file that is not whole is named, and not waited for.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to use. Default: all cores.")
+@threads_option
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists; not needed to go on from a state.")
 def live(folder: Path, output: Path, state: Path | None, **options: Any) -> None:
     """Stack the FITS files of FOLDER one by one, in their order, as they come. Ctrl-C ends it.

@@ -2,63 +2,105 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import warnings
+import traceback
+from importlib import import_module
 
 import click
 
-from xccd.cli.combine import combine
-from xccd.cli.demo import demo
-from xccd.cli.live import live
-from xccd.cli.scan import scan
+from xccd.cli.options import common
 from xccd.cli.shell import (
     EXIT_CODES,
     INTERRUPTED,
+    NO_OUTPUT,
     RUN_FAILED,
     USAGE,
     Stop,
-    log_on_stderr,
     of_click,
-    one_line,
     terminable,
-    visible,
+    voice,
 )
+from xccd.cli.voice import StdoutError, complain, speaking
+
+# In the order of the work. A row is the module in this folder that has a command of this name.
+COMMANDS = {
+    "scan": "scan",
+    "combine": "combine",
+    "live": "live",
+    "demo": "demo",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.version_option(package_name="xccd")
+class Commands(click.Group):
+    """The commands, each imported when it is asked for: the start takes no longer with more of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names for the help."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name; None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = getattr(import_module(f"xccd.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        assert isinstance(found, click.Command)
+        return found
+
+
+@common
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES, no_args_is_help=True
+)
 def cli() -> None:
-    """Stack, clip and combine astronomical images."""
+    """Calibrate, stack and combine astronomical images.
 
-
-cli.add_command(combine)
-cli.add_command(demo)
-cli.add_command(live)
-cli.add_command(scan)
+    `xccd COMMAND --help` has the options and examples of a command.
+    """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with a code of `shell.ENDS`."""
+    with speaking() as now:
+        now.arguments = sys.argv[1:] if arguments is None else arguments
+        sys.exit(code_of(arguments))
+
+
+def code_of(arguments: list[str] | None) -> int:
+    """Run the command; returns its exit code."""
     try:
-        with terminable(), log_on_stderr(), warnings.catch_warnings():
-            warnings.simplefilter("always", UserWarning)
-            warnings.showwarning = one_line
+        with terminable():
             code = cli.main(arguments, prog_name="xccd", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0
     except (click.exceptions.Abort, KeyboardInterrupt):
-        fail(INTERRUPTED, "interrupted")
+        return failed(INTERRUPTED, "interrupted")
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        sys.exit(USAGE)
+        return USAGE
     except click.ClickException as error:
-        fail(USAGE, of_click(error, cli.commands))
+        return failed(USAGE, of_click(error, COMMANDS, typed()), error)
     except Stop as stop:
-        fail(stop.code, stop)
+        return failed(stop.code, stop, stop)
+    except StdoutError as error:
+        if isinstance(error.__cause__, BrokenPipeError):  # as of `xccd scan | head`: nobody listens
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return NO_OUTPUT
+        return failed(NO_OUTPUT, f"stdout: {error}", error)
     except Exception as error:
-        fail(RUN_FAILED, f"{type(error).__name__}: {error}")
+        more = "" if voice().verbose > 1 else " (-vv shows where)"
+        return failed(RUN_FAILED, f"{type(error).__name__}: {error}{more}", error)
 
 
-def fail(code: int, message: object) -> None:
-    """Print one line on stderr and exit with ``code``."""
-    click.echo(f"xccd: {visible(message)}", err=True)
-    sys.exit(code)
+def typed() -> click.Command | None:
+    """The command that was typed, if there is one."""
+    name = next((word for word in voice().arguments if word in COMMANDS), None)
+    return cli.get_command(click.Context(cli), name) if name else None
+
+
+def failed(code: int, message: object, error: Exception | None = None) -> int:
+    """Print one line on stderr, after the traceback with -vv; returns ``code``."""
+    if error is not None and voice().verbose > 1:
+        for part in traceback.format_exception(error):
+            click.echo(part, err=True, nl=False)
+    complain(message)
+    return code

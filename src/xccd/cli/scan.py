@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from xccd.cli.combine import hdu
-from xccd.cli.shell import BAD_INPUT, EXIT_CODES, USAGE, Stop, say, stage
+from xccd.cli.options import command, files_argument, hdu_option, json_option
+from xccd.cli.shell import BAD_INPUT, USAGE, Stop, answer, stage
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -16,28 +15,24 @@ if TYPE_CHECKING:
 FORMATS = {"exposure": "{:g}", "gain": "{:g}", "temperature": "{:g}", "date": "{:%Y-%m-%dT%H:%M:%S}"}
 
 
-@click.command(epilog=f"Example: xccd scan night/ --recursive --keyword AIRMASS\n\n{EXIT_CODES}")
-@click.argument("where", nargs=-1, required=True)
+@command("xccd scan night/ --recursive --keyword AIRMASS", "xccd scan 'night/*.fits' --json")
+@files_argument("where")
 @click.option("-r", "--recursive", is_flag=True, help="Look into the folders of a folder, too.")
-@click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION|all",
-              help="The image of each file; all gives a line to each chip. Default: the first image.")  # fmt: skip
+@hdu_option(text="The image of each file; all gives a line to each chip. Default: the first image.")
 @click.option("--keyword", "keywords", multiple=True, metavar="KEYWORD", help="A further column; may be repeated.")
 @click.option("--cache", metavar="FILE", help="Parquet file that keeps the table; only new files are read again.")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects as JSON.")
-def scan(where: tuple[str, ...], as_json: bool, **options: Any) -> None:
+@json_option
+def scan(where: tuple[str, ...], **options: Any) -> None:
     """Print a line for each frame of WHERE: its kind, filter, exposure, date, object, shape.
 
-    WHERE are folders, files and globs. Only headers are read. A file that cannot be opened has a line with its problem;
-    then the exit code is 3.
+    WHERE are folders, files, globs and @lists. Only headers are read. A file that cannot be opened has a line with its
+    problem; then the exit code is 3.
     """
     import xccd
 
     with stage(BAD_INPUT, OSError), stage(USAGE, ValueError, TypeError, ImportError):
         table = xccd.scan(list(where) if len(where) > 1 else where[0], **options)
-    if as_json:
-        say(json.dumps([dict(zip(table, row, strict=True)) for row in _plain(table)], indent=1))
-    else:
-        say(text_of(table))
+    answer([dict(zip(table, row, strict=True)) for row in _plain(table)], text_of(table))
     bad = int((table.problem != "").sum())
     if bad:
         raise Stop(BAD_INPUT, f"{bad} of {len(table)} files cannot be opened, see their problem")

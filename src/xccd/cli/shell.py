@@ -1,20 +1,24 @@
-"""What the command prints: one line, with options in place of Python's arguments and without control characters."""
+"""How a run of the command ends: exit codes, errors as one line, signals."""
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import signal
-import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
+from xccd.cli.voice import answer, one_line, say, voice
+from xccd.cli.wording import in_options, visible
 from xccd.messages import did_you_mean
+
+__all__ = [
+    "BAD_INPUT", "ENDS", "EXIT_CODES", "INTERRUPTED", "NO_OUTPUT", "RUN_FAILED", "TERMINATED", "USAGE", "Stop",
+    "answer", "in_options", "of_click", "one_line", "say", "stage", "terminable", "visible", "voice",
+]  # fmt: skip
 
 RUN_FAILED, USAGE, BAD_INPUT, NO_OUTPUT, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 130, 143
 ENDS = {
@@ -27,59 +31,6 @@ ENDS = {
     TERMINATED: "terminated (SIGTERM); no file is left half written",
 }
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in ENDS.items())
-
-# Python arguments whose option has another name.
-ARGUMENTS = {"files": "FILES", "path": "--output", "where": "WHERE"}
-# Advice for Python, and the same for a shell. Where the command has no option, the text names Python's function.
-PHRASES = (
-    (r"--q=None with (--method='quantile'): .*", r"\1 needs --q, from 0 to 1, as --q 0.25"),
-    (r"clip_extrema\(nlow=(\d+), nhigh=(\d+)\)", r"--clip-extrema \1 \2"),
-    (r"FILES=", "FILES "),
-    (r"; an image of one file that is in memory, after \.load\(\), may go back there", ""),
-    (r", or nkeep=1", ""),
-    (r"\(None switches a side off\)", "(inf switches a side off)"),
-    (r": a limit cannot be NaN, leave it out for none", ": a limit cannot be NaN, give inf or -inf for none"),
-    (r", or use xccd\.open_tree.*", ""),
-    (r": (mask|uncertainty)_hdu=None leaves it", r": only Python's open_stack can leave its \1"),
-    (r": (mask|uncertainty)_hdu= takes a number.*", r": only Python's open_stack takes the number of its \1"),
-    (r" \(mask_hdu=None: no mask is looked for\)", ""),
-    (r": hdu='all' opens all, hdu= names others", ": --hdu all opens all, --hdu NAME another"),
-    (r"mask_hdu=('[^']*'|\d+)", r"its mask \1"),
-    (r", or a function( of \(values, axis\))?", ""),
-    (r": say which one holds the frames, dim=.*", ": a frame has two dimensions or more"),
-)
-
-
-def in_options(message: str) -> str:
-    """A function's message in the command's words: ``overwrite=True`` becomes ``--overwrite``."""
-    context = click.get_current_context(silent=True)
-    known = {p.name: p for p in context.command.params if isinstance(p, click.Option)} if context else {}
-
-    def option(match: re.Match[str]) -> str:
-        name, value = match["name"], match["value"] or ""
-        called = ARGUMENTS.get(name) or (max(known[name].opts, key=len) if name in known else name)
-        if name in known and known[name].is_flag and value in ("True", "False"):
-            return called
-        if value.startswith("(") and name in known:  # several values in one, such as 'SCI,2'
-            value = repr(re.sub("[()' ]", "", value))
-        return f"{called}={value}" if value or called == name else called
-
-    said = re.sub(r"(?<![\w/-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|\([^)]*\)|[\w.+-]*)", option, message)
-    for pattern, way in PHRASES:
-        said = re.sub(pattern, way, said)
-    return said
-
-
-def visible(text: object) -> str:
-    """The text with everything unprintable escaped as in Python, also in file names."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
-
-
-def say(text: object) -> None:
-    """Print lines on stdout. What the terminal's encoding lacks is escaped."""
-    encoding = sys.stdout.encoding or "utf-8"
-    for line in str(text).split("\n"):
-        click.echo(visible(line).encode(encoding, "backslashreplace").decode(encoding))
 
 
 class Stop(Exception):
@@ -118,37 +69,15 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def one_line(message: Any, category: Any, *_: Any, **__: Any) -> None:
-    """Print a warning as one line on stderr."""
-    click.echo(f"xccd: warning: {visible(in_options(str(message)))}", err=True)
-
-
-class Log(logging.Handler):
-    """Prints log records as lines of the command."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"xccd: {record.levelname.lower()}: {visible(in_options(record.getMessage()))}", err=True)
-
-
-@contextmanager
-def log_on_stderr() -> Iterator[None]:
-    """Print the package's log from WARNING up on stderr."""
-    handler, log = Log(logging.WARNING), logging.getLogger("xccd")
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-
-
-def of_click(error: click.ClickException, commands: Mapping[str, click.Command]) -> str:
+def of_click(error: click.ClickException, commands: Iterable[str] = (), typed: click.Command | None = None) -> str:
     """The message of click for a wrong option or command, with similar names and where to read more."""
     context, text = getattr(error, "ctx", None), error.format_message()
     near = re.match(r"No such (?:option|command)\D*?'?(-*[\w-]+)'?", text)
     if context and near and "did you mean" not in text.lower():  # click 8.4 adds it itself
         names = [name for p in context.command.params for name in p.opts]
-        text += did_you_mean(near[1], [*names, *getattr(context.command, "commands", ())])
+        text += did_you_mean(near[1], [*names, *commands])
     option = getattr(error, "option_name", "")
-    for parameter in (p for command in commands.values() for p in command.params if option in p.opts and p.nargs > 1):
+    for parameter in (p for p in (typed.params if typed else ()) if option in p.opts and p.nargs > 1):
         text += f" As {option} {parameter.metavar}."
-    return f"{text} (see {context.command_path if context else 'xccd'} --help)"
+    path = context.command_path if context else f"xccd {typed.name}" if typed else "xccd"
+    return f"{text} (see {path} --help)"

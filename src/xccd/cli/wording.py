@@ -1,0 +1,53 @@
+"""The words of messages: options in place of Python's arguments, and no control characters."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+# Python arguments whose option has another name.
+ARGUMENTS = {"files": "FILES", "path": "--output", "where": "WHERE"}
+# Advice for Python, and the same for a shell. Where the command has no option, the text names Python's function.
+PHRASES = (
+    (r"--q=None with (--method='quantile'): .*", r"\1 needs --q, from 0 to 1, as --q 0.25"),
+    (r"clip_extrema\(nlow=(\d+), nhigh=(\d+)\)", r"--clip-extrema \1 \2"),
+    (r"FILES=", "FILES "),
+    (r"; an image of one file that is in memory, after \.load\(\), may go back there", ""),
+    (r", or nkeep=1", ""),
+    (r"\(None switches a side off\)", "(inf switches a side off)"),
+    (r": a limit cannot be NaN, leave it out for none", ": a limit cannot be NaN, give inf or -inf for none"),
+    (r", or use xccd\.open_tree.*", ""),
+    (r": (mask|uncertainty)_hdu=None leaves it", r": only Python's open_stack can leave its \1"),
+    (r": (mask|uncertainty)_hdu= takes a number.*", r": only Python's open_stack takes the number of its \1"),
+    (r" \(mask_hdu=None: no mask is looked for\)", ""),
+    (r": hdu='all' opens all, hdu= names others", ": --hdu all opens all, --hdu NAME another"),
+    (r"mask_hdu=('[^']*'|\d+)", r"its mask \1"),
+    (r", or a function( of \(values, axis\))?", ""),
+    (r": say which one holds the frames, dim=.*", ": a frame has two dimensions or more"),
+)
+
+
+def in_options(message: str) -> str:
+    """A function's message in the command's words: ``overwrite=True`` becomes ``--overwrite``."""
+    context = click.get_current_context(silent=True)
+    known = {p.name: p for p in context.command.params if isinstance(p, click.Option)} if context else {}
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match["name"], match["value"] or ""
+        called = ARGUMENTS.get(name) or (max(known[name].opts, key=len) if name in known else name)
+        if name in known and known[name].is_flag and value in ("True", "False"):
+            return called
+        if value.startswith("(") and name in known:  # several values in one, such as 'SCI,2'
+            value = repr(re.sub("[()' ]", "", value))
+        return f"{called}={value}" if value or called == name else called
+
+    said = re.sub(r"(?<![\w/-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|\([^)]*\)|[\w.+-]*)", option, message)
+    for pattern, way in PHRASES:
+        said = re.sub(pattern, way, said)
+    return said
+
+
+def visible(text: object) -> str:
+    """The text with everything unprintable escaped as in Python, also in file names."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
