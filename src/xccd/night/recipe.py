@@ -16,6 +16,7 @@ class Detector:
     saturation: str | float = "auto"  # "auto": SATURATE where the header has it; a number; "off"
     gain: str | float = "auto"  # "auto": GAIN where the header has it; a number; "off": no uncertainties
     readnoise: str | float = "auto"
+    master_scale: float = 1.0  # of biases and darks that are there already; 65535 for Siril's, which lie within 0..1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +71,23 @@ class Output:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kinds:
+    """Frames whose header tells another kind: patterns of file names, of OBJECT, or of the word for the kind."""
+
+    bias: tuple[str, ...] = ()
+    dark: tuple[str, ...] = ()
+    flat: tuple[str, ...] = ()
+    light: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Every choice in the reduction of a night, with its default."""
 
     exposure_tolerance: float = 0.05  # exposures within this share of one another belong together
+    temperature_tolerance: float = 2.0  # degrees between darks, or a dark and its frames, that are of one temperature
+    kinds: Kinds = field(default_factory=Kinds)
     detector: Detector = field(default_factory=Detector)
     bias: Bias = field(default_factory=Bias)
     dark: Dark = field(default_factory=Dark)

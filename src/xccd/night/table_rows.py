@@ -1,0 +1,114 @@
+"""The rows of a table of frames, as a user may have edited it: checked, in one order, with their kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xccd.headers import kinds
+from xccd.messages import a_type, did_you_mean
+from xccd.read.images.sources import natural
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+NEEDED = ("file", "kind", "filter", "exposure", "date", "object", "shape")  # columns of `scan` that a plan is made of
+TEXTS = ("file", "kind", "filter", "object", "shape", "words", "binning", "unit", "problem")
+NUMBERS = ("exposure", "gain", "temperature", "hdu", "size")
+
+
+def ordered(table: Any) -> DataFrame:
+    """The user's rows by date, file and HDU, whatever their order was; raises for what is no table of frames."""
+    if not hasattr(table, "columns") or not hasattr(table, "itertuples"):
+        raise TypeError(f"table is {a_type(table)}, not a table of frames: give that of xccd.scan(folder)")
+    lacking = [name for name in NEEDED if name not in table.columns]
+    if lacking:
+        raise ValueError(
+            f"the table has no column {', '.join(map(repr, lacking))}: take that of xccd.scan, and keep its columns"
+        )
+    if twice := [str(name) for name, again in zip(table.columns, table.columns.duplicated(), strict=True) if again]:
+        raise ValueError(f"the table has the column {twice[0]!r} twice: keep one")
+    names = [_file(name) for name in table["file"]]
+    places = {name: i for i, name in enumerate(sorted(set(names), key=lambda name: (natural(name), name)))}
+    keys = [np.array([places[name] for name in names], np.int64), _dates(table["date"])]
+    if "hdu" in table.columns:
+        keys.insert(0, _numbers(table["hdu"], "hdu"))
+    keys = [_texts(table[name]).to_numpy(object).astype(str) for name in ("object", "filter", "kind")] + keys
+    return table.iloc[np.lexsort(keys)]
+
+
+def facts_of(table: DataFrame) -> DataFrame:
+    """What the rows tell, with one type for each column; "" and NaN for what they do not."""
+    import pandas as pd
+
+    n = len(table)
+    columns: dict[str, Any] = {
+        name: _texts(table[name]).to_numpy() if name in table.columns else np.full(n, "", object) for name in TEXTS
+    }
+    columns |= {name: _numbers(table[name], name) if name in table.columns else np.full(n, np.nan) for name in NUMBERS}
+    columns["date"] = _dates(table["date"])
+    facts = pd.DataFrame(columns)
+    facts["kind"] = _each(facts["kind"], lambda text: kinds.known(text) or text.lower())
+    return facts
+
+
+def _each(values: Series[Any], function: Callable[[Any], Any]) -> Series[Any]:
+    """A function of every value, called once for each that is there."""
+    return values.map({value: function(value) for value in values.unique()})
+
+
+def _file(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"the table has {name!r} in its column 'file', {a_type(name)}: give paths as texts")
+    return name
+
+
+def _texts(column: Series[Any]) -> Series[Any]:
+    """A column as texts without blanks around; "" for what is missing."""
+    return _each(column.where(column.notna(), "").astype(object), lambda value: str(value).strip())
+
+
+def _numbers(column: Series[Any], name: str) -> Any:
+    """A column as float64; raises for a text that is no number."""
+    import pandas as pd
+
+    filled = column.replace("", np.nan) if column.dtype == object else column
+    try:
+        return pd.to_numeric(filled).to_numpy(np.float64)
+    except (ValueError, TypeError) as error:
+        text = next(value for value in filled if not _is_number(value))
+        raise ValueError(f"the table has {text!r} in its column {name!r}: give a number, or NaN") from error
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _dates(column: Series[Any]) -> Any:
+    """A column as datetime64[ns] of UTC; raises for a text that is no date."""
+    import pandas as pd
+
+    try:
+        dates = pd.to_datetime(column, utc=True, format=None if column.dtype.kind == "M" else "ISO8601")
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"the table has a value in its column 'date' that is no date ({error}): give it as '2024-03-09T21:00:00'"
+        ) from error
+    return dates.dt.tz_localize(None).to_numpy("datetime64[ns]")
+
+
+def check_columns(by: tuple[str, ...], table: DataFrame) -> None:
+    """Raise for a name in ``light.by`` that is no column of the table."""
+    known = [str(name) for name in table.columns]
+    for name in by:
+        if name not in known:
+            raise ValueError(
+                f"light.by: the table has no column {name!r}, it has {', '.join(known)}"
+                f"{did_you_mean(name, known)} xccd.scan(..., keywords=[...]) makes columns of header keywords"
+            )
