@@ -5,36 +5,54 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xccd.night.toml_text import toml_text
-from xccd.night.up_to_date import _plain
 
 if TYPE_CHECKING:
-    from xccd.night.calibrate_frames import Work
+    from xccd.night.work import MasterFile, Work
 
 PIECE = 1 << 20
-COLUMNS = ("kind", "filter", "exposure", "object", "gain")
+COLUMNS = ("hdu", "kind", "filter", "exposure", "object", "gain", "date")  # of the table; a user may mend them
 
 
-def made_by(work: Work, name: str, product: Path, masters: Mapping[str, str]) -> str:
-    """The text for a product; ``masters`` are the texts of its masters, "" for those that came from elsewhere."""
+def made_by(work: Work, product: Path) -> str:
+    """The text for a product: TOML. Files are named as seen from the product's folder."""
     folder = product.parent
-    inputs = []
-    for row in work.rows.to_dict("records"):
-        own = {k: _plain(row.get(k)) for k in COLUMNS}
-        inputs.append({**described(Path(row["file"]), folder), "hdu": int(row.get("hdu", 0)), **own})
-    nested = {}
-    for kind, path in work.masters.items():
-        nested[kind] = described(path, folder)
-        if masters.get(kind):
-            nested[kind]["made_by"] = tomllib.loads(masters[kind])
-    head = {"command": "xccd reduce", "xccd": version("xccd"), "name": name, "kind": work.kind}
-    return toml_text({**head, "recipe": asdict(work.recipe), "inputs": inputs, "masters": nested})
+    rows = work.rows.to_dict("records")
+    masters = {one.name: one for piece in work.pieces for one in piece.masters.values()}
+    parts = [
+        {
+            "scale_dark": piece.scale_dark,
+            "masters": {kind: one.name for kind, one in piece.masters.items()},
+            "inputs": [_frame(rows[i], folder) for i in piece.numbers],
+        }
+        for piece in work.pieces
+    ]
+    head = {"command": "xccd reduce", "xccd": version("xccd"), "name": work.name, "kind": work.kind}
+    own = {name: _master(one, folder) for name, one in masters.items()}
+    return toml_text({**head, "notes": work.notes, "recipe": asdict(work.recipe), "parts": parts, "masters": own})
+
+
+def _frame(row: dict[Any, Any], folder: Path) -> dict[str, Any]:
+    return described(Path(row["file"]), folder) | {k: plain(row.get(k)) for k in COLUMNS}
+
+
+def _master(master: MasterFile, folder: Path) -> dict[str, Any]:
+    found = described(master.path, folder) | {"kind": master.kind, "hdu": master.hdu, "ready": master.ready}
+    return found | ({"made_by": tomllib.loads(master.text)} if master.text else {})
+
+
+def plain(value: Any) -> Any:
+    """A cell of a table as JSON and TOML hold it; None for NaN and NaT."""
+    if value is None or value != value:
+        return None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else value
 
 
 def described(path: Path, folder: Path) -> dict[str, Any]:

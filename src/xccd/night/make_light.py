@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import xarray as xr
 
-from xccd.night.calibrate_frames import OFF, Work
+from xccd.night.calibrate_frames import calibrated
 from xccd.night.combine_frames import combined
 from xccd.night.register_lights import register
+from xccd.night.work import OFF, Work
 from xccd.verbs.normalize import normalize
 
 
 def make_light(work: Work) -> xr.Dataset:
     """The image of the frames, lazily but for levels and stars."""
     light = work.recipe.light
-    frames = work.calibrated()
-    frames, onto_one_grid = register(frames, work, work.calibrated)
+    frames = calibrated(work)
+    frames, onto_one_grid = register(frames, work, partial(calibrated, work))
     if light.normalize not in OFF and frames.sizes["frame"] > 1:
         # before the frames are moved: all pixels count, and nothing is interpolated for a level
         frames = normalize(frames, zero="median" if light.normalize == "auto" else light.normalize)

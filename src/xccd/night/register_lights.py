@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.labels.flags import with_maps
-from xccd.night.calibrate_frames import OFF, Work
+from xccd.night.work import OFF, Work
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
 from xccd.verbs.find_transforms import find_transforms
