@@ -131,12 +131,11 @@ def table_of(frames: Any, output: Path, recursive: bool) -> DataFrame:
     given = list(frames) if isinstance(frames, list | tuple) else [frames]
     own = output.resolve()
     for one in given:
-        if isinstance(one, str | os.PathLike) and Path(os.path.expanduser(one)).is_dir():
-            if Path(os.path.expanduser(one)).resolve() == own:
-                raise ValueError(
-                    f"output={str(output)!r} is the folder of the frames, and products in it could be taken for "
-                    f"frames: name another, as {str(output / 'products')!r}"
-                )
+        if isinstance(one, str | os.PathLike) and own.is_dir() and Path(os.path.expanduser(one)).resolve() == own:
+            raise ValueError(
+                f"output={str(output)!r} is the folder of the frames, and products in it could be taken for frames: "
+                f"name another, as {str(output / 'products')!r}"
+            )
     table = scan(given if len(given) != 1 else given[0], recursive=recursive)
     inside = [own in Path(file).resolve().parents for file in table["file"]]
     within = any(isinstance(one, str | os.PathLike) and own in Path(one).resolve().parents for one in given)
@@ -188,6 +187,8 @@ def as_table(results: list[Result], plan: Plan) -> DataFrame:
     import pandas as pd
 
     rows = [[getattr(result, column) for column in COLUMNS] for result in results]
-    for row in plan.left_out.to_dict("records"):
-        rows.append([Path(row["file"]).name, row["kind"], 1, LEFT_OUT, row["why"], row["file"], 0.0])
+    rows += [
+        [Path(row["file"]).name, row["kind"], 1, LEFT_OUT, row["why"], row["file"], 0.0]
+        for row in plan.left_out.to_dict("records")
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS))

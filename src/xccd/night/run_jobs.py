@@ -81,7 +81,8 @@ class Night:
             log.info("%s is made: %s", job.name, why)
             text = self._made(work, path, state)
         else:
-            text = recorded(path, self.output)["made_by"]
+            known = recorded(path, self.output)
+            text, work.notes = known["made_by"], known.get("notes", work.notes)
         if job.kind == "light":
             self._draw(work, path, anew=bool(why))
         else:
@@ -92,7 +93,7 @@ class Night:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.tell(work.name, "calibrating", 0, 0)
         text = write_product(work, path, progress=lambda done, size: self.tell(work.name, "writing", done, size))
-        keep(path, self.output, state, text)
+        keep(path, self.output, state, text, work.notes)
         return text
 
     def _check_own(self, path: Path) -> None:

@@ -80,10 +80,11 @@ def why_again(product: Path, output: Path, state: dict[str, Any]) -> str:
     return f"changed: {', '.join(changed)}" if changed else ""
 
 
-def keep(product: Path, output: Path, state: dict[str, Any], made_by: str) -> None:
+def keep(product: Path, output: Path, state: dict[str, Any], made_by: str, notes: list[str]) -> None:
     """Keep the state of a product that was written just now; the file is whole or not there."""
     place = kept(product, output)
     place.parent.mkdir(parents=True, exist_ok=True)
-    data = json.dumps({"product": stamp(product), "state": state, "made_by": made_by}, indent=1).encode()
+    known = {"product": stamp(product), "state": state, "notes": notes, "made_by": made_by}
+    data = json.dumps(known, indent=1).encode()
     with replacing(place, lambda folder: new_file(folder, overwrite=True), lambda: len(data)) as file:
         file.write(data)

@@ -27,12 +27,17 @@ NAMED = {"flat": ("filter",), "light": ("filter", "object")}  # columns of the t
 Progress = Callable[[int, int], object] | None
 
 
-def write_product(work: Work, path: Path, *, overwrite: bool = True, progress: Progress = None) -> str:
-    """Make a product and write it, whole or not at all; returns the text that says how it was made."""
+def write_product(
+    work: Work, path: Path, *, overwrite: bool = True, progress: Progress = None, text: str | None = None
+) -> str:
+    """Make a product and write it, whole or not at all; returns the text that says how it was made.
+
+    ``text`` takes the place of that text.
+    """
     given = list(work.notes)
     image = make_light(work) if work.kind == "light" else make_master(work)
     found, work.notes = work.notes, given  # what was found is found again
-    text = made_by(work, path)
+    text = made_by(work, path) if text is None else text
     data = image["data"]
     for note in found:
         data = add_history(data, f"xccd.reduce: {note}")
