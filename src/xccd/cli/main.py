@@ -27,6 +27,8 @@ from xccd.cli.voice import StdoutError, complain, speaking
 COMMANDS = {
     "scan": "scan",
     "combine": "combine",
+    "reduce": "reduce",
+    "run": "run",
     "live": "live",
     "demo": "demo",
 }
