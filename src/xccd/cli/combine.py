@@ -100,6 +100,7 @@ def value_of(word: str) -> Any:
 @click.option("--scale", metavar="LEVEL|KEYWORD",
               help="When combining, divide frames by their mean, median, ... or multiply by a keyword.")  # fmt: skip
 @click.option("--mixed", is_flag=True, help="Allow frames of several kinds or filters.")
+@click.option("--skip-bad", is_flag=True, help="Leave out files that cannot be opened, and say which.")
 @click.option("--maps", is_flag=True, help="Also write the uncertainty and the count, as extensions.")
 @threads_option
 @memory_option
@@ -121,7 +122,13 @@ def combine(files: tuple[str, ...], output: Path, **options: Any) -> None:
     with limits(options["threads"], options["memory"]):
         with stage(BAD_INPUT, OSError, ValueError, TypeError):
             check_once(files)
-            stack = xccd.open_stack(list(files), hdu=options["hdu"], chunks=None, dtype="native")
+            stack = xccd.open_stack(
+                list(files),
+                hdu=options["hdu"],
+                chunks=None,
+                dtype="native",
+                errors="skip" if options["skip_bad"] else "raise",
+            )
             check_mixed(stack, options["mixed"])
         steps = rejected(normalized(stack, options), options)
         with stage(USAGE, ValueError, TypeError):
