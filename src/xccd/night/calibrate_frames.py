@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +63,7 @@ def _joined(found: list[xr.Dataset], order: list[int]) -> xr.Dataset:
 def _calibrated(work: Work, piece: Piece, rows: DataFrame, chunks: Any) -> xr.Dataset:
     """Frames that go with the same masters."""
     ds = open_dataset(rows, chunks=chunks, **work.open_with)
+    rows = opened_rows(ds, rows, work)
     ds = ds.assign_coords(labels_of_table(ds, rows))
     masters = {kind: opened_master(work, one, ds, chunks) for kind, one in piece.masters.items()}
     ds = _with_first_steps(ds, work, masters)
@@ -78,6 +80,19 @@ def _calibrated(work: Work, piece: Piece, rows: DataFrame, chunks: Any) -> xr.Da
         own = work.recipe.flat
         ds = flat_correct(ds, masters["flat"], norm=_norm(own.norm, ds), min_value=own.min_value)
     return ds
+
+
+def opened_rows(ds: xr.Dataset, rows: DataFrame, work: Work) -> DataFrame:
+    """The rows of the frames that could be opened; a note names the others."""
+    if len(rows) == ds.sizes["frame"]:
+        return rows
+    there = set(ds["file"].values.tolist())
+    opened = rows[[file in there for file in rows["file"]]]
+    for name in rows["file"][[file not in there for file in rows["file"]]]:
+        work.say(f"{Path(name).name} cannot be opened and is left out")
+    if len(opened) != ds.sizes["frame"]:
+        raise ValueError(f"{len(opened)} rows of the table are {ds.sizes['frame']} frames: give one row to each image")
+    return opened
 
 
 def labels_of_table(ds: xr.Dataset, rows: DataFrame) -> dict[str, Any]:

@@ -32,9 +32,10 @@ def made_by(work: Work, product: Path) -> str:
         }
         for piece in work.pieces
     ]
-    head = {"command": "xccd reduce", "xccd": version("xccd"), "name": work.name, "kind": work.kind}
+    head: dict[str, Any] = {"command": "xccd reduce", "xccd": version("xccd"), "name": work.name, "kind": work.kind}
     own = {name: _master(one, folder) for name, one in masters.items()}
-    return toml_text({**head, "notes": work.notes, "recipe": asdict(work.recipe), "parts": parts, "masters": own})
+    head |= {"notes": work.notes, "open_with": dict(work.open_with)}
+    return toml_text({**head, "recipe": asdict(work.recipe), "parts": parts, "masters": own})
 
 
 def _frame(row: dict[Any, Any], folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xccd.messages import a_type, shown
+from xccd.messages import a_type, did_you_mean, shown
 from xccd.night.one_at_a_time import alone
 from xccd.night.recipe import Recipe
 from xccd.night.run_jobs import LEFT_OUT, Night, Result
@@ -30,6 +30,7 @@ def reduce(
     output: str | os.PathLike[str],
     recursive: bool = False,
     overwrite: bool = False,
+    errors: str = "raise",
     progress: Tell | None = None,
 ) -> DataFrame:
     """Reduce a night: masters of bias frames, darks and flats, then an image of each object and filter.
@@ -50,6 +51,9 @@ def reduce(
         Look into the folders of a folder, too.
     overwrite : bool, default: False
         Replace files in the places of products that are no products of `reduce`.
+    errors : "raise" or "skip", default: "raise"
+        What becomes of a product if a frame cannot be opened: it fails, or is made without the frame. What `scan` finds
+        to be no image is left out in any case.
     progress : callable, optional
         It is called with (product, what is done, bytes written, bytes in all), from any thread.
 
@@ -99,10 +103,14 @@ def reduce(
     {'up to date'}
     """
     recipe = checked_recipe(recipe)
+    if errors not in ("raise", "skip"):
+        raise ValueError(
+            f"errors={errors!r} is unknown: use 'raise' or 'skip'{did_you_mean(errors, ('raise', 'skip'))}"
+        )
     folder = folder_of(output)
     table = table_of(frames, folder, recursive)
     plan = planned(table, recipe)
-    return as_table(list(run(plan, recipe, folder, overwrite=overwrite, progress=progress)), plan)
+    return as_table(list(run(plan, recipe, folder, overwrite=overwrite, errors=errors, progress=progress)), plan)
 
 
 def checked_recipe(recipe: Any) -> Recipe:
@@ -159,7 +167,7 @@ def planned(table: DataFrame, recipe: Recipe) -> Plan:
 def check_names(plan: Plan) -> None:
     """Raise if two jobs would write one file, also where letters of two sizes are one name."""
     seen: dict[str, str] = {}
-    for job in plan.jobs:
+    for job in (job for job in plan.jobs if not job.ready):
         key = job.path.casefold()
         if key in seen:
             raise ValueError(f"two products would go to {job.path!r}: mend object, filter or exposure in the table")
@@ -174,8 +182,9 @@ def run(
     output.mkdir(parents=True, exist_ok=True)
     if not os.access(output, os.W_OK):
         raise PermissionError(f"output={str(output)!r}: no permission to write there")
+    how = {} if errors == "raise" else {"errors": errors}
     with alone(output):
-        yield from Night(plan, recipe, output, overwrite, {}, progress or _silent).run()
+        yield from Night(plan, recipe, output, overwrite, how, progress or _silent).run()
 
 
 def _silent(*_: Any) -> None:

@@ -16,11 +16,10 @@ from xccd.verbs.find_transforms import find_transforms
 Change = Callable[[xr.Dataset], xr.Dataset]
 
 
-def register(frames: xr.Dataset, work: Work, light_of: Callable[[slice], xr.Dataset]) -> tuple[xr.Dataset, Change]:
+def register(frames: xr.Dataset, work: Work, light_of: Callable[[int], xr.Dataset]) -> tuple[xr.Dataset, Change]:
     """The frames that can be registered, and what brings them onto one grid.
 
-    ``light_of`` gives some of the frames as images, for the search of stars: a few at a time, because what is lazy is
-    made for all frames of a stack.
+    ``light_of`` gives one of the frames as a stack, for the search of stars.
     """
     how = work.recipe.light.register
     if how in OFF or frames.sizes["frame"] == 1:
@@ -30,7 +29,7 @@ def register(frames: xr.Dataset, work: Work, light_of: Callable[[slice], xr.Data
     if how == "wcs" or (how == "auto" and have_wcs(frames)):
         return frames, align
     try:
-        pieces = [light_of(slice(i, i + 1)) for i in range(frames.sizes["frame"])]
+        pieces = [light_of(i) for i in range(frames.sizes["frame"])]
         found = find_transforms(pieces)
     except (ValueError, ImportError) as error:
         if how == "stars":

@@ -81,9 +81,9 @@ class _Again:
             rows += [self._row(one, folder) for one in part["inputs"]]
             own = {kind: masters[name] for kind, name in part.get("masters", {}).items()}
             pieces.append(Piece(tuple(numbers), own, part["scale_dark"]))
-        return _ordered(
-            Work(told["name"], told["kind"], _table(rows), tuple(pieces), recipe_of(told["recipe"]), [*told["notes"]])
-        )
+        notes, how = [*told["notes"]], told.get("open_with", {})
+        recipe = recipe_of(told["recipe"])
+        return _ordered(Work(told["name"], told["kind"], _table(rows), tuple(pieces), recipe, notes, how))
 
     def _row(self, one: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         path = _path(folder, one["file"])
