@@ -8,6 +8,8 @@ from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.labels.header import header
 from xccd.messages import explained as _explained
 from xccd.night.live import LiveStack
+from xccd.night.plan import plan
+from xccd.night.recipe import Recipe
 from xccd.night.reduce import reduce
 from xccd.night.scan import scan
 from xccd.read.dataset import open_dataset
@@ -57,6 +59,7 @@ __all__ = [
     "set_options", "sigma_clip", "simulate_night", "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata",
     "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up",
     "wcs",
+    "Recipe", "plan",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -76,18 +76,28 @@ def _of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hashable, 
     if not section:
         near = did_you_mean(region, ("BIASSEC", "TRIMSEC", "DATASEC"))
         raise ValueError(f"region={region!r}: the frames have no {region} with a section{near}; {FORM}")
+    found: dict[Hashable, slice] = {}
+    for d, ends in ranges(region, section).items():
+        if ends is not None:
+            origin = _first_label(stack, dim, d)
+            found[d] = _between(stack[d].values, ends[0] - 1 + origin, ends[1] - 1 + origin)
+    return found
+
+
+def ranges(region: str, section: str) -> dict[str, tuple[int, int] | None]:
+    """The first and the last pixel of a section along x and y, from 1; None for all. Raises for another text."""
     parts = "".join(section.split()).strip("[]").split(",")
     matches = [RANGE.fullmatch(part) for part in parts]
     if len(parts) != 2 or None in matches:
         raise ValueError(f"region={region!r}: {section!r} is no section; {FORM}")
-    found: dict[Hashable, slice] = {}
+    found: dict[str, tuple[int, int] | None] = {}
     for d, match in zip(("x", "y"), matches, strict=True):
+        found[d] = None
         if match is not None and match[1]:
             low, high = int(match[1]), int(match[2])
             if not 1 <= low <= high:
                 raise ValueError(f"region={region!r}: {section!r} does not run from 1 or more upwards; {FORM}")
-            origin = _first_label(stack, dim, d)
-            found[d] = _between(stack[d].values, low - 1 + origin, high - 1 + origin)
+            found[d] = low, high
     return found
 
 
