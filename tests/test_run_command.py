@@ -75,6 +75,18 @@ def test_a_dry_run_writes_nothing(night, tmp_path, capsys):
     assert json.loads(said)
 
 
+def test_the_recipe_is_printed_and_read_back(night, tmp_path, capsys):
+    code, said, _ = run("reduce", "--print-recipe", "--set", "light.method=median", capsys=capsys)
+    assert code == 0
+    assert 'method = "median"  # --set' in said
+    (tmp_path / "night.toml").write_text(said)
+    code, again, _ = run("reduce", "--print-recipe", "--recipe", tmp_path / "night.toml", capsys=capsys)
+    assert xccd.Recipe.from_text(again) == xccd.Recipe(light={"method": "median"})
+    code, _, err = run("reduce", night, "-o", tmp_path / "p", "--recipe", tmp_path / "night.toml", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "xccd.combine(method='median')" in str(fits.getheader(tmp_path / "p" / f"{LIGHT}.fits")["HISTORY"])
+
+
 def test_json_is_a_list_of_products(night, done, capsys):
     code, said, _ = run("reduce", night, "-o", done, "--json", capsys=capsys)
     assert code == 0
@@ -93,7 +105,7 @@ def test_progress_goes_to_the_terminal_only(night, tmp_path, capsys):
 def test_a_failure_ends_with_its_reason(copy, capsys):
     night, output = copy
     path = night / "flat-r-002.fits"
-    path.write_bytes(path.read_bytes()[:-20000])
+    path.write_bytes(path.read_bytes()[:-3000])
     code, said, err = run("reduce", night, "-o", output, capsys=capsys)
     assert code == 3
     assert "truncated" in said + err
@@ -111,7 +123,10 @@ def test_a_failure_ends_with_its_reason(copy, capsys):
         (("NIGHT", "-o", "NIGHT"), 3, "is the folder of the frames"),
         (("NIGHT", "-o", "NIGHT/bias-001.fits"), 4, "is a file: name a folder"),
         (("NIGHT", "-o", "OUT", "--workers", "2", "--scheduler", "tcp://x:1"), 2, "were both given"),
-        (("NIGHT", "-o", "OUT", "--set", "light.method"), 2, "is no KEY=VALUE, as light.method=median"),
+        (("NIGHT", "-o", "OUT", "--set", "light.method"), 2, "light.method"),
+        (("NIGHT", "-o", "OUT", "--set", "light.methd=median"), 2, "did you mean 'light.method'?"),
+        (("NIGHT", "-o", "OUT", "--keep", "fwhm"), 2, "as 'fwhm<80%'"),
+        (("NIGHT", "-o", "OUT", "--recipe", "nowhere.toml"), 3, "nowhere.toml"),
         (("NIGHT", "-o", "OUT", "--memory", "much"), 2, "memory"),
         (("NIGHT", "-o", "OUT", "--outputs"), 2, "No such option"),
         (("NIGHT/truth/stars.csv", "-o", "OUT"), 3, "no frame belongs to a product"),
@@ -159,15 +174,15 @@ def test_frames_that_changed_are_named(copy, tmp_path, capsys):
     arguments = ("run", "--from", output / f"{LIGHT}.fits", "-o", tmp_path / "again.fits")
     code, _, err = run(*arguments, capsys=capsys)
     assert code == 3
-    assert "light-r-002.fits' is not as when the product was made" in err
+    assert "light-r-002.fits is not as when the product was made" in err
     assert not (tmp_path / "again.fits").exists()
     code, _, err = run(*arguments, "--changed", capsys=capsys)
     assert code == 0
-    assert "light-r-002.fits' is not as it was when the product was made" in err
+    assert "light-r-002.fits is not as it was when the product was made" in err
     (night / "light-r-003.fits").unlink()
     code, _, err = run(*arguments, "--changed", "--overwrite", capsys=capsys)
     assert code == 3
-    assert "light-r-003.fits' is not there any more" in err
+    assert "light-r-003.fits is not there any more" in err
 
 
 def test_what_cannot_be_made_again(night, done, tmp_path, capsys):

@@ -25,16 +25,29 @@ def cluster_options(function: Function) -> Function:
     return function
 
 
+def check_cluster(options: dict[str, Any]) -> None:
+    """Raise if the options cannot go together, or dask.distributed is not installed."""
+    given = [name for name in ("scheduler", "workers") if options[name] is not None]
+    if len(given) > 1:
+        raise Stop(USAGE, "--scheduler and --workers were both given: the cluster has its own workers")
+    if given:
+        try:
+            import distributed  # noqa: F401
+        except ImportError as error:
+            raise Stop(
+                USAGE,
+                f"--{given[0]} needs dask.distributed, which is not installed: pip install 'xccd[distributed]'",
+            ) from error
+
+
 @contextmanager
 def cluster(options: dict[str, Any]) -> Iterator[None]:
     """A block in which the cluster of the options works; nothing without them."""
-    address, workers = options["scheduler"], options["workers"]
-    if address is not None and workers is not None:
-        raise Stop(USAGE, "--scheduler and --workers were both given: the cluster has its own workers")
-    if address is None and workers is None:
+    check_cluster(options)
+    if options["scheduler"] is None and options["workers"] is None:
         yield
         return
-    client = _client(address, workers)
+    client = _client(options["scheduler"], options["workers"])
     try:
         yield
     finally:
@@ -44,14 +57,9 @@ def cluster(options: dict[str, Any]) -> Iterator[None]:
 
 
 def _client(address: str | None, workers: int | None) -> Any:
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        name = "scheduler" if address is not None else "workers"
-        raise Stop(
-            USAGE, f"--{name} needs dask.distributed, which is not installed: pip install 'xccd[distributed]'"
-        ) from error
+    from distributed import Client, LocalCluster
+
     if address is None:
         return Client(LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None))
-    with stage(USAGE, ValueError), stage(RUN_FAILED, OSError, of=f"--scheduler {address}"):
+    with stage(USAGE, ValueError, of="--scheduler"), stage(RUN_FAILED, OSError, of="--scheduler"):
         return Client(address, timeout="10s")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xccd.cli.cluster import cluster, cluster_options
+from xccd.cli.cluster import check_cluster, cluster, cluster_options
 from xccd.cli.options import (
     command,
     dry_run_option,
@@ -32,23 +32,12 @@ if TYPE_CHECKING:
 NAMED = 5  # products in the last line
 
 
-def settings(_: Any, __: Any, values: tuple[str, ...]) -> dict[str, str]:
-    """KEY=VALUE pairs."""
-    found = {}
-    for text in values:
-        key, sign, value = text.partition("=")
-        if not sign or not key.strip():
-            raise click.BadParameter(f"{text!r} is no KEY=VALUE, as light.method=median")
-        found[key.strip()] = value.strip()
-    return found
-
-
 @command("xccd reduce night/ -o products/", "xccd reduce night/ --dry-run", "xccd reduce --print-recipe > night.toml",
          "xccd reduce night/ -o products/ --recipe night.toml --set light.method=median --keep 'fwhm<80%'")  # fmt: skip
 @files_argument("night", required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder for the products.")
 @click.option("--recipe", metavar="FILE", help="TOML file with choices; --print-recipe writes one.")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", callback=settings,
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
               help="A choice in place of the recipe's, as light.method=median; may be repeated.")  # fmt: skip
 @click.option("--keep", metavar="RULE", help="Keep the best lights only, as 'fwhm<80%'.")
 @click.option("--print-recipe", is_flag=True, help="Print all choices as TOML, and where each is from.")
@@ -75,6 +64,7 @@ def reduce(night: tuple[str, ...], output: Path | None, **options: Any) -> int:
         raise Stop(USAGE, "NIGHT is missing: give the folder of the raw frames (see xccd reduce --help)")
     if output is None and not options["dry_run"]:
         raise Stop(USAGE, "--output FOLDER is missing: name a folder for the products, or give --dry-run")
+    check_cluster(options)
     folder, plan = planned(night, output, recipe, options)
     if options["dry_run"]:
         answer(plan.to_dict(), str(plan))
@@ -89,8 +79,13 @@ def recipe_of(options: dict[str, Any]) -> Recipe:
 
     with stage(BAD_INPUT, OSError), stage(USAGE, ValueError, TypeError):
         recipe = Recipe() if options["recipe"] is None else Recipe.from_file(options["recipe"])
-        changes = options["changes"] | ({} if options["keep"] is None else {"light.keep": options["keep"]})
-        return recipe.with_texts(changes) if changes else recipe
+    for change in options["changes"]:
+        with stage(USAGE, ValueError, TypeError, of="--set"):
+            recipe = recipe.with_text(change, source="--set")
+    if options["keep"] is not None:
+        with stage(USAGE, ValueError, TypeError, of="--keep"):
+            recipe = recipe.replace(source="--keep", light={"keep": options["keep"]})
+    return recipe
 
 
 def print_recipe(recipe: Recipe) -> None:

@@ -161,7 +161,7 @@ def _region(asked: Any, ds: xr.Dataset, keywords: tuple[str, ...]) -> Any:
 def _with_errors(ds: xr.Dataset, work: Work) -> xr.Dataset:
     """The frames with uncertainties from gain and read noise; a note where these are not known."""
     detector = work.recipe.detector
-    if work.kind == "bias" or detector.gain in OFF:
+    if work.kind == "bias" or OFF & {detector.gain, detector.readnoise}:
         return ds
     gain, noise = ("GAIN" if detector.gain == "auto" else detector.gain), (
         "RDNOISE" if detector.readnoise == "auto" else detector.readnoise)  # fmt: skip

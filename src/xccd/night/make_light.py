@@ -7,7 +7,7 @@ from functools import partial
 import xarray as xr
 
 from xccd.night.calibrate_frames import calibrated
-from xccd.night.combine_frames import combined
+from xccd.night.combine_frames import combined, with_levels
 from xccd.night.register_lights import register
 from xccd.night.work import OFF, Work
 from xccd.verbs.normalize import normalize
@@ -20,7 +20,7 @@ def make_light(work: Work) -> xr.Dataset:
     frames, onto_one_grid = register(frames, work, partial(_one, work, frames))
     if light.normalize not in OFF and frames.sizes["frame"] > 1:
         # before the frames are moved: all pixels count, and nothing is interpolated for a level
-        frames = normalize(frames, zero="median" if light.normalize == "auto" else light.normalize)
+        frames = with_levels(normalize(frames, zero="median"))
     return combined(onto_one_grid(frames), light, maps=work.recipe.output.maps, weights=light.weights)
 
 

@@ -6,11 +6,11 @@ import logging
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from xccd.messages import did_you_mean, shown
+from xccd.messages import shown
 from xccd.night.made_by import COLUMNS, described, relative, sha256
 from xccd.night.recipe import Recipe
 from xccd.night.toml_text import toml_text
@@ -20,7 +20,6 @@ from xccd.read.files import temporary
 from xccd.read.made_by import recipe_text
 
 log = logging.getLogger("xccd")
-T = TypeVar("T")
 COMMAND = "xccd reduce"
 SHOWN = 3  # files in a message
 
@@ -189,23 +188,7 @@ def _moved(told: dict[str, Any], old: Path, new: Path) -> str:
 
 def recipe_of(values: Mapping[str, Any]) -> Recipe:
     """The recipe of a product; raises for one of a version of xccd with other keys."""
-    return _filled(Recipe, values, "recipe")
-
-
-def _filled(kind: type[T], values: Mapping[str, Any], name: str) -> T:
-    assert is_dataclass(kind)
-    own = {f.name: f for f in fields(kind)}
-    for key in values:
-        if key not in own:
-            raise ValueError(f"[{name}] {key} is not known to this version of xccd{did_you_mean(key, own)}")
-    default = kind()
-    found = {}
-    for key, value in values.items():
-        part = getattr(default, key)
-        is_part = is_dataclass(part)
-        found[key] = _filled(type(part), value, f"{name}.{key}") if is_part else _as(part, value)
-    return kind(**found)
-
-
-def _as(default: Any, value: Any) -> Any:
-    return tuple(value) if isinstance(default, tuple) else value
+    try:
+        return Recipe(**values)
+    except TypeError as error:
+        raise ValueError(f"its recipe is of another version of xccd: {error}") from error

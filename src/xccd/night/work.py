@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xccd.night.jobs import Job
     from xccd.night.recipe import Recipe
 
-OFF = ("off", "", None)
+OFF = frozenset(("off", "", None))
 
 
 @dataclass(frozen=True)
