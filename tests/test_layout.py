@@ -13,7 +13,18 @@ SRC = Path(__file__).parents[1] / "src" / "xccd"
 DOCS = Path(__file__).parents[1] / "docs"
 # From the ground up. A file may import from its own folder and from those before it.
 FOLDERS = ("messages", "kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs", "pictures", "night")
-TOP = ("simulate", "interop", "warm", "accessor", "ccdproc", "__init__", "demo", "cli")  # on top, in any order
+TOP = (
+    "simulate",
+    "simulate_colour",
+    "simulate_files",
+    "interop",
+    "warm",
+    "accessor",
+    "ccdproc",
+    "__init__",
+    "demo",
+    "cli",
+)  # on top, in any order
 FILES = sorted(SRC.rglob("*.py"))
 
 

@@ -34,6 +34,7 @@ from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
 from xccd.verbs.combine_with_maps import combine_with_maps
 from xccd.verbs.context import context
+from xccd.verbs.debayer import debayer
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.grow import grow, large_structures
@@ -53,7 +54,7 @@ __version__ = _version("xccd")
 __all__ = [
     "Grid", "LiveStack", "Recipe", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs",
     "bayer_planes", "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation", "cutout",
-    "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header",
+    "debayer", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header",
     "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize",
     "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "reduce", "refine_wcs",
     "register_rejection", "reject", "scan", "set_options", "sigma_clip", "simulate_night", "subtract_bias",

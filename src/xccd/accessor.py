@@ -28,6 +28,7 @@ from xccd.verbs.clip import clip_extrema, minmax, sigma_clip
 from xccd.verbs.combine import combine, count
 from xccd.verbs.combine_with_maps import combine_with_maps
 from xccd.verbs.context import context
+from xccd.verbs.debayer import debayer
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.grow import grow, large_structures
@@ -102,6 +103,7 @@ class CCDAccessor:
     normalize = _bind(normalize)
     align = _bind(align)
     bayer_planes = _bind(bayer_planes)
+    debayer = _bind(debayer)
     measure_stars = _bind(measure_stars)
     find_offsets = _bind(find_offsets)
     find_transforms = _bind(find_transforms)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.random import Generator, SeedSequence
@@ -25,6 +24,9 @@ __all__ = ["simulate_night"]
 Image = NDArray[np.float64]
 Shape = tuple[int, int]
 Card = tuple[str, str | float, str]
+
+if TYPE_CHECKING:
+    from xccd.simulate_colour import Mosaic
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ CAMERA, FIELD = Camera(), Field()
 FIRST_LIGHT = datetime(2024, 3, 9, 21, 0)
 FLAT_LEVEL = {"g": 42e3, "r": 48e3}  # e-
 SECONDS = {"flat-g": 2, "flat-r": 1.5, "light-r": 120, "dark-60s": 60, "dark-120s": 120, "bias": 0}
-FRAME_NAME = re.compile(rf"({'|'.join(SECONDS)})-\d{{3,}}\.fits")
+FRAME_NAME = re.compile(rf"({'|'.join(SECONDS)}|flat|light)-\d{{3,}}\.fits")
 KINDS = {"bias": "Bias Frame", "dark": "Dark Frame", "flat": "Flat Field", "light": "Light Frame"}
 # The position of a name decides its random numbers: add new streams at the end.
 STREAMS = ("sensor", "optics", "stars", "dither", "trail", *SECONDS)
@@ -87,6 +89,7 @@ class Truth:
     trail: Image
     stars: Image  # rows x, y, e-
     offsets: Image  # (light, 2): x, y
+    mosaic: Mosaic | None
 
 
 def simulate_night(
@@ -99,6 +102,7 @@ def simulate_night(
     nflat: int = 10,
     nlight: int = 12,
     dither: float = 0.0,
+    bayer: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the raw FITS files of a simulated night, and the truth behind them.
@@ -116,6 +120,9 @@ def simulate_night(
         r). 0 leaves a kind out.
     dither : float
         The largest distance of a light from the first one, in pixels along each axis.
+    bayer : {"RGGB", "BGGR", "GRBG", "GBRG"}, optional
+        A colour camera with this pattern: one series of flats, no FILTER, BAYERPAT in all headers. Stars have colours,
+        every fourth is white; the lamp of the flats is yellow. Default: a camera without colours.
     overwrite : bool
         Replace all frames of an earlier night in `folder`; other files stay.
 
@@ -137,7 +144,8 @@ def simulate_night(
     and ``flat-*.fits`` relative to a mean of 1. ``sky-and-stars.fits`` is in electrons of a light before the flat, at
     the pointing of the first light, with the mean sky. ``cosmic-rays.fits`` (light, y, x) is 1 where a cosmic ray
     struck, or where the trail of a satellite in the middle light is brighter than the noise of the sky. ``stars.csv``
-    has pixels from 0, electrons and degrees.
+    has pixels from 0, electrons and degrees; with ``bayer``, electrons are those in green, and ``red`` and ``blue`` are
+    relative to it.
 
     One column is dead: its true flat and dark rate are 0. Stars do not dim with airmass. Cosmic rays strike only
     lights. No new stars enter a dithered light. Smaller frames have fewer stars and cosmic rays, down to about 8.
@@ -151,16 +159,19 @@ def simulate_night(
     ...     print(*sorted(path.name for path in night.glob("*.fits")))
     bias-001.fits bias-002.fits dark-120s-001.fits dark-60s-001.fits light-r-001.fits
     """
-    folder, shape = Path(folder), _pair(shape)
-    counts = {"bias": _checked_number("nbias", nbias), "dark": _checked_number("ndark", ndark),
-              "flat": _checked_number("nflat", nflat), "light": _checked_number("nlight", nlight)}  # fmt: skip
-    dither = _checked_number("dither", dither, kind=float)
-    seeds = SeedSequence(_checked_number("seed", seed)).spawn(len(STREAMS))
+    from xccd.simulate_colour import mosaic_of
+    from xccd.simulate_files import check_folder, checked_number, pair
+
+    folder, shape = Path(folder), pair(shape)
+    given = {"bias": nbias, "dark": ndark, "flat": nflat, "light": nlight}
+    counts = {kind: checked_number(f"n{kind}", count) for kind, count in given.items()}
+    dither, mosaic = checked_number("dither", dither, kind=float), mosaic_of(bayer)
+    seeds = SeedSequence(checked_number("seed", seed)).spawn(len(STREAMS))
     streams = dict(zip(STREAMS, seeds, strict=True))
-    night = list(_night(counts, streams))
-    _check_folder(folder, names := {frame.name for frame in night}, overwrite)
+    night = list(_night(counts, streams, mosaic))
+    check_folder(folder, names := {frame.name for frame in night}, overwrite)
     (folder / "truth").mkdir(parents=True, exist_ok=True)
-    truth = _truth(shape, nlight, dither, streams)
+    truth = _truth(shape, nlight, dither, streams, mosaic)
     struck = np.zeros((nlight, *shape), np.uint8)
     for frame in night:
         if frame.kind == "light":
@@ -175,36 +186,9 @@ def simulate_night(
     return folder
 
 
-def _checked_number(name: str, value: Any, least: int = 0, kind: type = int) -> Any:
-    abstract: Any = Integral if kind is int else Real
-    if isinstance(value, bool) or not isinstance(value, abstract):
-        raise TypeError(f"{name}={value!r} is not {'a whole' if kind is int else 'a'} number")
-    if not least <= value < math.inf:
-        raise ValueError(f"{name}={value!r} makes no sense: give {least} or more")
-    return kind(value)
-
-
-def _pair(shape: object) -> Shape:
-    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
-        raise TypeError(f"shape={shape!r} is not a pair (rows, columns)")
-    return _checked_number("shape[0]", shape[0], 32), _checked_number("shape[1]", shape[1], 32)
-
-
-def _check_folder(folder: Path, frames: Set[str], overwrite: bool) -> None:
-    from xccd.messages import shown
-
-    for place in (folder, folder / "truth"):
-        if place.exists() and not place.is_dir():
-            raise NotADirectoryError(f"{shown(place)} is a file: a folder is needed there")
-    taken = [*sorted(p for p in folder.glob("*.fits") if p.name in frames), *sorted((folder / "truth").glob("*.fits"))]
-    if taken and not overwrite:
-        raise FileExistsError(
-            f"{shown(folder)} already holds a night, {taken[0].relative_to(folder)} for one: "
-            "pass overwrite=True to replace it, or name an empty folder"
-        )
-
-
-def _night(counts: Mapping[str, int], streams: Mapping[str, SeedSequence]) -> Iterator[Exposure]:
+def _night(
+    counts: Mapping[str, int], streams: Mapping[str, SeedSequence], mosaic: Mosaic | None
+) -> Iterator[Exposure]:  # fmt: skip
     """The exposures in order: twilight flats, lights, then darks and bias frames with the cap on."""
     pause = {series: timedelta(seconds=t + CAMERA.readout) for series, t in SECONDS.items()}
     # Counted back from the first light, so that more flats do not delay the lights.
@@ -212,13 +196,16 @@ def _night(counts: Mapping[str, int], streams: Mapping[str, SeedSequence]) -> It
     for series, seconds in SECONDS.items():
         kind, _, setting = series.partition("-")
         band = setting if kind in ("flat", "light") else None
-        for index, seed in enumerate(streams[series].spawn(counts[kind])):
-            name = f"{series}-{index + 1:03d}.fits"
+        is_left_out = mosaic is not None and series == "flat-g"
+        for index, seed in enumerate(streams[series].spawn(0 if is_left_out else counts[kind])):
+            name = f"{kind if mosaic and band else series}-{index + 1:03d}.fits"
             yield Exposure(name, kind, band, index, float(seconds), clock, seed)
             clock += pause[series]
 
 
-def _truth(shape: Shape, nlight: int, dither: float, streams: Mapping[str, SeedSequence]) -> Truth:
+def _truth(
+    shape: Shape, nlight: int, dither: float, streams: Mapping[str, SeedSequence], mosaic: Mosaic | None
+) -> Truth:  # fmt: skip
     rng = {name: np.random.default_rng(seed) for name, seed in streams.items()}
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     columns, amplifier_step = 3 * rng["sensor"].standard_normal(shape[1]), 12.0 * (x > 0)
@@ -231,10 +218,11 @@ def _truth(shape: Shape, nlight: int, dither: float, streams: Mapping[str, SeedS
         bias=CAMERA.offset + columns + 3 * y + amplifier_step,
         dark_rate=_dark_rate(shape, rng["sensor"]) * alive,
         flat={band: flat / flat.mean() * alive for band, flat in flats.items()},
-        glow=FIELD.glow * (1 + 0.08 * x + 0.05 * y),
+        glow=FIELD.glow * (1 + 0.08 * x + 0.05 * y) * (mosaic.seen(shape, mosaic.sky) if mosaic else 1),
         trail=_trail(shape, rng["trail"]),
         stars=_simulated_stars(shape, rng["stars"]),
         offsets=dither * pointed_away * rng["dither"].uniform(-1, 1, (nlight, 2)),
+        mosaic=mosaic,
     )
 
 
@@ -285,6 +273,15 @@ def _starlight(shape: Shape, stars: Image, offset: Image) -> Image:
     return image
 
 
+def _stars_seen(truth: Truth, offset: Image) -> Image:
+    """The stars as the pixels see them, each through its filter."""
+
+    def draw(stars: Image) -> Image:
+        return _starlight(truth.bias.shape, stars, offset)
+
+    return truth.mosaic.starlight(draw, truth.stars) if truth.mosaic else draw(truth.stars)
+
+
 def _cosmic_rays(shape: Shape, rng: Generator) -> Image:
     """Electrons from cosmic rays: straight tracks of 1 to 6 pixels."""
     count = rng.poisson(max(LEAST, FIELD.cosmic_rays * math.prod(shape)))
@@ -308,52 +305,69 @@ def _trail(shape: Shape, rng: Generator) -> Image:
 
 
 def _write_calibration(path: Path, frame: Exposure, truth: Truth) -> None:
+    from xccd.simulate_files import write_fits
+
     rng = np.random.default_rng(frame.seed)
     mean = truth.dark_rate * frame.seconds
     if frame.filter:
         lamp = 1 + 0.05 * math.sin(0.7 * frame.index)
-        mean += lamp * FLAT_LEVEL[frame.filter] * truth.flat[frame.filter]
-    _write_fits(path, _read_out(truth.bias, mean, 0.0, rng), "adu", _frame_cards(frame, rng))
+        mean += lamp * FLAT_LEVEL[frame.filter] * truth.flat[frame.filter] * _lamp(truth)
+    write_fits(path, _read_out(truth.bias, mean, 0.0, rng), "adu", _frame_cards(frame, rng, truth.mosaic))
+
+
+def _lamp(truth: Truth) -> Image | float:
+    """The colours of the flats' lamp."""
+    return truth.mosaic.seen(truth.bias.shape, truth.mosaic.lamp) if truth.mosaic else 1.0
 
 
 def _write_light(path: Path, frame: Exposure, truth: Truth) -> NDArray[np.bool_]:
     """Write a light; returns where its cosmic rays and trail are."""
+    from xccd.simulate_files import write_fits
+
     flat, count, offset = truth.flat["r"], len(truth.offsets), truth.offsets[frame.index]
     shape, rng = flat.shape, np.random.default_rng(frame.seed)
     rays = _cosmic_rays(shape, rng) * (flat > 0)
     trail = flat * truth.trail * (frame.index == count // 2)
     # Symmetric about 1, so that the mean of the lights is the truth.
     rising = 0.9 + 0.2 * (frame.index + 0.5) / count
-    light = flat * (rising * truth.glow + _starlight(shape, truth.stars, offset)) + trail
+    light = flat * (rising * truth.glow + _stars_seen(truth, offset)) + trail
     raw = _read_out(truth.bias, light + truth.dark_rate * frame.seconds, rays, rng)
-    _write_fits(path, raw, "adu", [*_frame_cards(frame, rng), *_wcs_cards(shape, offset)])
+    write_fits(path, raw, "adu", [*_frame_cards(frame, rng, truth.mosaic), *_wcs_cards(shape, offset)])
     return (rays > 0) | (trail > np.sqrt(truth.glow))
 
 
 def _write_truth(folder: Path, truth: Truth, struck: NDArray[np.uint8]) -> None:
+    from xccd.simulate_files import write_fits
+
     shape, here = truth.bias.shape, np.zeros(2)
     pointing = list(_wcs_cards(shape, here))
-    scene = truth.glow + _starlight(shape, truth.stars, here)
+    scene = truth.glow + _stars_seen(truth, here)
     images = {"sky-and-stars": (scene, "electron", pointing), "bias": (truth.bias, "adu", []),
               "dark-rate": (truth.dark_rate, "electron/s", [])}  # fmt: skip
-    images |= {f"flat-{band}": (flat, "", []) for band, flat in truth.flat.items()}
+    flats = {"flat": truth.flat["r"]} if truth.mosaic else {f"flat-{band}": flat for band, flat in truth.flat.items()}
+    images |= {name: (flat, "", []) for name, flat in flats.items()}
     for name, (image, unit, cards) in images.items():
-        _write_fits(folder / f"{name}.fits", image.astype(np.float32), unit, cards)
-    _write_fits(folder / "cosmic-rays.fits", struck, "", [])
-    _write_stars(folder / "stars.csv", truth.stars, pointing)
+        write_fits(folder / f"{name}.fits", image.astype(np.float32), unit, cards)
+    write_fits(folder / "cosmic-rays.fits", struck, "", [])
+    _write_stars(folder / "stars.csv", truth, pointing)
 
 
-def _write_stars(path: Path, stars: Image, pointing: Iterable[Card]) -> None:
+def _write_stars(path: Path, truth: Truth, pointing: Iterable[Card]) -> None:
     from astropy.io import fits
     from astropy.wcs import WCS
 
+    from xccd.simulate_files import write_safely
+
+    stars = truth.stars
     world = WCS(fits.Header(pointing)).wcs_pix2world(stars[0], stars[1], 0)
-    columns, rows = "x,y,flux_e,ra,dec", np.stack([*stars, *world]).T
-    form = "%.4f,%.4f,%.1f,%.8f,%.8f"
-    _write_safely(path, lambda part: np.savetxt(part, rows, form, header=columns, comments=""))
+    columns, rows, form = "x,y,flux_e,ra,dec", [*stars, *world], "%.4f,%.4f,%.1f,%.8f,%.8f"
+    if truth.mosaic:
+        tints = truth.mosaic.tints(stars.shape[1])
+        columns, rows, form = columns + ",red,blue", [*rows, tints["R"], tints["B"]], form + ",%.6f,%.6f"
+    write_safely(path, lambda part: np.savetxt(part, np.stack(rows).T, form, header=columns, comments=""))
 
 
-def _frame_cards(frame: Exposure, rng: Generator) -> Iterator[Card]:
+def _frame_cards(frame: Exposure, rng: Generator, mosaic: Mosaic | None) -> Iterator[Card]:
     yield "IMAGETYP", KINDS[frame.kind], "type of frame"
     yield "OBJECT", "Made-up field" if frame.kind == "light" else frame.kind, "what is seen"
     yield "DATE-OBS", frame.start.isoformat(timespec="milliseconds"), "UTC, start of exposure"
@@ -363,7 +377,9 @@ def _frame_cards(frame: Exposure, rng: Generator) -> Iterator[Card]:
     yield "CCD-TEMP", round(rng.normal(-10, 0.05), 2), "[deg C] sensor temperature"
     yield "INSTRUME", "Made-up camera", "camera"
     yield "TELESCOP", "Made-up telescope", "telescope"
-    if frame.filter:
+    if mosaic:
+        yield from mosaic.cards()
+    elif frame.filter:
         yield "FILTER", frame.filter, "filter"
     if frame.kind == "light":
         # The field passed the meridian an hour before the first light, seen from 52 N.
@@ -381,20 +397,3 @@ def _wcs_cards(shape: Shape, offset: Image) -> Iterator[Card]:
         yield f"CRVAL{axis + 1}", FIELD.centre[axis], ""
         yield f"CRPIX{axis + 1}", (shape[1 - axis] + 1) / 2 + float(offset[axis]), ""
         yield f"CDELT{axis + 1}", step / 3600, ""
-
-
-def _write_fits(path: Path, data: NDArray[np.generic], unit: str, cards: Iterable[Card]) -> None:
-    from astropy.io import fits
-
-    hdu = fits.PrimaryHDU(data, fits.Header([*cards, ("BUNIT", unit, "unit of the pixels")]))
-    _write_safely(path, lambda part: hdu.writeto(part, overwrite=True))
-
-
-def _write_safely(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside `path`, then rename: no reader ever sees half a file."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

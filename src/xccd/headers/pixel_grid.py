@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from xccd.headers import cards
+from xccd.headers import cards, colour_axis
 from xccd.headers.wcs_spelling import PLATE, respell
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def coordinates(texts: list[str], names: tuple[str, ...], shape: tuple[int, ...]
             if origins:
                 first, attrs["numbered"] = 0, IN_FILE
             coords[name] = xr.Variable(name, np.arange(size) + first, attrs)
+        elif name == colour_axis.CHANNEL:
+            coords[name] = xr.Variable(name, colour_axis.coordinate())
     return coords
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.headers import cards, common
+from xccd.headers import cards, colour_axis, common
 from xccd.headers.coords import CORE_NUMBERS
 
 # Labels, and the comments of their cards.
@@ -22,12 +22,15 @@ CARDS = {
     "DARKCOR": "dark that was subtracted",
     "FLATCOR": "flat that was divided by",
     "GAINCOR": "gain that was multiplied by",
+    "DEBAYER": "how colours were made of a Bayer pattern",
 }
 # Cards that are no longer true after a step.
 GONE = {
     "TRIM": frozenset(("TRIMSEC", "DATASEC", "BIASSEC")),
     "GAINCOR": frozenset(CORE_NUMBERS["GAIN"]),
+    "DEBAYER": colour_axis.PATTERN,
 }
+SUPERPIXEL = "superpixel"  # the DEBAYER whose pixels are blocks of 2 x 2
 
 
 def noted(obj: xr.DataArray, dim: Hashable, name: str, values: Any) -> xr.DataArray:
@@ -70,7 +73,10 @@ def with_cards(lines: list[str], steps: Mapping[str, Any], *, product: bool = Fa
     if not steps:
         return lines
     gone = frozenset(steps).union(*(GONE.get(name, frozenset()) for name in steps))
-    kept = [line for card in cards.split("\n".join(lines)) if card.keyword not in gone for line in card.lines]
+    every = list(cards.split("\n".join(lines)))
+    if steps.get("DEBAYER") == SUPERPIXEL and not any(card.keyword == "DEBAYER" for card in every):
+        every = colour_axis.with_larger_pixels(every)
+    kept = [line for card in every if card.keyword not in gone for line in card.lines]
     new = [cards.make(name, steps[name], CARDS[name]) for name in CARDS if name in steps]
     if "GAINCOR" in steps and not product:
         new.append(cards.make("GAIN", 1.0, "electrons in electrons"))

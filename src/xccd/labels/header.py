@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards, common
+from xccd.headers.colour_axis import CHANNEL, RGB, with_axis
 from xccd.headers.pixel_grid import AXES, move, moves
 from xccd.headers.writing import MADE_BY, from_attrs, made_by, structure
 from xccd.labels.calibration import done, with_cards
@@ -66,9 +67,20 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
 def _lines_of_image(frame: xr.DataArray, text: str) -> list[str]:
     """The cards that describe the array of an image, then those of the header text that still hold."""
     kept = [c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword)]
+    kept = with_axis(kept, has_colours(frame))
     by = [made_by()] if any(c.keyword == "NCOMBINE" for c in kept) else []  # a frame keeps the card of its camera
     lines = (line for c in kept if not (by and c.keyword == MADE_BY) for line in cards.mended(c.lines))
     return [*structure(frame.dtype, frame.shape).split("\n"), *lines, *by]
+
+
+def has_colours(obj: xr.DataArray) -> bool:
+    """Whether an image, or a stack, has red, green and blue along a dimension, of one product."""
+    if CHANNEL not in obj.dims or any(
+        CHANNEL in c.dims for k, c in obj.coords.items() if k in (common.COMBINED, "header")
+    ):
+        return False
+    names = obj.coords.get(CHANNEL)
+    return obj.sizes[CHANNEL] == len(RGB) and (names is None or tuple(names.values.tolist()) == RGB)
 
 
 def _has_its_unit(frame: xr.DataArray, text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.headers import cards, pixel_grid
+from xccd.headers import cards, colour_axis, pixel_grid
 from xccd.headers.coords import frame_coords
 from xccd.headers.pixel_grid import AXES
 from xccd.headers.rows import check_patterns
@@ -95,12 +95,13 @@ def open_stack(
     Returns
     -------
     DataArray
-        Dimensions ``(frame, y, x)``, for cubes ``(frame, z, y, x)``, in data units (``attrs["units"]`` from BUNIT),
-        missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel numbers. On ``frame``: ``file``, ``header``,
-        ``chip`` if ``hdu`` means several (EXTNAME; with EXTVER, as "SCI,2", if a file has more of that name; the
-        number of the HDU without a name), the keywords EXPTIME, FILTER, IMAGETYP, OBSTYPE, OBJECT, DATE-OBS,
-        GAIN, RDNOISE, AIRMASS if any frame has them, and keywords that differ. Equal keywords are attributes.
-        EXPTIME is in seconds, DATE-OBS is NaT if its time is unknown, GAIN comes from EGAIN if there is one.
+        Dimensions ``(frame, y, x)``, for cubes ``(frame, z, y, x)``, or ``(frame, channel, y, x)`` if CTYPE3 is RGB, in
+        data units (``attrs["units"]`` from BUNIT), missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel
+        numbers. On ``frame``: ``file``, ``header``, ``chip`` if ``hdu`` means several (EXTNAME; with EXTVER, as
+        "SCI,2", if a file has more of that name; the number of the HDU without a name), the keywords EXPTIME, FILTER,
+        IMAGETYP, OBSTYPE, OBJECT, DATE-OBS, GAIN, RDNOISE, AIRMASS if any frame has them, and keywords that differ.
+        Equal keywords are attributes. EXPTIME is in seconds, DATE-OBS is NaT if its time is unknown, GAIN comes from
+        EGAIN if there is one.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def stack_of(
     headers, good = [f.header for f in found], [f for f in found if not f.problem]
     unit = agreed([f.file for f in good], [f.header for f in good], units)
     coords, attrs = _labels(found, keywords)
-    names = _dims(reader.ndim - 1)
+    names = colour_axis.named(_dims(reader.ndim - 1), headers, reader.shape[1:])
     dims = ("frame", *names)
 
     by_position = partial(_by_position, dims=dims)

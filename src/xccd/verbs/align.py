@@ -11,6 +11,7 @@ import xarray as xr
 
 from xccd.compute import arrays, notes, options
 from xccd.headers import common
+from xccd.headers.colour_axis import CHANNEL
 from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import apart, attributes, flags_of, map_name, with_maps
@@ -53,8 +54,8 @@ def align(
     Parameters
     ----------
     stack : DataArray, Dataset, DataTree, or a list of DataArrays or Datasets
-        Frames (frame, y, x), each with a WCS, as `open_stack` returns them. Cubes (frame, z, y, x) are aligned plane by
-        plane, to one grid. If shapes differ, a list of stacks as
+        Frames (frame, y, x), each with a WCS, as `open_stack` returns them. Cubes (frame, z, y, x), and colours (frame,
+        channel, y, x), are aligned plane by plane, to one grid. If shapes differ, a list of stacks as
         `open_frames` returns it; they become one stack.
     to : Grid, WCS, Header, path, DataArray, Dataset, int or None, optional
         The grid, an object that has one, or the index of a frame. Default: the grid that holds all frames
@@ -156,6 +157,8 @@ def align(
             f"{', '.join(sorted(k.__name__ for k in kinds)) or 'an empty list'}"
         )
     if (dim := plane_dim(stacks)) is not None:
+        if dim == CHANNEL:
+            where = where._replace(transforms=find_named(stack, transforms, to))
         return by_plane(
             partial(_each_stack, to=target_of_planes(stacks, dim, to, where), how=how, where=where), stacks, dim
         )

@@ -14,6 +14,7 @@ from xccd.messages import called, did_you_mean, is_whole
 from xccd.sky import shifts
 from xccd.sky.phase import overlap
 from xccd.sky.shifts import METHODS, Found, Frame
+from xccd.verbs.channels import without_channels
 from xccd.verbs.star_lists import only_stack
 
 Array = np.ndarray[Any, Any]
@@ -35,8 +36,8 @@ def find_offsets(
     Parameters
     ----------
     stack : DataArray or Dataset
-        Frames (frame, y, x), raw or calibrated. Samples that are not finite are left out. A Dataset must have one
-        variable with ``frame`` that is not a map.
+        Frames (frame, y, x), raw or calibrated, or the colours of `debayer`, of which the mean counts. Samples that are
+        not finite are left out. A Dataset must have one variable with ``frame`` that is not a map.
     method : {"auto", "phase", "stars"}, default: "auto"
         "stars" finds the shift on which most pairs of stars agree, and takes the mean of their centroids. "phase" is
         for any scene, such as planets and nebulae: the peak of the correlation of the pixels. Calibrate frames for it:
@@ -97,7 +98,7 @@ def find_offsets(
     >>> stack.ccd.align(offsets=offsets).shape
     (2, 67, 68)
     """
-    stack = only_stack("find_offsets", stack)
+    stack = without_channels(only_stack("find_offsets", stack))
     _check(stack, method, reference, precision)
     stack = unflagged(stack).transpose("frame", "y", "x")
     names = frame_names(stack, "frame")

@@ -36,9 +36,9 @@ def find_transforms(
     Parameters
     ----------
     stack : DataArray, Dataset, or a list of these
-        Frames (frame, y, x); a list if shapes differ, as `open_frames` returns it. Calibrate them first: what stays at
-        its pixels, as hot pixels do, tells nothing of the sky. A Dataset must have one variable with ``frame`` that is
-        not a map.
+        Frames (frame, y, x), or the colours of `debayer`, of which the mean counts; a list if shapes differ, as
+        `open_frames` returns it. Calibrate them first: what stays at its pixels, as hot pixels do, tells nothing of the
+        sky. A Dataset must have one variable with ``frame`` that is not a map.
     model : {"similarity", "affine"}, default: "similarity"
         "similarity" is a shift, a turn, one scale, and a flip if there is one. "affine" also has a shear and two
         scales.

@@ -14,6 +14,7 @@ from xccd.labels.frames import check_array, check_stack, unflagged
 from xccd.labels.lazy import array_of
 from xccd.messages import is_number, is_whole
 from xccd.sky.stars import Stars, find_stars, noise_of
+from xccd.verbs.channels import without_channels
 from xccd.verbs.levels import LEVELS
 
 Array = np.ndarray[Any, Any]
@@ -46,8 +47,9 @@ def measure_stars(
     Parameters
     ----------
     obj : DataArray or Dataset
-        An image (y, x) or a stack (frame, y, x). Samples that are not finite are left out. A Dataset must have one
-        variable that is not a map. Measure before `align`: resampling halves the noise and widens stars.
+        An image (y, x) or a stack (frame, y, x); of the colours of `debayer` the mean. Samples that are not finite are
+        left out. A Dataset must have one variable that is not a map. Measure before `align`: resampling halves the
+        noise and widens stars.
     threshold : float, default: 4
         The faintest light that counts, in units of the noise, after a filter of the size of a star.
     most : int, default: 500
@@ -111,7 +113,7 @@ def measure_stars(
         raise ValueError(f"saturation={saturation!r} is not a finite number")
     if not is_whole(most) or most < 1:
         raise ValueError(f"most={most!r} is not a whole number of 1 or more")
-    array = _checked(_one(obj))
+    array = _checked(without_channels(_one(obj)))
     how = {"threshold": float(threshold), "most": int(most)}
     if "frame" in array.dims:
         return _of_stack(array, how, saturation)

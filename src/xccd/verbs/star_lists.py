@@ -13,6 +13,7 @@ from xccd.labels.frames import check_stack, file_names, unflagged
 from xccd.messages import is_whole, shown
 from xccd.sky.patterns import LEAST
 from xccd.sky.stars import Stars, find_stars
+from xccd.verbs.channels import without_channels
 
 Array = np.ndarray[Any, Any]
 GROUP_BYTES = 256 << 20  # of frames that are read together
@@ -34,12 +35,13 @@ def only_stack(verb: str, given: Any, taken: str = "a DataArray or a Dataset") -
 
 
 def stacks_of(verb: str, given: Any) -> list[xr.DataArray]:
-    """The stacks (frame, y, x) of a DataArray, a Dataset with one stack, or a list of these."""
+    """The stacks (frame, y, x) of a DataArray, a Dataset with one stack, or a list of these; of colours the mean."""
     items = list(given) if isinstance(given, list | tuple) else [given]
     found = []
     for item in items:
         item = only_stack(verb, item, "a DataArray, a Dataset or a list of these")
         check_stack(item, "frame")
+        item = without_channels(item)
         if set(item.dims) != {"frame", "y", "x"}:
             raise ValueError(f"{verb} takes frames (frame, y, x), this stack has {dict(item.sizes)}")
         found.append(item.transpose("frame", "y", "x"))

@@ -10,10 +10,12 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards
+from xccd.headers.colour_axis import CHANNEL
 from xccd.headers.common import COMBINED
 from xccd.headers.pixel_grid import AXES
 from xccd.headers.writing import FILES
 from xccd.labels.flags import image_names
+from xccd.labels.header import has_colours
 from xccd.write.extensions import NAMES, TABLE
 
 PIXELS = re.compile(rf"frame|{'|'.join(AXES)}|axis\d+")  # dimensions within one image or stack
@@ -39,7 +41,8 @@ def planes_of(obj: xr.DataArray | xr.Dataset, node: str = "") -> list[Plane]:
     """
     image, ds = (image_of(obj), obj) if isinstance(obj, xr.Dataset) else (obj, xr.Dataset())
     # The frames of a stack differ in their headers, too, but a stack is one cube.
-    dims = [d for d in image.dims if not PIXELS.fullmatch(str(d)) and _tells_apart(image, d)]
+    within = {CHANNEL} if has_colours(image) else set()
+    dims = [d for d in image.dims if not PIXELS.fullmatch(str(d)) and d not in within and _tells_apart(image, d)]
     if not dims:
         return [Plane(_free(node, "node") if node else "", image, ds)]
     found = []

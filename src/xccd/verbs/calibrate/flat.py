@@ -17,7 +17,7 @@ from xccd.labels.flags import flags_of
 from xccd.labels.frames import add_history, check_array, step_text
 from xccd.labels.lazy import array_of
 from xccd.messages import called, did_you_mean
-from xccd.verbs.bayer import colours_of
+from xccd.verbs.bayer_pattern import colours_of
 from xccd.verbs.calibrate import samples
 from xccd.verbs.calibrate.checks import check_again, check_binning, check_kind
 from xccd.verbs.calibrate.keywords import filter_of, filters_of

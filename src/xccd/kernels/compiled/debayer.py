@@ -1,0 +1,87 @@
+"""Colours at every pixel of a tile of a raw colour frame, by neighbours of a colour or by blocks of 2 x 2.
+
+A tile has ``edge`` more samples on each side than the results. ``row`` and ``column`` (0 or 1) are where the first red
+sample of the results is; blue is one further in both. What is not finite is missing.
+"""
+
+import numpy as np
+
+from xccd.kernels.compiled.compile import inner_function, kernel
+
+RED, GREEN, BLUE = 0, 1, 2
+
+
+@inner_function
+def mean(total, count, squared):
+    """The mean of ``count`` samples, or the variance of that mean; NaN without any."""
+    return total / (count * count) if squared else total / count
+
+
+@kernel
+def bilinear(tile, values, edge, row, column, squared, out):
+    """Write to ``out`` (3, rows, columns) the means of ``values`` at the nearest samples of each colour.
+
+    Samples count where ``tile`` is finite. With ``squared``, ``values`` are variances, and so are the results.
+    """
+    for i in range(out.shape[1]):
+        chroma = RED if i % 2 == row else BLUE
+        first = column if chroma == RED else 1 - column  # the first sample of that colour in this row
+        near = tile[i + edge - 1 : i + edge + 2, edge - 1 : edge + 1 + out.shape[2]]
+        summed = values[i + edge - 1 : i + edge + 2, edge - 1 : edge + 1 + out.shape[2]]
+        at_chroma(near, summed, first, squared, out[chroma, i], out[GREEN, i], out[BLUE - chroma, i])
+        at_green(near, summed, 1 - first, squared, out[GREEN, i], out[chroma, i], out[BLUE - chroma, i])
+
+
+@inner_function
+def at_chroma(t, v, first, squared, own, green, other):
+    """Every second pixel of a row, from ``first``: red or blue."""
+    for j in range(first, own.size, 2):
+        n, s = np.isfinite(t[0, j + 1]), np.isfinite(t[2, j + 1])
+        w, e = np.isfinite(t[1, j]), np.isfinite(t[1, j + 2])
+        total = (add(v[0, j + 1], n) + add(v[2, j + 1], s)) + (add(v[1, j], w) + add(v[1, j + 2], e))
+        green[j] = mean(total, (one(n) + one(s)) + (one(w) + one(e)), squared)
+        nw, ne = np.isfinite(t[0, j]), np.isfinite(t[0, j + 2])
+        sw, se = np.isfinite(t[2, j]), np.isfinite(t[2, j + 2])
+        total = (add(v[0, j], nw) + add(v[2, j + 2], se)) + (add(v[0, j + 2], ne) + add(v[2, j], sw))
+        other[j] = mean(total, (one(nw) + one(se)) + (one(ne) + one(sw)), squared)
+        own[j] = v[1, j + 1] if np.isfinite(t[1, j + 1]) else np.nan
+
+
+@inner_function
+def at_green(t, v, first, squared, own, aside, above):
+    """Every second pixel of a row, from ``first``: green, with the colours of its neighbours in row and column."""
+    for j in range(first, own.size, 2):
+        w, e = np.isfinite(t[1, j]), np.isfinite(t[1, j + 2])
+        aside[j] = mean(add(v[1, j], w) + add(v[1, j + 2], e), one(w) + one(e), squared)
+        n, s = np.isfinite(t[0, j + 1]), np.isfinite(t[2, j + 1])
+        above[j] = mean(add(v[0, j + 1], n) + add(v[2, j + 1], s), one(n) + one(s), squared)
+        own[j] = v[1, j + 1] if np.isfinite(t[1, j + 1]) else np.nan
+
+
+@inner_function
+def add(value, is_here):
+    return np.float64(value) if is_here else 0.0
+
+
+@inner_function
+def one(is_here):
+    return 1.0 if is_here else 0.0
+
+
+@kernel
+def superpixel(tile, values, row, column, squared, out):
+    """Write to ``out`` (3, rows, columns) the colours of blocks of 2 x 2 samples; green is the mean of two.
+
+    The tile has no edge. Samples count as in `bilinear`.
+    """
+    for i in range(out.shape[1]):
+        for colour, y in ((RED, row), (BLUE, 1 - row)):
+            x = column if colour == RED else 1 - column
+            t, v, to = tile[2 * i + y], values[2 * i + y], out[colour, i]
+            for j in range(to.size):
+                to[j] = v[2 * j + x] if np.isfinite(t[2 * j + x]) else np.nan
+        upper, lower, to = (1 - column if row == 0 else column), (column if row == 0 else 1 - column), out[GREEN, i]
+        for j in range(to.size):
+            a, b = np.isfinite(tile[2 * i, 2 * j + upper]), np.isfinite(tile[2 * i + 1, 2 * j + lower])
+            total = add(values[2 * i, 2 * j + upper], a) + add(values[2 * i + 1, 2 * j + lower], b)
+            to[j] = mean(total, one(a) + one(b), squared)
