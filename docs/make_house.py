@@ -13,7 +13,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SRC = HERE.parent / "src" / "xccd"
-FOLDERS = ("kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs", "night")  # from the ground up
+# from the ground up
+FOLDERS = ("kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs", "pictures", "night")
 BEGIN, END = "<!-- files, by docs/make_house.py -->", "<!-- end of the files -->"
 WIDTH, LEFT, BOX, LINE = 760, 20, 470, 15  # pixels: of the picture, its margin, a box, a line of text
 THICKNESS = ((30, 4), (10, 2), (0, 0.8))  # pixels of a line that stands for at least so many imports

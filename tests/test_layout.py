@@ -12,7 +12,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "xccd"
 DOCS = Path(__file__).parents[1] / "docs"
 # From the ground up. A file may import from its own folder and from those before it.
-FOLDERS = ("messages", "kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs", "night")
+FOLDERS = ("messages", "kernels", "headers", "compute", "labels", "read", "write", "sky", "verbs", "pictures", "night")
 TOP = (
     "simulate",
     "simulate_colour",

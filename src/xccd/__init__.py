@@ -10,6 +10,7 @@ from xccd.messages import explained as _explained
 from xccd.night.live import LiveStack
 from xccd.night.plan import plan
 from xccd.night.recipe import Recipe
+from xccd.night.reduce import reduce
 from xccd.night.scan import scan
 from xccd.read.dataset import open_dataset
 from xccd.read.frames import open_frames
@@ -57,10 +58,10 @@ __all__ = [
     "bayer_planes", "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation", "cutout",
     "debayer", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header",
     "keep", "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize",
-    "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "refine_wcs", "register_rejection",
-    "reject", "scan", "set_options", "sigma_clip", "simulate_night", "stats", "subtract_bias", "subtract_dark",
-    "subtract_overscan", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim",
-    "unregister_rejection", "warm_up", "wcs",
+    "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "reduce", "refine_wcs",
+    "register_rejection", "reject", "scan", "set_options", "sigma_clip", "simulate_night", "stats", "subtract_bias",
+    "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack",
+    "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -30,6 +30,8 @@ COMMANDS = {
     "stats": "stats",
     "verify": "verify",
     "combine": "combine",
+    "reduce": "reduce",
+    "run": "run",
     "live": "live",
     "preview": "preview",
     "report": "report",

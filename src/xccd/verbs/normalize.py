@@ -25,7 +25,6 @@ from xccd.write.product_inputs import SCALED, scaled_exposure
 
 TO = ("first", "mean")
 ERRORS = ("uncertainty", "common")  # the maps of a variable that scale with it
-_ZERO = np.zeros(1)
 
 
 @per_variable
@@ -260,7 +259,9 @@ def _errors(stack: xr.DataArray, dim: Hashable, scale: xr.Variable) -> dict[str,
         found = known.transpose(*stack.dims)
         dtype = float_dtype(found.dtype)
         run = partial(_levelled, dtype=dtype)
-        data = arrays.map_over_frames(run, frames_first(found, dim), factor, _ZERO, reduce=False, dtype=dtype)
+        data = arrays.map_over_frames(
+            run, frames_first(found, dim), factor, np.zeros_like(factor), reduce=False, dtype=dtype
+        )
         made[str(known.name)] = copy_with(found, dim, data).variable
     return made
 

@@ -28,6 +28,7 @@ from xccd.write.extensions import extension, frames_table, maps, primary
 from xccd.write.finish import add_checksums, compress, with_room
 from xccd.write.frame_columns import Columns, columns_of, with_columns
 from xccd.write.input_files import check_apart
+from xccd.write.made_by import recipe_table
 from xccd.write.place import check_place, new_file, replacing, target_of
 from xccd.write.planes import Plane, nodes_of, planes_of
 from xccd.write.rejected_frames import Shares, shares_of
@@ -272,6 +273,7 @@ class _Maker:
             hdus += self._hdus(plane, number if several else None)
             rest += frames_table(plane.image, number if several else None)
         columns = [*map(columns_of, planes)]
+        rest += recipe_table(planes[0].image)
         if not several:
             head = primary(
                 self._lines(planes[0].image), planes[0].image.ndim, extended=bool(hdus[1:] or rest or columns[0].names)

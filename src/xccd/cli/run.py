@@ -1,0 +1,44 @@
+"""`xccd run`: a product made again from what it says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xccd.cli.cluster import cluster, cluster_options
+from xccd.cli.options import command, limits, memory_option, overwrite_option, threads_option
+from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, Stop, say, stage, visible
+
+
+@command("xccd run --from products/M_51-r-120s.fits -o again.fits")
+@click.option("--from", "product", required=True, type=click.Path(path_type=Path), metavar="PRODUCT",
+              help="A product of xccd reduce: its extension RECIPE says how it was made.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="FITS file to write. Default: PRODUCT itself, with --overwrite.")  # fmt: skip
+@click.option("--changed", is_flag=True, help="Go on if frames have changed since.")
+@cluster_options
+@threads_option
+@memory_option
+@overwrite_option
+def run(product: Path, output: Path | None, changed: bool, overwrite: bool, **options: Any) -> None:
+    """Make PRODUCT again from its raw frames, with the same pixels.
+
+    Masters that are not there any more are made again, too. Frames that have changed are named, and nothing is written.
+    """
+    from xccd.night.run_again import run_again
+    from xccd.write.fits import check_target
+
+    if not product.is_file():
+        raise Stop(BAD_INPUT, f"--from {str(product)!r}: there is no such file")
+    target = product if output is None else output
+    with stage(NO_OUTPUT, OSError):
+        check_target(target, overwrite)
+    with cluster(options), limits(options["threads"], options["memory"]), stage(BAD_INPUT, ValueError, TypeError):
+        try:
+            again = run_again(product, target, changed=changed, overwrite=overwrite)
+        except OSError as error:
+            raise Stop(NO_OUTPUT if "path=" in str(error) else BAD_INPUT, error) from error
+    more = f"; masters made again, too: {', '.join(again)}" if again else ""
+    say(f"{visible(target)}: made again from {visible(product)}{visible(more)}")

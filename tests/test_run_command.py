@@ -1,0 +1,233 @@
+"""`xccd reduce` and `xccd run`: the same as from Python, what is said, exit codes, and a product made again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+import xccd
+from test_cli import run
+
+LIGHT = "Made-up_field-r-120s"
+QUIET = pytest.mark.filterwarnings("ignore:reject:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("night") / "raw"
+    return xccd.simulate_night(folder, shape=(64, 80), nbias=5, ndark=4, nflat=4, nlight=5)
+
+
+@pytest.fixture(scope="module")
+def done(night, tmp_path_factory):
+    output = tmp_path_factory.mktemp("done") / "products"
+    xccd.reduce(night, output=output)
+    return output
+
+
+@pytest.fixture
+def copy(night, tmp_path):
+    shutil.copytree(night, tmp_path / "raw")
+    xccd.reduce(tmp_path / "raw", output=tmp_path / "products")
+    return tmp_path / "raw", tmp_path / "products"
+
+
+def check_same(one: Path, other: Path, *, headers: bool = True) -> None:
+    """All pixels, maps and cards are the same."""
+    with fits.open(one) as left, fits.open(other) as right:
+        assert [hdu.name for hdu in left] == [hdu.name for hdu in right]
+        for a, b in zip(left, right, strict=True):
+            if a.name != "RECIPE":
+                assert a.data.dtype == b.data.dtype
+                np.testing.assert_array_equal(a.data, b.data)
+                assert not headers or fits.HeaderDiff(a.header, b.header).identical
+
+
+def test_the_command_is_the_same_as_python(night, done, tmp_path, capsys):
+    code, said, err = run("reduce", night, "-o", tmp_path / "products", capsys=capsys)
+    assert (code, err) == (0, "")
+    lines = said.splitlines()
+    assert len(lines) == 6
+    assert lines[0].startswith(f"{tmp_path}/products/masters/bias.fits: 5 frames, ")
+    assert lines[4].endswith("(no dark of 1.5 s: the bias alone is subtracted)")
+    for path in done.rglob("*.fits"):
+        check_same(path, tmp_path / "products" / path.relative_to(done))
+    assert (done / f"{LIGHT}.png").read_bytes() == (tmp_path / "products" / f"{LIGHT}.png").read_bytes()
+    code, said, err = run("reduce", night, "-o", tmp_path / "products", capsys=capsys)
+    assert [line.partition(": ")[2][:10] for line in said.splitlines()] == ["up to date"] * 6
+
+
+def test_a_dry_run_writes_nothing(night, tmp_path, capsys):
+    code, said, _ = run("reduce", night, "-o", tmp_path / "products", "--dry-run", capsys=capsys)
+    assert code == 0
+    assert f"{LIGHT}.fits: 5 lights, 120s" in said
+    assert not (tmp_path / "products").exists()
+    code, said, _ = run("reduce", night, "--dry-run", "--json", capsys=capsys)
+    assert code == 0
+    assert json.loads(said)
+
+
+def test_the_recipe_is_printed_and_read_back(night, tmp_path, capsys):
+    code, said, _ = run("reduce", "--print-recipe", "--set", "light.method=median", capsys=capsys)
+    assert code == 0
+    assert 'method = "median"  # --set' in said
+    (tmp_path / "night.toml").write_text(said)
+    code, again, _ = run("reduce", "--print-recipe", "--recipe", tmp_path / "night.toml", capsys=capsys)
+    assert xccd.Recipe.from_text(again) == xccd.Recipe(light={"method": "median"})
+    code, _, err = run("reduce", night, "-o", tmp_path / "p", "--recipe", tmp_path / "night.toml", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "xccd.combine(method='median')" in str(fits.getheader(tmp_path / "p" / f"{LIGHT}.fits")["HISTORY"])
+
+
+def test_json_is_a_list_of_products(night, done, capsys):
+    code, said, _ = run("reduce", night, "-o", done, "--json", capsys=capsys)
+    assert code == 0
+    assert [row["status"] for row in json.loads(said)] == ["up to date"] * 6
+
+
+def test_progress_goes_to_the_terminal_only(night, tmp_path, capsys):
+    log = tmp_path / "log.txt"
+    code, _, err = run("reduce", night, "-o", tmp_path / "p", "--progress", "--log-file", log, capsys=capsys)
+    assert code == 0
+    assert "bias: writing 100%" in err
+    assert "writing" not in log.read_text()
+    assert "masters/bias.fits: 5 frames" in log.read_text()
+
+
+def test_a_failure_ends_with_its_reason(copy, capsys):
+    night, output = copy
+    path = night / "flat-r-002.fits"
+    path.write_bytes(path.read_bytes()[:-3000])
+    code, said, err = run("reduce", night, "-o", output, capsys=capsys)
+    assert code == 3
+    assert "truncated" in said + err
+    code, said, err = run("reduce", night, "-o", output, "--skip-bad", capsys=capsys)
+    assert code == 0
+    assert fits.getheader(output / "masters" / "flat-r.fits")["NCOMBINE"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "NIGHT is missing: give the folder of the raw frames"),
+        (("NIGHT",), 2, "--output FOLDER is missing: name a folder for the products"),
+        (("nowhere", "-o", "OUT"), 3, "nowhere' does not exist: check the path"),
+        (("NIGHT", "-o", "NIGHT"), 3, "is the folder of the frames"),
+        (("NIGHT", "-o", "NIGHT/bias-001.fits"), 4, "is a file: name a folder"),
+        (("NIGHT", "-o", "OUT", "--workers", "2", "--scheduler", "tcp://x:1"), 2, "were both given"),
+        (("NIGHT", "-o", "OUT", "--set", "light.method"), 2, "light.method"),
+        (("NIGHT", "-o", "OUT", "--set", "light.methd=median"), 2, "did you mean 'light.method'?"),
+        (("NIGHT", "-o", "OUT", "--keep", "fwhm"), 2, "as 'fwhm<80%'"),
+        (("NIGHT", "-o", "OUT", "--recipe", "nowhere.toml"), 3, "nowhere.toml"),
+        (("NIGHT", "-o", "OUT", "--memory", "much"), 2, "memory"),
+        (("NIGHT", "-o", "OUT", "--outputs"), 2, "No such option"),
+        (("NIGHT/truth/stars.csv", "-o", "OUT"), 3, "no frame belongs to a product"),
+    ],
+)
+def test_errors(night, tmp_path, arguments, code, message, capsys):
+    given = [str(a).replace("NIGHT", str(night)).replace("OUT", str(tmp_path / "out")) for a in arguments]
+    found, _, err = run("reduce", *given, capsys=capsys)
+    assert found == code
+    assert message in err
+
+
+def test_a_missing_package_names_the_extra(night, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    code, _, err = run("reduce", night, "-o", tmp_path / "p", "--workers", "2", capsys=capsys)
+    assert code == 2
+    assert "--workers needs dask.distributed, which is not installed: pip install 'xccd[distributed]'" in err
+
+
+@QUIET
+def test_a_product_is_made_again(copy, tmp_path, capsys):
+    _, output = copy
+    again = tmp_path / "elsewhere" / "again.fits"
+    again.parent.mkdir()
+    code, said, err = run("run", "--from", output / f"{LIGHT}.fits", "-o", again, capsys=capsys)
+    assert (code, err) == (0, "")
+    assert said == f"{again}: made again from {output}/{LIGHT}.fits\n"
+    check_same(output / f"{LIGHT}.fits", again)
+    (output / "masters" / "bias.fits").unlink()
+    shutil.rmtree(output / ".xccd")
+    code, said, _ = run("run", "--from", again, "-o", tmp_path / "third.fits", capsys=capsys)
+    assert code == 0
+    assert said.endswith("masters made again, too: bias\n")
+    check_same(output / f"{LIGHT}.fits", tmp_path / "third.fits")
+    code, said, _ = run("run", "--from", tmp_path / "third.fits", "--overwrite", capsys=capsys)
+    assert code == 0
+    check_same(again, tmp_path / "third.fits")
+
+
+@QUIET
+def test_frames_that_changed_are_named(copy, tmp_path, capsys):
+    night, output = copy
+    with fits.open(night / "light-r-002.fits", mode="update") as hdus:
+        hdus[0].data[3, 4] += 7
+    arguments = ("run", "--from", output / f"{LIGHT}.fits", "-o", tmp_path / "again.fits")
+    code, _, err = run(*arguments, capsys=capsys)
+    assert code == 3
+    assert "light-r-002.fits is not as when the product was made" in err
+    assert not (tmp_path / "again.fits").exists()
+    code, _, err = run(*arguments, "--changed", capsys=capsys)
+    assert code == 0
+    assert "light-r-002.fits is not as it was when the product was made" in err
+    (night / "light-r-003.fits").unlink()
+    code, _, err = run(*arguments, "--changed", "--overwrite", capsys=capsys)
+    assert code == 3
+    assert "light-r-003.fits is not there any more" in err
+
+
+def test_what_cannot_be_made_again(night, done, tmp_path, capsys):
+    code, _, err = run("run", "--from", night / "bias-001.fits", "-o", tmp_path / "a.fits", capsys=capsys)
+    assert code == 3
+    assert "does not say how it was made: it has no extension RECIPE" in err
+    code, _, err = run("run", "--from", tmp_path / "none.fits", "-o", tmp_path / "a.fits", capsys=capsys)
+    assert code == 3
+    assert "there is no such file" in err
+    code, _, err = run("run", "--from", done / f"{LIGHT}.fits", capsys=capsys)
+    assert code == 4
+    assert "is there already: --overwrite replaces it" in err
+
+
+@pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_goes_on(night, done, tmp_path, kill):
+    """Nothing half written has a product's name, and what is left over is swept by the next run."""
+    output = tmp_path / "products"
+    command = [sys.executable, "-c", "from xccd_command import run; run()", "reduce", night, "-o", output]
+    for wait in ("masters/bias.fits", "masters/flat-r.fits"):
+        process = subprocess.Popen([str(a) for a in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        end = time.monotonic() + 100
+        while not (output / wait).exists() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.005)
+        process.send_signal(kill)
+        process.communicate(timeout=100)
+        for path in output.rglob("*.fits"):
+            check_same(path, done / path.relative_to(output))
+    found = xccd.reduce(night, output=output)
+    assert found["status"].iloc[0] == "up to date"
+    assert not [path for path in output.rglob("*") if path.name.endswith(".part")]
+    for path in done.rglob("*.fits"):
+        check_same(path, output / path.relative_to(done))
+    assert os.listdir(output / ".xccd")
+
+
+def test_one_run_at_a_time(night, done):
+    from xccd.night.one_at_a_time import alone
+
+    with alone(done), pytest.raises(OSError, match="another run of xccd writes there: wait for its end"):
+        xccd.reduce(night, output=done)
+
+
+def test_a_cluster_gives_the_same_pixels(night, done, tmp_path, capsys):
+    code, _, err = run("reduce", night, "-o", tmp_path / "products", "--workers", "2", capsys=capsys)
+    assert code == 0, err
+    for path in done.rglob("*.fits"):
+        check_same(path, tmp_path / "products" / path.relative_to(done))
