@@ -150,7 +150,7 @@ def planned(files: tuple[str, ...], template: Template, options: dict[str, Any])
     return [Group(name, stack, path) for (name, stack), path in zip(stacks.items(), paths, strict=True)]
 
 
-def opened(files: tuple[str, ...], by: list[str], hdu: Any, errors: str) -> dict[str, Any]:
+def opened(files: tuple[str, ...], by: list[str], hdu: Any, errors: Any) -> dict[str, Any]:
     """The stack of each group, by its name; "" for all frames."""
     import xccd
 
