@@ -6,8 +6,8 @@ import xarray as xr
 from astropy.io import fits
 
 import xccd
+from xccd.compute import tile
 from xccd.labels.lazy import array_of
-from xccd.verbs.calibrate import layers
 
 RNG = np.random.default_rng(9)
 SHAPE = (7, 9)
@@ -45,7 +45,7 @@ def test_stored_samples_of_every_kind(tmp_path, dtype, chunks):
 @pytest.mark.filterwarnings("ignore:dark= .* is scaled")
 @pytest.mark.parametrize("height", [1, 2, 3, 100])
 def test_tiles_of_any_height(tmp_path, monkeypatch, height):
-    monkeypatch.setattr(layers, "TILE_BYTES", height * 3 * SHAPE[1] * 4)
+    monkeypatch.setattr(tile, "TILE_BYTES", height * 512 * 12)
     raw = stack(tmp_path, "uint16", None)
     np.testing.assert_array_equal(three(raw).values, by_hand(raw.values, np.float32))
     many = raw.ccd.subtract_dark(BIAS, scale=[0.0, 1.0, 2.0])

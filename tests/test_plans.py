@@ -85,7 +85,7 @@ def test_other_dtypes_give_the_same_bits(folder, dtype):
 
 def plan_of(stack):
     """What a stack's samples are made from, and by how many steps."""
-    source, steps = notes.noted(stack.data, notes.PLAN) or (None, ())
+    source, steps, _ = notes.noted(stack.data, notes.PLAN) or (None, (), ())
     return None if source is None else source.dtype.str, len(steps)
 
 
@@ -140,7 +140,7 @@ def test_a_plan_starts_with_frames_together():
     values = np.random.default_rng(5).normal(size=(9, 6, 7))
     split = xr.DataArray(values, dims=("frame", "y", "x")).chunk(frame=2, y=3)
     clipped = split.ccd.sigma_clip(1, 1)
-    source, steps = notes.noted(clipped.data, notes.PLAN)
+    source, steps, _ = notes.noted(clipped.data, notes.PLAN)
     assert (source.numblocks[0], len(steps)) == (1, 1)
     expected = xr.DataArray(values, dims=("frame", "y", "x")).ccd.sigma_clip(1, 1).ccd.combine("median")
     np.testing.assert_array_equal(clipped.ccd.combine("median"), expected, strict=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xccd.compute.calibrated import Calibrated, Change, Input
 from xccd.compute.chain import Chain
 from xccd.compute.ends import Combine
 from xccd.compute.errors import Propagated, Scatter
@@ -67,6 +68,7 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
         for x in (tied, untied):
             _run_chain(Reasons((CLIP, Extrema(1, 0))), x)
         _run_maps(np.repeat(untied, 2, axis=1))
+        _calibrate(untied)
     for dtype in {float_dtype(dtype) for dtype in chosen}:
         _resample(dtype)
         _debayer(dtype)
@@ -83,6 +85,17 @@ def rejections(frames: int) -> list[Window | Marked]:
         if row.marks:
             found.append(Marked(name, numbers, ((1.0,) * frames,) * row.kinds))
     return found
+
+
+def _calibrate(x: np.ndarray[Any, Any]) -> None:
+    one, none, dtype = np.ones((1, 1)), np.zeros((1, 1), np.uint8), float_dtype(x.dtype)
+    first = Calibrated(False, (Change(np.subtract, _as_it_is, 1),), dtype)
+    for steps in ((first,), (first, CLIP)):
+        Chain(steps, (Combine("mean"),))(x, 0, 1, none, one, one, Input(one, (1,)), np.empty(1, dtype))
+
+
+def _as_it_is(values: Any, *, dtype: Any) -> Any:
+    return values.astype(dtype)
 
 
 def _resample(dtype: np.dtype[Any]) -> None:

@@ -12,7 +12,7 @@ from xccd.compute.ends import End, Given, is_scaled, scaled
 from xccd.compute.errors import prepare, takes_spread
 from xccd.compute.maps import ByFrame
 from xccd.compute.rejected import follow
-from xccd.compute.steps import Step, Summing, begin, with_numbers
+from xccd.compute.steps import Step, Summing, begin, clip_stored, inputs_of, may_clip_stored, sample_bytes, with_numbers
 from xccd.compute.tile import Array, in_use, tiles
 
 
@@ -25,23 +25,28 @@ class Chain:
     reasons: bool = False  # whether the ends are told what the steps rejected, and for what reason
 
     def __call__(
-        self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, *rest: Array
+        self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, *rest: Any
     ) -> None:  # fmt: skip
         """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) to those of the images, one for each end.
 
-        The images are the last of ``rest``. Before them is what else belongs to the samples, as in `ends.Given`.
+        The images are the last of ``rest``. Before them are the inputs of the first step, and before these what else
+        belongs to the samples, as in `ends.Given`.
         """
-        images = max(1, len(self.ends))
-        given, out = (flags, scale, weights, *rest[:-images]), rest[-images:]
-        options.with_engine(lambda engine: self._run(engine, (x, start, stop), given, out))
+        images = len(rest) - max(1, len(self.ends))
+        sides = images - inputs_of(self.steps)
+        given, inputs, out = (flags, scale, weights, *rest[:sides]), rest[sides:images], rest[images:]
+        options.with_engine(lambda engine: self._run(engine, (x, start, stop), given, inputs, out))
 
     def _run(
-        self, engine: Any, pixels: tuple[Array, int, int], given: tuple[Array, ...], out: tuple[Array, ...]
+        self, engine: Any, pixels: tuple[Array, int, int], given: tuple[Array, ...], inputs: Any, out: tuple[Array, ...]
     ) -> None:  # fmt: skip
         (x, start, stop), (flags, scale, weights, *_) = pixels, given
         all_steps = self._steps(scale)
-        for low, high in tiles(x, start, stop):
-            tile, steps = begin(engine, all_steps, x, low, high)
+        plain = not self.reasons and flags.size == 1 and not flags.any() and all(e.sums for e in self.ends)
+        as_stored = plain and may_clip_stored(all_steps, x)
+        for low, high in tiles(x.shape[0], sample_bytes(all_steps, x), start, stop):
+            clipped = clip_stored(engine, all_steps, x, low, high, inputs) if as_stored else None
+            tile, steps = (clipped, ()) if clipped else begin(engine, all_steps, x, low, high, inputs)
             steps = tuple(with_numbers(step, weights, low, high) for step in steps)
             if self.reasons:
                 bits = flags[:, low:high] if flags.shape[1] > 1 else flags

@@ -7,7 +7,7 @@ from typing import Any
 
 from xccd.compute import options
 from xccd.compute.rejected import flag_all
-from xccd.compute.steps import Step, begin, with_numbers
+from xccd.compute.steps import Step, begin, sample_bytes, with_numbers
 from xccd.compute.tile import Array, tiles
 
 
@@ -19,15 +19,21 @@ class Reasons:
     ends = ()
 
     def __call__(
-        self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, out: Array
+        self, x: Array, start: int, stop: int, flags: Array, scale: Array, weights: Array, *rest: Any
     ) -> None:  # fmt: skip
-        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) and write their flags to those of ``out``."""
-        options.with_engine(lambda engine: self._run(engine, (x, start, stop), flags, weights, out))
+        """Run pixels ``start <= j < stop`` of ``x`` (frames, pixels) and write their flags to those of the last array.
 
-    def _run(self, engine: Any, pixels: tuple[Array, int, int], flags: Array, weights: Array, out: Array) -> None:
-        x, start, stop = pixels
-        for low, high in tiles(x, start, stop):
-            tile, steps = begin(engine, self.steps, x, low, high)
+        The others of ``rest`` are the inputs of the first step.
+        """
+        *inputs, out = rest
+        options.with_engine(lambda engine: self._run(engine, (x, start, stop), (flags, weights), inputs, out))
+
+    def _run(
+        self, engine: Any, pixels: tuple[Array, int, int], given: tuple[Array, Array], inputs: Any, out: Array
+    ) -> None:  # fmt: skip
+        (x, start, stop), (flags, weights) = pixels, given
+        for low, high in tiles(x.shape[0], sample_bytes(self.steps, x), start, stop):
+            tile, steps = begin(engine, self.steps, x, low, high, inputs)
             own = tuple(with_numbers(step, weights, low, high) for step in steps)
             _, bits = flag_all(engine, tile, own, flags[:, low:high] if flags.shape[1] > 1 else flags)
             out[:, low:high] = bits

@@ -10,11 +10,12 @@ from xccd.compute.arrays import Array, is_lazy
 from xccd.compute.steps import Step
 
 
-class ClipPlan(NamedTuple):
-    """A clipped stack: ``steps`` applied to ``source``."""
+class Plan(NamedTuple):
+    """A calibrated or clipped stack: ``steps`` applied to ``source``, the first of them with ``inputs``."""
 
     source: Array
     steps: tuple[Step, ...]
+    inputs: tuple[Array, ...] = ()
 
 
 class FlagPlan(NamedTuple):
@@ -28,9 +29,14 @@ class FlagPlan(NamedTuple):
     steps: tuple[Step, ...]
 
 
-def remember_steps(result: Array, source: Array, steps: tuple[Step, ...]) -> None:
+def remember_steps(result: Array, source: Array, steps: tuple[Step, ...], inputs: tuple[Array, ...] = ()) -> None:
     """Note on a lazy array that it is ``steps`` applied to ``source``."""
-    notes.note(result, notes.PLAN, ClipPlan(notes.kept(source), steps))
+    notes.note(result, notes.PLAN, Plan(notes.kept(source), steps, inputs))
+
+
+def plan_of(x: Array) -> Plan:
+    """The plan of an array; without one, no step applied to the array itself."""
+    return notes.noted(x, notes.PLAN) or Plan(x, ())
 
 
 def remember_flags(flags: Array, x: Array, first: Array | None, steps: tuple[Step, ...]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xccd.compute.ends import counted, totalled
-from xccd.compute.steps import Range, Sigma, Step, Unsigned, Window
+from xccd.compute.steps import Range, Rejecting, Sigma, Window
 from xccd.compute.tile import Array, Rejected, Tile, in_use
 from xccd.kernels.flags import Flag
 
@@ -27,7 +27,7 @@ def joined(bits: Array) -> Array:
     return np.where(found == 0, np.uint8(Flag.NOT_FINITE), found)
 
 
-def follow(engine: Any, tile: Tile, steps: tuple[Step, ...], bits: Array, spread: bool) -> Tile:
+def follow(engine: Any, tile: Tile, steps: tuple[Rejecting, ...], bits: Array, spread: bool) -> Tile:
     """Do the steps, and find out what they rejected; ``bits`` are the flags before. With ``spread`` also the scatter.
 
     After a cut by `Range`, clips that narrow bounds need no flag of a sample: those that they rejected are between the
@@ -59,14 +59,14 @@ def follow(engine: Any, tile: Tile, steps: tuple[Step, ...], bits: Array, spread
     return tile
 
 
-def _by_bounds(steps: tuple[Step, ...]) -> bool:
+def _by_bounds(steps: tuple[Rejecting, ...]) -> bool:
     """Whether the steps are cuts by `Range`, and then clips that do nothing but narrow bounds."""
     kinds = [type(step) for step in steps]
     clips = len(kinds) - kinds[::-1].index(Range) if Range in kinds else 0
     return all(kind is Range for kind in kinds[:clips]) and all(kind in (Sigma, Window) for kind in kinds[clips:])
 
 
-def _by_flags(engine: Any, tile: Tile, steps: tuple[Step, ...], bits: Array) -> Tile:
+def _by_flags(engine: Any, tile: Tile, steps: tuple[Rejecting, ...], bits: Array) -> Tile:
     tile, bits = flag_all(engine, tile, steps, bits)
     size, frames = tile.stop - tile.start, tile.x.shape[0]
     none = np.zeros(size, np.int32)
@@ -77,7 +77,7 @@ def _by_flags(engine: Any, tile: Tile, steps: tuple[Step, ...], bits: Array) -> 
     return tile
 
 
-def flag_all(engine: Any, tile: Tile, steps: tuple[Step, ...], flags: Array) -> tuple[Tile, Array]:
+def flag_all(engine: Any, tile: Tile, steps: tuple[Rejecting, ...], flags: Array) -> tuple[Tile, Array]:
     """Do the steps; also returns the flags of all samples, (frames, pixels). A sample keeps the flags it has."""
     x = tile.x[:, tile.start : tile.stop]
     bits = np.empty(x.shape, np.uint8)  # one memory layout, so the kernel compiles once
@@ -86,7 +86,6 @@ def flag_all(engine: Any, tile: Tile, steps: tuple[Step, ...], flags: Array) -> 
     if x.dtype.kind == "f":
         bits[(bits == 0) & ~np.isfinite(x)] = Flag.NOT_FINITE
     for step in steps:
-        assert not isinstance(step, Unsigned)  # only a first step is `Unsigned`, and `begin` has done it
         tile = step.flag(engine, tile, bits)
     return tile, bits
 

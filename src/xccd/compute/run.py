@@ -23,13 +23,14 @@ from xccd.compute.arrays import (
     map_over_frames,
     unpack_fields,
 )
+from xccd.compute.calibrated import Input
 from xccd.compute.chain import Chain
 from xccd.compute.deferred import MultiOutput
 from xccd.compute.flagged import Reasons
 from xccd.compute.maps import ByFrame
-from xccd.compute.plans import plan_of_flags, remember_flags, remember_steps
+from xccd.compute.plans import Plan, plan_of, plan_of_flags, remember_flags, remember_steps
 from xccd.compute.pool import run_all
-from xccd.compute.steps import Step, Unsigned, is_by_sample
+from xccd.compute.steps import First, Step, inputs_of, is_by_sample
 
 BY_FRAME = "_xccd_by_frame"  # a note: see `rejected_by_frame`
 BANDS_PER_THREAD = 8  # bands so small that no thread waits long for a slow one, and so large that calls cost nothing
@@ -55,7 +56,7 @@ def chained(
         if is_lazy(x) and flags is None and weights is None:
             # With flags the steps alone would not give this stack: the flags reject, too. Nor would they without the
             # numbers that a step takes in place of weights.
-            remember_steps(masked, launched.source, launched.steps)
+            remember_steps(masked, *launched.plan)
     return launched.results
 
 
@@ -79,11 +80,10 @@ def _nothing(x: Array, dtype: Any) -> np.ndarray[Any, Any]:
 
 
 class _Launched(NamedTuple):
-    """The results of a chain, the array that it began at, and all steps since."""
+    """The results of a chain, and the plan of its masked stack: the array that it began at, and all steps since."""
 
     results: list[Array]
-    source: Array
-    steps: tuple[Step, ...]
+    plan: Plan
 
 
 def _launch(
@@ -92,12 +92,12 @@ def _launch(
     """Run a chain now, or make it lazy if any input is; it then begins at the source of ``x``."""
     if not any(map(is_lazy, (x, *extras))):
         results = _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads())
-        return _Launched(results, x, chain.steps)
-    source, steps = notes.noted(x, notes.PLAN) or (x, ())
+        return _Launched(results, Plan(x, chain.steps))
+    source, steps, inputs = plan_of(x)
     if is_lazy(extras[0]) or extras[0].size > 1:
         # Samples rejected before the flags were made are flagged as non-finite. So the chain begins at ``x`` then.
-        if any(not isinstance(step, Unsigned) for step in steps):
-            source, steps = x, ()
+        if any(not isinstance(step, First) for step in steps):
+            source, steps, inputs = Plan(x, ())
         first, before = plan_of_flags(x, extras[0])
         if keep_flags and isinstance(chain, Chain):
             # Partial sums of chunks are made of flags that are there.
@@ -106,9 +106,10 @@ def _launch(
             else:
                 chain = replace(chain, reasons=True)
         extras[0], steps = _nothing(x, np.uint8) if first is None else first, steps + before
-    chain = replace(chain, steps=steps + chain.steps)
+    chain, extras = replace(chain, steps=steps + chain.steps), [*extras, *inputs]
+    plan = Plan(source, chain.steps, inputs)
     if not any(map(is_dask, (source, *extras))):
-        return _Launched(_deferred_results(chain, source, extras, dtypes), source, chain.steps)
+        return _Launched(_deferred_results(chain, source, extras, dtypes), plan)
     dtype = dtype_of(dtypes)
     run = partial(_run_alone, chain=chain, dtypes=dtypes)
     # Sums can be made chunk by chunk. All else needs all frames of a pixel in one chunk.
@@ -119,13 +120,14 @@ def _launch(
         result = map_elementwise(run, source, *extras, dtype=dtype)
     else:
         source = _frames_together(as_dask_input(source), extras)
+        plan = plan._replace(source=source)
         if isinstance(chain, Chain) and len(dtypes) > 1:
-            return _Launched(_images_together(chain, source, extras, dtypes), source, chain.steps)
+            return _Launched(_images_together(chain, source, extras, dtypes), plan)
         if chain.ends:
             result = _over_frames(run, source, extras, dtype)
         else:
             result = map_over_frames(run, source, *extras, reduce=False, dtype=dtype)
-    return _Launched(unpack_fields(result), source, chain.steps)
+    return _Launched(unpack_fields(result), plan)
 
 
 def _is_cut_along_frames(x: Array) -> bool:
@@ -220,10 +222,12 @@ def _run(
     dtypes: Sequence[Any],
     threads: int,
 ) -> list[Array]:
-    """A chain on one block; ``given`` are flags, scale, weights, and what else the ends are given."""
+    """A chain on one block; ``given`` are flags, scale, weights, what else the ends are given, and `Input` values."""
     shape = x.shape
     flat = x.reshape(shape[0], -1)
-    extras = [_flat(extra, shape[1:]) for extra in given]
+    sides = len(given) - inputs_of(chain.steps)
+    extras: list[Any] = [_flat(extra, shape[1:]) for extra in given[:sides]]
+    extras += [Input(values, shape[1:]) for values in given[sides:]]
     pixels = flat.shape[1]
     out = [memory.empty((pixels,) if chain.ends else flat.shape, dtype) for dtype in dtypes]
     counts = [np.zeros((2, shape[0]), np.int64)] if ByFrame() in chain.ends else []

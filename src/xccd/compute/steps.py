@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from xccd.compute import by_functions
+from xccd.compute.calibrated import Calibrated, Input
 from xccd.compute.tile import Array, Tile, in_use, tile_of
 from xccd.kernels.arguments import Bounds, Marks, Ties
+from xccd.kernels.changes import SUBTRACT
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import inner
-from xccd.kernels.table import REJECTIONS, ClipOptions, Rejection
+from xccd.kernels.table import DEVIATIONS, REJECTIONS, ClipOptions, Rejection
 
 LOW, HIGH = int(Flag.REJECTED_LOW), int(Flag.REJECTED_HIGH)
 
@@ -242,7 +244,8 @@ class Unsigned:
 
 Summing = Sigma | Extrema  # these can return the sums of the remaining samples
 Rejecting = Summing | Range | Window | Marked
-Step = Rejecting | Unsigned
+First = Unsigned | Calibrated  # a first step: samples as they are stored become those of the stack
+Step = Rejecting | First
 STEPS: dict[str, type[Rejecting]] = {  # rows of `REJECTIONS`
     name: {"sigma": Sigma, "extrema": Extrema, "range": Range}.get(name, Window if row.kernel else Marked)
     for name, row in REJECTIONS.items()
@@ -251,10 +254,10 @@ STEPS: dict[str, type[Rejecting]] = {  # rows of `REJECTIONS`
 
 def is_by_sample(step: Step) -> bool:
     """Whether a step judges each sample without the others of its pixel."""
-    return isinstance(step, Unsigned) or (step.row is not None and step.row.by_sample)
+    return isinstance(step, First) or (step.row is not None and step.row.by_sample)
 
 
-def with_numbers(step: Step, extra: Array, start: int, stop: int) -> Step:
+def with_numbers(step: Rejecting, extra: Array, start: int, stop: int) -> Rejecting:
     """The step with its numbers of pixels ``start <= j < stop``, if it takes some.
 
     ``extra`` is (frames or 1, pixels or 1). A record for each frame has a field for each of its kinds of numbers.
@@ -266,14 +269,74 @@ def with_numbers(step: Step, extra: Array, start: int, stop: int) -> Step:
     return replace(step, of_samples=extra[:, start:stop] if extra.shape[1] > 1 else extra)
 
 
-def begin(engine: Any, steps: tuple[Step, ...], x: Array, start: int, stop: int) -> tuple[Tile, tuple[Step, ...]]:
-    """Pixels ``start <= j < stop`` as a tile, and the steps left to do. A first step `Unsigned` is already done."""
+def begin(
+    engine: Any, steps: tuple[Step, ...], x: Array, start: int, stop: int, inputs: Sequence[Input] = ()
+) -> tuple[Tile, tuple[Rejecting, ...]]:  # fmt: skip
+    """Pixels ``start <= j < stop`` as a tile, and the steps left to do. A step `First` is already done.
+
+    ``inputs`` are those of `Calibrated`.
+    """
+    first, rest = steps[0] if steps else None, cast("tuple[Rejecting, ...]", steps[1:])
+    if isinstance(first, Calibrated):
+        out = np.empty((x.shape[0], stop - start), first.dtype)
+        first.write(engine, x, start, stop, inputs, out)
+        return Tile(out, 0, stop - start), rest
     tile = tile_of(x, start, stop)
-    if steps and isinstance(steps[0], Unsigned):
+    if isinstance(first, Unsigned):
         if tile.x is x:
             tile = Tile(x[:, start:stop].copy(), 0, stop - start)
-        return steps[0](engine, tile), steps[1:]
-    return tile, steps
+        return first(engine, tile), rest
+    return tile, cast("tuple[Rejecting, ...]", steps)
+
+
+def clip_stored(
+    engine: Any, steps: tuple[Step, ...], x: Array, start: int, stop: int, inputs: Sequence[Input]
+) -> Tile | None:  # fmt: skip
+    """Pixels of 16-bit integers after `Calibrated` and `Sigma`, with the sums of what is left; None if it cannot be.
+
+    Masters keep the order of a pixel's samples, if they are the same for all frames and flats are positive. So integers
+    are sorted in place of floats, and no tile of floats is made. Its samples are there only if the sums may round.
+    """
+    first, clip = steps
+    assert isinstance(first, Calibrated)
+    assert isinstance(clip, Sigma)
+    found = first.rows(inputs, start, stop)
+    if found is None or (found[1][found[0] != SUBTRACT] <= 0).any():
+        return None
+    stored, _ = begin(engine, (Unsigned(),) if first.unsigned else (), x, start, stop)
+    made = Tile(np.empty((0, stop - start), first.dtype), 0, stop - start)
+    bounds, made.total = made.own_bounds(), np.empty(stop - start)
+    made.count = engine.sigma_stored(stored.x, stored.start, stored.stop, *found, bounds, clip.options, made.total)
+    if np.isnan(made.total[0]):
+        made.x = np.empty((len(x), stop - start), first.dtype)
+        engine.calibrated(stored.x, stored.start, stored.stop, False, *found, made.x, 0)
+    made.bounds = bounds._replace(bounded=True)
+    return made
+
+
+def may_clip_stored(steps: tuple[Step, ...], x: Array) -> bool:
+    """Whether `clip_stored` may do these steps."""
+    first, clip, *rest = (*steps, None, None)
+    return (
+        isinstance(first, Calibrated)
+        and isinstance(clip, Sigma)
+        and clip.summed
+        and clip.options.deviation != DEVIATIONS["mad_std"]
+        and rest == [None, None]
+        and x.dtype.kind in "iu"
+        and x.dtype.itemsize == 2
+        and first.dtype == np.float32
+    )
+
+
+def inputs_of(steps: tuple[Step, ...]) -> int:
+    """How many arrays a chain takes for its first step."""
+    return steps[0].inputs if steps and isinstance(steps[0], Calibrated) else 0
+
+
+def sample_bytes(steps: tuple[Step, ...], x: Array) -> int:
+    """Bytes of a sample in a tile."""
+    return steps[0].dtype.itemsize if steps and isinstance(steps[0], Calibrated) else int(x.itemsize)
 
 
 def _emptied(count: Any, tile: Tile, bits: Array) -> tuple[Array, Array]:

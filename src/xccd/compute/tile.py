@@ -64,9 +64,9 @@ def _everything(dtype: np.dtype[Any], size: int) -> tuple[Array, Array]:
     return np.full(size, found.least), np.full(size, found.most)
 
 
-def tiles(x: Array, start: int, stop: int) -> Iterator[tuple[int, int]]:
+def tiles(frames: int, itemsize: int, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Start and stop of each tile from ``start`` to ``stop``, each a multiple of 256 pixels long."""
-    size = max(512, TILE_BYTES // max(1, x.shape[0] * x.itemsize) // 256 * 256)
+    size = max(512, TILE_BYTES // max(1, frames * itemsize) // 256 * 256)
     for first in range(start, stop, size):
         yield first, min(first + size, stop)
 

@@ -38,7 +38,7 @@ from xccd.kernels.compiled.passes import (
 from xccd.kernels.compiled.window import MEAN, middle, window
 from xccd.kernels.limits import HUGE, MAD_TO_STD, TINY
 
-__all__ = ["PLACES", "both_nearest", "mad_bounds", "sigma_bounds"]
+__all__ = ["PLACES", "both_nearest", "clip_sorted", "extremes", "mad_bounds", "nothing_found", "sigma_bounds"]
 
 SHARE = 8  # while more than one column in so many has an outlier, all go on together
 
@@ -61,22 +61,7 @@ def sigma_bounds(pixels, number, total, options, scratch):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
         sums = total[i : i + columns]
         missing = sort_block(x, start + i, a, b, bounded, buffer, groups, pads, n)
-        fewest = medians(buffer, frames, n, missing, pads, a, b, state)
-        moments(buffer, frames, n, missing, state)
-        many = judge(n.size, options, state)
-        leave_alone(n.size, frames, False, state)
-        sums_of_moments(sums, state)  # free, as they are in the moments already
-        first, passes = np.intp(0), 0
-        while many * SHARE > columns and options.nkeep == 0.0 and passes != options.maxiters:
-            first = narrow_below(buffer, n.size, options, first, state)
-            fewest = narrow_above(buffer, n.size, options, fewest, state)
-            if find_centers(buffer, n.size, state) > 0:
-                renew_sums(buffer, n.size, first, fewest, state)
-            many = judge(n.size, options, state)
-            passes += 1
-        if passes > 0:
-            finish(n, pads, a, b, sums, state)
-        one_by_one(buffer, n, pads, a, b, sums, options, passes, state)
+        clip_sorted(buffer, frames, n, missing, pads, a, b, sums, options, state)
     return extremes(state)
 
 
@@ -106,6 +91,27 @@ def mad_bounds(pixels, number, total, options, scratch):
             add_up(buffer, frames, n, missing, sums)
         one_by_one(buffer, n, pads, a, b, sums, options, 0, state)
     return extremes(state)
+
+
+@inner_function
+def clip_sorted(buffer, frames, n, missing, pads, a, b, sums, options, state):
+    """Narrow the bounds ``a`` and ``b`` of sorted columns, and write their counts and sums."""
+    fewest = medians(buffer, frames, n, missing, pads, a, b, state)
+    moments(buffer, frames, n, missing, state)
+    many = judge(n.size, options, state)
+    leave_alone(n.size, frames, False, state)
+    sums_of_moments(sums, state)  # free, as they are in the moments already
+    first, passes = np.intp(0), 0
+    while many * SHARE > buffer.shape[1] and options.nkeep == 0.0 and passes != options.maxiters:
+        first = narrow_below(buffer, n.size, options, first, state)
+        fewest = narrow_above(buffer, n.size, options, fewest, state)
+        if find_centers(buffer, n.size, state) > 0:
+            renew_sums(buffer, n.size, first, fewest, state)
+        many = judge(n.size, options, state)
+        passes += 1
+    if passes > 0:
+        finish(n, pads, a, b, sums, state)
+    one_by_one(buffer, n, pads, a, b, sums, options, passes, state)
 
 
 @inner_function

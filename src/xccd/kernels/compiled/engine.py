@@ -11,10 +11,23 @@ from typing import Any
 import numpy as np
 
 from xccd.kernels.arguments import Bounds, Counts, PixelRange, Request, Scratch, Ties
-from xccd.kernels.compiled import clip, extrema, locations, maps, ranks, scatter, spread, sums, weighted_ranks
+from xccd.kernels.changes import SIGN
+from xccd.kernels.compiled import (
+    calibrate,
+    clip,
+    extrema,
+    locations,
+    maps,
+    ranks,
+    scatter,
+    spread,
+    sums,
+    weighted_ranks,
+)
 from xccd.kernels.compiled import flags as flag_kernels
 from xccd.kernels.compiled import masked as masking
 from xccd.kernels.compiled.block import LONG, block, pads
+from xccd.kernels.compiled.clip_calibrated import stored_bounds
 from xccd.kernels.compiled.groups import program
 from xccd.kernels.compiled.rejections import mark as mark
 from xccd.kernels.compiled.rejections import unit_squares as unit_squares
@@ -33,6 +46,7 @@ KERNELS: dict[str, Any] = {
 }
 _NOTHING = np.empty((0, 9), np.uint16)  # no groups, in the form of a table of groups: one signature
 _NO_SUMS = np.empty(0)
+_NO_CHANGE = np.empty(0, np.int64)
 _UNTIED = Ties(np.empty(0, np.int32), np.empty(0, np.int32))
 
 
@@ -59,6 +73,27 @@ def _sigma(
         PixelRange(x, start, stop, *bounds), count, _NO_SUMS if total is None else total, options, scratch
     )
     if total is not None and not _never_rounds(x.dtype, x.shape[0], low, high):
+        total[:] = np.nan
+    return count
+
+
+def sigma_stored(
+    x: Any, start: int, stop: int, kinds: Any, operands: Any, bounds: Bounds, options: ClipOptions, total: Any
+) -> Any:  # fmt: skip
+    """As `sigma`, of native 16-bit integers after the operations of `calibrated`, which keep their order.
+
+    The bounds are floats, of the dtype of the operands, and include all samples. The deviation is not the MAD.
+    """
+    frames, dtype, size = x.shape[0], operands.dtype, stop - start
+    if frames >= LONG:
+        return plain.sigma_stored(x, start, stop, kinds, operands, bounds, options, total)
+    changed = block(frames, dtype, size)
+    buffer = block(frames, x.dtype, changed.shape[1])
+    count = np.empty(size, np.int32)
+    scratch = Scratch(program(frames), pads(dtype), buffer, np.zeros(clip.PLACES))
+    pixels = PixelRange(x, start, stop, *bounds)
+    low, high = stored_bounds(pixels, kinds, operands, count, total, options, scratch, changed)
+    if not _never_rounds(dtype, frames, low, high):
         total[:] = np.nan
     return count
 
@@ -128,6 +163,23 @@ def flag(x: Any, start: int, stop: int, bounds: Bounds, ties: Ties | None, low: 
     """Set ``low`` or ``high`` in ``flags`` in place, for samples without a flag that are no longer in use."""
     own = _UNTIED if ties is None else Ties(*(np.ascontiguousarray(t, np.int32) for t in ties))
     flag_kernels.flag(PixelRange(x, start, stop, *bounds), own, low, high, flags)
+
+
+def calibrated(
+    x: Any, start: int, stop: int, unsigned: bool, kinds: Any, operands: Any, out: Any, first: int
+) -> None:  # fmt: skip
+    """Write pixels to those from ``first`` on of ``out``, floats, after the operations ``kinds`` of `CHANGES`.
+
+    Each has a row of ``operands``. If ``unsigned``, ``x`` is int16, less 32768. It may have any order of bytes.
+    """
+    if x.dtype.kind not in "iu" or x.dtype.itemsize != 2 or not x.flags.carray:
+        plain.calibrated(x, start, stop, unsigned, _NO_CHANGE, operands[:0], out, first)
+        calibrate.changed(kinds, operands, out, first, stop - start)
+        return
+    signed = x.dtype.kind == "i"
+    flip, offset = SIGN if signed else np.uint16(0), np.int32(1 << 15 if signed and not unsigned else 0)
+    swapped = not x.dtype.isnative
+    calibrate.calibrated_shorts(x.view(np.uint16), start, stop, swapped, flip, offset, kinds, operands, out, first)
 
 
 def reduce(

@@ -10,11 +10,15 @@ from xccd.kernels.arguments import Bounds, Request, Ties
 from xccd.kernels.limits import limits
 from xccd.kernels.plain import locations, maps, ranks, scatter, sums
 from xccd.kernels.plain.block import missing, sort, tally
+from xccd.kernels.plain.calibrate import calibrated
 from xccd.kernels.plain.clip import sigma
 from xccd.kernels.plain.rejections import mark, unit_squares, window
 from xccd.kernels.table import REDUCTIONS
 
-__all__ = ["KERNELS", "NAME", "extreme", "flag", "mark", "masked", "reduce", "sigma", "unit_squares", "window"]
+__all__ = [
+    "KERNELS", "NAME", "calibrated", "extreme", "flag", "mark", "masked", "reduce", "sigma", "sigma_stored",
+    "unit_squares", "window",
+]  # fmt: skip
 
 NAME = "numpy"
 # The kernels of combination, by their names in the table.
@@ -65,6 +69,15 @@ def tied_samples(x: Any, holes: Any, some: Any, nlow: int, nhigh: int, least: An
         skip[some] += (row == least[some]) & (k < nlow)
         keep[some] += (row == most[some]) & (k < top)
     return Ties(skip, keep)
+
+
+def sigma_stored(
+    x: Any, start: int, stop: int, kinds: Any, operands: Any, bounds: Bounds, options: Any, total: Any
+) -> Any:  # fmt: skip
+    """As `compiled.engine.sigma_stored`; here the samples are changed before they are sorted."""
+    out = np.empty((x.shape[0], stop - start), operands.dtype)
+    calibrated(x, start, stop, False, kinds, operands, out, 0)
+    return sigma(out, 0, stop - start, bounds, options, total)
 
 
 @np.errstate(all="ignore")

@@ -173,7 +173,8 @@ def _picked(code: Any, *levels: Any) -> Any:
 def _usable(flat: Any, level: Any, *, least: float, dtype: Any) -> Any:
     """What the samples are divided by."""
     relative = _relative(flat, level)
-    return np.where(relative > least, relative, np.nan).astype(dtype, copy=False)
+    np.copyto(relative, np.nan, where=~(relative > least))
+    return relative.astype(dtype, copy=False)
 
 
 def _relative(flat: Any, level: Any) -> Any:
