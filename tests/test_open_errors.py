@@ -270,6 +270,28 @@ def test_products_of_products_do_not_inherit_the_count(night: list[Path], tmp_pa
     assert "1 of 5 files that cannot be opened" in both.image_header.item().replace("\nHISTORY", "")
 
 
+def test_a_master_does_not_give_its_list_to_others(night: list[Path], tmp_path: Path) -> None:
+    good = [night[0], *night[2:]]
+    bias = xccd.open_stack(night, errors="skip").ccd.combine("mean")
+    product = (xccd.open_stack(good) - bias).ccd.combine("mean")
+    assert "skipped" not in {*bias.attrs, *product.attrs}
+    assert "NSKIPPED" not in product.image_header.item()
+    with fits.open(product.ccd.to_fits(tmp_path / "p.fits")) as hdus:
+        assert len(hdus) == 1
+    other = (xccd.open_stack(night, errors="skip") - xccd.open_stack(good).ccd.combine("mean")).ccd.combine("mean")
+    with fits.open(other.ccd.to_fits(tmp_path / "o.fits")) as hdus:
+        assert hdus["FRAMES"].data["FILE"].tolist()[-1] == "1.fits"
+
+
+def test_each_product_of_several_has_its_own_list(tmp_path: Path) -> None:
+    files = [frame(tmp_path / f"{i}.fits", FILTER="gr"[i % 2]) for i in range(6)]
+    for i in (4, 5):
+        files[i].write_bytes(files[i].read_bytes()[:3000])
+    both = xccd.open_stack(files, errors="nan").groupby("FILTER").map(lambda some: some.ccd.combine("mean"))
+    with fits.open(both.ccd.to_fits(tmp_path / "both.fits")) as hdus:
+        assert [hdu.data["FILE"].tolist()[-1] for hdu in hdus if hdu.name == "FRAMES"] == ["4.fits", "5.fits"]
+
+
 def test_products_along_a_dimension_have_their_own_lists(tmp_path: Path) -> None:
     files = [frame(tmp_path / f"{i}.fits", FILTER="gr"[i % 2]) for i in range(6)]
     files[4].write_bytes(files[4].read_bytes()[:3000])
