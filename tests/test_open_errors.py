@@ -146,7 +146,11 @@ def test_no_file_left_raises(tmp_path: Path, opener: str, errors: Any) -> None:
 
 @pytest.mark.parametrize(
     ("given", "match"),
-    [("skp", r"errors='skp' is none of 'raise', 'skip', 'nan'; did you mean 'skip'\?"), (None, "errors=None is none")],
+    [
+        ("skp", r"errors='skp' is none of 'raise', 'skip' \(files .* left out\) and .* NaN\); did you mean 'skip'\?"),
+        ("ignore", "errors='ignore' is none of 'raise', 'skip' "),
+        (None, "errors=None is none"),
+    ],
 )
 @pytest.mark.parametrize("opener", ["open_stack", "open_frames", "open_dataset", "open_tree"])
 def test_an_unknown_word_raises(night: list[Path], opener: str, given: Any, match: str) -> None:
@@ -270,6 +274,28 @@ def test_products_of_products_do_not_inherit_the_count(night: list[Path], tmp_pa
     assert "1 of 5 files that cannot be opened" in both.image_header.item().replace("\nHISTORY", "")
 
 
+def test_a_master_does_not_give_its_list_to_others(night: list[Path], tmp_path: Path) -> None:
+    good = [night[0], *night[2:]]
+    bias = xccd.open_stack(night, errors="skip").ccd.combine("mean")
+    product = (xccd.open_stack(good) - bias).ccd.combine("mean")
+    assert "skipped" not in {*bias.attrs, *product.attrs}
+    assert "NSKIPPED" not in product.image_header.item()
+    with fits.open(product.ccd.to_fits(tmp_path / "p.fits")) as hdus:
+        assert len(hdus) == 1
+    other = (xccd.open_stack(night, errors="skip") - xccd.open_stack(good).ccd.combine("mean")).ccd.combine("mean")
+    with fits.open(other.ccd.to_fits(tmp_path / "o.fits")) as hdus:
+        assert hdus["FRAMES"].data["FILE"].tolist()[-1] == "1.fits"
+
+
+def test_each_product_of_several_has_its_own_list(tmp_path: Path) -> None:
+    files = [frame(tmp_path / f"{i}.fits", FILTER="gr"[i % 2]) for i in range(6)]
+    for i in (4, 5):
+        files[i].write_bytes(files[i].read_bytes()[:3000])
+    both = xccd.open_stack(files, errors="nan").groupby("FILTER").map(lambda some: some.ccd.combine("mean"))
+    with fits.open(both.ccd.to_fits(tmp_path / "both.fits")) as hdus:
+        assert [hdu.data["FILE"].tolist()[-1] for hdu in hdus if hdu.name == "FRAMES"] == ["4.fits", "5.fits"]
+
+
 def test_products_along_a_dimension_have_their_own_lists(tmp_path: Path) -> None:
     files = [frame(tmp_path / f"{i}.fits", FILTER="gr"[i % 2]) for i in range(6)]
     files[4].write_bytes(files[4].read_bytes()[:3000])
@@ -293,7 +319,7 @@ def test_no_list_without_a_reason(night: list[Path], tmp_path: Path) -> None:
     for errors in ("raise", "skip", "nan"):
         stack = xccd.open_stack(night, errors=errors)
         assert not {"skipped", "history"} & set(stack.attrs)
-        assert "problem" not in stack.coords
+        assert ("problem" in stack.coords) == (errors == "nan")
         with fits.open(stack.ccd.combine("mean").ccd.to_fits(tmp_path / f"{errors}.fits")) as hdus:
             assert len(hdus) == 1
             assert "NSKIPPED" not in hdus[0].header
@@ -312,6 +338,12 @@ def test_labels_go_to_other_formats_and_back(night: list[Path], tmp_path: Path, 
         back = xr.open_dataarray(tmp_path / "s.nc")
     assert back.attrs.get("skipped") == stack.attrs.get("skipped")
     product = back.load().ccd.combine("mean")
+    assert (product.attrs["NCOMBINE"], product.attrs["NSKIPPED"]) == (4, 1)
+
+
+def test_stacks_of_nan_are_concatenated(night: list[Path]) -> None:
+    parts = [xccd.open_stack(some, errors="nan") for some in (night[:2], night[2:])]
+    product = xr.concat(parts, "frame").ccd.combine("mean")
     assert (product.attrs["NCOMBINE"], product.attrs["NSKIPPED"]) == (4, 1)
 
 
@@ -426,7 +458,7 @@ def test_only_a_damaged_tile_is_nan_whoever_asks(tmp_path: Path, chunks: Any, ca
     with pytest.raises(OSError, match=r"b\.fits, HDU 1: its tiles cannot be read"):
         xccd.open_stack(files, chunks=chunks).load()
     stack = xccd.open_stack(files, errors="nan", chunks=chunks)
-    assert "problem" not in stack.coords
+    assert stack.problem.values.tolist() == ["", ""]
     expected = np.zeros((2, *SHAPE), bool)
     expected[1, 8:16, 10:20] = True
     np.testing.assert_array_equal(np.isnan(stack), expected)

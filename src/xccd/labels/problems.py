@@ -9,6 +9,7 @@ import xarray as xr
 
 PROBLEM = "problem"  # coordinate on the frames: why a frame is NaN, "" for the others
 SKIPPED = "skipped"  # attribute: the files that were left out, a line each
+OF_IMAGE = "image_skipped"  # the same as a coordinate of a combined image: arithmetic would merge an attribute of it
 NAMED = 12  # files in a line of HISTORY
 
 
@@ -32,9 +33,8 @@ def line(file: str, why: str) -> str:
     return f"{name}: {why}".replace("\n", "\\n")
 
 
-def skipped(obj: xr.DataArray) -> list[tuple[str, str]]:
-    """The name, without folders, and the reason of each file that was left out of an object."""
-    text = obj.attrs.get(SKIPPED)
+def skipped(text: object) -> list[tuple[str, str]]:
+    """The name, without folders, and the reason of each file in a text of such lines."""
     lines = text.split("\n") if isinstance(text, str) and text else []
     return [(PurePath(file).name, why) for file, _, why in (one.partition(": ") for one in lines)]
 

@@ -24,6 +24,9 @@ class Told(NamedTuple):
 
     skipped: str = ""
     history: str = ""
+    problems: bool = (
+        False  # whether its frames have the label `PROBLEM`: always with "nan", so that such stacks are alike
+    )
 
 
 NOTHING = Told()
@@ -71,10 +74,12 @@ def tell(bad: Sequence[Frame], found: Sequence[Frame], errors: str, why_skipped:
 def told_of(bad: Sequence[Frame], found: Sequence[Frame], errors: str, verb: str) -> Told:
     """What a stack of ``found`` says of files that are left out, or NaN."""
     if not bad:
-        return NOTHING
+        return Told(problems=errors == "nan")
     why = _reasons(bad)
     history = step(f"{verb}(errors={errors!r})", HOW[errors], [*why], len({frame.file for frame in found}))
-    return Told("\n".join(line(name, text) for name, text in why.items()) if errors == "skip" else "", history)
+    if errors == "nan":
+        return Told(history=history, problems=True)
+    return Told("\n".join(line(name, text) for name, text in why.items()), history)
 
 
 def _reasons(bad: Sequence[Frame]) -> dict[str, str]:

@@ -119,7 +119,7 @@ def open_stack(
     Notes
     -----
     With ``errors="skip"`` the attribute ``skipped`` has a line for each file that was left out, with the reason. With
-    ``errors="nan"`` the label ``problem`` on ``frame`` has the reason, "" for the other frames; the labels of such a
+    ``errors="nan"`` the label ``problem`` on ``frame`` has the reason, "" for sound frames; the labels of such a
     frame are those of its header, if it could be read. `combine` does not count it. Integers are opened as float. If no
     file can be opened, both raise, and so does a glob that matches nothing.
 
@@ -180,7 +180,7 @@ def stack_of(
     labels = {"file": [f.file for f in found]}
     if found[0].chip is not None:
         labels["chip"] = [str(f.chip) for f in found]
-    if len(good) < len(found):
+    if told.problems:
         labels[PROBLEM] = [f.problem for f in found]
     coords = {name: np.array(values, object) for name, values in labels.items()} | coords
     if keep_headers:

@@ -21,7 +21,7 @@ from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS
 from xccd.labels.flags import ancillary_names
 from xccd.labels.lazy import array_of
-from xccd.labels.problems import PROBLEM, skipped
+from xccd.labels.problems import OF_IMAGE, PROBLEM, SKIPPED, skipped
 from xccd.write.encode import Encoder
 from xccd.write.stream import NewHDU
 
@@ -129,12 +129,13 @@ def _inputs(image: xr.DataArray) -> list[str]:
 def _skipped(image: xr.DataArray) -> list[tuple[str, str]]:
     """The name and reason of each file that could not be opened.
 
-    Of products along a dimension xarray keeps the attribute of one for all: then it counts for this one only.
+    If only one of several products along a dimension has such a list, xarray gives it to all.
     """
-    bad = skipped(image)
     if COMBINED in image.coords and image.coords[COMBINED].ndim == 0:
+        bad = skipped(image.coords[OF_IMAGE].values.item()) if OF_IMAGE in image.coords else []
         count = cards.card_value(str(image.coords[COMBINED].values.item()), "NSKIPPED")
         return bad if count == len(bad) else []
+    bad = skipped(image.attrs.get(SKIPPED))
     if PROBLEM in image.coords and image.coords[PROBLEM].ndim == 1:
         pairs = zip(image.coords["file"].values.tolist(), image.coords[PROBLEM].values.tolist(), strict=True)
         bad += [(PurePath(str(name)).name, str(why)) for name, why in pairs if why]

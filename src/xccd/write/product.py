@@ -18,7 +18,7 @@ from xccd.headers.writing import FILES, from_attrs
 from xccd.labels.calibration import done, with_cards
 from xccd.labels.frames import file_names
 from xccd.labels.lazy import array_of
-from xccd.labels.problems import SKIPPED, in_use, line, problems
+from xccd.labels.problems import OF_IMAGE, SKIPPED, in_use, line, problems
 from xccd.labels.warn import warn
 from xccd.write import input_files
 from xccd.write.product_cards import How, made
@@ -56,16 +56,14 @@ def describe(
     new += [*steps(texts), *remarks(stack), cards.history_cards(step)]
     text = "\n".join(filter(None, [*lines, *new]))
     notes.mark_image(array_of(image), text)
-    image = image.assign_coords({COMBINED: scalar(text)}).drop_vars([FILES, ALIGNED_TO], errors="ignore")
-    if len(names) > MAX_IMCMB:
-        image = image.assign_coords({FILES: scalar("\n".join(names))})
+    image = image.assign_coords({COMBINED: scalar(text)}).drop_vars([FILES, OF_IMAGE, ALIGNED_TO], errors="ignore")
+    lists = ({FILES: names} if len(names) > MAX_IMCMB else {}) | ({OF_IMAGE: left} if left else {})
+    image = image.assign_coords({key: scalar("\n".join(some)) for key, some in lists.items()})
     image = image.assign_coords(_by_its_header(image))
-    others = {k: v for k, v in stack.attrs.items() if k not in ("units", HISTORY) and not _is_keyword(k, v)}
+    others = {k: v for k, v in stack.attrs.items() if k not in ("units", HISTORY, SKIPPED) and not _is_keyword(k, v)}
     image.attrs = others | _keywords(lines) | {k: v for k, v in found.items() if k != "BUNIT"}
     if unit:
         image.attrs["units"] = unit
-    if left:
-        image.attrs[SKIPPED] = "\n".join(left)
     return image
 
 

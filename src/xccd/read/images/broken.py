@@ -27,7 +27,10 @@ def check_errors(errors: Any) -> str:
     if isinstance(errors, str) and errors in ERRORS:
         return errors
     near = did_you_mean(errors, ERRORS)
-    raise ValueError(f"errors={errors!r} is none of {', '.join(map(repr, ERRORS))}{near}")
+    raise ValueError(
+        f"errors={errors!r} is none of 'raise', 'skip' (files that cannot be opened are left out) and 'nan' (they are "
+        f"frames of NaN){near}"
+    )
 
 
 def reason(name: str, error: BaseException) -> str:

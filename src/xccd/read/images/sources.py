@@ -241,7 +241,7 @@ def _is_fits(path: Path) -> bool:
 
 def is_fits_name(path: str) -> bool:
     """Whether a file name ends as those of FITS files do, packed or not."""
-    name = Path(path).name.lower()
+    name = (Path(path).name if "/" in path or os.sep in path else path).lower()
     for packing in OPENERS:  # one of them is ""
         name = name.removesuffix(packing)
     name = name.removesuffix(".fz")
