@@ -627,6 +627,10 @@ def test_a_tree_places_files_by_their_headers_or_by_a_table(tmp_path: Path, erro
     assert sizes == {"g": 2 if errors == "skip" else 3, "r": 2}
     assert "skipped" not in tree["r"]["data"].attrs
     product = tree.ccd.combine("mean")
+    for name in ("g", "r"):
+        text = product[name]["data"].image_header.item().replace("\nHISTORY", "")
+        assert "skipped 1 of 6 files that cannot be opened: 3.fits, of no known kind" in text
+        assert ("2.fits" in text) == (name == "g")
     assert product["g"]["data"].attrs["NSKIPPED"] == 1
     assert "NSKIPPED" not in product["r"]["data"].attrs
     table = xccd.scan(tmp_path)
@@ -695,6 +699,32 @@ def test_flipped_frames(tmp_path: Path) -> None:
     assert stack.sizes["frame"] == 5
     shrunk(files[1])
     np.testing.assert_array_equal(np.isnan(stack).all(("y", "x")), [False, True, False, False, True])
+
+
+def test_rows_and_pattern_of_what_cannot_be_opened_stop_no_verb(tmp_path: Path) -> None:
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 9.0, "CRVAL2": 2.0, "CDELT1": -1e-3, "CDELT2": 1e-3}
+    files = [frame(tmp_path / f"{i}.fits", ROWORDER="TOP-DOWN", BAYERPAT="RGGB", **cards) for i in range(3)]
+    files.append(frame(tmp_path / "odd.fits", ROWORDER="BOTTOM-UP", BAYERPAT="GBRG", **cards))
+    files[3].write_bytes(files[3].read_bytes()[:3000])
+    for flip in (False, True, "BOTTOM-UP"):
+        stack = xccd.open_stack(files, errors="nan", flip=flip)
+        assert stack.problem.values[3]
+        assert stack.EXPTIME.values[3] == 2
+        aligned = stack.ccd.align()
+        np.testing.assert_array_equal(np.isnan(aligned).all(("y", "x")), [False, False, False, True])
+
+
+def test_bits_with_flags_of_their_own(tmp_path: Path) -> None:
+    files = []
+    for i in range(3):
+        mask = fits.ImageHDU(np.full(SHAPE, 4 * i, "i2"), name="DQ")
+        files.append(tmp_path / f"{i}.fits")
+        fits.HDUList([fits.PrimaryHDU(np.full(SHAPE, i, "i2")), mask]).writeto(files[-1])
+    expected = xccd.open_dataset(files, bits={"above_maximum": 4}).load()
+    files[0].unlink()
+    ds = xccd.open_dataset(files, bits={"above_maximum": 4}, errors="nan")
+    np.testing.assert_array_equal(ds.data_flags[1:], expected.data_flags[1:])
+    assert (ds.data_flags[0] == 2).all()
 
 
 def test_blank_is_still_blank(tmp_path: Path) -> None:

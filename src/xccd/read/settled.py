@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+from xccd.headers import cards
 from xccd.labels.problems import line, step
 from xccd.messages import shown
 from xccd.read.images.chips import Frame
@@ -123,16 +124,23 @@ def made_nan(found: Sequence[Frame], *, one_shape: bool = True) -> list[Frame]:
 
     A frame of NaN has the shape of the others; or, if these may differ, its own, else that of the frame before it.
     """
-    before = next(frame for frame in found if not frame.problem).pixels
-    made = []
+    good = next(frame for frame in found if not frame.problem)
+    before, made = good.pixels, []
     for frame in found:
         if frame.problem:
             own = () if one_shape else frame.pixels.shape
-            made.append(_bare(frame, Missing(own or before.shape, before.native)))
+            made.append(_bare(_in_order_of(good, frame), Missing(own or before.shape, before.native)))
         else:
             before = frame.pixels
             made.append(_guarded(frame))
     return made
+
+
+def _in_order_of(good: Frame, bad: Frame) -> Frame:
+    """A frame of NaN without the cards by which verbs would refuse it: of rows that run the other way, of a pattern."""
+    values = {keyword: cards.card_value(good.header, keyword) for keyword in ("ROWORDER", "BAYERPAT")}
+    kept = [c for c in cards.split(bad.header) if c.keyword not in values or c.value == values[c.keyword]]
+    return replace(bad, header=cards.join(kept))
 
 
 def _bare(frame: Frame, pixels: Missing) -> Frame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from xccd.labels.problems import line
+from xccd.labels.problems import line, step
 from xccd.read.images.chips import Frame
 from xccd.read.settled import NOTHING, Told, check_left, made_nan, tell, told_of
 
@@ -50,14 +50,18 @@ def of_nodes(
     else:
         tell(placed, found, errors)
         tell(nowhere, found, "skip", " and are of no known kind")
-    nodes = [_node(path, good, bad, found, errors) for (path, good), bad in zip(groups, own, strict=True)]
+    names, count = list(dict.fromkeys(frame.file for frame in nowhere)), len({frame.file for frame in found})
+    more = f"{step(f'open_tree(errors={errors!r})', 'skipped', names, count)}, of no known kind" if nowhere else ""
+    nodes = [_node(path, good, bad, found, errors, more) for (path, good), bad in zip(groups, own, strict=True)]
     return Nodes(nodes, "\n".join(line(frame.file, frame.problem) for frame in nowhere))
 
 
-def _node(path: Path, good: list[int], bad: list[int], found: Sequence[Frame], errors: str) -> Node:
+def _node(path: Path, good: list[int], bad: list[int], found: Sequence[Frame], errors: str, more: str) -> Node:
+    """A node; ``more`` is a step of history for files that may have been of any node."""
     numbers = sorted([*good, *bad])
     every = [found[i] for i in numbers]
     told = told_of([found[i] for i in bad], every, errors, "open_tree")
+    told = told._replace(history="\n".join(filter(None, (told.history, more))))
     if errors == "skip":
         return Node(path, good, [found[i] for i in good], told)
     return Node(path, numbers, made_nan(every), told)
