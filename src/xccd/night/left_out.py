@@ -78,7 +78,7 @@ def reasons(facts: DataFrame, why: Any) -> Any:
     keys = facts[["file", "hdu"]].duplicated().to_numpy()
     usable = np.isin(kind, (*RAW, *MASTERS))
     shape = facts["shape"].to_numpy(object)
-    flat = np.array([bool(re.fullmatch(r"[1-9]\d*x[1-9]\d*", s)) for s in shape])
+    flat = np.array([bool(re.fullmatch(r"[1-9]\d*x[1-9]\d*", s)) for s in shape], bool)
     rules: tuple[tuple[Any, Callable[[Any], str]], ...] = (
         (facts["problem"].to_numpy(object) != "", lambda i: f"it cannot be opened: {shown(facts['problem'].iat[i])}"),
         (keys, lambda i: "the table has it twice"),

@@ -94,12 +94,13 @@ def _dates(column: Series[Any]) -> Any:
     """A column as datetime64[ns] of UTC; raises for a text that is no date."""
     import pandas as pd
 
-    try:
-        dates = pd.to_datetime(column, utc=True, format=None if column.dtype.kind == "M" else "ISO8601")
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"the table has a value in its column 'date' that is no date ({error}): give it as '2024-03-09T21:00:00'"
-        ) from error
+    form = None if column.dtype.kind == "M" else "ISO8601"
+    dates = pd.to_datetime(column, utc=True, format=form, errors="coerce")
+    for value in column[dates.isna() & column.notna()].unique():
+        if str(value).strip() not in ("", "NaT"):
+            raise ValueError(
+                f"the table has {value!r} in its column 'date', which is no date: give it as '2024-03-09T21:00:00'"
+            )
     return dates.dt.tz_localize(None).to_numpy("datetime64[ns]")
 
 
@@ -107,8 +108,8 @@ def check_columns(by: tuple[str, ...], table: DataFrame) -> None:
     """Raise for a name in ``light.by`` that is no column of the table."""
     known = [str(name) for name in table.columns]
     for name in by:
-        if name not in known:
+        if name not in known and name != "night":
             raise ValueError(
-                f"light.by: the table has no column {name!r}, it has {', '.join(known)}"
-                f"{did_you_mean(name, known)} xccd.scan(..., keywords=[...]) makes columns of header keywords"
+                f"light.by: the table has no column {name!r}, it has {', '.join(known)}; xccd.scan(..., keywords=[...]) "
+                f"makes columns of header keywords{did_you_mean(name, known)}"
             )

@@ -70,6 +70,7 @@ class Chosen(NamedTuple):
     options: dict[str, Any]
     cores: float | None
 
+
 NO_OPTION = "{} is no option of 'auto': it takes low, high, spare_cores. Name the algorithm that has it"
 
 
