@@ -665,10 +665,10 @@ def test_the_plan_as_a_text_and_as_json():
 def test_the_memory_has_a_limit():
     table = rows(1000, "bias", shape="4000x4000")
     (job,) = xccd.plan(table).jobs
-    from xccd.night.plan_text import memory_of
+    from xccd.night.plan_text import bands_at_a_time, memory_of
 
     with xccd.set_options(memory="1 GB"):
-        assert memory_of(job) == 16_000_000 * 13 + 10**9
+        assert memory_of(job, bands_at_a_time()) == 16_000_000 * 13 + 10**9
 
 
 def test_a_file_of_chips_is_read_once():

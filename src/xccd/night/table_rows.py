@@ -110,6 +110,6 @@ def check_columns(by: tuple[str, ...], table: DataFrame) -> None:
     for name in by:
         if name not in known and name != "night":
             raise ValueError(
-                f"light.by: the table has no column {name!r}, it has {', '.join(known)}; xccd.scan(..., keywords=[...]) "
-                f"makes columns of header keywords{did_you_mean(name, known)}"
+                f"light.by: the table has no column {name!r}, it has {', '.join(known)}; "
+                f"xccd.scan(..., keywords=[...]) makes columns of header keywords{did_you_mean(name, known)}"
             )
