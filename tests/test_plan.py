@@ -247,6 +247,22 @@ def test_a_setting_that_is_not_told_fits_any():
     assert masters_of(jobs_of(table)["M_51-r-120s"])["bias"] == "bias-gain1.5"
 
 
+def test_a_choice_among_masters_of_settings_that_are_not_told_is_said():
+    table = night()
+    table = table_of(table, rows(3, "bias", FIRST + HOUR, gain=3.0))
+    table.loc[table.kind == "light", "gain"] = np.nan
+    notes = jobs_of(table)["M_51-r-120s"].notes
+    assert "the bias is one of several that may fit: gain is not told of it or of the frames" in notes
+    assert not any("the flat is one of several" in note for note in notes)
+
+
+def test_darks_without_exposure_are_not_scaled():
+    table = night()
+    table.loc[table.kind == "dark", "exposure"] = np.nan
+    light = jobs_of(table)["M_51-r-120s"]
+    assert "no dark of 120 s: the exposure time of the darks is not known" in light.notes
+
+
 def test_chips_of_one_file_have_masters_of_their_own():
     table = night()
     table = table_of(*(table.assign(hdu=hdu) for hdu in (1, 2)))
@@ -438,6 +454,7 @@ def test_products_are_not_made_again_of_products(tmp_path):
         ({"exposure": -1.0}, "its exposure time is -1 s"),
         ({"exposure": np.inf}, "its exposure time is inf s"),
         ({"file": "bias--0-0919-0.fits"}, "the table has it twice"),
+        ({"file": "./bias--0-0919-0.fits"}, "the table has it twice"),
         ({"file": "bias--0-0919-0.wht.fits"}, "by its name it is a map of the image that is beside it"),
     ],
 )
@@ -558,6 +575,9 @@ def test_tables_as_users_leave_them():
     text["date"] = text["date"].astype(str)
     text["exposure"] = text["exposure"].astype(str)
     assert [j.name for j in xccd.plan(text).jobs] == [j.name for j in whole.jobs]
+    categories = night().astype({"kind": "category", "filter": "category", "shape": "string"})
+    categories.index = pd.Index([0] * len(categories))
+    assert [j.name for j in xccd.plan(categories).jobs] == [j.name for j in whole.jobs]
     zoned = night().assign(date=lambda t: t.date.dt.tz_localize("UTC"))
     assert [j.name for j in xccd.plan(zoned).jobs] == [j.name for j in whole.jobs]
     empty = xccd.plan(night().iloc[:0])

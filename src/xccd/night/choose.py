@@ -108,10 +108,10 @@ class Chooser:
         own = dark.group.exposure
         if not same and asked.kind == "flat":
             return "the bias alone is subtracted" if bias is not None else f"that of {own:g} s holds its bias"
-        if not same and not self.recipe.dark.scale:
-            return f"that of {own:g} s is not scaled, as the recipe says [dark] scale = false"
         if not same and not own > 0:
             return "the exposure time of the darks is not known"
+        if not same and not self.recipe.dark.scale:
+            return f"that of {own:g} s is not scaled, as the recipe says [dark] scale = false"
         if not same and dark.holds_bias:
             return f"that of {own:g} s holds its bias, so it cannot be scaled: bias frames are needed"
         if bias is None and not dark.holds_bias:
@@ -148,6 +148,10 @@ class Chooser:
         found = []
         for kind, draft in masters.items():
             own = draft.group
+            fit = self._shelf(kind, asked.detector)
+            if fit.several and own.detector != asked.detector:
+                untold = self.detectors[asked.detector].untold_beside(self.detectors[own.detector])
+                found.append(f"the {kind} is one of several that may fit: {untold} is not told of it or of the frames")
             if draft.ready:
                 found.append(f"the {kind} is the ready master {draft.ready}")
             if kind != "flat" and self._degrees(draft, asked):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xccd.headers.settings import units_of
+from xccd.night.table_rows import texts_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,6 +39,11 @@ class Detector(NamedTuple):
             return None
         return sum(a != b for a, b in pairs)
 
+    def untold_beside(self, other: Detector) -> str:
+        """The names of settings that only one of both tells."""
+        names = [n for n in ("binning", "gain", "unit", "chip") if bool(getattr(self, n)) != bool(getattr(other, n))]
+        return " and ".join(names) or "a setting"
+
     def differs_from(self, other: Detector) -> str:
         """What differs, as "the shape (100x100, not 50x50)"."""
         for name in ("shape", "binning", "gain", "unit", "chip"):
@@ -55,7 +61,7 @@ def detectors_of(facts: DataFrame, table: DataFrame) -> tuple[Any, list[Detector
     several = facts["file"].duplicated(keep=False)  # chips of one file are told apart by their HDU
     chip = facts["hdu"].map({h: "" if h != h else str(int(h)) for h in facts["hdu"].unique()}).where(several, "")
     columns = [facts["shape"], facts["binning"], gain.fillna(""), unit, chip]
-    more = [table[name].fillna("").astype(str).str.strip() for name in MORE if name in table.columns]
+    more = [texts_of(table[name]) for name in MORE if name in table.columns]
     keys = list(zip(*(c.to_numpy(object) for c in (*columns, *more)), strict=True))
     known = sorted(set(keys))
     numbers = {key: i for i, key in enumerate(known)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import translate
@@ -12,6 +13,7 @@ import numpy as np
 
 from xccd.headers import kinds
 from xccd.messages import did_you_mean, shown
+from xccd.read.files.remote import is_url
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -75,7 +77,7 @@ def _matches(patterns: Iterable[str], columns: Iterable[Any]) -> Any:
 def reasons(facts: DataFrame, why: Any) -> Any:
     """Why each row is left out, "" for frames and masters that can be used."""
     kind, exposure = facts["kind"].to_numpy(object), facts["exposure"].to_numpy()
-    keys = facts[["file", "hdu"]].duplicated().to_numpy()
+    keys = facts[["hdu"]].assign(file=_places(facts["file"].tolist())).duplicated().to_numpy()
     usable = np.isin(kind, (*RAW, *MASTERS))
     shape = facts["shape"].to_numpy(object)
     flat = np.array([bool(re.fullmatch(r"[1-9]\d*x[1-9]\d*", s)) for s in shape], bool)
@@ -94,6 +96,13 @@ def reasons(facts: DataFrame, why: Any) -> Any:
         for i in np.flatnonzero(hit & (why == "")):
             why[i] = text(i)
     return why
+
+
+def _places(names: list[str]) -> list[str]:
+    """Files with their whole paths, so that "a.fits" and "./a.fits" are one."""
+    pairs = [os.path.split(name) for name in names]
+    folders = {folder: folder if is_url(folder) else os.path.abspath(folder) for folder in {pair[0] for pair in pairs}}
+    return [os.path.join(folders[folder], name) for folder, name in pairs]
 
 
 def _maps(facts: DataFrame) -> Any:

@@ -19,6 +19,7 @@ class Shelf:
     def __init__(self, pairs: list[tuple[int, Draft]]) -> None:
         self.drafts = [draft for _, draft in pairs]
         self.filters = sorted({draft.group.filter for draft in self.drafts})
+        self.several = len({draft.group.detector for draft in self.drafts}) > 1
         groups = [draft.group for draft in self.drafts]
         self.unknown = np.array([unknown for unknown, _ in pairs], np.int64)  # settings that only one of both tells
         self.ready = np.array([bool(draft.ready) for draft in self.drafts], np.int64)

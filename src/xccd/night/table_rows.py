@@ -35,7 +35,7 @@ def ordered(table: Any) -> DataFrame:
     keys = [np.array([places[name] for name in names], np.int64), _dates(table["date"])]
     if "hdu" in table.columns:
         keys.insert(0, _numbers(table["hdu"], "hdu"))
-    keys = [_texts(table[name]).to_numpy(object).astype(str) for name in ("object", "filter", "kind")] + keys
+    keys = [texts_of(table[name]).to_numpy(object).astype(str) for name in ("object", "filter", "kind")] + keys
     return table.iloc[np.lexsort(keys)]
 
 
@@ -45,7 +45,7 @@ def facts_of(table: DataFrame) -> DataFrame:
 
     n = len(table)
     columns: dict[str, Any] = {
-        name: _texts(table[name]).to_numpy() if name in table.columns else np.full(n, "", object) for name in TEXTS
+        name: texts_of(table[name]).to_numpy() if name in table.columns else np.full(n, "", object) for name in TEXTS
     }
     columns |= {name: _numbers(table[name], name) if name in table.columns else np.full(n, np.nan) for name in NUMBERS}
     columns["date"] = _dates(table["date"])
@@ -65,18 +65,21 @@ def _file(name: Any) -> str:
     return name
 
 
-def _texts(column: Series[Any]) -> Series[Any]:
+def texts_of(column: Series[Any]) -> Series[Any]:
     """A column as texts without blanks around; "" for what is missing."""
-    return _each(column.where(column.notna(), "").astype(object), lambda value: str(value).strip())
+    filled = column.astype(object).where(column.notna(), "")
+    return _each(filled, lambda value: str(value).strip())
 
 
 def _numbers(column: Series[Any], name: str) -> Any:
     """A column as float64; raises for a text that is no number."""
     import pandas as pd
 
-    filled = column.replace("", np.nan) if column.dtype == object else column
+    filled = (
+        column if column.dtype.kind in "fiu" else column.astype(object).where(column.notna() & (column != ""), np.nan)
+    )
     try:
-        return pd.to_numeric(filled).to_numpy(np.float64)
+        return pd.to_numeric(filled).to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
         text = next(value for value in filled if not _is_number(value))
         raise ValueError(f"the table has {text!r} in its column {name!r}: give a number, or NaN") from error
@@ -95,7 +98,7 @@ def _dates(column: Series[Any]) -> Any:
     import pandas as pd
 
     form = None if column.dtype.kind == "M" else "ISO8601"
-    dates = pd.to_datetime(column, utc=True, format=form, errors="coerce")
+    dates = pd.to_datetime(column if form is None else column.astype(object), utc=True, format=form, errors="coerce")
     for value in column[dates.isna() & column.notna()].unique():
         if str(value).strip() not in ("", "NaT"):
             raise ValueError(
