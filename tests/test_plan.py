@@ -674,6 +674,8 @@ def test_the_plan_as_a_text_and_as_json():
     assert "├── note: " not in text.split("M_51")[1].split("\n\n")[0]
     assert "left out: 2 frames" in text
     assert "\x1b" not in text
+    assert repr(plan) == text
+    assert repr(plan.jobs[0]) == "<Job bias: bias, 5 frame(s)>"
     found = json.loads(json.dumps(plan.to_dict()))
     assert [p["name"] for p in found["products"]] == [job.name for job in plan.jobs]
     last = next(p for p in found["products"] if p["name"] == "M_51-r-120s")
