@@ -256,6 +256,13 @@ def test_a_choice_among_masters_of_settings_that_are_not_told_is_said():
     assert not any("the flat is one of several" in note for note in notes)
 
 
+def test_a_bias_of_another_mode_is_none():
+    table = night(READMODE="slow")
+    table.loc[table.kind == "light", "READMODE"] = "fast"
+    notes = jobs_of(table)["M_51-r-120s"].notes
+    assert "no bias frames that fit (other settings): no bias is subtracted" in notes
+
+
 def test_darks_without_exposure_are_not_scaled():
     table = night()
     table.loc[table.kind == "dark", "exposure"] = np.nan
@@ -271,6 +278,11 @@ def test_chips_of_one_file_have_masters_of_their_own():
         "bias": "bias-chip2", "dark": "dark-120s-chip2", "flat": "flat-r-chip2"
     }  # fmt: skip
     assert set(jobs["bias-chip1"].frames.hdu) == {1}
+    ready = rows(1, "master-bias", file="m.fits")  # of which chip is not known
+    table = table_of(table[table.kind != "bias"], ready)
+    assert jobs_of(table)["dark-120s-chip1"].notes == (
+        "no bias frames that fit (chip 0, not 1): no bias is subtracted",
+    )
 
 
 def test_the_nearest_temperature_is_taken_and_said():
@@ -485,6 +497,8 @@ def test_kinds_of_the_recipe():
     assert plan.left_out.why.tolist() == ["the recipe says so: [kinds] ignore"]
     plan = xccd.plan(table, Recipe(kinds={"flat": ["dome*"], "bias": ["*flat"]}))
     assert "the recipe names it under [kinds] as bias and as flat" in plan.left_out.why.tolist()
+    folders = rows(4, "light", file=["n/flats/a.fits", "flats/b.fits", "n/skyflats/c.fits", "n/flats-d.fits"])
+    assert len(xccd.plan(folders, Recipe(kinds={"flat": ["Flats/*"]})).jobs[0].frames) == 2
     named = rows(2, "flat", file=["master-a.fits", "master-b.fits"])
     assert len(xccd.plan(named, Recipe(kinds={"flat": ["master*"]})).jobs[0].frames) == 2
 
@@ -530,9 +544,27 @@ def test_a_part_of_a_name_has_no_separator(text):
     assert not set(found) & set('/\\:*?"<>|\0\n ')
 
 
+def test_names_of_devices_are_avoided():
+    (job,) = xccd.plan(rows(3, "light", object="con", exposure=np.nan)).jobs
+    assert job.name == "_con"
+
+
+def test_objects_of_nearly_one_name_are_said():
+    table = table_of(*(rows(3, "light", object=name, filter="r", exposure=1.0) for name in ("M51", "m 51", "M 52")))
+    table["file"] = [f"{i}.fits" for i in range(len(table))]
+    jobs = jobs_of(table)
+    assert "its name 'M51 r' is nearly that of 'm 51 r': if they are one, mend the table" in jobs["M51-r-1s"].notes
+    assert not any("nearly" in note for note in jobs["M_52-r-1s"].notes)
+    r_and_R = table_of(*(rows(3, "light", object="x", filter=f, file=[f"{f}{i}.fits" for i in "abc"]) for f in "rR"))
+    assert len(xccd.plan(r_and_R).jobs) == 2
+
+
 def test_an_image_for_each_value_of_a_column():
     table = table_of(night(), night(FIRST + 5 * HOUR)).assign(EPOCH=lambda t: np.arange(len(t)) % 2 + 0.5)
     table["file"] = [f"{i}.fits" for i in range(len(table))]
+    table.loc[table.object == "M 51", "EPOCH"] = np.nan
+    assert {"0.5-60s", "no_name-120s"} < jobs_of(table, Recipe(light={"by": ["EPOCH"]})).keys()
+    table["EPOCH"] = 0.5
     assert "0.5-120s" in jobs_of(table, Recipe(light={"by": ["EPOCH"]}))
     assert len([j for j in xccd.plan(table, Recipe(light={"by": []})).jobs if j.kind == "light"]) == 2
     with pytest.raises(ValueError, match=r"light.by: the table has no column 'objct'.*did you mean 'object'\?"):
@@ -696,6 +728,9 @@ def test_the_memory_has_a_limit():
 def test_a_file_of_chips_is_read_once():
     table = table_of(*(rows(3, "bias", size=500).assign(hdu=hdu) for hdu in (1, 2)))
     assert [p["bytes"] for p in xccd.plan(table).to_dict()["products"]] == [1500, 1500]
+    # one chip of a file is left out: the other one stays with its like
+    (one, two) = xccd.plan(table.iloc[:-1]).to_dict()["products"]
+    assert (one["name"], len(one["frames"]), two["name"], len(two["frames"])) == ("bias-chip1", 3, "bias-chip2", 2)
     assert xccd.plan(table.drop(columns="size")).to_dict()["products"][0]["bytes"] == 0
 
 

@@ -45,7 +45,7 @@ class Detector(NamedTuple):
         return " and ".join(names) or "a setting"
 
     def differs_from(self, other: Detector) -> str:
-        """What differs, as "the shape (100x100, not 50x50)"."""
+        """What the other one has in its place, as "shape 100x100, not 50x50"."""
         for name in ("shape", "binning", "gain", "unit", "chip"):
             a, b = getattr(self, name), getattr(other, name)
             if a != b and (name == "shape" or (a and b)):
@@ -58,8 +58,9 @@ def detectors_of(facts: DataFrame, table: DataFrame) -> tuple[Any, list[Detector
     gain = facts["gain"].map({g: "" if g != g else f"{g:.{DIGITS}g}" for g in facts["gain"].unique()})
     words = facts["unit"].unique().tolist()
     unit = facts["unit"].map(dict(zip(words, (u or "" for u in units_of(words)), strict=True)))
-    several = facts["file"].duplicated(keep=False)  # chips of one file are told apart by their HDU
-    chip = facts["hdu"].map({h: "" if h != h else str(int(h)) for h in facts["hdu"].unique()}).where(several, "")
+    # Chips are told apart by their HDU, also where but one of a file is left in the table.
+    chips = facts[["file", "hdu"]].drop_duplicates()["file"].duplicated().any()
+    chip = facts["hdu"].map({h: str(int(h)) if chips and h == h else "" for h in facts["hdu"].unique()}).fillna("")
     columns = [facts["shape"], facts["binning"], gain.fillna(""), unit, chip]
     more = [texts_of(table[name]) for name in MORE if name in table.columns]
     keys = list(zip(*(c.to_numpy(object) for c in (*columns, *more)), strict=True))

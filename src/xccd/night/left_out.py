@@ -46,6 +46,8 @@ def with_kinds(facts: DataFrame, recipe: Recipe) -> Any:
         if not patterns:
             continue
         hit = _matches(patterns, [names, facts["object"], facts["words"]])
+        if within := [form for p in patterns if "/" in p for form in (p, f"*/{p}")]:  # folders are told, too
+            hit |= _matches(within, [facts["file"].str.replace("\\", "/")])
         several = hit & (told != "") & (told != name)
         why[several] = [f"the recipe names it under [kinds] as {t} and as {name}" for t in told[several]]
         told[hit], by_recipe = name, by_recipe | hit

@@ -92,6 +92,7 @@ def plan(table: DataFrame, recipe: Recipe | None = None) -> Plan:
     drafts = [d for d in drafts if not d.ready or d in used]
     for i in np.flatnonzero(counted & ~facts["kind"].isin(RAW).to_numpy()):
         why[i] = "it is a master, and no frames need it: there are raw frames for one, or none that fit"
+    _tell_of_like_names(drafts)
     return _planned(table, drafts, names_of(drafts, detectors), why)
 
 
@@ -183,6 +184,22 @@ def _tell(draft: Draft, columns: dict[str, Any]) -> None:
                     f'table.loc[table.object == {name!r}, "kind"] = "{kind}", or say it in the recipe, under [kinds]: '
                     f'{kind} = ["{name}"]'
                 )
+
+
+def _tell_of_like_names(drafts: list[Draft]) -> None:
+    """Note images whose names differ in capitals, blanks and signs only: "M51" and "m 51" are perhaps one object."""
+    alike: dict[tuple[str, ...], list[Draft]] = {}
+    for draft in drafts:
+        if draft.kind == "light":
+            key = tuple("".join(filter(str.isalnum, text.casefold())) for text in draft.group.by)
+            alike.setdefault(key, []).append(draft)
+    for some in alike.values():
+        names = {draft.group.by for draft in some}
+        for draft in some if len(names) > 1 else ():
+            others = ", ".join(sorted(repr(" ".join(by)) for by in names - {draft.group.by}))
+            draft.note(
+                f"its name {' '.join(draft.group.by)!r} is nearly that of {others}: if they are one, mend the table"
+            )
 
 
 def _planned(table: DataFrame, drafts: list[Draft], names: list[str], why: Any) -> Plan:
