@@ -66,6 +66,6 @@ def _of_wcs(wcs: Mapping[str, Any] | None) -> list[str]:
     return [
         f"  WCS          {wcs['projection']}, {wcs['frame']}",
         f"  centre       {lon:.5f} {lat:+.5f} deg = {hms} {dms}",
-        f"  pixel        {scale}, the y axis at position angle {wcs['rotation']:.2f} deg{flipped}",
+        f"  pixel        {scale}, the y axis at position angle {round(wcs['rotation'], 2) + 0:.2f} deg{flipped}",
         f"  field        {size}",
     ]
