@@ -125,6 +125,22 @@ def test_nothing_is_computed_for_a_lazy_stack():
             table.compute()
 
 
+@pytest.mark.parametrize("stars", [False, True])
+def test_each_block_is_computed_once(stars):
+    import dask.array as da
+
+    done = []
+
+    def one(block):
+        done.append(block.shape)
+        return block + 1.0
+
+    x = da.map_blocks(one, da.ones((6, 8, 9), chunks=(2, 4, 9)), dtype=float, meta=np.empty((0, 0, 0)))
+    table = xr.DataArray(x, dims=("frame", "y", "x")).ccd.stats(stars=stars).compute()
+    assert len(done) == 6
+    assert table["mean"].values.tolist() == [2.0] * 6
+
+
 @pytest.fixture
 def files(tmp_path: Path):
     x = samples("u2", (6, 30, 40))
@@ -236,7 +252,7 @@ def test_labels_do_not_clash_and_select():
     stack = xccd.open_stack([(frame, {"EXPTIME": 60.0}) for frame in x]).load()
     labelled = stack.assign_coords(stack.ccd.stats(stars=True))
     assert labelled.file.values.tolist() == stack.file.values.tolist()
-    assert labelled.odd.values.tolist() == ["", "", "wide stars", "", ""]
+    assert labelled.odd.values.tolist() == ["", "", "much light, wide stars", "", ""]
     assert labelled.isel(frame=labelled.fwhm < 5).sizes["frame"] == 4
     mean = labelled.ccd.combine(weights="fwhm")
     weights = 1 / labelled.fwhm.values**2
@@ -291,6 +307,12 @@ ROW = {"background": [100.0] * 6, "noise": [5.0] * 6, "missing": [0.0] * 6}
 def test_odd_frames(changed, said):
     columns = {k: np.array([*v[1:], changed.get(k, v[0])]) for k, v in ROW.items()}
     assert odd_frames(columns) == ["", "", "", "", "", said]
+
+
+def test_a_trail_is_odd():
+    x = np.random.default_rng(0).normal(100, 5, (6, 64, 64))
+    x[2, 30:33] += 90
+    assert stack_of(x, "numpy").ccd.stats().odd.values.tolist() == ["", "", "much light", "", "", ""]
 
 
 def test_of_few_frames_none_is_odd():

@@ -62,7 +62,7 @@ def test_stars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = text.splitlines()
     assert code == 0
     assert lines[0].split() == ["frame", "median", "backgr.", "noise", "max", "stars", "fwhm", "elong."]
-    assert lines[3].endswith("  < wide stars")
+    assert lines[3].endswith("  < much light, wide stars")
     assert max(map(len, lines)) < 100
 
 

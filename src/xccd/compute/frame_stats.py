@@ -36,6 +36,7 @@ class Look:
     ranks: Callable[[Array], tuple[float, ...]]  # of the kept rows (rows, columns), NaN where not in use
     whole: Callable[[Array, Array], tuple[float, ...]] | None  # of a whole frame as `ranks`, and where it is saturated
     names: tuple[str, ...]  # of the results of both
+    words: Callable[[dict[str, Array]], list[str]]  # from all columns a text for each frame, the column "odd"
     limits: Array | None  # a saturated sample of each frame is at or above its number; NaN: unknown
 
 
@@ -58,11 +59,11 @@ def stride(pixels: Sequence[int]) -> int:
 
 
 def of_frames(x: Any, flags: Any, look: Look, fields: Sequence[tuple[str, Any]]) -> Any:
-    """For each frame of ``x`` (frames first) a record with `COLUMNS` and the results of ``look``, as ``fields``.
+    """For each frame of ``x`` (frames first) a record of ``fields``, and of the words of ``look`` as "odd".
 
     On dask input the records are a dask array; else they are there at once.
     """
-    dtype = np.dtype(list(fields))
+    dtype = np.dtype([*fields, ("odd", object)])
     if is_dask(x) or is_dask(flags):
         return _of_dask(as_dask_input(x), None if flags is None else as_dask_input(flags), look, dtype)
     parts = _of_deferred(x, flags, look) if is_deferred(x) or is_deferred(flags) else _of_numpy(x, flags, look)
@@ -303,9 +304,12 @@ def _records(parts: list[Part], shape: tuple[int, ...], look: Look, dtype: np.dt
         values |= {f"flag_{flag.name}".lower(): int(n) for flag, n in zip(Flag, bits, strict=False)}
         values |= dict(zip(look.names, _ranks(own, look), strict=True))
         for name in dtype.names or ():
-            out[name][i] = values[name]
+            if name != "odd":
+                out[name][i] = values[name]
 
     run_all(one, shape[0], threads)
+    # Here, and not from the columns: each of them would be computed from the samples again.
+    out["odd"] = look.words({name: out[name] for name in dtype.names or () if name != "odd"})
     return out
 
 
