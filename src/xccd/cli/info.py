@@ -24,8 +24,9 @@ LABELS = {  # the lines of an image, and how a value is written
 def info(files: tuple[str, ...], as_json: bool) -> None:
     """Print what is in FILES: HDUs, shape, unit, kind, filter, exposure, date, and the WCS.
 
-    FILES are files, folders and globs. Only headers are read. What is not understood is said. A file that cannot be
-    opened ends with exit code 3, after the others.
+    FILES are files, folders and globs.
+    Only headers are read. What is not understood is said. A file that cannot be opened ends with exit code 3, after
+    the others.
     """
     from xccd.night.file_info import info_of
     from xccd.night.scan import _places
