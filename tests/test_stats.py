@@ -184,7 +184,7 @@ def test_strips_within_a_limit_of_memory(files, chunks):
     with xccd.set_options(memory="1 GB", threads=1):
         xr.testing.assert_identical(xccd.open_stack(folder, chunks=chunks).ccd.stats().compute(), whole)
     with pytest.MonkeyPatch.context() as m:
-        m.setattr(frame_stats, "STRIP_BYTES", 6 * 40 * 4 * 4)
+        m.setattr(frame_stats, "STRIP_BYTES", 6 * 40 * 4 * 4)  # less than a frame
         xr.testing.assert_identical(xccd.open_stack(folder, chunks=chunks).ccd.stats().compute(), whole)
 
 
@@ -205,6 +205,29 @@ def test_rejected_samples_of_a_flagged_dataset(lazy):
     for i in range(8):
         assert table["mean"].values[i] == pytest.approx(oracle(x[i], flags[i] == 0)["mean"])
         assert table["missing"].values[i] == pytest.approx(np.mean(flags[i] != 0))
+
+
+@pytest.mark.parametrize("stars", [False, True])
+def test_a_lazy_clip_of_files(files, stars):
+    _, folder = files
+    made = [
+        xccd.open_stack(folder, chunks=chunks)
+        .ccd.to_dataset()
+        .ccd.sigma_clip(2, 2, center="median")
+        .ccd.stats(stars=stars)
+        for chunks in ("auto", None)
+    ]
+    loaded = xccd.open_stack(folder, chunks=None).load().ccd.to_dataset().ccd.sigma_clip(2, 2, center="median")
+    for table in made:
+        xr.testing.assert_identical(table.compute(), loaded.ccd.stats(stars=stars))
+    assert loaded.ccd.stats().rejected.values.max() > 0
+
+
+def test_samples_near_the_end_of_float64():
+    big = np.where(np.arange(400).reshape(1, 20, 20) % 2, 1e308, -1e308)
+    table = stack_of(np.concatenate([big, np.full((1, 20, 20), 1e308)]), "numpy").ccd.stats()
+    assert table["max"].values.tolist() == [1e308, 1e308]
+    assert table["missing"].values.tolist() == [0, 0]
 
 
 def test_a_clip_with_nan_counts_as_missing():

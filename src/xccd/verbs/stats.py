@@ -220,7 +220,8 @@ def _ranks(rows: Array) -> tuple[float, ...]:
     good = rows[np.isfinite(rows)].astype(np.float64)
     if not good.size:
         return (np.nan,) * len(RANKS)
-    return float(np.median(good)), LEVELS["clipped_median"](good), noise_of(rows)
+    with np.errstate(all="ignore"):  # squares of samples near the end of float64
+        return float(np.median(good)), LEVELS["clipped_median"](good), noise_of(rows)
 
 
 def _stars(image: Array, saturated: Array) -> tuple[float, ...]:
