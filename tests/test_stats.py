@@ -228,6 +228,8 @@ def test_samples_near_the_end_of_float64():
     table = stack_of(np.concatenate([big, np.full((1, 20, 20), 1e308)]), "numpy").ccd.stats()
     assert table["max"].values.tolist() == [1e308, 1e308]
     assert table["missing"].values.tolist() == [0, 0]
+    assert table["background"].values.tolist() == [0, 1e308]
+    assert table["noise"].values.tolist() == [0, 0]
 
 
 def test_a_clip_with_nan_counts_as_missing():

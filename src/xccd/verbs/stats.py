@@ -220,8 +220,10 @@ def _ranks(rows: Array) -> tuple[float, ...]:
     good = rows[np.isfinite(rows)].astype(np.float64)
     if not good.size:
         return (np.nan,) * len(RANKS)
-    with np.errstate(all="ignore"):  # squares of samples near the end of float64
-        return float(np.median(good)), LEVELS["clipped_median"](good), noise_of(rows)
+    power = int(np.frexp(np.abs(good).max())[1])
+    if abs(power) > 500:  # squares beyond float64: in other units, which is exact
+        return tuple(float(np.ldexp(value, power)) for value in _ranks(np.ldexp(rows.astype(np.float64), -power)))
+    return float(np.median(good)), LEVELS["clipped_median"](good), noise_of(rows)
 
 
 def _stars(image: Array, saturated: Array) -> tuple[float, ...]:
