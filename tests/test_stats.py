@@ -125,6 +125,22 @@ def test_nothing_is_computed_for_a_lazy_stack():
             table.compute()
 
 
+@pytest.mark.parametrize("stars", [False, True])
+def test_each_block_is_computed_once(stars):
+    import dask.array as da
+
+    done = []
+
+    def one(block):
+        done.append(block.shape)
+        return block + 1.0
+
+    x = da.map_blocks(one, da.ones((6, 8, 9), chunks=(2, 4, 9)), dtype=float, meta=np.empty((0, 0, 0)))
+    table = xr.DataArray(x, dims=("frame", "y", "x")).ccd.stats(stars=stars).compute()
+    assert len(done) == 6
+    assert table["mean"].values.tolist() == [2.0] * 6
+
+
 @pytest.fixture
 def files(tmp_path: Path):
     x = samples("u2", (6, 30, 40))
@@ -168,7 +184,7 @@ def test_strips_within_a_limit_of_memory(files, chunks):
     with xccd.set_options(memory="1 GB", threads=1):
         xr.testing.assert_identical(xccd.open_stack(folder, chunks=chunks).ccd.stats().compute(), whole)
     with pytest.MonkeyPatch.context() as m:
-        m.setattr(frame_stats, "STRIP_BYTES", 6 * 40 * 4 * 4)
+        m.setattr(frame_stats, "STRIP_BYTES", 6 * 40 * 4 * 4)  # less than a frame
         xr.testing.assert_identical(xccd.open_stack(folder, chunks=chunks).ccd.stats().compute(), whole)
 
 
@@ -189,6 +205,31 @@ def test_rejected_samples_of_a_flagged_dataset(lazy):
     for i in range(8):
         assert table["mean"].values[i] == pytest.approx(oracle(x[i], flags[i] == 0)["mean"])
         assert table["missing"].values[i] == pytest.approx(np.mean(flags[i] != 0))
+
+
+@pytest.mark.parametrize("stars", [False, True])
+def test_a_lazy_clip_of_files(files, stars):
+    _, folder = files
+    made = [
+        xccd.open_stack(folder, chunks=chunks)
+        .ccd.to_dataset()
+        .ccd.sigma_clip(2, 2, center="median")
+        .ccd.stats(stars=stars)
+        for chunks in ("auto", None)
+    ]
+    loaded = xccd.open_stack(folder, chunks=None).load().ccd.to_dataset().ccd.sigma_clip(2, 2, center="median")
+    for table in made:
+        xr.testing.assert_identical(table.compute(), loaded.ccd.stats(stars=stars))
+    assert loaded.ccd.stats().rejected.values.max() > 0
+
+
+def test_samples_near_the_end_of_float64():
+    big = np.where(np.arange(400).reshape(1, 20, 20) % 2, 1e308, -1e308)
+    table = stack_of(np.concatenate([big, np.full((1, 20, 20), 1e308)]), "numpy").ccd.stats()
+    assert table["max"].values.tolist() == [1e308, 1e308]
+    assert table["missing"].values.tolist() == [0, 0]
+    assert table["background"].values.tolist() == [0, 1e308]
+    assert table["noise"].values.tolist() == [0, 0]
 
 
 def test_a_clip_with_nan_counts_as_missing():
@@ -236,7 +277,7 @@ def test_labels_do_not_clash_and_select():
     stack = xccd.open_stack([(frame, {"EXPTIME": 60.0}) for frame in x]).load()
     labelled = stack.assign_coords(stack.ccd.stats(stars=True))
     assert labelled.file.values.tolist() == stack.file.values.tolist()
-    assert labelled.odd.values.tolist() == ["", "", "wide stars", "", ""]
+    assert labelled.odd.values.tolist() == ["", "", "much light, wide stars", "", ""]
     assert labelled.isel(frame=labelled.fwhm < 5).sizes["frame"] == 4
     mean = labelled.ccd.combine(weights="fwhm")
     weights = 1 / labelled.fwhm.values**2
@@ -291,6 +332,12 @@ ROW = {"background": [100.0] * 6, "noise": [5.0] * 6, "missing": [0.0] * 6}
 def test_odd_frames(changed, said):
     columns = {k: np.array([*v[1:], changed.get(k, v[0])]) for k, v in ROW.items()}
     assert odd_frames(columns) == ["", "", "", "", "", said]
+
+
+def test_a_trail_is_odd():
+    x = np.random.default_rng(0).normal(100, 5, (6, 64, 64))
+    x[2, 30:33] += 90
+    assert stack_of(x, "numpy").ccd.stats().odd.values.tolist() == ["", "", "much light", "", "", ""]
 
 
 def test_of_few_frames_none_is_odd():

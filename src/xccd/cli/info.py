@@ -24,8 +24,9 @@ LABELS = {  # the lines of an image, and how a value is written
 def info(files: tuple[str, ...], as_json: bool) -> None:
     """Print what is in FILES: HDUs, shape, unit, kind, filter, exposure, date, and the WCS.
 
-    FILES are files, folders and globs. Only headers are read. What is not understood is said. A file that cannot be
-    opened ends with exit code 3, after the others.
+    FILES are files, folders and globs.
+    Only headers are read. What is not understood is said. A file that cannot be opened ends with exit code 3, after
+    the others.
     """
     from xccd.night.file_info import info_of
     from xccd.night.scan import _places
@@ -66,6 +67,6 @@ def _of_wcs(wcs: Mapping[str, Any] | None) -> list[str]:
     return [
         f"  WCS          {wcs['projection']}, {wcs['frame']}",
         f"  centre       {lon:.5f} {lat:+.5f} deg = {hms} {dms}",
-        f"  pixel        {scale}, the y axis at position angle {wcs['rotation']:.2f} deg{flipped}",
+        f"  pixel        {scale}, the y axis at position angle {round(wcs['rotation'], 2) + 0:.2f} deg{flipped}",
         f"  field        {size}",
     ]

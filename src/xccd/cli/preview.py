@@ -20,8 +20,9 @@ HEADINGS = ("frame", "size", "black", "white", "median", "min", "max", "read%")
 def preview(files: tuple[str, ...], as_json: bool) -> None:
     """Print for each frame of FILES its size, the limits of grey (zscale), and a median.
 
-    FILES are files, folders and globs. Of each image 64 rows are read, so the numbers are rough: `xccd stats` has exact
-    ones. A file that cannot be read has a line with its problem; then the exit code is 3.
+    FILES are files, folders and globs.
+    Of each image 64 rows are read, so the numbers are rough: `xccd stats` has exact ones. A file that cannot be
+    read has a line with its problem; then the exit code is 3.
     """
     from xccd.night.quick_look import quick_looks
 

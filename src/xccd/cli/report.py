@@ -19,7 +19,8 @@ from xccd.cli.stats import lines_of, scanned
 def report(files: tuple[str, ...], stars: bool, as_json: bool) -> None:
     """Print a report on FILES: inputs, headers that differ, statistics, registration, and what may be done next.
 
-    FILES are files, folders and globs. A file that cannot be read is listed with its problem; then the exit code is 3.
+    FILES are files, folders and globs.
+    A file that cannot be read is listed with its problem; then the exit code is 3.
     """
     from xccd.night.report import report_of
 

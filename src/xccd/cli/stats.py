@@ -25,8 +25,9 @@ WITH_STARS = ("mean", "min")  # columns without room beside stars
 def stats(files: tuple[str, ...], stars: bool, as_json: bool) -> None:
     """Print the statistics of each frame of FILES, and what is odd about it.
 
-    FILES are files, folders and globs. Frames of one kind, filter, exposure and shape are compared with one another, if
-    they are five or more. A file that cannot be read has a line with its problem; then the exit code is 3.
+    FILES are files, folders and globs.
+    Frames of one kind, filter, exposure and shape are compared with one another, if they are five or more. A file
+    that cannot be read has a line with its problem; then the exit code is 3.
     """
     from xccd.night.frame_table import measured
 

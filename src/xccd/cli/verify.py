@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 def verify(files: tuple[str, ...], as_json: bool) -> None:
     """Check FILES: their structure, sizes, checksums and samples, and whether they go together.
 
-    FILES are files, folders and globs. All samples are read. A line says what is wrong with a file, or that it is good.
-    Problems (damage, wrong checksums, no finite sample, two files with the same samples) end with exit code 3. Warnings
-    (many missing or saturated samples, mixed shapes, gains or units) do not.
+    FILES are files, folders and globs.
+    All samples are read. A line says what is wrong with a file, or that it is good. Problems (damage, wrong
+    checksums, no finite sample, two files with the same samples) end with exit code 3. Warnings (many missing or
+    saturated samples, mixed shapes, gains or units) do not.
     """
     from xccd.night.verify import verify as verified
     from xccd.night.verify_file import PROBLEM

@@ -36,6 +36,7 @@ class Look:
     ranks: Callable[[Array], tuple[float, ...]]  # of the kept rows (rows, columns), NaN where not in use
     whole: Callable[[Array, Array], tuple[float, ...]] | None  # of a whole frame as `ranks`, and where it is saturated
     names: tuple[str, ...]  # of the results of both
+    words: Callable[[dict[str, Array]], list[str]]  # from all columns a text for each frame, the column "odd"
     limits: Array | None  # a saturated sample of each frame is at or above its number; NaN: unknown
 
 
@@ -58,11 +59,11 @@ def stride(pixels: Sequence[int]) -> int:
 
 
 def of_frames(x: Any, flags: Any, look: Look, fields: Sequence[tuple[str, Any]]) -> Any:
-    """For each frame of ``x`` (frames first) a record with `COLUMNS` and the results of ``look``, as ``fields``.
+    """For each frame of ``x`` (frames first) a record of ``fields``, and of the words of ``look`` as "odd".
 
     On dask input the records are a dask array; else they are there at once.
     """
-    dtype = np.dtype(list(fields))
+    dtype = np.dtype([*fields, ("odd", object)])
     if is_dask(x) or is_dask(flags):
         return _of_dask(as_dask_input(x), None if flags is None else as_dask_input(flags), look, dtype)
     parts = _of_deferred(x, flags, look) if is_deferred(x) or is_deferred(flags) else _of_numpy(x, flags, look)
@@ -118,7 +119,7 @@ def _frame(x: Array, flags: Array | None, look: Look, number: int, kept: Array) 
         used = int(np.count_nonzero(good))
         exact = values.astype(np.float64)
         one.used += used
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond float64
             one.sums.append((exact if used == good.size else np.where(good, exact, 0)).sum(axis=-1))
         some = exact if used == good.size else exact[good]
         if used:
@@ -160,7 +161,8 @@ def _of_deferred(x: Any, flags: Any, look: Look) -> list[Part]:
     """Strips of rows of all frames, or whole frames if they are asked for."""
     limit = options.memory()
     most = STRIP_BYTES if limit is None else max(1, min(STRIP_BYTES, limit // 4))
-    if look.whole is not None or x.ndim < 3:
+    by_file = flags is None and _is_of_files(x) and _bytes(x) // x.shape[0] <= most
+    if look.whole is not None or x.ndim < 3 or by_file:  # of whole frames no rows are kept for later
         return _whole_frames(x, flags, look, most)
     unit = max(a.unit for a in (x, flags) if is_deferred(a))
     height = max(1, most // max(1, _bytes(x) // max(1, x.shape[1])))
@@ -175,7 +177,7 @@ def _whole_frames(x: Any, flags: Any, look: Look, most: int) -> list[Part]:
     """
     numbers, n = np.arange(math.prod(x.shape[1:-1])), x.shape[0]
     size = max(1, most // max(1, _bytes(x) // n))
-    if flags is None and type(x).one_by_one is not Deferred.one_by_one:
+    if flags is None and _is_of_files(x):
         parts, frames = [], x.one_by_one()
         for first in range(0, n, size):
             some = np.stack([next(frames) for _ in range(first, min(first + size, n))])
@@ -185,6 +187,11 @@ def _whole_frames(x: Any, flags: Any, look: Look, most: int) -> list[Part]:
     size = max(1, (GROUP_BYTES if limit is None else limit // 4) // max(1, _bytes(x) // n))
     groups = [slice(a, min(a + size, n)) for a in range(0, n, size)]
     return [part for group in groups for part in _group(x, flags, look, group, numbers)]
+
+
+def _is_of_files(x: Any) -> bool:
+    """Whether a deferred array can give one frame without the others."""
+    return type(x).one_by_one is not Deferred.one_by_one
 
 
 def _bytes(x: Any) -> int:
@@ -303,9 +310,12 @@ def _records(parts: list[Part], shape: tuple[int, ...], look: Look, dtype: np.dt
         values |= {f"flag_{flag.name}".lower(): int(n) for flag, n in zip(Flag, bits, strict=False)}
         values |= dict(zip(look.names, _ranks(own, look), strict=True))
         for name in dtype.names or ():
-            out[name][i] = values[name]
+            if name != "odd":
+                out[name][i] = values[name]
 
     run_all(one, shape[0], threads)
+    # Here, and not from the columns: each of them would be computed from the samples again.
+    out["odd"] = look.words({name: out[name] for name in dtype.names or () if name != "odd"})
     return out
 
 

@@ -119,7 +119,8 @@ def _numbers(found: Any, shape: tuple[int, ...], projection: str) -> dict[str, A
         "centre": [*centre],
         "sexagesimal": [_sexagesimal(centre[0] / 15, ""), _sexagesimal(centre[1], "+")],
         "scale": scale,  # arcseconds, along x and y
-        "rotation": math.degrees(math.atan2(along[0], along[1])),  # position angle of the y axis, north through east
+        # position angle of the y axis, north through east
+        "rotation": round(math.degrees(math.atan2(along[0], along[1])), 9) + 0.0,  # not -0.0
         "mirrored": across[0] * along[1] - across[1] * along[0] > 0,
         "size": [scale[0] * nx / 60, scale[1] * ny / 60],  # arcminutes
     }

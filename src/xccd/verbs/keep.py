@@ -193,7 +193,7 @@ def _label(stack: xr.DataArray, rule: str, name: str, dim: Hashable) -> Array:
     label = stack.coords.get(name)
     if label is not None and label.dims == (dim,) and label.dtype.kind in "fiub":
         return np.asarray(label.values, np.float64)
-    return np.asarray(keyword_of_frames("rule", name, stack, dim, **{"measured are": MEASURED}), np.float64)
+    return np.asarray(keyword_of_frames("rule", name, stack, dim, measured=MEASURED), np.float64)
 
 
 def _met(condition: Condition, values: Array) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,7 @@ def stats(
         A stack. Samples that are not finite, and those with a flag, are not in use. A Dataset must have one variable
         that is not a map. All planes of a cube count as one frame: pick one, as ``stack.sel(channel=0)``, for its own.
     stars : bool, default: False
-        Also measure the stars, as `measure_stars` does. Takes a second for each frame of 2048 x 2048.
+        Also measure the stars, as `measure_stars` does. Takes a second or more for a frame of 2048 x 2048.
     saturation : float, list of float, or str, optional
         Samples at or above it are saturated: a number, one a frame, or a keyword. Default: SATURATE of the headers,
         if the samples are known to be those of files. After arithmetic, and after the load of dask chunks, that is
@@ -156,10 +155,12 @@ def stats(
     limits = _limits(stack, dim, saturation)
     x = frames_first(stack, dim)
     names = _columns(marks, limits, stars, flags, stack)
-    look = Look(_ranks, _stars if stars else None, (*RANKS, *(STARS if stars else ())), limits)
+    look = Look(_ranks, _stars if stars else None, (*RANKS, *(STARS if stars else ())), odd_frames, limits)
     fields = [(name, np.int64 if name in (*COUNTS, *FLAGS) else np.float64) for name in names]
     records = of_frames(x, None if marks is None else frames_first(marks, dim), look, fields)
-    columns = {name: records[name] for name in names}
+    columns = {name: records[name] for name in (*names, "odd")}
+    if not is_dask(records):
+        columns["odd"] = np.array(columns["odd"].tolist(), str)
     return _table(stack, dim, columns, x.shape)
 
 
@@ -219,6 +220,9 @@ def _ranks(rows: Array) -> tuple[float, ...]:
     good = rows[np.isfinite(rows)].astype(np.float64)
     if not good.size:
         return (np.nan,) * len(RANKS)
+    power = int(np.frexp(np.abs(good).max())[1])
+    if abs(power) > 500:  # squares beyond float64: in other units, which is exact
+        return tuple(float(np.ldexp(value, power)) for value in _ranks(np.ldexp(rows.astype(np.float64), -power)))
     return float(np.median(good)), LEVELS["clipped_median"](good), noise_of(rows)
 
 
@@ -234,8 +238,7 @@ def _table(stack: xr.DataArray, dim: Hashable, columns: dict[str, Any], shape: t
     """The columns as variables, with their names and units."""
     files = file_names(stack, dim)
     names = short_names(files) if files else [str(i) for i in range(stack.sizes[dim])]
-    odd: Any = _odd(columns)
-    every = {"name": np.array(names), **columns, "odd": odd}
+    every = {"name": np.array(names), **columns}
     own = stack.attrs.get("units")
     made = {}
     for name, values in every.items():
@@ -245,20 +248,3 @@ def _table(stack: xr.DataArray, dim: Hashable, columns: dict[str, Any], shape: t
     step = stride(shape[1:])
     rows = "all" if step == 1 else f"every {step}{'rd' if step == 3 else 'th'}"
     return xr.Dataset(made, attrs={"rows": f"{rows} for median, background and noise"})
-
-
-def _odd(columns: dict[str, Any]) -> Any:
-    first = next(iter(columns.values()))
-    if not is_dask(first):
-        return np.array(odd_frames(columns))
-    import dask.array as da
-    from dask.delayed import delayed
-
-    made = delayed(partial(_odd_column, list(columns)), pure=True)(*columns.values())
-    return da.from_delayed(made, first.shape, object)
-
-
-def _odd_column(names: list[str], *values: Array) -> Array:
-    found = np.empty(len(values[0]), object)
-    found[:] = odd_frames(dict(zip(names, values, strict=True)))
-    return found

@@ -35,6 +35,7 @@ def _noise(columns: Columns) -> float:
 ODD = {
     "background": Odd("low background", "high background", lambda _, columns: _noise(columns), "no samples"),
     "noise": Odd("low noise", "high noise", lambda middle, _: 0.1 * middle),
+    "light": Odd("little light", "much light", lambda _, columns: 0.5 * _noise(columns)),
     "missing": Odd("", "many missing", lambda *_: 0.01),
     "saturated": Odd("", "many saturated", lambda *_: 0.001),
     "rejected": Odd("", "many rejected", lambda *_: 0.02),
@@ -42,6 +43,11 @@ ODD = {
     "fwhm": Odd("narrow stars", "wide stars", lambda middle, _: 0.1 * middle, "no stars"),
     "elongation": Odd("", "long stars", lambda *_: 0.1),
 }
+
+
+def _light(columns: Columns) -> Any:
+    """What stars, trails and cosmic rays add to the mean. A trail changes neither the background nor the noise much."""
+    return np.asarray(columns["mean"], np.float64) - columns["background"]
 
 
 def limit_of(count: int) -> float:
@@ -55,6 +61,8 @@ def limit_of(count: int) -> float:
 def odd_frames(columns: Columns) -> list[str]:
     """For each frame in which columns it is odd, in words; "" if in none."""
     count = len(next(iter(columns.values())))
+    if "mean" in columns:
+        columns = {**columns, "light": _light(columns)}
     words: list[list[str]] = [[] for _ in range(count)]
     for name, row in ODD.items():
         if name not in columns:
