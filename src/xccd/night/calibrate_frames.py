@@ -138,7 +138,8 @@ def _with_first_steps(ds: xr.Dataset, work: Work, masters: dict[str, Any]) -> xr
     return ds
 
 
-def _all_have(keyword: str, ds: xr.Dataset) -> bool:
+def all_have(keyword: str, ds: xr.Dataset) -> bool:
+    """Whether all frames have a keyword."""
     return all(value not in (None, "") and value == value for value in keywords_of_frames(ds["data"], "frame", keyword))
 
 
@@ -148,14 +149,14 @@ def _saturation(asked: Any, ds: xr.Dataset) -> Any:
         return None
     if asked != "auto":
         return asked
-    return "SATURATE" if _all_have("SATURATE", ds) else None
+    return "SATURATE" if all_have("SATURATE", ds) else None
 
 
 def _region(asked: Any, ds: xr.Dataset, keywords: tuple[str, ...]) -> Any:
     """The region: a section, the first of the keywords that all frames have, or None."""
     if asked in OFF:
         return None
-    return asked if asked != "auto" else next((k for k in keywords if _all_have(k, ds)), None)
+    return asked if asked != "auto" else next((k for k in keywords if all_have(k, ds)), None)
 
 
 def _with_errors(ds: xr.Dataset, work: Work) -> xr.Dataset:
@@ -165,7 +166,7 @@ def _with_errors(ds: xr.Dataset, work: Work) -> xr.Dataset:
         return ds
     gain, noise = ("GAIN" if detector.gain == "auto" else detector.gain), (
         "RDNOISE" if detector.readnoise == "auto" else detector.readnoise)  # fmt: skip
-    missing = [k for k in (gain, noise) if isinstance(k, str) and not _all_have(k, ds)]
+    missing = [k for k in (gain, noise) if isinstance(k, str) and not all_have(k, ds)]
     if missing:
         work.say(f"not all frames have {' and '.join(missing)}: errors are those of the scatter")
         return ds
@@ -180,4 +181,4 @@ def _with_errors(ds: xr.Dataset, work: Work) -> xr.Dataset:
 
 
 def _norm(asked: str, ds: xr.Dataset) -> str:
-    return asked if asked != "auto" else "cfa" if _all_have("BAYERPAT", ds) else "mean"
+    return asked if asked != "auto" else "cfa" if all_have("BAYERPAT", ds) else "mean"
