@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -17,16 +17,16 @@ NUMBER = "number of the frame"  # a label that tells which frames are left
 
 
 def kept(
-    frames: xr.Dataset, rule: str, one: Callable[[int], xr.Dataset], work: Work
+    frames: xr.Dataset, rule: str, some: Callable[[Sequence[int]], xr.Dataset], work: Work
 ) -> tuple[xr.Dataset, list[int]]:  # fmt: skip
-    """The frames that meet the rule, and their numbers; ``one`` gives a frame alone, so that memory holds one."""
+    """The frames that meet the rule, and their numbers; ``some`` gives frames by numbers, so that memory holds one."""
     count = frames.sizes["frame"]
     if not rule:
         return frames, list(range(count))
     names = {condition.name for condition in parsed(rule)}
     measured = sorted(names & {*MEASURED, *STARS} - set(frames.coords))
     if measured:
-        tables = [stats(_look(one(i)), stars=bool(names & set(STARS))) for i in range(count)]
+        tables = [stats(_look(some([i])), stars=bool(names & set(STARS))) for i in range(count)]
         labels = {name: ("frame", np.array([float(t[name].values[0]) for t in tables])) for name in measured}
         frames = frames.assign_coords(labels)
     left = keep(frames.assign_coords({NUMBER: ("frame", np.arange(count))}), rule)

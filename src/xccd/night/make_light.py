@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 
 import xarray as xr
 
-from xccd.night.calibrate_frames import all_have, calibrated
-from xccd.night.combine_frames import combined, with_levels
+from xccd.night.calibrate_frames import all_have, calibrated, some_again
+from xccd.night.combine_frames import combined
+from xccd.night.frame_levels import levelled
 from xccd.night.keep_lights import kept
 from xccd.night.register_lights import register
 from xccd.night.work import OFF, Work
 from xccd.verbs.debayer import debayer
-from xccd.verbs.normalize import normalize
 
 
 def make_light(work: Work) -> xr.Dataset:
     """The image of the frames, lazily but for levels and stars."""
     light = work.recipe.light
-    frames = _with_colours(calibrated(work), light.debayer)
-    one = partial(_one, work, frames["file"].values.tolist())
-    frames, numbers = kept(frames, light.keep, one, work)
-    onto_one_grid = register(frames, work, lambda i: one(numbers[i]))
+    mono = calibrated(work)
+    again = some_again(work, mono)
+
+    def some(numbers: Sequence[int]) -> xr.Dataset:
+        return _with_colours(again(numbers), light.debayer)
+
+    frames, left = kept(_with_colours(mono, light.debayer), light.keep, some, work)
+    onto_one_grid = register(frames, work, lambda i: some([left[i]]))
     if light.normalize not in OFF and frames.sizes["frame"] > 1:
         # before the frames are moved: all pixels count, and nothing is interpolated for a level
-        frames = with_levels(normalize(frames, zero="median"))
+        frames = levelled(frames, lambda numbers: some([left[i] for i in numbers]), {"zero": "median"})
     return combined(onto_one_grid(frames), light, maps=work.recipe.output.maps, weights=light.weights)
 
 
@@ -34,10 +38,3 @@ def _with_colours(frames: xr.Dataset, method: str) -> xr.Dataset:
         return frames
     made: xr.Dataset = debayer(frames, "bilinear" if method == "auto" else method)
     return made
-
-
-def _one(work: Work, files: list[str], i: int) -> xr.Dataset:
-    """Frame ``i`` alone, opened again: a part of a lazy stack is made with all frames of the stack."""
-    rows = [k for k, file in enumerate(work.rows["file"]) if file == files[i]]
-    number = rows[files[:i].count(files[i])]  # a file may hold several
-    return _with_colours(calibrated(work, slice(number, number + 1)), work.recipe.light.debayer)
