@@ -2,9 +2,9 @@
 
 python benchmarks/night.py [--size 2048] [--lights 300] [--masters 20] [--memory 1GB] [--no-siril]
 
-Each runs once in a process of its own, with its start. Siril converts, preprocesses and stacks with the same steps; both
-clip as Siril does. The lights are not moved, so neither registers. Masters are compared pixel by pixel, lights by their
-stars: Siril divides a flat by the mean of its middle, so that only the ratios of fluxes are the same.
+Each runs once in a process of its own, with its start. Siril converts, preprocesses, and stacks with the same steps;
+both clip as Siril does. The lights are not moved, so neither registers. Masters are compared pixel by pixel, lights by
+their stars: Siril divides a flat by the mean of its middle, so that only the ratios of fluxes are the same.
 """
 
 from __future__ import annotations
