@@ -91,7 +91,10 @@ class Night:
         return self._result(job, MADE if why else UP_TO_DATE, "; ".join(work.notes))
 
     def _made(self, work: Work, path: Path, state: dict[str, Any]) -> str:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(error.errno, f"path={str(path)!r}: its folder cannot be made: {error.strerror}") from error
         self.tell(work.name, "calibrating", 0, 0)
         if work.kind == "light" and self.recipe.output.frames:
             write_frames(work, self.output)
