@@ -278,6 +278,23 @@ def test_a_file_that_is_not_ours_stays(night, tmp_path):
     assert xccd.reduce(lights, output=tmp_path, overwrite=True)["status"].tolist() == ["made"]
 
 
+def test_calibrated_frames_are_written(copy):
+    night, output = copy
+    recipe = Recipe(output=Output(frames=True))
+    assert status(xccd.reduce(night, recipe, output=output))[LIGHT] == "made"
+    files = sorted((output / "calibrated" / LIGHT).iterdir())
+    assert [path.name for path in files] == [f"light-r-00{i}.fits" for i in range(1, 6)]
+    masters = output / "masters"
+    stack = xccd.open_stack(night / "light-r-*.fits").ccd.subtract_bias(masters / "bias.fits")
+    stack = stack.ccd.subtract_dark(masters / "dark-120s.fits").ccd.flat_correct(masters / "flat-r.fits")
+    np.testing.assert_array_equal(xccd.open_stack(files).values, stack.values)
+    assert fits.getheader(files[0])["FLATCOR"] == "flat-r.fits"
+    assert status(xccd.reduce(night, recipe, output=output))[LIGHT] == "up to date"
+    files[2].unlink()
+    assert status(xccd.reduce(night, recipe, output=output))[LIGHT] == "made"
+    assert files[2].exists()
+
+
 def test_what_is_said_is_json(done):
     output, _ = done
     known = json.loads((output / ".xccd" / f"{LIGHT}.fits.json").read_text())

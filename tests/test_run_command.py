@@ -119,6 +119,7 @@ def test_a_failure_ends_with_its_reason(copy, capsys):
     [
         ((), 2, "NIGHT is missing: give the folder of the raw frames"),
         (("NIGHT",), 2, "--output FOLDER is missing: name a folder for the products"),
+        (("NIGHT", "-o", ""), 2, "it is empty: name a folder"),
         (("nowhere", "-o", "OUT"), 3, "nowhere' does not exist: check the path"),
         (("NIGHT", "-o", "NIGHT"), 3, "is the folder of the frames"),
         (("NIGHT", "-o", "NIGHT/bias-001.fits"), 4, "is a file: name a folder"),
@@ -137,6 +138,13 @@ def test_errors(night, tmp_path, arguments, code, message, capsys):
     found, _, err = run("reduce", *given, capsys=capsys)
     assert found == code
     assert message in err
+
+
+def test_an_output_that_cannot_be_written(night, tmp_path, capsys):
+    (tmp_path / "masters").write_text("a file")
+    code, _, err = run("reduce", night, "-o", tmp_path, capsys=capsys)
+    assert code == 4
+    assert "its folder cannot be made" in err
 
 
 def test_a_missing_package_names_the_extra(night, tmp_path, monkeypatch, capsys):
@@ -189,6 +197,10 @@ def test_what_cannot_be_made_again(night, done, tmp_path, capsys):
     code, _, err = run("run", "--from", night / "bias-001.fits", "-o", tmp_path / "a.fits", capsys=capsys)
     assert code == 3
     assert "does not say how it was made: it has no extension RECIPE" in err
+    (tmp_path / "text.fits").write_text("no FITS")
+    code, _, err = run("run", "--from", tmp_path / "text.fits", "-o", tmp_path / "a.fits", capsys=capsys)
+    assert code == 3
+    assert "text.fits cannot be read as FITS" in err
     code, _, err = run("run", "--from", tmp_path / "none.fits", "-o", tmp_path / "a.fits", capsys=capsys)
     assert code == 3
     assert "there is no such file" in err

@@ -32,10 +32,17 @@ if TYPE_CHECKING:
 NAMED = 5  # products in the last line
 
 
+def folder(_: Any, __: Any, value: str | None) -> Path | None:
+    """The folder of products. An empty name raises: a shell variable that is not set would stand for this folder."""
+    if value == "":
+        raise click.BadParameter("it is empty: name a folder")
+    return None if value is None else Path(value)
+
+
 @command("xccd reduce night/ -o products/", "xccd reduce night/ --dry-run", "xccd reduce --print-recipe > night.toml",
          "xccd reduce night/ -o products/ --recipe night.toml --set light.method=median --keep 'fwhm<80%'")  # fmt: skip
 @files_argument("night", required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder for the products.")
+@click.option("-o", "--output", callback=folder, metavar="FOLDER", help="Folder for the products.")
 @click.option("--recipe", metavar="FILE", help="TOML file with choices; --print-recipe writes one.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
               help="A choice in place of the recipe's, as light.method=median; may be repeated.")  # fmt: skip

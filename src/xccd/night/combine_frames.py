@@ -11,14 +11,7 @@ from xccd.verbs.combine_with_maps import combine_with_maps
 from xccd.verbs.reject import reject
 from xccd.verbs.reject_text import parsed
 
-LEVELS = ("scale", "zero", "scaled_exposure")  # labels of `normalize`; lazy on dask
 LEAST = 3  # frames: of two, neither can be said to be the outlier
-
-
-def with_levels(frames: xr.Dataset) -> xr.Dataset:
-    """The frames with their levels measured now: the header of a product tells what they are."""
-    levels = [str(name) for name, label in frames.coords.items() if name in LEVELS and label.chunks is not None]
-    return frames.assign_coords({name: frames[name].compute() for name in levels})
 
 
 def combined(frames: xr.Dataset, part: Any, *, maps: bool, weights: str = "") -> xr.Dataset:

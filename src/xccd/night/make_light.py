@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 
 import xarray as xr
 
-from xccd.night.calibrate_frames import calibrated
-from xccd.night.combine_frames import combined, with_levels
+from xccd.night.calibrate_frames import all_have, calibrated, some_again
+from xccd.night.combine_frames import combined
+from xccd.night.frame_levels import levelled
+from xccd.night.keep_lights import kept
 from xccd.night.register_lights import register
 from xccd.night.work import OFF, Work
-from xccd.verbs.normalize import normalize
+from xccd.verbs.debayer import debayer
 
 
 def make_light(work: Work) -> xr.Dataset:
     """The image of the frames, lazily but for levels and stars."""
     light = work.recipe.light
-    frames = calibrated(work)
-    frames, onto_one_grid = register(frames, work, partial(_one, work, frames))
+    mono = calibrated(work)
+    again = some_again(work, mono)
+
+    def some(numbers: Sequence[int]) -> xr.Dataset:
+        return _with_colours(again(numbers), light.debayer)
+
+    frames, left = kept(_with_colours(mono, light.debayer), light.keep, some, work)
+    onto_one_grid = register(frames, work, lambda i: some([left[i]]))
     if light.normalize not in OFF and frames.sizes["frame"] > 1:
         # before the frames are moved: all pixels count, and nothing is interpolated for a level
-        frames = with_levels(normalize(frames, zero="median"))
+        frames = levelled(frames, lambda numbers: some([left[i] for i in numbers]), {"zero": "median"})
     return combined(onto_one_grid(frames), light, maps=work.recipe.output.maps, weights=light.weights)
 
 
-def _one(work: Work, frames: xr.Dataset, i: int) -> xr.Dataset:
-    """Frame ``i`` alone, opened again: a part of a lazy stack is made with all frames of the stack."""
-    name = frames["file"].values[i]
-    same = [k for k, file in enumerate(frames["file"].values) if file == name]
-    rows = [k for k, file in enumerate(work.rows["file"]) if file == name]
-    number = rows[same.index(i)]
-    return calibrated(work, slice(number, number + 1))
+def _with_colours(frames: xr.Dataset, method: str) -> xr.Dataset:
+    """Frames of a colour camera with their colours."""
+    if method in OFF or (method == "auto" and not all_have("BAYERPAT", frames)):
+        return frames
+    made: xr.Dataset = debayer(frames, "bilinear" if method == "auto" else method)
+    return made

@@ -16,8 +16,8 @@ from xccd.verbs.find_transforms import find_transforms
 Change = Callable[[xr.Dataset], xr.Dataset]
 
 
-def register(frames: xr.Dataset, work: Work, light_of: Callable[[int], xr.Dataset]) -> tuple[xr.Dataset, Change]:
-    """The frames that can be registered, and what brings them onto one grid.
+def register(frames: xr.Dataset, work: Work, light_of: Callable[[int], xr.Dataset]) -> Change:
+    """What brings the frames onto one grid.
 
     ``light_of`` gives one of the frames as a stack, for the search of stars.
     """
@@ -25,9 +25,9 @@ def register(frames: xr.Dataset, work: Work, light_of: Callable[[int], xr.Datase
     if how in OFF or frames.sizes["frame"] == 1:
         if how in OFF:
             work.say("combined as they lie: the recipe says register = 'off'")
-        return frames, _as_it_is
+        return _as_it_is
     if how == "wcs" or (how == "auto" and have_wcs(frames)):
-        return frames, align
+        return align
     try:
         pieces = [light_of(i) for i in range(frames.sizes["frame"])]
         found = find_transforms(pieces)
@@ -35,10 +35,10 @@ def register(frames: xr.Dataset, work: Work, light_of: Callable[[int], xr.Datase
         if how == "stars":
             raise
         work.say(f"no WCS, and no registration by stars: combined as they lie ({str(error).split(': ', 1)[0]})")
-        return frames, _as_it_is
+        return _as_it_is
     matrices = np.asarray(found.matrix.values)
     work.say(f"registered by stars: {int(found.stars_matched[1:].min())} or more in common with the first frame")
-    return frames, lambda ds: align(ds, 0, transforms=matrices)
+    return lambda ds: align(ds, 0, transforms=matrices)
 
 
 def have_wcs(frames: xr.Dataset) -> bool:

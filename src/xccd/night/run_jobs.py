@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from xccd.night.up_to_date import keep, recorded, state_of, why_again
 from xccd.night.work import MasterFile, Work
+from xccd.night.write_frames import places, write_frames
 from xccd.night.write_product import draw, write_product
 from xccd.read.made_by import recipe_text
 
@@ -75,7 +76,7 @@ class Night:
             return self._result(job, FAILED, f"it needs {' and '.join(lost)}, which failed")
         work = Work.of(job, self.recipe, self.masters, self.open_with)
         path, state = self.output / job.path, state_of(work)
-        why = why_again(path, self.output, state)
+        why = why_again(path, self.output, state) or self._lost_frames(work)
         if why:
             self._check_own(path)
             log.info("%s is made: %s", job.name, why)
@@ -90,11 +91,23 @@ class Night:
         return self._result(job, MADE if why else UP_TO_DATE, "; ".join(work.notes))
 
     def _made(self, work: Work, path: Path, state: dict[str, Any]) -> str:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(error.errno, f"path={str(path)!r}: its folder cannot be made: {error.strerror}") from error
         self.tell(work.name, "calibrating", 0, 0)
+        if work.kind == "light" and self.recipe.output.frames:
+            write_frames(work, self.output)
         text = write_product(work, path, progress=lambda done, size: self.tell(work.name, "writing", done, size))
         keep(path, self.output, state, text, work.notes)
         return text
+
+    def _lost_frames(self, work: Work) -> str:
+        """Why calibrated frames must be written: "" if they are there, or are not asked for."""
+        asked = work.kind == "light" and self.recipe.output.frames and not work.open_with
+        return (
+            "calibrated frames are not there" if asked and not all(map(Path.exists, places(work, self.output))) else ""
+        )
 
     def _check_own(self, path: Path) -> None:
         """Raise if a file that is not ours is in the product's place."""
