@@ -20,6 +20,7 @@ from xccd.cli.options import (
     overwrite_option,
     progress_option,
     threads_option,
+    value_of,
 )
 from xccd.cli.output_names import (
     Template,
@@ -71,19 +72,6 @@ def keywords(_: Any, __: Any, value: str | None) -> list[str]:
     if twice := [word for word in found if found.count(word) > 1]:
         raise click.BadParameter(f"{value!r} has {twice[0]} twice")
     return found
-
-
-def value_of(word: str) -> Any:
-    """A number, True, False or None; any other word is a text."""
-    named = {"off": None, "none": None, "stable": None, "true": True, "false": False}
-    if word.lower() in named:
-        return named[word.lower()]
-    for kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            continue
-    return word
 
 
 @command(
@@ -161,7 +149,8 @@ def planned(files: tuple[str, ...], template: Template, options: dict[str, Any])
     else:
         paths = [built(template.text, name) if options["by"] else target(template.text) for name in stacks]
     check_distinct(paths, [name or "all frames" for name in stacks], template.text)
-    check_places(paths, options["overwrite"], make=bool(template.names) or template.text.endswith("/"))
+    make = bool(template.names) or template.text.endswith("/")
+    check_places(paths, options["overwrite"], make=make, inputs=[f for s in stacks.values() for f in files_of(s)])
     return [Group(name, stack, path) for (name, stack), path in zip(stacks.items(), paths, strict=True)]
 
 
@@ -178,6 +167,13 @@ def opened(files: tuple[str, ...], by: list[str], hdu: Any) -> dict[str, Any]:
         except ValueError as error:
             raise (Stop(USAGE, error) if "by=" in str(error) else error) from error
     return {node.path.strip("/"): node.to_dataset()["data"] for node in tree.leaves}
+
+
+def files_of(stack: Any) -> list[str]:
+    """The files of the frames."""
+    from xccd.labels.frames import file_names
+
+    return file_names(stack, "frame", chips=False)
 
 
 def target(text: str) -> Path:

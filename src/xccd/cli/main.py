@@ -26,6 +26,8 @@ from xccd.cli.voice import StdoutError, complain, speaking
 # In the order of the work. A row is the module in this folder that has a command of this name.
 COMMANDS = {
     "scan": "scan",
+    "calibrate": "calibrate",
+    "align": "align",
     "combine": "combine",
     "live": "live",
     "demo": "demo",

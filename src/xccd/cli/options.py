@@ -91,6 +91,19 @@ def files_argument(name: str = "files", *, required: bool = True) -> Wrap:
     return click.argument(name, nargs=-1, required=required, callback=named_files)
 
 
+def value_of(word: str) -> Any:
+    """A number, True, False or None; any other word is a text."""
+    named = {"off": None, "none": None, "stable": None, "true": True, "false": False}
+    if word.lower() in named:
+        return named[word.lower()]
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
 def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | None:
     """The HDU as a number, a name, or a name and a version."""
     if value == "":
@@ -104,6 +117,11 @@ def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | Non
 def hdu_option(*, every: bool = True, text: str = "The image's HDU. Default: the first image.") -> Wrap:
     """--hdu; with ``every`` also all."""
     return click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION" + "|all" * every, help=text)
+
+
+def masters_option(name: str, text: str) -> Wrap:
+    """An option for masters: paths, folders, globs, @lists; it may be given several times."""
+    return click.option(f"--{name}", multiple=True, metavar="FILE", callback=named_files, help=text)
 
 
 def threads_option(function: Function) -> Function:
