@@ -34,10 +34,10 @@ CANVAS = ("union", "intersection")
     "xccd align cal/*.fits -o mosaic.fits --mosaic --combine median",
 )
 @files_argument()
-@click.option("-o", "--output", required=True, metavar="FOLDER|TEMPLATE|FILE",
+@click.option("-o", "--output", required=True, type=click.Path(), metavar="FOLDER|TEMPLATE|FILE",
               help="Where frames go: a folder, or a name with {file} in braces; with --mosaic one file.")  # fmt: skip
 @hdu_option(every=False)
-@click.option("--to", metavar="FILE|union|intersection",
+@click.option("--to", type=click.Path(), metavar="FILE|union|intersection",
               help="The file on whose grid all are brought; with --stars one of FILES. Default: union, the grid that "
               "holds all frames.")  # fmt: skip
 @click.option("--stars", is_flag=True, help="Find shift, turn and scale from the stars: for frames without WCS.")

@@ -68,7 +68,7 @@ def level(_: Any, __: Any, value: str) -> Any:
     "xccd calibrate @lights.txt -o cal/ --bias masters/ --dark masters/ --flat masters/ --errors",
 )
 @files_argument()
-@click.option("-o", "--output", required=True, metavar="FOLDER|TEMPLATE",
+@click.option("-o", "--output", required=True, type=click.Path(), metavar="FOLDER|TEMPLATE",
               help="Where the files go: a folder, or a name with {file} or keywords in braces.")  # fmt: skip
 @hdu_option(every=False)
 @click.option("--overscan", is_flag=False, flag_value="BIASSEC", metavar="[SECTION]", callback=section,
@@ -84,7 +84,9 @@ def level(_: Any, __: Any, value: str) -> Any:
 @click.option("--saturation", is_flag=False, flag_value="SATURATE", metavar="[LEVEL|KEYWORD]",
               callback=number_or_keyword,
               help="Raw samples at this level or above are missing. Default: the keyword SATURATE.")  # fmt: skip
-@click.option("--bad-pixels", metavar="MAP", help="FITS image; pixels where it is not 0 are missing.")
+@click.option(
+    "--bad-pixels", metavar="MAP", type=click.Path(), help="FITS image; pixels where it is not 0 are missing."
+)
 @masters_option("bias", "Master bias; of several files the one that fits.")
 @masters_option("dark", "Master dark; of several files the one of the nearest exposure time.")
 @click.option("--dark-scale/--no-dark-scale", default=True, show_default=True,

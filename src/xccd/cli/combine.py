@@ -80,7 +80,7 @@ def keywords(_: Any, __: Any, value: str | None) -> list[str]:
     "xccd combine night/ --by IMAGETYP,FILTER,EXPTIME -o 'masters/{IMAGETYP}-{FILTER}-{EXPTIME}.fits'",
 )
 @files_argument()
-@click.option("-o", "--output", required=True, metavar="NAME",
+@click.option("-o", "--output", required=True, type=click.Path(), metavar="NAME",
               help="FITS file to write: .fits, .fit, .fts, or .fz for a compressed one. {FILTER}, {OBJECT} and other "
               "keywords in braces get their values.")  # fmt: skip
 @click.option("--by", callback=keywords, metavar="KEYWORD,...",

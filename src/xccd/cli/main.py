@@ -31,6 +31,7 @@ COMMANDS = {
     "combine": "combine",
     "live": "live",
     "demo": "demo",
+    "completion": "completion",
 }
 
 

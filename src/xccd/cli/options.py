@@ -37,7 +37,7 @@ def common(made: C) -> C:
                      help="Say nothing but errors."),
         click.option("-v", "--verbose", count=True, expose_value=False, is_eager=True, callback=_verbose,
                      help="Say more; -vv: all, with tracebacks."),
-        click.option("--log-file", metavar="FILE", expose_value=False, callback=_log_file,
+        click.option("--log-file", metavar="FILE", type=click.Path(), expose_value=False, callback=_log_file,
                      help="Append what is said to a text file, each line with its time."),
         click.version_option(package_name="xccd", help="Show the version and exit."),
     ):  # fmt: skip
@@ -88,7 +88,7 @@ def json_option(function: Function) -> Function:
 
 def files_argument(name: str = "files", *, required: bool = True) -> Wrap:
     """Paths, folders, globs, @lists."""
-    return click.argument(name, nargs=-1, required=required, callback=named_files)
+    return click.argument(name, nargs=-1, required=required, type=click.Path(), callback=named_files)
 
 
 def value_of(word: str) -> Any:
@@ -121,7 +121,7 @@ def hdu_option(*, every: bool = True, text: str = "The image's HDU. Default: the
 
 def masters_option(name: str, text: str) -> Wrap:
     """An option for masters: paths, folders, globs, @lists; it may be given several times."""
-    return click.option(f"--{name}", multiple=True, metavar="FILE", callback=named_files, help=text)
+    return click.option(f"--{name}", multiple=True, metavar="FILE", type=click.Path(), callback=named_files, help=text)
 
 
 def threads_option(function: Function) -> Function:
