@@ -61,9 +61,10 @@ CANVAS = ("union", "intersection")
 @json_option
 @overwrite_option
 def align(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Bring FITS FILES (paths, folders, globs, @lists) onto one grid, by their WCS, or with --stars by their stars.
+    """Bring frames onto one grid, or make a mosaic.
 
-    Each frame goes to a file of its own, or with --mosaic all into one image. Calibrate frames before.
+    FILES are paths, folders, globs and @lists. They are matched by their WCS, or with --stars by their stars. Each
+    frame goes to a file of its own, or with --mosaic all into one image. Calibrate frames before.
     """
     import xccd
 

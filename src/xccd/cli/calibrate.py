@@ -108,11 +108,11 @@ def level(_: Any, __: Any, value: str) -> Any:
 @json_option
 @overwrite_option
 def calibrate(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Calibrate raw FITS FILES (paths, folders, globs, @lists); each goes to a file of its own.
+    """Calibrate raw frames, each to its own file.
 
-    The steps run in this order: --overscan, --trim, --bad-pixels, --bias, --errors, --dark, --flat, --electrons. All
-    frames and masters are checked before the first file is written. Biases, darks and flats among FILES get the steps
-    before their own.
+    FILES are paths, folders, globs and @lists. The steps run in this order: --overscan, --trim, --bad-pixels, --bias,
+    --errors, --dark, --flat, --electrons. All frames and masters are checked before the first file is written. Biases,
+    darks and flats among FILES get the steps before their own.
     """
     check_options(options)
     options["maps"] |= options["errors"]

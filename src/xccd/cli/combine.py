@@ -121,10 +121,10 @@ def keywords(_: Any, __: Any, value: str | None) -> list[str]:
 @json_option
 @overwrite_option
 def combine(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Combine FITS FILES (paths, folders, globs, @lists) into one image, or one for each group.
+    """Combine frames into one image, or several.
 
-    The steps run in this order: --normalize, --minmax, --clip-extrema, --sigma-clip, --reject, --grow, then the
-    combination. With -v it says how much of each frame was rejected.
+    FILES are paths, folders, globs and @lists. The steps run in this order: --normalize, --minmax, --clip-extrema,
+    --sigma-clip, --reject, --grow, then the combination. With -v it says how much of each frame was rejected.
     """
     check_options(options)
     template = Template(output)

@@ -18,7 +18,7 @@ SHELLS = ("bash", "zsh", "fish")
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print the script that completes xccd's commands and options in SHELL."""
+    """Print the script for completion in a shell."""
     made = get_completion_class(shell)
     assert made is not None
     group = click.get_current_context().find_root().command

@@ -28,7 +28,7 @@ FORMATS = {"exposure": "{:g}", "gain": "{:g}", "temperature": "{:g}", "date": "{
 )
 @json_option
 def scan(where: tuple[str, ...], **options: Any) -> None:
-    """Print a line for each frame of WHERE: its kind, filter, exposure, date, object, shape.
+    """List frames with their kind, filter and exposure.
 
     WHERE are folders, files, globs and @lists. Only headers are read. A file that cannot be opened has a line with its
     problem; then the exit code is 3.

@@ -34,6 +34,7 @@ PHRASES = (
     (r"region=('[^']*'|None)", r"\1"),
     (r": select frames by filter, as stack.*", ": give the flats of all filters, and each frame gets its own"),
     (r"bad and the stack differ in their coordinate .*", "the map is of other pixels: give one of the whole frame"),
+    (r"(--output='[^']*': there is no folder .*)", r"\1: make it first"),
     (r": say which one holds the frames, dim=.*", ": a frame has two dimensions or more"),
 )
 
