@@ -100,10 +100,33 @@ def test_options_for_arguments(python: str, shell: str) -> None:
         assert shell_module.in_options(python) == shell
 
 
-def test_the_page_has_every_option_and_exit_code() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
-    assert all(f"`{name}`" in page for p in combine.params if isinstance(p, click.Option) for name in p.opts)
-    assert all(f"| {code} | {meaning} |" in page for code, meaning in shell_module.ENDS.items())
+PAGE = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
+
+
+def commands() -> dict[str, click.Command]:
+    found = {name: main.cli.get_command(click.Context(main.cli), name) for name in main.COMMANDS}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+@pytest.mark.parametrize("name", ["scan", "calibrate", "align", "combine", "live", "demo", "completion"])
+def test_the_page_has_every_option_and_exit_code(name: str) -> None:
+    options = [p for p in commands()[name].params if isinstance(p, click.Option)]
+    missing = [o for p in options for o in (*p.opts, *p.secondary_opts) if f"`{o}`" not in PAGE]
+    assert not missing
+    assert all(f"| {code} | {meaning} |" in PAGE for code, meaning in shell_module.ENDS.items())
+    assert f"## `xccd {name}`" in PAGE
+
+
+def test_every_command_has_examples_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    _, listed, _ = run("--help", capsys=capsys)
+    for name, command in commands().items():
+        assert command.name == name
+        code, said, _ = run(name, "--help", capsys=capsys)
+        assert code == 0
+        assert f"  xccd {name} " in said or f"xccd {name} " in said.partition("Example")[2]
+        assert "  143  terminated" in said
+        assert all(option in said for option in ("-q, --quiet", "-v, --verbose", "--log-file", "--version"))
+        assert re.search(rf"^  {name} +[A-Z][^.]*\.$", listed, re.MULTILINE), "the first sentence is too long"
 
 
 @given(st.text())
