@@ -1,10 +1,13 @@
 """The time and memory of `open_stack` and `scan` per file: headers of 150 cards, for more and more files.
 
-python benchmarks/opening.py [--frames 100000] [--repeats 3]
+python benchmarks/opening.py [--frames 100000] [--repeats 3] [--scan]
 
 Each count of files, a tenth of the one before, has a separate process. The files have 4 x 4 pixels and differ in one
 card. Seconds are the least of the repeats, after some files were opened. Memory is the peak beyond that at this point.
 "again" is a scan of the same files with `cache=`.
+
+--scan: only `scan`, in seconds and MB; then its table, repeated to a million rows in a Parquet file: the time to read
+it, to select 100 frames, and to open these as a stack.
 """
 
 from __future__ import annotations
@@ -42,6 +45,24 @@ for _ in range(2):
 os.remove(cache)
 print(times[1] - times[0], times[2] - times[1], peak() - before)
 """
+TABLE = """import resource, sys, time
+import dask.array, pandas as pd, xccd
+folder, count = sys.argv[1], int(sys.argv[2])
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+small = xccd.scan([f'{folder}/{i}.fits' for i in range(min(count, 1000))])
+many = [small.assign(file=small['file'].str.replace(folder, f'{folder}/{k}' if k else folder)) for k in range(1000)]
+pd.concat(many, ignore_index=True).iloc[:1_000_000].to_parquet(f'{folder}/million.parquet')
+del many
+xccd.open_stack(small[:10])
+times = [time.perf_counter()]
+table = pd.read_parquet(f'{folder}/million.parquet')
+times.append(time.perf_counter())
+some = table[(table.exposure == 30) & table['file'].isin(small['file'])][:100]
+times.append(time.perf_counter())
+stack = xccd.open_stack(some)
+times.append(time.perf_counter())
+print(len(table), *(b - a for a, b in zip(times, times[1:])), table.memory_usage(deep=True).sum() / 1e6)
+"""
 
 
 def found(child: str, folder: str, count: int, repeats: int) -> np.ndarray:
@@ -61,16 +82,36 @@ def make(folder: Path, count: int) -> None:
         (folder / f"{i}.fits").write_bytes(first.replace(b"M 0000000", b"M %07d" % i))
 
 
+def _counts(frames: int) -> list[int]:
+    return sorted({min(frames, max(10, frames // 10**k)) for k in range(3)})
+
+
+def scan_alone(folder: str, counts: list[int], repeats: int) -> None:
+    """Seconds and MB of scans, and of a table of a million rows."""
+    print(f"{'files':>9}{'scan s':>12}{'again s':>12}{'MB':>12}")
+    for count in counts:
+        scanned = found(SCAN, folder, count, repeats)
+        print(f"{count:>9}{scanned[:, 0].min():>12.2f}{scanned[:, 1].min():>12.2f}{scanned[:, 2].max():>12.0f}")
+    rows, read, chosen, opened, size = found(TABLE, folder, counts[-1], repeats).min(0)
+    print(f"{rows:.0f} rows: read in {read:.2f} s, {size:.0f} MB, selected in {chosen:.2f} s, opened in {opened:.2f} s")
+
+
 def main() -> None:
     options = parser(__doc__)
     options.set_defaults(frames=100_000, repeats=3)
+    options.add_argument("--scan", action="store_true")
     given = options.parse_args()
     print(machine_text(machine()))
+    if given.scan:
+        with tempfile.TemporaryDirectory() as name:
+            make(Path(name), given.frames)
+            scan_alone(name, _counts(given.frames), given.repeats)
+        return
     head = ("ms a file", "kB a file", "tasks", "scan ms", "again ms", "kB a file")
     print(f"{'files':>9}" + "".join(f"{name:>12}" for name in head))
     with tempfile.TemporaryDirectory() as name:
         make(Path(name), given.frames)
-        for count in sorted({min(given.frames, max(10, given.frames // 10**k)) for k in range(3)}):
+        for count in _counts(given.frames):
             opened, scanned = (found(child, name, count, given.repeats) for child in (CHILD, SCAN))
             seconds, megabytes, tasks = opened[:, 0].min(), opened[:, 1].max(), opened[0, 2]
             first, again, more = scanned[:, 0].min(), scanned[:, 1].min(), scanned[:, 2].max()

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 import xccd
+from fits_files import write
 
 RNG = np.random.default_rng(8)
 NY, NX, OVER = 12, 10, 6
@@ -163,7 +164,12 @@ def test_datasec_stands_in_and_trees_are_trimmed():
         ("[5:1,1:2]", "does not run from 1 or more upwards"),
         ("[0:1,1:2]", "does not run from 1 or more upwards"),
         ("TRIMSECC", r"the frames have no TRIMSECC with a section; did you mean 'TRIMSEC'\?"),
-        ("[100:200,1:2]", r"region='\[100:200,1:2\]' holds no pixel of the frames"),
+        (
+            "[100:200,1:2]",
+            r"'\[100:200,1:2\]' reaches beyond the image of 16 x 12 pixels \(x, y\): give a section within",
+        ),
+        ("[1:17,*]", r"region='\[1:17,\*\]': '\[1:17,\*\]' reaches beyond the image of 16 x 12 pixels"),
+        ("[*,1:13]", "reaches beyond the image of 16 x 12 pixels"),
         ({"z": slice(0, 1)}, "give slices of labels without a step"),
     ],
 )
@@ -171,6 +177,39 @@ def test_regions_that_are_none(region, message):
     for verb in (xccd.trim, xccd.subtract_overscan):
         with pytest.raises(ValueError, match=message):
             verb(raw(), region)
+
+
+@pytest.mark.parametrize("keyword", ["TRIMSEC", "DATASEC", "BIASSEC"])
+def test_sections_of_headers_that_reach_beyond_the_image(tmp_path, keyword):
+    path = write(tmp_path / "a.fits", np.zeros((4, 6), "u2"), {keyword: "[2:7,1:4]"})
+    verb = xccd.subtract_overscan if keyword == "BIASSEC" else xccd.trim
+    message = rf"region='{keyword}': '\[2:7,1:4\]' in {keyword} reaches beyond the image of 6 x 4 pixels"
+    in_memory = xccd.open_stack([(np.zeros((4, 6)), {keyword: "[2:7,1:4]"})])
+    flagged = xccd.open_dataset(path)
+    for subject in (xccd.open_stack(path), xccd.open_image(path), flagged, in_memory):
+        for region in (None, keyword):
+            with pytest.raises(ValueError, match=message):
+                verb(subject, region)
+    with pytest.raises(ValueError, match=message):
+        verb(xccd.open_stack(path)[:, 1:, :3], keyword)
+
+
+def test_sections_of_the_file_in_frames_that_were_cropped_since(tmp_path):
+    path = write(tmp_path / "a.fits", np.zeros((4, 6), "u2"), {"TRIMSEC": "[2:6,1:4]"})
+    for part, size in (((slice(None), slice(0, 3)), 2), ((slice(1, None), slice(3, None)), 3)):
+        crop = xccd.open_stack(path)[:, *part]
+        assert crop.ccd.trim().sizes["x"] == size
+        assert crop.ccd.trim("[2:6,1:4]").sizes["x"] == size
+        with pytest.raises(ValueError, match="reaches beyond the image of 6 x 4 pixels"):
+            crop.ccd.trim("[2:7,1:4]")
+    with pytest.raises(ValueError, match="holds no pixel of the frames"):
+        xccd.open_stack(path)[:, :, 3:].ccd.trim("[1:2,1:4]")
+
+
+def test_absurd_sizes_in_headers_are_not_believed():
+    stack = xccd.open_stack([(np.zeros((4, 6)), {"NAXIS1": "1E400", "TRIMSEC": "[1:7,1:4]"})])
+    with pytest.raises(ValueError, match="reaches beyond the image of 6 x 4 pixels"):
+        stack.ccd.trim()
 
 
 def test_other_mistakes():

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from xccd.cli.calibrate_frame import Frame, calibrated, opened_map, opened_masters
+from xccd.cli.calibrate_frame import Frame, calibrated, opened_map, opened_masters, whole
 from xccd.cli.lists import each_file
 from xccd.cli.options import (
     command,
@@ -21,6 +21,7 @@ from xccd.cli.options import (
     masters_option,
     memory_option,
     overwrite_option,
+    skip_bad_option,
     threads_option,
     value_of,
 )
@@ -102,6 +103,7 @@ def level(_: Any, __: Any, value: str) -> Any:
 @click.option("--readnoise", default="RDNOISE", show_default=True, metavar="KEYWORD|NUMBER",
               callback=number_or_keyword, help="Electrons, for --errors.")  # fmt: skip
 @click.option("--maps", is_flag=True, help="Keep missing samples, and say in an extension why they are missing.")
+@skip_bad_option
 @threads_option
 @memory_option
 @dry_run_option
@@ -118,7 +120,7 @@ def calibrate(files: tuple[str, ...], output: str, **options: Any) -> None:
     options["maps"] |= options["errors"]
     template = Template(output)
     with limits(options["threads"], options["memory"]):
-        names = each_file(files)
+        names = whole(each_file(files), options) if options["skip_bad"] else each_file(files)
         masters, bad = opened_masters(options, options["maps"]), opened_map(options)
         frames = [calibrated(file, options, masters, bad) for file in names]
         inputs = [*names, *(f for k in ("bias", "dark", "flat") if options[k] for f in each_file(options[k]))]

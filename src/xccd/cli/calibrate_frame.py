@@ -60,6 +60,24 @@ def check_levels(masters: dict[str, Any]) -> None:
                      f"bias {where}: make it from frames that were calibrated with --bias")  # fmt: skip
 
 
+def whole(files: list[str], options: dict[str, Any]) -> list[str]:
+    """The files that can be opened; a warning names each of the others. Raises if none can be."""
+    import xccd
+    from xccd.labels.warn import warn
+
+    found, last = [], None
+    for file in files:
+        try:
+            xccd.open_stack([file], hdu=options["hdu"], chunks=None)
+            found.append(file)
+        except OSError as error:
+            last = error
+            warn(f"left out: {error}")
+    if last is not None and not found:
+        raise Stop(BAD_INPUT, f"no file can be opened: {last}")
+    return found
+
+
 def opened_map(options: dict[str, Any]) -> Any:
     """The bad pixel map; None without."""
     import xccd

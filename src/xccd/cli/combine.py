@@ -19,6 +19,7 @@ from xccd.cli.options import (
     memory_option,
     overwrite_option,
     progress_option,
+    skip_bad_option,
     threads_option,
     value_of,
 )
@@ -111,6 +112,7 @@ def keywords(_: Any, __: Any, value: str | None) -> list[str]:
 @click.option("--scale", metavar="LEVEL|KEYWORD",
               help="When combining, divide frames by their mean, median, ... or multiply by a keyword.")  # fmt: skip
 @click.option("--mixed", is_flag=True, help="Allow frames of several kinds or filters.")
+@skip_bad_option
 @click.option("--tiers", callback=words, metavar="FLAG,...",
               help="Flags of samples that serve where a pixel has no better one, as above_maximum.")  # fmt: skip
 @click.option("--maps", is_flag=True, help="Also write the uncertainty and the count, as extensions.")
@@ -142,7 +144,7 @@ def combine(files: tuple[str, ...], output: str, **options: Any) -> None:
 
 def planned(files: tuple[str, ...], template: Template, options: dict[str, Any]) -> list[Group]:
     """The groups of frames with the places of their products, which are checked. Only headers are read."""
-    stacks = opened(files, options["by"], options["hdu"])
+    stacks = opened(files, options["by"], hdu=options["hdu"], errors="skip" if options["skip_bad"] else "raise")
     if template.names:
         check_known([*stacks.values()], template)
         paths = [template.path(one_value(stack, template, name)) for name, stack in stacks.items()]
@@ -154,16 +156,16 @@ def planned(files: tuple[str, ...], template: Template, options: dict[str, Any])
     return [Group(name, stack, path) for (name, stack), path in zip(stacks.items(), paths, strict=True)]
 
 
-def opened(files: tuple[str, ...], by: list[str], hdu: Any) -> dict[str, Any]:
+def opened(files: tuple[str, ...], by: list[str], **how: Any) -> dict[str, Any]:
     """The stack of each group, by its name; "" for all frames."""
     import xccd
 
     with stage(BAD_INPUT, OSError, ValueError, TypeError):
         check_once(files)
         if not by:
-            return {"": xccd.open_stack(list(files), hdu=hdu, chunks=None, dtype="native")}
+            return {"": xccd.open_stack(list(files), chunks=None, dtype="native", **how)}
         try:
-            tree = xccd.open_tree(list(files), by=by, hdu=hdu, chunks=None, dtype="native")
+            tree = xccd.open_tree(list(files), by=by, chunks=None, dtype="native", **how)
         except ValueError as error:
             raise (Stop(USAGE, error) if "by=" in str(error) else error) from error
     return {node.path.strip("/"): node.to_dataset()["data"] for node in tree.leaves}

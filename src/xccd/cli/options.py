@@ -136,6 +136,12 @@ def memory_option(function: Function) -> Function:
                         help="Memory limit for bands of the stack, such as '2 GB'.")(function)  # fmt: skip
 
 
+def skip_bad_option(function: Function) -> Function:
+    """--skip-bad."""
+    return click.option("--skip-bad", is_flag=True,
+                        help="Leave out files that cannot be opened, and say which.")(function)  # fmt: skip
+
+
 def progress_option(function: Function) -> Function:
     """--progress; ask `wants_progress` what it means."""
     return click.option("--progress/--no-progress", default=None,

@@ -281,12 +281,17 @@ def _lines_of_card(image: str) -> tuple[str, ...]:
 
 def values(text: str) -> dict[str, str | int | float]:
     """The value of each keyword that has one; the first of duplicates, as in astropy."""
+    return dict(_values(text))
+
+
+@lru_cache(maxsize=4)  # an opener asks for those of each file twice, one file after the other
+def _values(text: str) -> dict[str, str | int | float]:
     found: dict[str, str | int | float] = {}
-    for card in split(text):
-        if card.keyword not in COMMENTARY and card.keyword not in found:
-            value = card.value
+    for keyword, lines in split(text):
+        if keyword not in COMMENTARY and keyword not in found:
+            value = value_of(lines)
             if value is not None:
-                found[card.keyword] = value
+                found[keyword] = value
     return found
 
 

@@ -14,6 +14,7 @@ from xccd.headers.common import HISTORY, history_steps
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import MAPS, ancillary_names, apart, flags_of, map_name
 from xccd.labels.lazy import array_of, as_lazy_indexed
+from xccd.labels.problems import problems
 from xccd.messages import did_you_mean, shown
 
 
@@ -50,9 +51,11 @@ def check_array(argument: str, array: Any) -> None:
 
 
 def frame_names(stack: xr.DataArray, dim: Hashable) -> list[str]:
-    """The names of the frames in messages: the index, and the file if known."""
-    names = file_names(stack, dim)
-    return [f"frame {i} ({shown(names[i])})" if names else f"frame {i}" for i in range(stack.sizes[dim])]
+    """The names of the frames in messages: the index, the file if known, and whether it could not be opened."""
+    names, why = file_names(stack, dim), problems(stack, dim)
+    lost = f", which cannot be opened: isel({dim}=stack.problem == '') leaves it out"
+    more = [lost if why and why[i] else "" for i in range(stack.sizes[dim])]
+    return [f"frame {i} ({shown(names[i])}{more[i]})" if names else f"frame {i}" for i in range(stack.sizes[dim])]
 
 
 def file_names(stack: xr.DataArray, dim: Hashable, *, chips: bool = True) -> list[str]:

@@ -19,6 +19,7 @@ from xccd.night.scan_cache import Cache
 from xccd.night.scan_table import Place, Row, updated
 from xccd.read.files.remote import Remote, is_url
 from xccd.read.files.unpack import BROKEN
+from xccd.read.images.broken import reason
 from xccd.read.images.chips import HDUNames, Options
 from xccd.read.images.sources import EXTENSIONS, is_fits_name, items, natural, open_file
 
@@ -135,26 +136,36 @@ def _listed(where: Any, recursive: bool) -> list[Place]:
 def _places(where: Any, recursive: bool) -> Iterator[Place]:
     if not isinstance(where, (str, os.PathLike, Remote)) and not hasattr(where, "fs"):
         raise TypeError(f"where={where!r} is no file, but {a_type(where)}: give a path, a glob, a folder, or a list")
-    folder = Path(os.path.expanduser(where)) if isinstance(where, (str, os.PathLike)) else None
-    if folder is None or not folder.is_dir():
-        yield from (item for item, _ in items(where))
+    local = isinstance(where, (str, os.PathLike))
+    path = os.path.expanduser(os.fspath(where)) or "." if local else ""
+    if not local or not os.path.isdir(path):
+        # most often a file: that is seen without the many ways of `items`
+        yield from [Path(path)] if os.path.isfile(path) else (item for item, _ in items(where))
         return
-    paths = [p for p in _below(folder, recursive) if is_fits_name(p.name) or p.suffix.lower() in OTHERS]
+    paths = list(_below(path, recursive))
     if not paths:
         more = "" if recursive else "; recursive=True looks into its folders, too"
         raise FileNotFoundError(
-            f"the folder {shown(folder)} holds no FITS file ({', '.join(EXTENSIONS)}, packed or not){more}"
+            f"the folder {shown(path)} holds no FITS file ({', '.join(EXTENSIONS)}, packed or not){more}"
         )
-    yield from sorted(paths, key=natural)
+    yield from map(Path, sorted(paths, key=natural))
 
 
-def _below(folder: Path, recursive: bool) -> Iterator[Path]:
-    if not recursive:
-        yield from (p for p in folder.iterdir() if p.is_file())
-        return
-    for above, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (path for name in files if (path := Path(above, name)).is_file())
+def _below(folder: str, recursive: bool) -> Iterator[str]:
+    """The files in a folder that may be frames."""
+    folders = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            known = is_fits_name(entry.name) or os.path.splitext(entry.name)[1].lower() in OTHERS
+            if known and entry.is_file():
+                yield entry.path
+            elif recursive and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+    for below in folders:
+        try:
+            yield from _below(below, True)
+        except PermissionError as error:
+            log.warning("the folder %s is left out, it cannot be read: %s", shown(below), error.strerror)
 
 
 def _read_all(
@@ -192,16 +203,10 @@ def _read(place: Place, options: Options, names: tuple[str, ...]) -> list[Row]:
     try:
         frames = open_file(place, options).frames
     except (OSError, *BROKEN) as error:
-        return [Row(-1, Summary(), "", _without(name, str(error)), missing)]
+        return [Row(-1, Summary(), "", reason(name, error), missing)]
     rows = []
     for frame in frames:
         values = cards.values(frame.header)
         extra = tuple(values.get(k, "") for k in names)
         rows.append(Row(frame.hdu, Summary.of(values), "x".join(map(str, frame.pixels.shape)), "", extra))
     return rows
-
-
-def _without(name: str, message: str) -> str:
-    """A message that stands beside the name of the file, so does not repeat it."""
-    rest = message.removeprefix(shown(name)).lstrip(" ,:")
-    return rest.removeprefix("is ") or "it cannot be read"

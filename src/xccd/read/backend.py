@@ -13,6 +13,7 @@ from xccd.compute import bands
 from xccd.read.dataset import open_dataset
 from xccd.read.images.chips import HDUNames, Wanted
 from xccd.read.images.sources import is_fits_name
+from xccd.read.settled import Errors
 
 
 class FITSEntrypoint(BackendEntrypoint):
@@ -38,13 +39,14 @@ class FITSEntrypoint(BackendEntrypoint):
         keep_headers: bool = True,
         units: Any = None,
         flip: bool | str = False,
+        errors: Errors = "raise",
     ) -> xr.Dataset:
         """`xccd.open_dataset`, lazily indexed. xarray makes the chunks; the preferred ones are bands of all frames."""
         ds = open_dataset(
             filename_or_obj,
             hdu=hdu, mask_hdu=mask_hdu, mask=mask, bits=bits, uncertainty_hdu=uncertainty_hdu, uncertainty=uncertainty,
             uncertainty_type=uncertainty_type, weights=weights, chunks=None, keywords=keywords,
-            keep_headers=keep_headers, units=units, flip=flip,
+            keep_headers=keep_headers, units=units, flip=flip, errors=errors,
         )  # fmt: skip
         shape, itemsize = ds["data"].shape, ds["data"].dtype.itemsize
         rows = [n if c == -1 else c for c, n in zip(bands.plan(shape, itemsize, "auto", None), shape, strict=True)]

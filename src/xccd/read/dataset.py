@@ -19,12 +19,14 @@ from xccd.labels.flag_names import flag_of
 from xccd.labels.flags import attributes, map_name
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.read.images.chips import Frame, HDUNames, Options, Wanted
-from xccd.read.images.companions import Companions, with_masks, with_uncertainties
+from xccd.read.images.companions import Companions, with_masks, with_uncertainties, with_weights
+from xccd.read.images.missing import Guarded, Missing
 from xccd.read.images.pixels import ArrayPixels, FilePixels, Index, PixelReader, Samples
 from xccd.read.images.quality import BadBits, bits_of
 from xccd.read.images.sources import frames
 from xccd.read.images.turned import Turned
 from xccd.read.reader import StackReader, deferred, lazy
+from xccd.read.settled import Errors, settled
 from xccd.read.stack import check_shapes, stack_of
 
 
@@ -45,6 +47,7 @@ def open_dataset(
     keep_headers: bool = True,
     units: Any = None,
     flip: bool | str = False,
+    errors: Errors = "raise",
 ) -> xr.Dataset:
     """Open FITS images as a flagged Dataset: data as stored, and flags that say which samples are out, and why.
 
@@ -55,6 +58,9 @@ def open_dataset(
     ----------
     files, hdu, mask_hdu, chunks, memory, keywords, keep_headers, units, flip
         As for `open_stack`; bad pixels of a mask get the flag 1.
+    errors : "raise", "skip" or "nan", default: "raise"
+        As for `open_stack`. A frame whose companion file cannot be opened cannot be opened either. With "nan" what
+        cannot be read has the flag 2, "not finite", and integers are opened as float.
     bits : int, list of int or dict, optional
         The bad bits of masks, as for `open_stack`. A dict gives bits a flag of their own, by its name or number, as
         ``{"above_maximum": [256, 2048], "grown": 8192, "not_finite": 1}``: `combine` can take such samples where there
@@ -114,38 +120,50 @@ def open_dataset(
     >>> xccd.open_dataset([image], mask=[mask], bits={"above_maximum": 4, "grown": [1, 2]}).data_flags.values.tolist()
     [[[0, 8]]]
     """
-    asked = uncertainty_type
     bits, reasons = _reasons(bits)
-    if mask is not None or uncertainty is not None:
-        # raises for what no file could have; None is no choice for a companion
-        Options.of(hdu, _or(mask_hdu, "MASK", mask), _or(uncertainty_hdu, "UNCERT", uncertainty), bits, asked)
-    found = frames(
-        files, hdu, mask_hdu if mask is None else None, uncertainty_hdu if uncertainty is None else None,
-        bits=bits if mask is None else None, uncertainty_type=asked if uncertainty is None else None, flip=flip,
-    )  # fmt: skip
-    if mask is not None:
-        found = with_masks(found, Companions("mask", mask, _named(mask_hdu, "MASK")).of(found, hdu), bits)
-    if uncertainty is not None:
-        own = Companions("uncertainty", uncertainty, _named(uncertainty_hdu, "UNCERT")).of(found, hdu)
-        found = with_uncertainties(found, own, asked)
-    weighting = None if weights is None else Companions("weights", weights).of(found, hdu)
+    found = _frames(
+        files, hdu, (mask_hdu, mask), (uncertainty_hdu, uncertainty), weights, bits, uncertainty_type, flip, errors
+    )
+    found, told = settled(found, errors, "open_dataset")
     check_shapes(found)
     bare = [_Bare.of(frame) for frame in found]
     native = len({b.pixels.native for b in bare}) == 1 and not any(b.pixels.masks for b in bare)
     stack = stack_of(
         [replace(frame, pixels=b.pixels, mask=None) for frame, b in zip(found, bare, strict=True)],
         chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype="native" if native else None,
-        units=units,
+        units=units, told=told,
     )  # fmt: skip
     maps = {map_name("data", "flags"): _flags(stack, found, bare, reasons)}
     if (error := _uncertainties_of_frames(stack, found)) is not None:
         maps[map_name("data", "uncertainty")] = error
         if (shared := _common_of_frames(stack, found, error)) is not None:
             maps[map_name("data", "common")] = shared
-    if weighting is not None:
-        maps[map_name("data", "weight")] = _weights(stack, weighting)
+    if weights is not None:
+        maps[map_name("data", "weight")] = _weights(stack, found)
     stack.attrs["ancillary_variables"] = " ".join(maps)
     return stack.to_dataset(name="data").assign(maps)
+
+
+def _frames(
+    files: Any, hdu: HDUNames, masks: tuple[Wanted, Any], errors_of: tuple[Wanted, Any], weights: Any, bits: Any,
+    kind: Any, flip: Any, errors: str,
+) -> list[Frame]:  # fmt: skip
+    """The frames with maps from their own files and from companions; a pair is an HDU and the argument of files."""
+    (mask_hdu, mask), (uncertainty_hdu, uncertainty) = masks, errors_of
+    if mask is not None or uncertainty is not None:
+        # raises for what no file could have; None is no choice for a companion
+        Options.of(hdu, _or(mask_hdu, "MASK", mask), _or(uncertainty_hdu, "UNCERT", uncertainty), bits, kind)
+    found = frames(
+        files, hdu, mask_hdu if mask is None else None, uncertainty_hdu if uncertainty is None else None,
+        bits=bits if mask is None else None, uncertainty_type=kind if uncertainty is None else None, flip=flip,
+        errors=errors,
+    )  # fmt: skip
+    if mask is not None:
+        found = with_masks(found, Companions("mask", mask, _named(mask_hdu, "MASK")).of(found, hdu, errors), bits)
+    if uncertainty is not None:
+        own = Companions("uncertainty", uncertainty, _named(uncertainty_hdu, "UNCERT")).of(found, hdu, errors)
+        found = with_uncertainties(found, own, kind)
+    return found if weights is None else with_weights(found, Companions("weights", weights).of(found, hdu, errors))
 
 
 def _or(hdu: Wanted, default: str, companion: Any) -> Wanted:
@@ -174,6 +192,9 @@ class _Bare:
         if isinstance(pixels, Turned):
             inner = cls.of(replace(frame, pixels=pixels.base, mask=None))
             return cls(Turned(inner.pixels), inner.blank, (*masks, *map(Turned, inner.masks)))
+        if isinstance(pixels, Guarded):
+            inner = cls.of(replace(frame, pixels=pixels.base, mask=None))
+            return cls(replace(pixels, base=inner.pixels), inner.blank, (*masks, *inner.masks))
         if isinstance(pixels, ArrayPixels) and pixels.missing is not None:
             return cls(ArrayPixels(pixels.array), np.nan, (*masks, ArrayPixels(pixels.missing)))
         if isinstance(pixels, FilePixels) and pixels.blank is not None and pixels.native.kind in "iu":
@@ -209,11 +230,11 @@ def _filled(frame: Frame, value: float) -> PixelReader:
     return ArrayPixels(np.broadcast_to(np.float32(value), frame.pixels.shape))  # one number in memory
 
 
-def _weights(stack: xr.DataArray, own: list[Frame]) -> xr.Variable:
-    """The weights of the frames, from companion files."""
-    dtype = np.result_type(*(float_dtype(one.pixels.native) for one in own))
-    data = _map_array(stack, [one.pixels for one in own], dtype)
-    return xr.Variable(stack.dims, as_lazy_indexed(data), {"long_name": "weight"})
+def _weights(stack: xr.DataArray, found: list[Frame]) -> xr.Variable:
+    """The weights of the frames, from companion files; 0 for a frame of NaN."""
+    own = [frame.weight or _filled(frame, 0) for frame in found]
+    dtype = np.result_type(*(float_dtype(f.weight.native) for f in found if f.weight is not None))
+    return xr.Variable(stack.dims, as_lazy_indexed(_map_array(stack, own, dtype)), {"long_name": "weight"})
 
 
 def _map_array(stack: xr.DataArray, pixels: Sequence[PixelReader], dtype: np.dtype[Any]) -> Any:
@@ -238,8 +259,8 @@ def _reasons(bits: Any) -> tuple[Any, Reasons]:
 
 def _by_flag(mask: PixelReader, reasons: Reasons) -> list[tuple[int, PixelReader]]:
     """The flags that a mask gives, each with a mask of its own."""
-    if isinstance(mask, Turned):
-        return [(flag, Turned(one)) for flag, one in _by_flag(mask.base, reasons)]
+    if isinstance(mask, Turned | Guarded):
+        return [(flag, replace(mask, base=one)) for flag, one in _by_flag(mask.base, reasons)]
     if reasons and isinstance(mask, BadBits):
         return [(flag, replace(mask, bits=bits)) for flag, bits in reasons]
     return [(int(Flag.MASKED_ON_INPUT), mask)]
@@ -248,7 +269,8 @@ def _by_flag(mask: PixelReader, reasons: Reasons) -> list[tuple[int, PixelReader
 def _flags(stack: xr.DataArray, found: list[Frame], bare: list[_Bare], reasons: Reasons) -> xr.Variable:
     """The flags on input: from masks, from flags in the frames, from BLANK, and for samples that are not finite."""
     blanks = np.array([b.blank for b in bare])
-    not_finite = np.array([Flag.MASKED_ON_INPUT if b.pixels.masks else Flag.NOT_FINITE for b in bare], np.uint8)
+    marked = [b.pixels.masks and not isinstance(_unturned(b.pixels), Guarded | Missing) for b in bare]
+    not_finite = np.array([Flag.MASKED_ON_INPUT if some else Flag.NOT_FINITE for some in marked], np.uint8)
     per_frame = [values.reshape(-1, *(1,) * (stack.ndim - 1)) for values in (blanks, not_finite)]
     sources = [tuple(one for mask in b.masks for one in _by_flag(mask, reasons)) for b in bare]
     bits = [_Bits(f.pixels.shape, own, f.flags) for f, own in zip(found, sources, strict=True)]
@@ -258,6 +280,10 @@ def _flags(stack: xr.DataArray, found: list[Frame], bare: list[_Bare], reasons: 
     if not some and np.isnan(blanks).all() and (not_finite == Flag.NOT_FINITE).all():
         plans.remember_flags(data, array_of(stack), None, ())  # first=None: only non-finite samples are flagged
     return xr.Variable(stack.dims, as_lazy_indexed(data), attributes())
+
+
+def _unturned(reader: PixelReader) -> PixelReader:
+    return reader.base if isinstance(reader, Turned) else reader
 
 
 def _flags_of_block(x: Any, blanks: Any, not_finite: Any, bits: Any = None) -> Any:

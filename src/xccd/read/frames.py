@@ -10,6 +10,7 @@ import xarray as xr
 
 from xccd.read.images.chips import HDUNames, Wanted
 from xccd.read.images.sources import frames
+from xccd.read.settled import Errors, settled
 from xccd.read.stack import agreed, stack_of
 
 
@@ -25,6 +26,7 @@ def open_frames(
     dtype: Any = None,
     units: Any = None,
     flip: bool | str = False,
+    errors: Errors = "raise",
 ) -> list[xr.DataArray]:
     """Open FITS images whose shapes may differ, as stacks for `align`.
 
@@ -32,6 +34,9 @@ def open_frames(
     ----------
     files, hdu, mask_hdu, bits, chunks, memory, keywords, dtype, units, flip
         As for `open_stack`.
+    errors : "raise", "skip" or "nan", default: "raise"
+        As for `open_stack`, but frames of any shape go. A frame of NaN has the shape in its header, or, if that could
+        not be read, that of the frame before it.
 
     Returns
     -------
@@ -52,12 +57,15 @@ def open_frames(
     >>> [stack.shape for stack in stacks]
     [(2, 2, 3), (1, 4, 3)]
     """
-    found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
-    unit = agreed([frame.name for frame in found], [frame.header for frame in found], units)
+    every = frames(files, hdu, mask_hdu, bits=bits, flip=flip, errors=errors)
+    found, told = settled(every, errors, "open_frames", one_shape=False)
+    good = [frame for frame in found if not frame.problem]
+    unit = agreed([frame.name for frame in good], [frame.header for frame in good], units)
     groups = [list(same) for _, same in groupby(found, key=lambda frame: frame.pixels.shape)]
     return [
         stack_of(
-            group, chunks=chunks, memory=memory, keywords=keywords, keep_headers=True, dtype=dtype, units=unit or None
+            group, chunks=chunks, memory=memory, keywords=keywords, keep_headers=True, dtype=dtype, units=unit or None,
+            told=told,
         )
         for group in groups
-    ]
+    ]  # fmt: skip

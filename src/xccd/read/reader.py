@@ -15,7 +15,7 @@ from xccd.compute.steps import Unsigned
 from xccd.kernels.limits import float_dtype
 from xccd.messages import did_you_mean
 from xccd.read.files.remote import AT_ONCE
-from xccd.read.images.pixels import FilePixels, PixelReader
+from xccd.read.images.pixels import FilePixels, PixelReader, innermost
 
 SIMPLE = ("u1", "i2", "u2", "i4", "f4", "f8")  # stored dtypes with which a chain can begin
 
@@ -71,7 +71,8 @@ class StackReader:
     @property
     def far(self) -> bool:
         """Whether some frame is read over a network."""
-        return any(isinstance(frame, FilePixels) and frame.file.far for frame in self.frames)
+        stored = map(innermost, self.frames)
+        return any(isinstance(frame, FilePixels) and frame.file.far for frame in stored)
 
     @property
     def unit(self) -> int:

@@ -17,12 +17,15 @@ from xccd.headers.pixel_grid import AXES
 from xccd.headers.rows import check_patterns
 from xccd.headers.settings import one_unit, tell_settings, values_of
 from xccd.kernels.limits import float_dtype
+from xccd.labels.frames import add_history
 from xccd.labels.lazy import as_lazy_indexed
 from xccd.labels.nodes import NODE
+from xccd.labels.problems import PROBLEM, SKIPPED
 from xccd.messages import did_you_mean, shown
 from xccd.read.images.chips import Frame, HDUNames, Wanted
 from xccd.read.images.sources import frames
 from xccd.read.reader import StackReader, deferred, lazy
+from xccd.read.settled import NOTHING, Errors, Told, settled
 
 log = logging.getLogger("xccd")
 
@@ -40,6 +43,7 @@ def open_stack(
     dtype: Any = None,
     units: Any = None,
     flip: bool | str = False,
+    errors: Errors = "raise",
 ) -> xr.DataArray:
     """Open FITS images as one lazy stack.
 
@@ -83,6 +87,10 @@ def open_stack(
     flip : bool, "TOP-DOWN" or "BOTTOM-UP", default: False
         Turn frames upside down, with their masks, uncertainties, WCS and BAYERPAT, if their ROWORDER differs from the
         one given, or for True from that of the first frame that has one. By default, different ROWORDERs raise.
+    errors : "raise", "skip" or "nan", default: "raise"
+        What to do with a file that cannot be opened: missing, damaged, without an image, or of another shape than more
+        than half of the frames. "skip" leaves it out. "nan" keeps its place as a frame of NaN, and pixels that cannot
+        be read later are NaN, too. The log names the files; see the notes.
 
     Returns
     -------
@@ -107,6 +115,16 @@ def open_stack(
     UserWarning
         A file that is given twice.
 
+    Notes
+    -----
+    With ``errors="skip"`` the attribute ``skipped`` has a line for each file that was left out, with the reason. With
+    ``errors="nan"`` the label ``problem`` on ``frame`` has the reason, "" for the other frames; the labels of such a
+    frame are those of its header, if it could be read. `combine` does not count it. Integers are opened as float. If no
+    file can be opened, both raise, and so does a glob that matches nothing.
+
+    "skip" is for the opening alone: pixels that cannot be read later raise as ever, as no frame can be left out by
+    then. So packed files are unpacked when they are opened.
+
     Examples
     --------
     >>> import numpy as np
@@ -115,18 +133,32 @@ def open_stack(
     >>> stack = xccd.open_stack(images)
     >>> stack.dims, stack.dtype, stack.EXPTIME.values.tolist()
     (('frame', 'y', 'x'), dtype('float32'), [30.0, 30.0])
+
+    A file that is not there:
+
+    >>> stack = xccd.open_stack([*images, "lost.fits"], errors="skip")
+    >>> stack.sizes["frame"], stack.attrs["skipped"]
+    (2, 'lost.fits: does not exist: check the path')
+    >>> stack = xccd.open_stack([*images, "lost.fits"], errors="nan")
+    >>> stack.EXPTIME.values.tolist(), stack.problem.values.tolist()
+    ([30.0, 30.0, nan], ['', '', 'does not exist: check the path'])
     """
-    found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
+    every = frames(files, hdu, mask_hdu, bits=bits, flip=flip, errors=errors)
+    found, told = settled(every, errors, "open_stack")
     return stack_of(
-        found, chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype=dtype, units=units
-    )
+        found, chunks=chunks, memory=memory, keywords=keywords, keep_headers=keep_headers, dtype=dtype, units=units,
+        told=told,
+    )  # fmt: skip
 
 
 def stack_of(
     found: list[Frame], *, chunks: Any, memory: Any, keywords: Sequence[str] | None, keep_headers: bool, dtype: Any,
-    units: Any,
+    units: Any, told: Told = NOTHING,
 ) -> xr.DataArray:  # fmt: skip
-    """One stack of frames whose headers were read; the arguments are those of `open_stack`."""
+    """One stack of frames whose headers were read; the arguments are those of `open_stack`.
+
+    ``told`` is what it says of files that could not be opened.
+    """
     squeezed = check_shapes(found)
     reader = StackReader(
         tuple(f.pixels for f in found),
@@ -134,9 +166,9 @@ def stack_of(
         squeezed,
         _dtype(found, dtype),
     )
-    headers = [f.header for f in found]
-    unit = agreed([f.file for f in found], headers, units)
-    coords, attrs = frame_coords(headers, keywords)
+    headers, good = [f.header for f in found], [f for f in found if not f.problem]
+    unit = agreed([f.file for f in good], [f.header for f in good], units)
+    coords, attrs = _labels(found, keywords)
     names = _dims(reader.ndim - 1)
     dims = ("frame", *names)
 
@@ -146,18 +178,38 @@ def stack_of(
     labels = {"file": [f.file for f in found]}
     if found[0].chip is not None:
         labels["chip"] = [str(f.chip) for f in found]
+    if len(good) < len(found):
+        labels[PROBLEM] = [f.problem for f in found]
     coords = {name: np.array(values, object) for name, values in labels.items()} | coords
     if keep_headers:
         coords["header"] = np.array(headers, object)
+    pixels = pixel_grid.coordinates([f.header for f in good], names, reader.shape[1:])
     stack = xr.DataArray(
         data,
         dims=dims,
-        coords={k: ("frame", v) for k, v in coords.items()} | pixel_grid.coordinates(headers, names, reader.shape[1:]),
-        attrs=attrs | _notes(found, squeezed, unit),
+        coords={k: ("frame", v) for k, v in coords.items()} | pixels,
+        attrs=attrs | _notes(found, squeezed, unit) | ({SKIPPED: told.skipped} if told.skipped else {}),
         name="data",
     )
-    _log_opened(stack, found, sorted(coords.keys() - {"file", "chip", "header"}))
-    return stack
+    _log_opened(stack, found, sorted(coords.keys() - {"file", "chip", "header", PROBLEM}))
+    return add_history(stack, told.history) if told.history else stack
+
+
+def _labels(found: list[Frame], keywords: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+    """Coordinates and attributes from the headers; a frame whose header could not be read has no value."""
+    known = [i for i, frame in enumerate(found) if frame.header or not frame.problem]
+    coords, attrs = frame_coords([found[i].header for i in known], keywords)
+    if len(known) == len(found):
+        return coords, attrs
+    return {name: _spread(values, known, len(found)) for name, values in coords.items()}, attrs
+
+
+def _spread(values: np.ndarray[Any, Any], known: list[int], count: int) -> np.ndarray[Any, Any]:
+    """Values at their frames among ``count``; elsewhere NaN, NaT, or "" for texts."""
+    kind = values.dtype if values.dtype.kind in "OfM" else np.dtype(np.float64)
+    made = np.full(count, {"O": "", "M": np.datetime64("NaT")}.get(kind.kind, np.nan), kind)
+    made[known] = values
+    return made
 
 
 def agreed(names: list[str], headers: list[str], units: Any) -> str:

@@ -17,17 +17,21 @@ from xccd.headers.detector import binning
 from xccd.headers.kinds import filter_counts, kind_of, made_of, short
 from xccd.headers.settings import given_unit, units_of
 from xccd.labels.nodes import at_node
+from xccd.labels.problems import SKIPPED
 from xccd.messages import did_you_mean, shown
 from xccd.read.images.chips import Frame, HDUNames, Wanted
 from xccd.read.images.sources import frames, natural
-from xccd.read.images.table import told
+from xccd.read.images.table import COLUMNS, told
+from xccd.read.settled import Errors
 from xccd.read.stack import stack_of
+from xccd.read.tree_nodes import of_nodes
 
 By = str | Callable[[dict[str, Any]], Any]
 Value = str | int | float | None
 
 KINDS = ("IMAGETYP", "FILTER", "EXPTIME")
 CHIP = "chip"  # the label; CHIP in capitals is a keyword of some headers
+KEYWORDS = {column: keyword for keyword, column in COLUMNS.items()}  # for the columns of a table
 LONGEST = 60  # characters of a node's name; as UTF-8 a file system still takes them
 LISTED = 60  # keywords in an error
 
@@ -64,6 +68,7 @@ def open_tree(
     dtype: Any = None,
     units: Any = None,
     flip: bool | str = False,
+    errors: Errors = "raise",
 ) -> xr.DataTree:
     """Open FITS images of many kinds as a tree, one lazy stack for each kind.
 
@@ -86,6 +91,10 @@ def open_tree(
         As for `open_stack`. Different units go to different nodes; ROWORDER must be the same in the whole tree.
     keywords : list of str, optional
         As for `open_stack`; each must be in some frame of the tree.
+    errors : "raise", "skip" or "nan", default: "raise"
+        As for `open_stack`. What a file is for is read in its header, if that is sound, or in the table: so its node
+        says what was skipped, or has a frame of NaN. If neither tells, it is skipped with "nan", too, and the root has
+        the attribute ``skipped``.
 
     Returns
     -------
@@ -138,29 +147,32 @@ def open_tree(
     [2.0, 2.0, 2.0]
     """
     wanted, unit = _checked_by(by, getattr(files, "columns", ())), given_unit(units)
-    found = frames(files, hdu, mask_hdu, bits=bits, flip=flip)
+    found = frames(files, hdu, mask_hdu, bits=bits, flip=flip, errors=errors)
     known = told(files, len(found), hdu)
     headers = [cards.values(frame.header) for frame in found]
     names = asked(keywords, headers)
     levels = _levels_of_tree(wanted, found, headers, known, default=by is KINDS)
     if unit is None:
         levels.append(Level("unit", [*units_of(h.get("BUNIT") for h in headers)], where_it_differs=True))
-    nodes: dict[str, xr.Dataset] = {}
-    for path, numbers in _groups(list(range(len(found))), levels):
-        for depth in range(1, len(path)):  # parents first: xarray sorts by depth, so a sibling's node would come before
-            nodes.setdefault("/".join(path[:depth]), xr.Dataset())
-        with at_node("/".join(path)):
-            own = [name for name in names if any(name in headers[i] for i in numbers)]
+    groups = list(_groups([i for i, frame in enumerate(found) if not frame.problem], levels))
+    tree = of_nodes(found, groups, [level.values for level in levels[: len(wanted)]], errors)
+    nodes: dict[str, xr.Dataset] = {"": xr.Dataset(attrs={SKIPPED: tree.skipped} if tree.skipped else {})}
+    for node in tree.nodes:
+        for depth in range(1, len(node.path)):  # parents first: xarray sorts by depth, a sibling's node would be before
+            nodes.setdefault("/".join(node.path[:depth]), xr.Dataset())
+        with at_node("/".join(node.path)):
             stack = stack_of(
-                [found[i] for i in numbers],
+                node.frames,
                 chunks=chunks,
                 memory=memory,
-                keywords=own,
+                keywords=[name for name in names if any(name in headers[i] for i in node.numbers)],
                 keep_headers=keep_headers,
                 dtype=dtype,
                 units=unit,
+                told=node.told,
             )
-        nodes["/".join(path)] = stack.to_dataset(name="data")
+        path = "/".join(node.path)
+        nodes[path] = stack.to_dataset(name="data").assign_attrs(nodes[path].attrs if path in nodes else {})
     return xr.DataTree.from_dict(nodes)
 
 
@@ -184,7 +196,7 @@ def _levels_of_tree(
     levels = [
         _of_function(one, found, headers)
         if callable(one)
-        else Level(one, [_text_or_number(value) for value in table[one]])
+        else Level(one, _of_table(one, table[one], found, headers, known, wanted))
         if one in table
         else Level(one, _of_chips(found, headers) if one == CHIP else _of_keyword(one, headers, known, wanted))
         for one in wanted
@@ -225,6 +237,17 @@ def _of_keyword(keyword: str, headers: list[Values], known: Mapping[str, Any], w
     return values
 
 
+def _of_table(
+    one: str, values: list[Any], found: list[Frame], headers: list[Values], known: Mapping[str, Any], wanted: list[By]
+) -> list[Value]:
+    """The values in a table; for a file that cannot be opened, and of which the table says nothing, its header's."""
+    told = [_text_or_number(value) for value in values]
+    if not any(frame.problem for frame in found):
+        return told
+    read = _of_keyword(KEYWORDS.get(one, one), headers, known, wanted)
+    return [r if t is None and f.problem else t for t, r, f in zip(told, read, found, strict=True)]
+
+
 def _of_chips(found: list[Frame], headers: list[Values]) -> list[Value]:
     """The chip of each frame; the keyword CHIP if frames have no such label."""
     return [f.chip for f in found] if found[0].chip is not None else _of_keyword(CHIP.upper(), headers, {}, [])
@@ -238,8 +261,11 @@ def _kinds(names: Iterable[str], known: Mapping[str, Any], headers: list[Values]
 
 def _of_function(function: Callable[[dict[str, Any]], Any], found: list[Frame], headers: list[Values]) -> Level:
     """The level of a function in ``by``; raises if it returns neither text, number nor None."""
-    values = []
+    values: list[Value] = []
     for frame, header in zip(found, headers, strict=True):
+        if frame.problem and not header:
+            values.append(None)
+            continue
         try:
             value = function(dict(header))  # a copy, which the function may change
         except Exception as error:

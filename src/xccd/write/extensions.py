@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from io import BytesIO
+from itertools import zip_longest
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -11,12 +14,14 @@ import xarray as xr
 
 from xccd.headers import cards
 from xccd.headers.bitpix import in_file
+from xccd.headers.common import COMBINED
 from xccd.headers.uncertainties import KINDS
 from xccd.headers.writing import FILES, as_block, structure
 from xccd.kernels.flags import Flag
 from xccd.kernels.table import OUTPUTS
 from xccd.labels.flags import ancillary_names
 from xccd.labels.lazy import array_of
+from xccd.labels.problems import PROBLEM, skipped
 from xccd.write.encode import Encoder
 from xccd.write.stream import NewHDU
 
@@ -84,17 +89,53 @@ def _name_cards(name: str, version: int | None) -> Iterable[str]:
 
 
 def frames_table(image: xr.DataArray, version: int | None) -> bytes:
-    """The bytes of a table of all inputs, if there are more than IMCMBnnn can number; else b""."""
+    """The bytes of a table of all inputs; b"" if there are no more than IMCMBnnn can number, and none was skipped."""
     files = image.coords[FILES].values.item() if FILES in image.coords else None
-    if not isinstance(files, str):  # one of several planes, with fewer inputs than another
+    bad = _skipped(image)
+    if not isinstance(files, str) and not bad:  # one of several planes, with fewer inputs than another
         return b""
     from astropy.io import fits
 
-    names = [cards.ascii_only(name) for name in files.split("\n")]
-    column = fits.Column("FILE", f"{max(map(len, names))}A", array=np.array(names))
+    names = files.split("\n") if isinstance(files, str) else _inputs(image)
+    columns = {"FILE": [*names, *(name for name, _ in bad)]}
+    if bad:
+        columns["SKIPPED"] = [*[""] * len(names), *(why for _, why in bad)]
+    made = [_texts(name, texts) for name, texts in columns.items()]
     buffer = BytesIO()
-    table = fits.BinTableHDU.from_columns([column], name=TABLE)
+    table = fits.BinTableHDU.from_columns(made, name=TABLE)
     if version is not None:
         table.ver = version
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(buffer)
     return buffer.getvalue()[cards.BLOCK :]  # without the empty primary HDU
+
+
+def _texts(name: str, texts: list[str]) -> Any:
+    """A column of texts."""
+    from astropy.io import fits
+
+    plain = [cards.ascii_only(text) for text in texts]
+    return fits.Column(name, f"{max(1, *map(len, plain))}A", array=np.array(plain))
+
+
+def _inputs(image: xr.DataArray) -> list[str]:
+    """The names of the inputs: the frames of a stack, or those in the cards of a product."""
+    if "file" in image.coords and image.coords["file"].ndim == 1:
+        names, why = (np.ravel(image.coords[k].values).tolist() if k in image.coords else [] for k in ("file", PROBLEM))
+        return [PurePath(str(n)).name for n, bad in zip_longest(names, why) if not bad]
+    text = str(image.coords[COMBINED].values.item()) if COMBINED in image.coords else ""
+    return [str(card.value) for card in cards.split(text) if re.fullmatch(r"IMCMB\d+", card.keyword)]
+
+
+def _skipped(image: xr.DataArray) -> list[tuple[str, str]]:
+    """The name and reason of each file that could not be opened.
+
+    Of products along a dimension xarray keeps the attribute of one for all: then it counts for this one only.
+    """
+    bad = skipped(image)
+    if COMBINED in image.coords and image.coords[COMBINED].ndim == 0:
+        count = cards.card_value(str(image.coords[COMBINED].values.item()), "NSKIPPED")
+        return bad if count == len(bad) else []
+    if PROBLEM in image.coords and image.coords[PROBLEM].ndim == 1:
+        pairs = zip(image.coords["file"].values.tolist(), image.coords[PROBLEM].values.tolist(), strict=True)
+        bad += [(PurePath(str(name)).name, str(why)) for name, why in pairs if why]
+    return bad

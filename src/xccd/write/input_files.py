@@ -18,7 +18,7 @@ from xccd.headers.common import COMBINED
 from xccd.headers.writing import FILES
 from xccd.labels.lazy import stored
 from xccd.messages import shown
-from xccd.read.images.pixels import FilePixels
+from xccd.read.images.pixels import FilePixels, innermost
 from xccd.read.reader import StackReader
 
 # For each list of input names in the header of a product of this process: the paths of these inputs.
@@ -168,7 +168,7 @@ def _objects_within(item: Any, found: set[str]) -> Iterator[Any]:
     if isinstance(item, (str, os.PathLike)):
         found.add(os.fspath(item))
     elif isinstance(item, StackReader):
-        every = (*item.frames, *filter(None, item.masks))
+        every = map(innermost, (*item.frames, *filter(None, item.masks)))
         found.update(pixels.path for pixels in every if isinstance(pixels, FilePixels))
     elif callable(graph) and not isinstance(item, type):
         made = graph()

@@ -18,6 +18,7 @@ from xccd.headers.writing import FILES, from_attrs
 from xccd.labels.calibration import done, with_cards
 from xccd.labels.frames import file_names
 from xccd.labels.lazy import array_of
+from xccd.labels.problems import SKIPPED, in_use, line, problems
 from xccd.labels.warn import warn
 from xccd.write import input_files
 from xccd.write.product_cards import How, made
@@ -26,7 +27,7 @@ from xccd.write.product_inputs import Inputs
 MAX_IMCMB = 999
 WRITTEN = frozenset((
     "NCOMBINE", "EXPTOTAL", "DATE-OBS", "DATE-END", "DATE-AVG", "MJD-AVG", "EFFGAIN", "EFFRDN", "BUNIT", "DATE",
-    "MJD-END", "TELAPSE", "XPOSURE", "DATE_END", "MJD_END", "UTEND", "UT-END", "TIME-END",
+    "NSKIPPED", "MJD-END", "TELAPSE", "XPOSURE", "DATE_END", "MJD_END", "UTEND", "UT-END", "TIME-END",
     *CORE_NUMBERS["EXPTIME"], *times.DATES, *times.TIMES, *times.DAYS,
 ))  # fmt: skip
 CAMERA = frozenset((*CORE_NUMBERS["GAIN"], *CORE_NUMBERS["RDNOISE"]))  # valid only for samples as read
@@ -36,13 +37,16 @@ def describe(
     image: xr.DataArray, stack: xr.DataArray, dim: Hashable, *, how: How, step: str
 ) -> xr.DataArray:  # fmt: skip
     """``image`` with the header text of the product as a coordinate, and its keywords as attributes."""
-    frames = Inputs.of(stack, dim)
+    used, left = in_use(stack, dim), _left_out(stack, dim)
+    frames = Inputs.of(stack, dim, used)
+    if used is not None:
+        stack, how = frames.stack, how.of_frames(used)
     texts, gone = frames.texts, WRITTEN if frames.as_read else WRITTEN | CAMERA
     lines = _inherited(texts, gone) if texts else from_attrs(_from_labels(frames, gone)).split("\n")
     lines = with_cards(lines, done(stack, dim), product=True)
     own = str(stack.attrs.get("units") or "")
     unit = _unit_of_product(own, how.method)
-    found = made(frames, how, own) | ({"BUNIT": unit} if unit else {})
+    found = made(frames, how, own) | ({"NSKIPPED": len(left)} if left else {}) | ({"BUNIT": unit} if unit else {})
     new = [cards.make(k, v, _COMMENTS.get(k, "")) for k, v in found.items()]
     names = _names_of_inputs(stack, dim, texts)
     if "file" in stack.coords and stack.coords["file"].dims == (dim,):
@@ -60,7 +64,17 @@ def describe(
     image.attrs = others | _keywords(lines) | {k: v for k, v in found.items() if k != "BUNIT"}
     if unit:
         image.attrs["units"] = unit
+    if left:
+        image.attrs[SKIPPED] = "\n".join(left)
     return image
+
+
+def _left_out(stack: xr.DataArray, dim: Hashable) -> list[str]:
+    """A line for each file that was left out, when the stack was opened or as it is NaN."""
+    text = str(stack.attrs.get(SKIPPED) or "")
+    names = file_names(stack, dim, chips=False)
+    bad = {line(name, why): None for name, why in zip(names, problems(stack, dim), strict=False) if why}
+    return [*filter(None, text.split("\n")), *bad]
 
 
 def _by_its_header(image: xr.DataArray) -> dict[str, xr.Variable]:
@@ -92,6 +106,7 @@ _COMMENTS = {
     "MJD-OBS": "[d] DATE-OBS",
     "MJD-END": "[d] DATE-END",
     "MJD-AVG": "[d] DATE-AVG",
+    "NSKIPPED": "number of files that could not be opened",
     "EFFGAIN": "gain of the product, in electrons per unit",
     "EFFRDN": "[electron] readout noise of the product",
 }

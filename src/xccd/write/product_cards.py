@@ -20,6 +20,10 @@ class How(NamedTuple):
     weights: Numbers | None
     factors: Numbers | None
 
+    def of_frames(self, used: list[int]) -> How:
+        """The same for some of the frames."""
+        return How(self.method, *(None if v is None else v[used] for v in (self.weights, self.factors)))
+
 
 def made(frames: Inputs, how: How, unit: str) -> dict[str, Any]:
     """The known keywords and their values; ``unit`` is that of the samples."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,7 +40,11 @@ class Inputs:
     origin: str  # from `notes.origin_of_samples`: what happened to the samples since they were read
 
     @classmethod
-    def of(cls, stack: xr.DataArray, dim: Hashable) -> Inputs:
+    def of(cls, stack: xr.DataArray, dim: Hashable, used: list[int] | None = None) -> Inputs:
+        """From a stack; ``used`` are the frames that could be opened, if not all could."""
+        if used is not None:
+            # the samples of a part may have lost the note on their origin
+            return replace(cls.of(stack.isel({dim: used}), dim), origin=notes.origin_of_samples(array_of(stack)))
         texts = common.texts(stack, dim)
         one = stack.coords.get(common.COMBINED)
         if not texts and one is not None and one.ndim == 0 and "file" not in stack.coords:

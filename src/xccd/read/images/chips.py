@@ -53,6 +53,8 @@ class Frame:
     flags: PixelReader | None = None  # the bits of `xccd.kernels.flags.Flag`
     chip: str | None = None  # the label of the image, if several of each file were opened
     hdu: int = 0  # the number of its HDU
+    weight: PixelReader | None = None  # from a companion file
+    problem: str = ""  # why its file cannot be opened
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from xccd.messages import shown
 from xccd.read.files.remote import is_url
 from xccd.read.images import quality
 from xccd.read.images.chips import Frame, HDUNames
-from xccd.read.images.pixels import PixelReader
+from xccd.read.images.missing import of_file
 from xccd.read.images.sources import frames, items
 from xccd.read.images.turned import Turned
 
@@ -28,18 +28,38 @@ class Companions:
     given: Any
     hdu: Any = None  # None: as the image
 
-    def of(self, found: Sequence[Frame], opened: HDUNames) -> list[Frame]:
-        """The image that belongs to each frame, where ``opened`` is the frames' argument ``hdu``."""
-        exposures = _by_file(found)
-        own: list[Frame] = []
-        for images, file in zip(exposures, self._files(exposures), strict=True):
-            own += self._matched(images, file, opened)
-        return [self._checked(frame, one) for frame, one in zip(found, own, strict=True)]
+    def of(self, found: Sequence[Frame], opened: HDUNames, errors: str = "raise") -> list[Frame]:
+        """The image that belongs to each frame, where ``opened`` is the frames' argument ``hdu``.
 
-    def _files(self, exposures: Sequence[Sequence[Frame]]) -> list[Any]:
-        """A file for each file of images; raises if there are others, or if one is not there."""
+        With other ``errors`` than "raise", a companion that cannot be opened has a ``problem``.
+        """
+        exposures = _by_file(found)
+        files = self._files(exposures, errors)
+        return [
+            one for images, file in zip(exposures, files, strict=True) for one in self._of(images, file, opened, errors)
+        ]
+
+    def _of(self, images: Sequence[Frame], file: Any, opened: HDUNames, errors: str) -> list[Frame]:
+        """The companions of the images of one file."""
+        if images[0].problem:
+            return list(images)
+        try:
+            if isinstance(file, OSError):
+                raise file
+            own = self._matched(images, file, opened)
+        except OSError as error:
+            if errors == "raise" or not of_file(error):
+                raise
+            return [replace(frame, problem=str(error)) for frame in images]
+        return [self._checked(frame, one) for frame, one in zip(images, own, strict=True)]
+
+    def _files(self, exposures: Sequence[Sequence[Frame]], errors: str) -> list[Any]:
+        """A file for each file of images; raises if there are others, or if one is not there.
+
+        With other ``errors`` than "raise", the error stands in the place of the file.
+        """
         if isinstance(self.given, Mapping):
-            return [self._renamed(images[0].file) for images in exposures]
+            return [self._or_error(self._renamed, images[0], errors) for images in exposures]
         with self._named():
             files = [item for item, _ in items(self.given)]
         if len(files) != len(exposures):
@@ -49,13 +69,24 @@ class Companions:
                 f"{self.argument}= has {len(files)} file(s), the images are in {len(exposures)} ({names}): give one "
                 f"for each, in their order, or a pattern of names, as {{'-img': '-wht'}}{other}"
             )
-        for item in files:
-            if isinstance(item, Path) and not item.exists():
-                raise FileNotFoundError(f"{self.argument}=: there is no file {shown(item)}")
-        return files
+        return [self._or_error(self._there, item, errors) for item in files]
 
-    def _renamed(self, file: str) -> Any:
+    def _or_error(self, find: Callable[[Any], Any], of: Any, errors: str) -> Any:
+        try:
+            return find(of)
+        except FileNotFoundError as error:
+            if errors == "raise":
+                raise
+            return error
+
+    def _there(self, item: Any) -> Any:
+        if isinstance(item, Path) and not item.exists():
+            raise FileNotFoundError(f"{self.argument}=: there is no file {shown(item)}")
+        return item
+
+    def _renamed(self, image: Frame) -> Any:
         """The companion of a file by the pattern of names."""
+        file = image.file
         if not self.given or not all(isinstance(k, str) and k and isinstance(v, str) for k, v in self.given.items()):
             raise TypeError(
                 f"{self.argument}={self.given!r} is no pattern of names: give parts of names and what stands in their "
@@ -169,14 +200,30 @@ def _version(frame: Frame) -> str:
 def with_masks(found: Sequence[Frame], own: Sequence[Frame], bits: Any) -> list[Frame]:
     """The frames with masks from companion files; ``bits`` as for `open_stack`."""
     number = quality.bits_of(bits)
-    masks: list[PixelReader] = [quality.bad_pixels(one.pixels, number, f"mask=: {shown(one.name)}") for one in own]
-    return [replace(frame, mask=mask) for frame, mask in zip(found, masks, strict=True)]
+    made = []
+    for frame, one in zip(found, own, strict=True):
+        if one.problem:
+            made.append(replace(frame, problem=one.problem))
+        else:
+            made.append(replace(frame, mask=quality.bad_pixels(one.pixels, number, f"mask=: {shown(one.name)}")))
+    return made
+
+
+def with_weights(found: Sequence[Frame], own: Sequence[Frame]) -> list[Frame]:
+    """The frames with weights from companion files."""
+    return [
+        replace(frame, problem=one.problem) if one.problem else replace(frame, weight=one.pixels)
+        for frame, one in zip(found, own, strict=True)
+    ]
 
 
 def with_uncertainties(found: Sequence[Frame], own: Sequence[Frame], given: str | None) -> list[Frame]:
     """The frames with uncertainties from companion files; ``given`` is the argument ``uncertainty_type``."""
     made = []
     for frame, one in zip(found, own, strict=True):
+        if one.problem:
+            made.append(replace(frame, problem=one.problem))
+            continue
         where = f"uncertainty=: {shown(one.name)}"
         name, utype, unit = (str(cards.card_value(one.header, k) or "").strip() for k in ("EXTNAME", "UTYPE", "BUNIT"))
         kind = uncertainties.type_of(where, name, utype or None, given)

@@ -33,6 +33,13 @@ class PixelReader(Protocol):
         """Fill ``out``, of any real dtype, with the pixels of ``index`` (one slice of step 1 for each axis)."""
 
 
+def innermost(reader: Any) -> Any:
+    """The reader of the stored pixels within others, which turn them, or take bits of them."""
+    while (base := getattr(reader, "base", None) or getattr(reader, "plane", None)) is not None:
+        reader = base
+    return reader
+
+
 @dataclass(frozen=True)
 class ArrayPixels:
     """An image in memory; ``missing`` marks its masked pixels."""

@@ -20,9 +20,12 @@ from xccd.labels.warn import warn
 from xccd.messages import a_type, shown
 from xccd.read.files.local import OPENERS
 from xccd.read.files.remote import AT_ONCE, Remote, is_url, places
+from xccd.read.files.unpack import BROKEN
+from xccd.read.images.broken import check_errors, check_packed, like_the_others, lost, none_left
 from xccd.read.images.chips import Frame, HDUNames, NoImageError, Opened, Options, Wanted, matches, may_leave, opened
 from xccd.read.images.hdus import StoredHDU, Walk, listing, warn_lost
 from xccd.read.images.memory import is_image, open_in_memory
+from xccd.read.images.missing import of_file
 from xccd.read.images.table import TableRows, is_remote, is_table, rows_of
 from xccd.read.images.turned import in_one_order
 
@@ -43,22 +46,25 @@ def frames(
     bits: Any = None,
     uncertainty_type: Any = None,
     flip: bool | str = False,
+    errors: str = "raise",
 ) -> list[Frame]:
     """All frames of ``files`` in order; arguments as for `open_dataset`, the only opener that reads uncertainties.
 
-    Raises if rows of some frames run the other way, unless ``flip`` turns those frames.
+    Raises if rows of some frames run the other way, unless ``flip`` turns those frames. With other ``errors`` than
+    "raise", a file that cannot be opened has a frame with its ``problem``; `read.settled` decides on it.
     """
     options = Options.of(hdu, mask_hdu, uncertainty_hdu, bits, uncertainty_type)
-    given = list(items(files))
-    found = _opened(given, options)
+    given = list(items(files, tried=check_errors(errors) != "raise"))
+    found = _opened(given, options, errors)
     if not found:
         raise ValueError(f"files={files!r} is empty: give {KINDS}")
+    chips = [one for one in found if one.chips]
     repeated = {name for one in found for name in one.repeated}
     named: list[Frame] = []
     left: list[tuple[str, tuple[str, ...]]] = []
     for i, one in enumerate(found):
         labels = (chip.label(repeated) for chip in one.chips)
-        named += [_with_name(frame, i, next(labels, None)) for frame in one.frames]
+        named += [_with_name(frame, i, next(labels, "" if chips else None)) for frame in one.frames]
         left += [(named[-1].file, one.left)] if one.left else []
     _log_left(left)
     if options.bits is not None and not any(map(_is_masked, named)):
@@ -66,7 +72,8 @@ def frames(
         raise ValueError(f"bits={bits!r}: no file has an extension {names}: mask_hdu= names another")
     if again := _again(item for item, _ in given):
         warn(again)
-    return in_one_order(named, flip)
+    good = iter(in_one_order([frame for frame in named if not frame.problem], flip))
+    return [frame if frame.problem else next(good) for frame in named]
 
 
 def _is_masked(frame: Frame) -> bool:
@@ -104,22 +111,28 @@ def _one_for_all_names(path: Any) -> Any:
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
 
 
-def _opened(some: list[tuple[Any, bool]], options: Options) -> list[Opened]:
+def _opened(some: list[tuple[Any, bool]], options: Options, errors: str) -> list[Opened]:
     """The frames of some items. Headers behind URLs are read several at a time, as each waits for the network.
 
-    Files without an image are skipped if a folder or glob listed them; raises if no file has an image.
+    Files without an image are left out if a folder or glob listed them; raises if no file can be opened.
     """
     passed: list[OSError] = []
+    bad: list[BaseException] = []
 
     def one(item: tuple[Any, bool]) -> Opened | None:
         source, listed = item
         try:
-            return _open(source, options)
-        except NoImageError as error:
-            if not listed:
+            return _open(source, options, whole=errors != "raise")
+        except BROKEN as error:
+            if isinstance(error, NoImageError) and listed and errors != "skip":
+                passed.append(error)
+                return None
+            if errors != "raise" and of_file(error):
+                bad.append(error)
+                return lost(source, error, options)
+            if isinstance(error, NoImageError):
                 raise OSError(str(error)) from None
-            passed.append(error)
-            return None
+            raise
 
     far = [item for item in some if is_remote(item[0])]
     with ThreadPoolExecutor(AT_ONCE) if far else nullcontext() as pool:
@@ -127,12 +140,25 @@ def _opened(some: list[tuple[Any, bool]], options: Options) -> list[Opened]:
         # Objects in memory are opened in this thread: those of astropy may warn.
         found = [next(remote) if is_remote(item[0]) else one(item) for item in some]
     here = [o for o in found if o is not None]
-    if passed and not here:
+    if passed and len(here) == len(bad):
         raise OSError(str(passed[0]))
+    if bad and len(here) == len(bad):
+        raise none_left(bad)
     if passed:
         more = f", and {len(passed) - 1} more file(s) without an image" if passed[1:] else ""
         log.warning("skipped: %s%s", passed[0], more)
-    return here
+    return _with_chips(some, found) if bad and errors == "nan" else here
+
+
+def _with_chips(some: list[tuple[Any, bool]], found: list[Opened | None]) -> list[Opened]:
+    """The same where files that cannot be opened have the chips of the others, if these have any."""
+    others = [one for one in found if one is not None and one.chips]
+    made = []
+    for (item, _), one in zip(some, found, strict=True):
+        if one is not None and one.frames[0].problem and others:
+            one = like_the_others(one, others, rows=isinstance(item, TableRows))
+        made += [] if one is None else [one]
+    return made
 
 
 def _log_left(left: list[tuple[str, tuple[str, ...]]]) -> None:
@@ -154,8 +180,11 @@ def _with_name(frame: Frame, i: int, chip: str | None) -> Frame:
     return replace(frame, file=str(name), chip=chip)
 
 
-def items(files: Any) -> Iterator[tuple[Any, bool]]:
-    """Paths, URLs and images in memory, each with whether a glob or folder listed it."""
+def items(files: Any, *, tried: bool = False) -> Iterator[tuple[Any, bool]]:
+    """Paths, URLs and images in memory, each with whether a glob or folder listed it.
+
+    ``tried``: rows of a table that have a problem are tried, too.
+    """
     if isinstance(files, str) and is_url(files):
         found = sorted(places(files, is_fits_name), key=natural)
         for place in found:
@@ -165,7 +194,7 @@ def items(files: Any) -> Iterator[tuple[Any, bool]]:
     elif isinstance(files, (str, os.PathLike)):
         yield from _paths(os.fspath(files))
     elif is_table(files):
-        for file, hdus in rows_of(files):
+        for file, hdus in rows_of(files, tried=tried):
             yield TableRows(next(items(file))[0] if is_url(file) else Path(file), hdus), False
     elif hasattr(files, "files_filtered"):  # ccdproc.ImageFileCollection
         yield from ((Path(p), True) for p in files.files_filtered(include_path=True))
@@ -180,7 +209,7 @@ def items(files: Any) -> Iterator[tuple[Any, bool]]:
         )
     elif isinstance(files, Iterable) and not isinstance(files, (Mapping, bytes)):
         for item in files:
-            yield from items(item)
+            yield from items(item, tried=tried)
     else:
         raise TypeError(f"files={files!r} is no file or image, but {a_type(files)}: give {KINDS}")
 
@@ -212,7 +241,7 @@ def _is_fits(path: Path) -> bool:
 
 def is_fits_name(path: str) -> bool:
     """Whether a file name ends as those of FITS files do, packed or not."""
-    name = Path(path).name.lower()
+    name = (Path(path).name if "/" in path or os.sep in path else path).lower()
     for packing in OPENERS:  # one of them is ""
         name = name.removesuffix(packing)
     name = name.removesuffix(".fz")
@@ -225,10 +254,15 @@ def natural(name: str | Path | Remote) -> tuple[list[Any], str]:
     return [int(p) if i % 2 else p for i, p in enumerate(parts)], str(name)  # orders flat-2 and flat-02, too
 
 
-def _open(item: Any, options: Options) -> Opened:
+def _open(item: Any, options: Options, *, whole: bool) -> Opened:
+    """The frames of one item; ``whole`` raises for packed files that are not whole."""
     if isinstance(item, TableRows):
-        return open_file(item.place, item.options(options))
-    return open_file(item, options) if isinstance(item, (Path, Remote)) else open_in_memory(item, options)
+        found = open_file(item.place, item.options(options))
+    elif isinstance(item, (Path, Remote)):
+        found = open_file(item, options)
+    else:
+        return open_in_memory(item, options)
+    return check_packed(found) if whole else found
 
 
 def open_file(path: Path | Remote, options: Options) -> Opened:

@@ -12,6 +12,8 @@ from xccd.messages import a_type, shown
 from xccd.read.files.remote import Remote
 from xccd.read.images.chips import Options
 
+NO_HDU = -1  # of a file that cannot be opened, as `scan` writes it
+
 
 @dataclass(frozen=True)
 class TableRows:
@@ -42,8 +44,11 @@ def is_table(files: Any) -> bool:
     return hasattr(files, "columns") and hasattr(files, "itertuples")
 
 
-def rows_of(table: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Each file with the numbers of its HDUs, in the order of the rows; raises for a table that cannot be opened."""
+def rows_of(table: Any, *, tried: bool = False) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Each file with the numbers of its HDUs, in the order of the rows; raises for a table that cannot be opened.
+
+    ``tried``: rows that have a problem are tried, too; those without an HDU have ().
+    """
     if "file" not in table.columns:
         raise ValueError(f"files= is a table without the column 'file': it has {', '.join(map(str, table.columns))}")
     names = list(table["file"])
@@ -51,19 +56,20 @@ def rows_of(table: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
         raise ValueError("files= is a table without rows: no frame is left to open")
     if odd := [name for name in names if not isinstance(name, str) or not name]:
         raise TypeError(f"files= is a table with {odd[0]!r} in its column 'file', {a_type(odd[0])}: give paths")
-    if "problem" in table.columns:
+    if "problem" in table.columns and not tried:
         bad = [(n, p) for n, p in zip(names, table["problem"], strict=True) if isinstance(p, str) and p]
         if bad:
             more = f" (and {len(bad) - 1} more)" if bad[1:] else ""
             raise ValueError(
                 f"files= is a table with a row that has a problem: {shown(bad[0][0])}: {bad[0][1]}{more}; open the "
-                "others, table[table.problem == '']"
+                "others, table[table.problem == ''], or give errors='skip'"
             )
     if "hdu" not in table.columns:
         yield from ((name, ()) for name in names)
         return
     for name, same in groupby(zip(names, table["hdu"], strict=True), key=lambda row: row[0]):
-        yield name, tuple(_number(name, hdu) for _, hdu in same)
+        hdus = [hdu for _, hdu in same]
+        yield name, () if tried and hdus == [NO_HDU] else tuple(_number(name, hdu) for hdu in hdus)
 
 
 # What a column stands for among the keywords by which frames are grouped.

@@ -72,8 +72,8 @@ def subtract_overscan(
     Raises
     ------
     ValueError
-        The region is no section and no keyword of the frames, differs between frames, or holds no pixel; an argument is
-        unknown, or ``smooth`` and ``window`` are both given.
+        The region is no section and no keyword of the frames, differs between frames, reaches beyond the image, or
+        holds no pixel; an argument is unknown, or ``smooth`` and ``window`` are both given.
     TypeError
         ``region`` is something else.
 

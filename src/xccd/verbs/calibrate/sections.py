@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.headers import common
+from xccd.headers import cards, common
 from xccd.headers.pixel_grid import AXES, IN_FILE, first_pixel
 from xccd.labels.frames import frame_names
 from xccd.messages import did_you_mean
 from xccd.verbs.calibrate.keywords import keywords_of_frames
 
 RANGE = re.compile(r"\*|(\d+):(\d+)")
+LARGEST = 1 << 40  # pixels of an axis: what a damaged header may claim
 FORM = "a section is '[x1:x2,y1:y2]', in pixels from 1, both ends included"
 
 
@@ -80,15 +81,43 @@ def _of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hashable, 
     matches = [RANGE.fullmatch(part) for part in parts]
     if len(parts) != 2 or None in matches:
         raise ValueError(f"region={region!r}: {section!r} is no section; {FORM}")
+    ends = {
+        d: (int(match[1]), int(match[2]))
+        for d, match in zip(("x", "y"), matches, strict=True)
+        if match is not None and match[1]
+    }
+    if not all(1 <= low <= high for low, high in ends.values()):
+        raise ValueError(f"region={region!r}: {section!r} does not run from 1 or more upwards; {FORM}")
+    _check_within(region, section, ends, stack, dim)
     found: dict[Hashable, slice] = {}
-    for d, match in zip(("x", "y"), matches, strict=True):
-        if match is not None and match[1]:
-            low, high = int(match[1]), int(match[2])
-            if not 1 <= low <= high:
-                raise ValueError(f"region={region!r}: {section!r} does not run from 1 or more upwards; {FORM}")
-            origin = _first_label(stack, dim, d)
-            found[d] = _between(stack[d].values, low - 1 + origin, high - 1 + origin)
+    for d, (low, high) in ends.items():
+        origin = _first_label(stack, dim, d)
+        found[d] = _between(stack[d].values, low - 1 + origin, high - 1 + origin)
     return found
+
+
+def _check_within(
+    region: str, section: str, ends: dict[str, tuple[int, int]], stack: xr.DataArray, dim: Hashable
+) -> None:
+    """Raise if a section reaches beyond the image of the file. Frames that were cropped may be smaller."""
+    nx, ny = (_size_in_file(stack, dim, d) for d in ("x", "y"))
+    if all(high <= {"x": nx, "y": ny}[d] for d, (_, high) in ends.items()):
+        return
+    of = "" if region == section else f" in {region}"
+    raise ValueError(
+        f"region={region!r}: {section!r}{of} reaches beyond the image of {nx} x {ny} pixels (x, y): give a section "
+        f"within it, as '[1:{nx},1:{ny}]', or '*' for a whole axis"
+    )
+
+
+def _size_in_file(stack: xr.DataArray, dim: Hashable, name: str) -> int:
+    """The count of pixels along an axis in the file: from its header, or as far as labels go, if that is farther."""
+    labels = stack[name].values
+    last = int(labels.max()) + 1 - _first_label(stack, dim, name) if labels.size else 0
+    keyword = f"NAXIS{AXES.index(name) + 1}"
+    # all frames have one shape
+    written = next((cards.as_number(cards.card_value(text, keyword)) for text in _texts(stack, dim)), 0.0)
+    return max(last, int(written) if 0 < written < LARGEST else 0)
 
 
 def _section_in_headers(keyword: str, stack: xr.DataArray, dim: Hashable) -> str:
@@ -110,8 +139,12 @@ def _first_label(stack: xr.DataArray, dim: Hashable, name: str) -> int:
     """The label of the first pixel in the file."""
     if name not in stack.coords or stack.coords[name].attrs.get("numbered") == IN_FILE:
         return 0
-    texts = common.texts(stack, dim) if dim in stack.dims else [t for t in [common.text_of(stack)] if t]
-    return next((first_pixel(text, AXES.index(name) + 1) for text in texts), 0)
+    return next((first_pixel(text, AXES.index(name) + 1) for text in _texts(stack, dim)), 0)
+
+
+def _texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
+    """The header texts of frames, or of an image."""
+    return common.texts(stack, dim) if dim in stack.dims else [text for text in [common.text_of(stack)] if text]
 
 
 def _between(labels: Any, first: float, last: float) -> slice:

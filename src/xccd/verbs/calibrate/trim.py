@@ -42,7 +42,8 @@ def trim(obj: Obj, region: Any = None, *, dim: Hashable = "frame") -> Obj:
     Raises
     ------
     ValueError
-        The region is no section and no keyword of the frames, differs between frames, or holds no pixel.
+        The region is no section and no keyword of the frames, differs between frames, or holds no pixel; a section
+        reaches beyond the image of the file. Of frames that were cropped since, it takes what is left.
     TypeError
         ``region`` is something else.
 
