@@ -8,6 +8,8 @@ from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.labels.header import header
 from xccd.messages import explained as _explained
 from xccd.night.live import LiveStack
+from xccd.night.plan import plan
+from xccd.night.recipe import Recipe
 from xccd.night.scan import scan
 from xccd.read.dataset import open_dataset
 from xccd.read.frames import open_frames
@@ -48,11 +50,15 @@ from xccd.write.zarr import to_zarr
 __version__ = _version("xccd")
 
 __all__ = [
-    "Grid", "LiveStack", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs", "bayer_planes",
+    "Grid", "LiveStack",
+    "Recipe",
+    "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs", "bayer_planes",
     "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation", "cutout", "find_offsets",
     "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header", "large_structures",
     "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames",
-    "open_image", "open_stack", "open_tree", "refine_wcs", "register_rejection", "reject", "scan", "set_options",
+    "open_image", "open_stack", "open_tree",
+    "plan",
+    "refine_wcs", "register_rejection", "reject", "scan", "set_options",
     "sigma_clip", "simulate_night", "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset",
     "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
 ]  # fmt: skip

@@ -21,7 +21,6 @@ from xccd.cli.options import (
     progress_option,
     skip_bad_option,
     threads_option,
-    value_of,
 )
 from xccd.cli.output_names import (
     Template,
@@ -48,15 +47,12 @@ def maxiters(_: Any, __: Any, value: str) -> int | None:
 
 def algorithms(_: Any, __: Any, values: tuple[str, ...]) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """Each text as the text, the arguments of `reject` (name, low, high), and its options."""
-    found = []
-    for text in values:
-        words = text.split()
-        options = dict(word.split("=", 1) for word in words if "=" in word)
-        plain = [word for word in words if "=" not in word]
-        if len(plain) not in (1, 3):
-            raise click.BadParameter(f"{text!r} is no name, or name and two thresholds: as 'winsorized 4 3'")
-        found.append((text, (plain[0], *map(value_of, plain[1:])), {k: value_of(v) for k, v in options.items()}))
-    return found
+    from xccd.verbs.reject_text import parsed
+
+    try:
+        return [(text, *parsed(text)) for text in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def words(_: Any, __: Any, value: str | None) -> list[str]:

@@ -71,6 +71,9 @@ class Chosen(NamedTuple):
     cores: float | None
 
 
+NO_OPTION = "{} is no option of 'auto': it takes low, high, spare_cores. Name the algorithm that has it"
+
+
 def chosen(
     stack: xr.DataArray, dim: Hashable, thresholds: Mapping[str, Any], options: Mapping[str, Any], cores: float | None
 ) -> Chosen:  # fmt: skip
@@ -79,9 +82,7 @@ def chosen(
     ``thresholds`` are those that the user gives, ``cores`` is the user's ``spare_cores``.
     """
     for name, value in options.items():
-        raise ValueError(
-            f"{name}={value!r} is no option of 'auto': it takes low, high, spare_cores. Name the algorithm that has it"
-        )
+        raise ValueError(NO_OPTION.format(f"{name}={value!r}"))
     n, images = check_stack(stack, dim), {"y", "x"} <= set(stack.dims)
     missing = {"uncertainty": _no_uncertainty(stack), "camera": _no_camera(stack, dim)}
     lacks = _lacosmic_lacks(stack, images, missing["camera"]) if n <= 2 else ""

@@ -134,22 +134,28 @@ def sigma_clip(
     return rejected(stack, dim, step, text)
 
 
-def sigma_step(n: int, low: Any, high: Any, options: dict[str, Any]) -> Sigma | FunctionOptions:
-    """The step of a clip of ``n`` frames; raises for options that cannot be, and warns of those that make no sense."""
+def check_sigma(low: Any, high: Any, options: dict[str, Any]) -> None:
+    """Raise for options that cannot be, whatever the frames are."""
     check_thresholds(low, high)
-    center, deviation, maxiters, floor = (options[k] for k in ("center", "deviation", "maxiters", "floor"))
-    ddof, nkeep, minimum = options["ddof"], options["nkeep"], options.get("minimum", 0)
-    about = options.get("about", "mean")
-    about_center = about == "center"
-    check_name("center", center, CENTERS)
-    check_name("deviation", deviation, DEVIATIONS)
+    check_name("center", options["center"], CENTERS)
+    check_name("deviation", options["deviation"], DEVIATIONS)
+    about, floor = options.get("about", "mean"), options["floor"]
     if about not in ABOUT:
         raise ValueError(f"about={about!r} is unknown: use one of {', '.join(ABOUT)}{did_you_mean(about, ABOUT)}")
-    for name, value in {"maxiters": maxiters, "ddof": ddof, "nkeep": nkeep, "minimum": minimum}.items():
+    wholes = {name: options[name] for name in ("maxiters", "ddof", "nkeep")} | {"minimum": options.get("minimum", 0)}
+    for name, value in wholes.items():
         if not (value is None and name == "maxiters"):
             check_whole(name, value, 1 if name == "maxiters" else 0)
     if not (isinstance(floor, (int, float, np.number)) and 0 <= floor < math.inf):
         raise ValueError(f"floor={floor!r} is not a finite number of 0 or more")
+
+
+def sigma_step(n: int, low: Any, high: Any, options: dict[str, Any]) -> Sigma | FunctionOptions:
+    """The step of a clip of ``n`` frames; raises for options that cannot be, and warns of those that make no sense."""
+    check_sigma(low, high, options)
+    center, deviation, maxiters, floor = (options[k] for k in ("center", "deviation", "maxiters", "floor"))
+    ddof, nkeep, minimum = options["ddof"], options["nkeep"], options.get("minimum", 0)
+    about_center = options.get("about", "mean") == "center"
     if not about_center:  # how far a sample can be is another number then
         _warn_if_idle(n, low, high, center, deviation, ddof)
     _warn_if_emptying(n, low, high, center, deviation, nkeep)

@@ -204,7 +204,7 @@ def _rejected(
         return rejected(stack, dim, step, text, numbers)
     preset = options.pop("preset", None) if algorithm == "sigma" else None
     options = options if preset is None else arguments_of(preset) | options
-    given = _given(algorithm, low, high, options, n, dim)
+    given = given_of(algorithm, low, high, options, n, dim)
     if n < given.row.least:
         warn(f"reject({given.name!r}) rejects nothing with {n} frame(s): it takes {given.row.least} or more")
     own = {k: "stable" if k == "maxiters" and v is None else v for k, v in given.options.items() if k in options}
@@ -225,7 +225,7 @@ def algorithms() -> dict[str, Rejection]:
     return {name: row for name, row in REJECTIONS.items() if name != "range"}
 
 
-def _given(algorithm: Any, low: Any, high: Any, options: dict[str, Any], n: int, dim: Hashable) -> Given:
+def given_of(algorithm: Any, low: Any, high: Any, options: dict[str, Any], n: int, dim: Hashable) -> Given:
     """The call with defaults filled in; raises for what the algorithm does not take."""
     known = algorithms()
     if not isinstance(algorithm, str) or algorithm not in known:

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.headers import cards, common
+from xccd.headers import common
 from xccd.headers.pixel_grid import AXES, IN_FILE, first_pixel
 from xccd.labels.frames import frame_names
 from xccd.messages import did_you_mean
 from xccd.verbs.calibrate.keywords import keywords_of_frames
 
 RANGE = re.compile(r"\*|(\d+):(\d+)")
-LARGEST = 1 << 40  # pixels of an axis: what a damaged header may claim
 FORM = "a section is '[x1:x2,y1:y2]', in pixels from 1, both ends included"
 
 
@@ -77,47 +76,29 @@ def _of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hashable, 
     if not section:
         near = did_you_mean(region, ("BIASSEC", "TRIMSEC", "DATASEC"))
         raise ValueError(f"region={region!r}: the frames have no {region} with a section{near}; {FORM}")
+    found: dict[Hashable, slice] = {}
+    for d, ends in ranges(region, section).items():
+        if ends is not None:
+            origin = _first_label(stack, dim, d)
+            found[d] = _between(stack[d].values, ends[0] - 1 + origin, ends[1] - 1 + origin)
+    return found
+
+
+def ranges(region: str, section: str) -> dict[str, tuple[int, int] | None]:
+    """The first and the last pixel of a section along x and y, from 1; None for all. Raises for another text."""
     parts = "".join(section.split()).strip("[]").split(",")
     matches = [RANGE.fullmatch(part) for part in parts]
     if len(parts) != 2 or None in matches:
         raise ValueError(f"region={region!r}: {section!r} is no section; {FORM}")
-    ends = {
-        d: (int(match[1]), int(match[2]))
-        for d, match in zip(("x", "y"), matches, strict=True)
-        if match is not None and match[1]
-    }
-    if not all(1 <= low <= high for low, high in ends.values()):
-        raise ValueError(f"region={region!r}: {section!r} does not run from 1 or more upwards; {FORM}")
-    _check_within(region, section, ends, stack, dim)
-    found: dict[Hashable, slice] = {}
-    for d, (low, high) in ends.items():
-        origin = _first_label(stack, dim, d)
-        found[d] = _between(stack[d].values, low - 1 + origin, high - 1 + origin)
+    found: dict[str, tuple[int, int] | None] = {}
+    for d, match in zip(("x", "y"), matches, strict=True):
+        found[d] = None
+        if match is not None and match[1]:
+            low, high = int(match[1]), int(match[2])
+            if not 1 <= low <= high:
+                raise ValueError(f"region={region!r}: {section!r} does not run from 1 or more upwards; {FORM}")
+            found[d] = low, high
     return found
-
-
-def _check_within(
-    region: str, section: str, ends: dict[str, tuple[int, int]], stack: xr.DataArray, dim: Hashable
-) -> None:
-    """Raise if a section reaches beyond the image of the file. Frames that were cropped may be smaller."""
-    nx, ny = (_size_in_file(stack, dim, d) for d in ("x", "y"))
-    if all(high <= {"x": nx, "y": ny}[d] for d, (_, high) in ends.items()):
-        return
-    of = "" if region == section else f" in {region}"
-    raise ValueError(
-        f"region={region!r}: {section!r}{of} reaches beyond the image of {nx} x {ny} pixels (x, y): give a section "
-        f"within it, as '[1:{nx},1:{ny}]', or '*' for a whole axis"
-    )
-
-
-def _size_in_file(stack: xr.DataArray, dim: Hashable, name: str) -> int:
-    """The count of pixels along an axis in the file: from its header, or as far as labels go, if that is farther."""
-    labels = stack[name].values
-    last = int(labels.max()) + 1 - _first_label(stack, dim, name) if labels.size else 0
-    keyword = f"NAXIS{AXES.index(name) + 1}"
-    # all frames have one shape
-    written = next((cards.as_number(cards.card_value(text, keyword)) for text in _texts(stack, dim)), 0.0)
-    return max(last, int(written) if 0 < written < LARGEST else 0)
 
 
 def _section_in_headers(keyword: str, stack: xr.DataArray, dim: Hashable) -> str:
@@ -139,12 +120,8 @@ def _first_label(stack: xr.DataArray, dim: Hashable, name: str) -> int:
     """The label of the first pixel in the file."""
     if name not in stack.coords or stack.coords[name].attrs.get("numbered") == IN_FILE:
         return 0
-    return next((first_pixel(text, AXES.index(name) + 1) for text in _texts(stack, dim)), 0)
-
-
-def _texts(stack: xr.DataArray, dim: Hashable) -> list[str]:
-    """The header texts of frames, or of an image."""
-    return common.texts(stack, dim) if dim in stack.dims else [text for text in [common.text_of(stack)] if text]
+    texts = common.texts(stack, dim) if dim in stack.dims else [t for t in [common.text_of(stack)] if t]
+    return next((first_pixel(text, AXES.index(name) + 1) for text in texts), 0)
 
 
 def _between(labels: Any, first: float, last: float) -> slice:
