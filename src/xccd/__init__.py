@@ -36,6 +36,7 @@ from xccd.verbs.context import context
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.grow import grow, large_structures
+from xccd.verbs.keep import keep
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
 from xccd.verbs.measure_stars import measure_stars
@@ -43,6 +44,7 @@ from xccd.verbs.normalize import normalize
 from xccd.verbs.refine_wcs import refine_wcs
 from xccd.verbs.reject import register_rejection, reject, unregister_rejection
 from xccd.verbs.sky import assign_sky_coords, cutout
+from xccd.verbs.stats import stats
 from xccd.warm import warm_up
 from xccd.write.fits import to_fits
 from xccd.write.zarr import to_zarr
@@ -54,13 +56,12 @@ __all__ = [
     "Recipe",
     "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs", "bayer_planes",
     "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation", "cutout", "find_offsets",
-    "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header", "large_structures",
+    "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header", "keep", "large_structures",
     "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames",
-    "open_image", "open_stack", "open_tree",
-    "plan",
-    "refine_wcs", "register_rejection", "reject", "scan", "set_options",
-    "sigma_clip", "simulate_night", "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset",
-    "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
+    "open_image", "open_stack", "open_tree", "plan", "refine_wcs", "register_rejection", "reject", "scan",
+    "set_options", "sigma_clip", "simulate_night", "stats", "subtract_bias", "subtract_dark", "subtract_overscan",
+    "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "unregister_rejection",
+    "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -31,6 +31,7 @@ from xccd.verbs.context import context
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.grow import grow, large_structures
+from xccd.verbs.keep import keep
 from xccd.verbs.lossless import to_dataset, to_stack
 from xccd.verbs.mask import mask, mask_where
 from xccd.verbs.measure_stars import measure_stars
@@ -38,6 +39,7 @@ from xccd.verbs.normalize import normalize
 from xccd.verbs.refine_wcs import refine_wcs
 from xccd.verbs.reject import reject
 from xccd.verbs.sky import assign_sky_coords, cutout
+from xccd.verbs.stats import stats
 from xccd.write.fits import to_fits
 from xccd.write.zarr import to_zarr
 
@@ -102,6 +104,8 @@ class CCDAccessor:
     normalize = _bind(normalize)
     align = _bind(align)
     bayer_planes = _bind(bayer_planes)
+    stats = _bind(stats)
+    keep = _bind(keep)
     measure_stars = _bind(measure_stars)
     find_offsets = _bind(find_offsets)
     find_transforms = _bind(find_transforms)

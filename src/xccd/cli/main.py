@@ -26,10 +26,15 @@ from xccd.cli.voice import StdoutError, complain, speaking
 # In the order of the work. A row is the module in this folder that has a command of this name.
 COMMANDS = {
     "scan": "scan",
+    "info": "info",
+    "stats": "stats",
+    "verify": "verify",
     "calibrate": "calibrate",
     "align": "align",
     "combine": "combine",
     "live": "live",
+    "preview": "preview",
+    "report": "report",
     "demo": "demo",
     "completion": "completion",
 }

@@ -1,0 +1,93 @@
+"""`xccd verify`: what is wrong with files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xccd.cli.shell import BAD_INPUT, EXIT_CODES, Stop, say, stage
+
+if TYPE_CHECKING:
+    from xccd.night.verify import Verified
+    from xccd.night.verify_file import FileFacts, Finding
+
+
+@click.command(epilog=f"Example: xccd verify night/*.fits --json\n\n{EXIT_CODES}")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def verify(files: tuple[str, ...], as_json: bool) -> None:
+    """Check FILES: their structure, sizes, checksums and samples, and whether they go together.
+
+    FILES are files, folders and globs. All samples are read. A line says what is wrong with a file, or that it is good.
+    Problems (damage, wrong checksums, no finite sample, two files with the same samples) end with exit code 3. Warnings
+    (many missing or saturated samples, mixed shapes, gains or units) do not.
+    """
+    from xccd.night.verify import verify as verified
+    from xccd.night.verify_file import PROBLEM
+
+    with stage(BAD_INPUT, OSError, ValueError):
+        found = verified(files)
+    say(json.dumps(_plain(found), indent=1) if as_json else "\n".join(_lines(found)))
+    if bad := found.count(PROBLEM):
+        raise Stop(BAD_INPUT, f"{bad} of {len(found.files)} files have problems")
+
+
+def _lines(found: Verified) -> list[str]:
+    from xccd.night.verify_file import PROBLEM, WARNING
+
+    lines = []
+    for facts in found.files:
+        lines += [_line(one, facts.file) for one in facts.findings] or [
+            f"{'good':<8} {facts.file}: {_described(facts)}"
+        ]
+    lines += [_line(one, "") for one in found.together]
+    bad, warned = found.count(PROBLEM), found.count(WARNING)
+    good = sum(not facts.findings for facts in found.files)
+    return [*lines, f"{len(found.files)} files: {good} good, {warned} with warnings, {bad} with problems"]
+
+
+def _line(one: Finding, file: str) -> str:
+    return f"{one.level:<8} {file}{': ' if file else ''}{one.text}"
+
+
+def _described(facts: FileFacts) -> str:
+    """What a good file holds."""
+    image = facts.image
+    if image is None:
+        return f"{len(facts.hdus)} HDUs"
+    parts = [f"{'x'.join(map(str, image.shape))} {image.dtype}"]
+    parts += [f"{share:.2%} {name}" for name in ("missing", "saturated") if (share := getattr(image, name))]
+    if any(hdu.checksum == "good" for hdu in facts.hdus):
+        parts.append("checksums hold")
+    return ", ".join(parts)
+
+
+def _plain(found: Verified) -> dict[str, Any]:
+    from xccd.night.verify_file import PROBLEM, WARNING
+
+    files = []
+    for facts in found.files:
+        findings = {level: [_finding(o) for o in facts.findings if o.level == level] for level in (PROBLEM, WARNING)}
+        hdus = [{k: v for k, v in asdict(hdu).items() if k != "digest"} for hdu in facts.hdus]
+        files.append(
+            {
+                "file": facts.file,
+                "size": facts.size,
+                "good": not facts.findings,
+                "problems": findings[PROBLEM],
+                "warnings": findings[WARNING],
+                "hdus": hdus,
+            }
+        )
+    return {
+        "good": not found.count(PROBLEM),
+        "files": files,
+        "together": [{"level": one.level, **_finding(one)} for one in found.together],
+    }
+
+
+def _finding(one: Finding) -> dict[str, Any]:
+    return {"what": one.what, "hdu": one.hdu, "text": one.text}
