@@ -83,6 +83,8 @@ def keywords(_: Any, __: Any, value: str | None) -> list[str]:
 @click.option("--by", callback=keywords, metavar="KEYWORD,...",
               help="One product for each group of frames, as IMAGETYP,FILTER. Default: one of all.")  # fmt: skip
 @hdu_option()
+@click.option("--keep", metavar="RULE",
+              help="First leave the worst frames out: 'fwhm<80%', 'stars>20%', 'noise<12.5'.")  # fmt: skip
 @click.option("--normalize", metavar="LEVEL", help="First scale frames to the mean, median, mode, ... of the first.")
 @click.option("--minmax", nargs=2, type=float, metavar="MIN MAX", help="Reject samples outside these levels.")
 @click.option(
@@ -121,8 +123,9 @@ def keywords(_: Any, __: Any, value: str | None) -> list[str]:
 def combine(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Combine frames into one image, or several.
 
-    FILES are paths, folders, globs and @lists. The steps run in this order: --normalize, --minmax, --clip-extrema,
-    --sigma-clip, --reject, --grow, then the combination. With -v it says how much of each frame was rejected.
+    FILES are paths, folders, globs and @lists. The steps run in this order: --keep, --normalize, --minmax,
+    --clip-extrema, --sigma-clip, --reject, --grow, then the combination. With -v it says how much of each frame was
+    rejected.
     """
     check_options(options)
     template = Template(output)

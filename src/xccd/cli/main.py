@@ -53,7 +53,8 @@ class Commands(click.Group):
             return None
         found = getattr(import_module(f"xccd.cli.{COMMANDS[cmd_name]}"), cmd_name)
         assert isinstance(found, click.Command)
-        return found
+        # not all are made by `options.command`
+        return found if any("--quiet" in p.opts for p in found.params) else common(found)
 
 
 @common

@@ -65,6 +65,8 @@ def _check_voice() -> None:
 def _log_file(context: Any, __: Any, value: str | None) -> None:
     if value is None or context.resilient_parsing:
         return
+    if not value:
+        raise click.BadParameter("it is empty: name a text file")
     path = Path(value).expanduser()
     if not path.parent.is_dir():
         raise Stop(NO_OUTPUT, f"--log-file {value!r}: there is no folder {str(path.parent)!r}, make it first")

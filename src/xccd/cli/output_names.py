@@ -42,6 +42,8 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        if not text.strip():
+            raise Stop(USAGE, "--output is empty: name a file")
         try:
             self.parts = list(Formatter().parse(text))
         except ValueError as error:
@@ -166,8 +168,11 @@ def one_value(stack: Any, template: Template, group: str) -> dict[str, Value]:
 def places_of_frames(
     template: Template, stacks: Sequence[Any], files: Sequence[str], inputs: Sequence[str], overwrite: bool
 ) -> list[Path]:
-    """Where the file of each frame goes, checked before any work: a folder, a template, or one name for one frame."""
-    if is_folder(template.text):
+    """Where the file of each frame goes, checked before any work: a folder, a template, or one name for one frame.
+
+    A name without a suffix is a folder, which is made if it is missing.
+    """
+    if is_folder(template.text) or not (template.names or Path(template.text).suffix):
         template = Template(f"{template.text.rstrip('/')}/{{{STEM}}}.fits")
     check_known(stacks, template)
     paths = [template.path({k: v[0] for k, v in values_of(stack, template.names).items()}) for stack in stacks]

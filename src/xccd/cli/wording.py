@@ -7,7 +7,7 @@ import re
 import click
 
 # Python arguments whose option has another name.
-ARGUMENTS = {"files": "FILES", "path": "--output", "where": "WHERE"}
+ARGUMENTS = {"files": "FILES", "path": "--output", "where": "WHERE", "rule": "--keep"}
 # Advice for Python, and the same for a shell. Where the command has no option, the text names Python's function.
 PHRASES = (
     (r"--q=None with (--method='quantile'): .*", r"\1 needs --q, from 0 to 1, as --q 0.25"),
@@ -34,6 +34,11 @@ PHRASES = (
     (r"region=('[^']*'|None)", r"\1"),
     (r": select frames by filter, as stack.*", ": give the flats of all filters, and each frame gets its own"),
     (r"bad and the stack differ in their coordinate .*", "the map is of other pixels: give one of the whole frame"),
+    (
+        r"\. Leave it out, as stack\.drop_isel\(.*?\), or take another reference=( |$)",
+        ": leave it out, or give another with --to ",
+    ),
+    (r": pass (--)?overwrite(=True)? to replace it, or name an empty folder", ": name an empty folder"),
     (r"(--output='[^']*': there is no folder .*)", r"\1: make it first"),
     (r": say which one holds the frames, dim=.*", ": a frame has two dimensions or more"),
 )
