@@ -1,7 +1,7 @@
 """The `xccd` command as a process of its own.
 
 It is no part of the package because that imports xarray, which imports dask for any array where dask is installed. That
-takes half a second, and `xccd combine` has no use for it. Nor has it for `UNUSED`.
+takes half a second, and `xccd combine` and `xccd calibrate` have no use for it, nor for `UNUSED`.
 """
 
 import atexit
@@ -98,7 +98,7 @@ def keep_memory() -> None:
 
 def run() -> None:
     """Run the command."""
-    if sys.argv[1:2] == ["combine"]:
+    if next((word for word in sys.argv[1:] if not word.startswith("-")), "") in ("combine", "calibrate"):
         block_unused()
         keep_memory()
     gc.disable()  # all that is imported stays: to search it for garbage takes a fifth of the start

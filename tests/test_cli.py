@@ -155,6 +155,40 @@ def test_tiers(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (code, "did you mean 'above_maximum'" in err, err.count("\n")) == (2, True, 1)
 
 
+def test_the_worst_frames_are_left_out(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a.fits"
+    given = ("combine", raw / "flat-r-*.fits", "-o", out, "--keep", "background>40%", "--json")
+    code, said, _ = run(*given, capsys=capsys)
+    assert code == 0
+    kept = xccd.open_stack(raw / "flat-r-*.fits").ccd.keep("background>40%")
+    assert json.loads(said)["products"][0]["files"] == kept.file.values.tolist()
+    assert 0 < kept.sizes["frame"] < 4
+    np.testing.assert_array_equal(fits.getdata(out), kept.ccd.combine("mean").values)
+    for rule, message in (("backgrund<1%", "background"), ("fwhm", "--keep='fwhm'"), ("noise<0", "no frame|leaves")):
+        code, said, err = run(*given[:5], rule, "--overwrite", capsys=capsys)
+        assert (code, said, err.count("\n")) == (2, "", 1), err
+        assert re.search(message, err), err
+
+
+def test_bad_files_are_skipped_if_asked(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [str(path) for path in sorted(raw.glob("bias-*.fits"))]
+    (tmp_path / "bad.fits").write_bytes(Path(paths[0]).read_bytes()[:9000])
+    given = ("combine", *paths, tmp_path / "bad.fits", "-o", tmp_path / "a.fits", "--clip-extrema", 1, 0, "-v")
+    code, _, err = run(*given, capsys=capsys)
+    assert (code, "bad.fits" in err) == (3, True)
+    code, _, err = run(*given, "--skip-bad", capsys=capsys)
+    assert (code, "bad.fits" in err) == (0, True)
+    expected = xccd.open_stack(paths).ccd.clip_extrema(1, 0).ccd.combine("mean")
+    np.testing.assert_array_equal(fits.getdata(tmp_path / "a.fits"), expected)
+    table = fits.getdata(tmp_path / "a.fits", "FRAMES")
+    assert table["FILE"].tolist() == [*(Path(p).name for p in paths), "bad.fits"]
+    assert table["REJ_LOW"][:5].sum() == pytest.approx(1)
+    assert np.isnan(table["REJ_LOW"][5])
+    code, _, err = run("calibrate", *paths[:1], tmp_path / "bad.fits", "-o", tmp_path / "c/", "--saturation", 9e4,
+                       "--skip-bad", capsys=capsys)  # fmt: skip
+    assert (code, "left out: " in err, (tmp_path / "c/bias-001.fits").exists()) == (0, True, True)
+
+
 def test_many_files_have_a_table(tmp_path: Path) -> None:
     """In the process of the command, in which yaml was blocked: astropy's tables import it."""
     for i in range(1001):
@@ -269,6 +303,7 @@ BAD = [
     ("one of two", ["BIAS", "-o", "OUT", "--sigma-clip", "3"], 2, "requires 2 arguments. As --sigma-clip LOW HIGH"),
     ("limits crossed", ["BIAS", "-o", "OUT", "--minmax", "5", "1"], 2, r"--minmax 5 1: min=5\.0 is above max=1\.0"),
     ("no memory", ["BIAS", "-o", "OUT", "--memory", "lots"], 2, "--memory='lots' is no size"),
+    ("no name", ["BIAS", "-o", ""], 2, "--output is empty: name a file"),
     ("a picture", ["BIAS", "-o", "x.png"], 2, "--output='x.png' is not the name of a FITS file, write to 'x.fits'"),
     ("no suffix", ["BIAS", "-o", "flat.r.2024"], 2, "write to 'flat.r.2024.fits'"),
     ("a packed picture", ["BIAS", "-o", "x.jpg.fz"], 2, "is not the name of a FITS file"),
@@ -302,7 +337,7 @@ BAD = [
         3,
         "--normalize median: scale: frame 0 .* has the level 0",
     ),
-    ("no folder", ["BIAS", "-o", "nowhere/out.fits"], 4, "there is no folder nowhere"),
+    ("no folder", ["BIAS", "-o", "nowhere/out.fits"], 4, "there is no folder nowhere: make it first"),
     ("a folder", ["BIAS", "-o", "FOLDER", "--overwrite"], 4, "is a folder"),
 ]
 

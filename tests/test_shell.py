@@ -100,10 +100,38 @@ def test_options_for_arguments(python: str, shell: str) -> None:
         assert shell_module.in_options(python) == shell
 
 
-def test_the_page_has_every_option_and_exit_code() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
-    assert all(f"`{name}`" in page for p in combine.params if isinstance(p, click.Option) for name in p.opts)
-    assert all(f"| {code} | {meaning} |" in page for code, meaning in shell_module.ENDS.items())
+PAGE = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
+
+
+def commands() -> dict[str, click.Command]:
+    found = {name: main.cli.get_command(click.Context(main.cli), name) for name in main.COMMANDS}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+OWN = ("scan", "calibrate", "align", "combine", "live", "demo", "completion")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_page_has_every_option_and_exit_code(name: str) -> None:
+    options = [p for p in commands()[name].params if isinstance(p, click.Option)]
+    missing = [o for p in options for o in (*p.opts, *p.secondary_opts) if f"`{o}`" not in PAGE]
+    assert not missing
+    assert all(f"| {code} | {meaning} |" in PAGE for code, meaning in shell_module.ENDS.items())
+    assert f"## `xccd {name}`" in PAGE
+
+
+def test_every_command_has_examples_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    _, listed, _ = run("--help", capsys=capsys)
+    for name, command in commands().items():
+        assert command.name == name
+        code, said, _ = run(name, "--help", capsys=capsys)
+        assert code == 0
+        assert f"  xccd {name} " in said or f"xccd {name} " in said.partition("Example")[2]
+        assert "  143  terminated" in said
+        assert all(option in said for option in ("-q, --quiet", "-v, --verbose", "--log-file", "--version"))
+        assert name not in OWN or re.search(rf"^  {name} +[A-Z][^.]*\.$", listed, re.MULTILINE), (
+            "the first sentence is too long"
+        )
 
 
 @given(st.text())
@@ -318,6 +346,18 @@ def test_a_log_file_that_cannot_be_written(tmp_path: Path, capsys: pytest.Captur
         assert err.startswith("xccd: --log-file")
         assert message in err
     assert paths[0].read_bytes() == before
+    code, _, err = run("scan", tmp_path, "--log-file", "", capsys=capsys)
+    assert (code, "it is empty: name a text file" in err) == (2, True)
+
+
+def test_a_log_file_on_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The work goes on, and it is said once."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    paths = frames(tmp_path, 1, 2)
+    code, out, err = run("combine", *paths, "-o", tmp_path / "b.fits", "--log-file", "/dev/full", capsys=capsys)
+    assert (code, "mean of 2 frames" in out) == (0, True)
+    assert err.count("warning: --log-file") == err.count("\n") == 1
 
 
 def test_the_next_run_is_as_loud_as_ever(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

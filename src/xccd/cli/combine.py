@@ -19,6 +19,7 @@ from xccd.cli.options import (
     memory_option,
     overwrite_option,
     progress_option,
+    skip_bad_option,
     threads_option,
 )
 from xccd.cli.output_names import (
@@ -76,12 +77,14 @@ def keywords(_: Any, __: Any, value: str | None) -> list[str]:
     "xccd combine night/ --by IMAGETYP,FILTER,EXPTIME -o 'masters/{IMAGETYP}-{FILTER}-{EXPTIME}.fits'",
 )
 @files_argument()
-@click.option("-o", "--output", required=True, metavar="NAME",
+@click.option("-o", "--output", required=True, type=click.Path(), metavar="NAME",
               help="FITS file to write: .fits, .fit, .fts, or .fz for a compressed one. {FILTER}, {OBJECT} and other "
               "keywords in braces get their values.")  # fmt: skip
 @click.option("--by", callback=keywords, metavar="KEYWORD,...",
               help="One product for each group of frames, as IMAGETYP,FILTER. Default: one of all.")  # fmt: skip
 @hdu_option()
+@click.option("--keep", metavar="RULE",
+              help="First leave the worst frames out: 'fwhm<80%', 'stars>20%', 'noise<12.5'.")  # fmt: skip
 @click.option("--normalize", metavar="LEVEL", help="First scale frames to the mean, median, mode, ... of the first.")
 @click.option("--minmax", nargs=2, type=float, metavar="MIN MAX", help="Reject samples outside these levels.")
 @click.option(
@@ -107,7 +110,7 @@ def keywords(_: Any, __: Any, value: str | None) -> list[str]:
 @click.option("--scale", metavar="LEVEL|KEYWORD",
               help="When combining, divide frames by their mean, median, ... or multiply by a keyword.")  # fmt: skip
 @click.option("--mixed", is_flag=True, help="Allow frames of several kinds or filters.")
-@click.option("--skip-bad", is_flag=True, help="Leave out files that cannot be opened, and say which.")
+@skip_bad_option
 @click.option("--tiers", callback=words, metavar="FLAG,...",
               help="Flags of samples that serve where a pixel has no better one, as above_maximum.")  # fmt: skip
 @click.option("--maps", is_flag=True, help="Also write the uncertainty and the count, as extensions.")
@@ -118,10 +121,11 @@ def keywords(_: Any, __: Any, value: str | None) -> list[str]:
 @json_option
 @overwrite_option
 def combine(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Combine FITS FILES (paths, folders, globs, @lists) into one image, or one for each group.
+    """Combine frames into one image, or several.
 
-    The steps run in this order: --normalize, --minmax, --clip-extrema, --sigma-clip, --reject, --grow, then the
-    combination. With -v it says how much of each frame was rejected.
+    FILES are paths, folders, globs and @lists. The steps run in this order: --keep, --normalize, --minmax,
+    --clip-extrema, --sigma-clip, --reject, --grow, then the combination. With -v it says how much of each frame was
+    rejected.
     """
     check_options(options)
     template = Template(output)
@@ -139,30 +143,38 @@ def combine(files: tuple[str, ...], output: str, **options: Any) -> None:
 
 def planned(files: tuple[str, ...], template: Template, options: dict[str, Any]) -> list[Group]:
     """The groups of frames with the places of their products, which are checked. Only headers are read."""
-    stacks = opened(files, options["by"], options["hdu"], errors="skip" if options["skip_bad"] else "raise")
+    stacks = opened(files, options["by"], hdu=options["hdu"], errors="skip" if options["skip_bad"] else "raise")
     if template.names:
         check_known([*stacks.values()], template)
         paths = [template.path(one_value(stack, template, name)) for name, stack in stacks.items()]
     else:
         paths = [built(template.text, name) if options["by"] else target(template.text) for name in stacks]
     check_distinct(paths, [name or "all frames" for name in stacks], template.text)
-    check_places(paths, options["overwrite"], make=bool(template.names) or template.text.endswith("/"))
+    make = bool(template.names) or template.text.endswith("/")
+    check_places(paths, options["overwrite"], make=make, inputs=[f for s in stacks.values() for f in files_of(s)])
     return [Group(name, stack, path) for (name, stack), path in zip(stacks.items(), paths, strict=True)]
 
 
-def opened(files: tuple[str, ...], by: list[str], hdu: Any, errors: Any) -> dict[str, Any]:
+def opened(files: tuple[str, ...], by: list[str], **how: Any) -> dict[str, Any]:
     """The stack of each group, by its name; "" for all frames."""
     import xccd
 
     with stage(BAD_INPUT, OSError, ValueError, TypeError):
         check_once(files)
         if not by:
-            return {"": xccd.open_stack(list(files), hdu=hdu, chunks=None, dtype="native", errors=errors)}
+            return {"": xccd.open_stack(list(files), chunks=None, dtype="native", **how)}
         try:
-            tree = xccd.open_tree(list(files), by=by, hdu=hdu, chunks=None, dtype="native", errors=errors)
+            tree = xccd.open_tree(list(files), by=by, chunks=None, dtype="native", **how)
         except ValueError as error:
             raise (Stop(USAGE, error) if "by=" in str(error) else error) from error
     return {node.path.strip("/"): node.to_dataset()["data"] for node in tree.leaves}
+
+
+def files_of(stack: Any) -> list[str]:
+    """The files of the frames."""
+    from xccd.labels.frames import file_names
+
+    return file_names(stack, "frame", chips=False)
 
 
 def target(text: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,9 @@ def combine_group(group: Group, options: dict[str, Any]) -> dict[str, Any]:
     stack, method = group.stack, options["method"]
     with stage(BAD_INPUT, OSError, ValueError, TypeError):
         check_mixed(stack, options["mixed"])
+    if options["keep"] is not None:
+        group = replace(group, stack=kept(group, options["keep"]))
+        stack = group.stack
     steps = rejected(normalized(stack, options), options)
     with stage(USAGE, ValueError, TypeError):
         factors = scale(stack, options["scale"])
@@ -61,6 +64,15 @@ def combine_group(group: Group, options: dict[str, Any]) -> dict[str, Any]:
         say("\n".join(lines))
     frames.tell()
     return group.told() | {"method": method, "rejected": lost, "by_frame": frames.told()}
+
+
+def kept(group: Group, rule: str) -> Any:
+    """The frames that meet the rule of --keep; says how many, and with -v the log says which are left out."""
+    with stage(USAGE, ValueError, TypeError, ImportError):
+        found = group.stack.ccd.keep(rule)
+    before, after = group.stack.sizes["frame"], found.sizes["frame"]
+    say(f"{visible(group.path)}: --keep {rule!r} leaves {after} of {before} frames")
+    return found
 
 
 def check_mixed(stack: Any, allowed: bool) -> None:

@@ -7,16 +7,28 @@ from pathlib import Path
 import click
 
 from xccd.cli.options import command
-from xccd.cli.shell import NO_OUTPUT, say, stage
+from xccd.cli.shell import NO_OUTPUT, USAGE, Stop, say, stage, visible
 
 
-@command("xccd demo --folder my-night")
+@command("xccd demo --folder my-night", "xccd demo --raw-only --folder raw --dither 4")
 @click.option("--folder", default="xccd-demo", show_default=True, type=click.Path(path_type=Path),
               help="Folder to create; a number is added if it exists.")  # fmt: skip
 @click.option("--seed", default=0, type=click.IntRange(min=0), show_default=True, help="Another night for each number.")
-def demo(folder: Path, seed: int) -> None:
-    """Make a night of raw frames, reduce and stack it, and show what that did."""
-    from xccd.demo import run_demo
+@click.option("--raw-only", is_flag=True, help="Only make the raw frames, to try other commands on; FOLDER is new.")
+@click.option("--dither", default=0.0, type=click.FloatRange(0, 100), metavar="PIXELS",
+              help="With --raw-only: how far the lights are moved at most.")  # fmt: skip
+def demo(folder: Path, seed: int, raw_only: bool, dither: float) -> None:
+    """Make, reduce and stack a simulated night."""
+    if not raw_only:
+        from xccd.demo import run_demo
+
+        if dither:
+            raise Stop(USAGE, "--dither has no effect without --raw-only")
+        with stage(NO_OUTPUT, OSError):
+            run_demo(folder, seed, say)
+        return
+    import xccd
 
     with stage(NO_OUTPUT, OSError):
-        run_demo(folder, seed, say)
+        made = xccd.simulate_night(folder, seed=seed, dither=dither)
+    say(f"{visible(made)}: {len(list(made.glob('*.fits')))} raw frames")

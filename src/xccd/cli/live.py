@@ -51,9 +51,10 @@ def threshold(_: Any, __: Any, value: float) -> float | None:
 @threads_option
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists; not needed to go on from a state.")
 def live(folder: Path, output: Path, state: Path | None, **options: Any) -> None:
-    """Stack the FITS files of FOLDER one by one, in their order, as they come. Ctrl-C ends it.
+    """Stack frames of a folder as they come.
 
-    A file is added once it is whole. A frame that does not go with those before it is named, and left out.
+    The FITS files of FOLDER are added one by one, in their order. Ctrl-C ends it. A file is added once it is whole. A
+    frame that does not go with those before it is named, and left out.
     """
     import xccd
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "info": "info",
     "stats": "stats",
     "verify": "verify",
+    "calibrate": "calibrate",
+    "align": "align",
     "combine": "combine",
     "reduce": "reduce",
     "run": "run",
@@ -36,6 +38,7 @@ COMMANDS = {
     "preview": "preview",
     "report": "report",
     "demo": "demo",
+    "completion": "completion",
 }
 
 
@@ -52,7 +55,8 @@ class Commands(click.Group):
             return None
         found = getattr(import_module(f"xccd.cli.{COMMANDS[cmd_name]}"), cmd_name)
         assert isinstance(found, click.Command)
-        return found
+        # not all are made by `options.command`
+        return found if any("--quiet" in p.opts for p in found.params) else common(found)
 
 
 @common

@@ -37,7 +37,7 @@ def common(made: C) -> C:
                      help="Say nothing but errors."),
         click.option("-v", "--verbose", count=True, expose_value=False, is_eager=True, callback=_verbose,
                      help="Say more; -vv: all, with tracebacks."),
-        click.option("--log-file", metavar="FILE", expose_value=False, callback=_log_file,
+        click.option("--log-file", metavar="FILE", type=click.Path(), expose_value=False, callback=_log_file,
                      help="Append what is said to a text file, each line with its time."),
         click.version_option(package_name="xccd", help="Show the version and exit."),
     ):  # fmt: skip
@@ -65,6 +65,8 @@ def _check_voice() -> None:
 def _log_file(context: Any, __: Any, value: str | None) -> None:
     if value is None or context.resilient_parsing:
         return
+    if not value:
+        raise click.BadParameter("it is empty: name a text file")
     path = Path(value).expanduser()
     if not path.parent.is_dir():
         raise Stop(NO_OUTPUT, f"--log-file {value!r}: there is no folder {str(path.parent)!r}, make it first")
@@ -88,7 +90,20 @@ def json_option(function: Function) -> Function:
 
 def files_argument(name: str = "files", *, required: bool = True) -> Wrap:
     """Paths, folders, globs, @lists."""
-    return click.argument(name, nargs=-1, required=required, callback=named_files)
+    return click.argument(name, nargs=-1, required=required, type=click.Path(), callback=named_files)
+
+
+def value_of(word: str) -> Any:
+    """A number, True, False or None; any other word is a text."""
+    named = {"off": None, "none": None, "stable": None, "true": True, "false": False}
+    if word.lower() in named:
+        return named[word.lower()]
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
 
 
 def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | None:
@@ -106,6 +121,11 @@ def hdu_option(*, every: bool = True, text: str = "The image's HDU. Default: the
     return click.option("--hdu", callback=hdu, metavar="N|NAME|NAME,VERSION" + "|all" * every, help=text)
 
 
+def masters_option(name: str, text: str) -> Wrap:
+    """An option for masters: paths, folders, globs, @lists; it may be given several times."""
+    return click.option(f"--{name}", multiple=True, metavar="FILE", type=click.Path(), callback=named_files, help=text)
+
+
 def threads_option(function: Function) -> Function:
     """-j, --threads."""
     return click.option("-j", "--threads", type=click.IntRange(min=1), metavar="N",
@@ -116,6 +136,12 @@ def memory_option(function: Function) -> Function:
     """--memory."""
     return click.option("--memory", metavar="SIZE",
                         help="Memory limit for bands of the stack, such as '2 GB'.")(function)  # fmt: skip
+
+
+def skip_bad_option(function: Function) -> Function:
+    """--skip-bad."""
+    return click.option("--skip-bad", is_flag=True,
+                        help="Leave out files that cannot be opened, and say which.")(function)  # fmt: skip
 
 
 def progress_option(function: Function) -> Function:

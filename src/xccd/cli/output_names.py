@@ -42,6 +42,8 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        if not text.strip():
+            raise Stop(USAGE, "--output is empty: name a file")
         try:
             self.parts = list(Formatter().parse(text))
         except ValueError as error:
@@ -163,6 +165,22 @@ def one_value(stack: Any, template: Template, group: str) -> dict[str, Value]:
     return {name: values[0] for name, values in found.items()}
 
 
+def places_of_frames(
+    template: Template, stacks: Sequence[Any], files: Sequence[str], inputs: Sequence[str], overwrite: bool
+) -> list[Path]:
+    """Where the file of each frame goes, checked before any work: a folder, a template, or one name for one frame.
+
+    A name without a suffix is a folder, which is made if it is missing.
+    """
+    if is_folder(template.text) or not (template.names or Path(template.text).suffix):
+        template = Template(f"{template.text.rstrip('/')}/{{{STEM}}}.fits")
+    check_known(stacks, template)
+    paths = [template.path({k: v[0] for k, v in values_of(stack, template.names).items()}) for stack in stacks]
+    check_distinct(paths, files, template.text)
+    check_places(paths, overwrite, make=True, inputs=inputs)
+    return paths
+
+
 def check_distinct(paths: Sequence[Path], of: Sequence[str], text: str) -> None:
     """Raise if two products would have one name."""
     first: dict[Path, str] = {}
@@ -173,13 +191,15 @@ def check_distinct(paths: Sequence[Path], of: Sequence[str], text: str) -> None:
                        "what differs into the name, as {file} or a keyword in braces")  # fmt: skip
 
 
-def check_places(paths: Sequence[Path], overwrite: bool, *, make: bool) -> None:
+def check_places(paths: Sequence[Path], overwrite: bool, *, make: bool, inputs: Sequence[str] = ()) -> None:
     """Raise if a product cannot be written, before any work. With ``make`` a folder that is missing will be made."""
     from xccd.write.fits import check_target
+    from xccd.write.input_files import check_inputs
 
     for path in paths:
         check_output(path)
         with stage(NO_OUTPUT, OSError):
+            check_inputs(path, inputs)
             if make and not path.parent.exists() and path.parent.parent.is_dir():
                 continue
             check_target(path, overwrite)

@@ -20,10 +20,15 @@ FORMATS = {"exposure": "{:g}", "gain": "{:g}", "temperature": "{:g}", "date": "{
 @click.option("-r", "--recursive", is_flag=True, help="Look into the folders of a folder, too.")
 @hdu_option(text="The image of each file; all gives a line to each chip. Default: the first image.")
 @click.option("--keyword", "keywords", multiple=True, metavar="KEYWORD", help="A further column; may be repeated.")
-@click.option("--cache", metavar="FILE", help="Parquet file that keeps the table; only new files are read again.")
+@click.option(
+    "--cache",
+    metavar="FILE",
+    type=click.Path(),
+    help="Parquet file that keeps the table; only new files are read again.",
+)
 @json_option
 def scan(where: tuple[str, ...], **options: Any) -> None:
-    """Print a line for each frame of WHERE: its kind, filter, exposure, date, object, shape.
+    """List frames with their kind, filter and exposure.
 
     WHERE are folders, files, globs and @lists. Only headers are read. A file that cannot be opened has a line with its
     problem; then the exit code is 3.

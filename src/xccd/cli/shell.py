@@ -71,7 +71,7 @@ def terminable() -> Iterator[None]:
 
 def of_click(error: click.ClickException, commands: Iterable[str] = (), typed: click.Command | None = None) -> str:
     """The message of click for a wrong option or command, with similar names and where to read more."""
-    context, text = getattr(error, "ctx", None), error.format_message()
+    context, text = getattr(error, "ctx", None), " ".join(error.format_message().split())
     near = re.match(r"No such (?:option|command)\D*?'?(-*[\w-]+)'?", text)
     if context and near and "did you mean" not in text.lower():  # click 8.4 adds it itself
         names = [name for p in context.command.params for name in p.opts]

@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ def speaking() -> Iterator[Voice]:
         log.setLevel(level)
         if _now.file is not None:
             log.removeHandler(_now.file)
-            _now.file.close()
+            with suppress(OSError):  # a full disk, which was said
+                _now.file.close()
         _now = before
 
 

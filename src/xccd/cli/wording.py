@@ -7,7 +7,7 @@ import re
 import click
 
 # Python arguments whose option has another name.
-ARGUMENTS = {"files": "FILES", "path": "--output", "where": "WHERE"}
+ARGUMENTS = {"files": "FILES", "path": "--output", "where": "WHERE", "rule": "--keep"}
 # Advice for Python, and the same for a shell. Where the command has no option, the text names Python's function.
 PHRASES = (
     (r"--q=None with (--method='quantile'): .*", r"\1 needs --q, from 0 to 1, as --q 0.25"),
@@ -25,6 +25,21 @@ PHRASES = (
     (r"mask_hdu=('[^']*'|\d+)", r"its mask \1"),
     (r", or a function( of \(values, axis\))?", ""),
     (r": they may not belong together, open_tree tells them apart", ""),
+    (r"reference=\d+: (.*): choose another frame", r"\1: give another reference with --to"),
+    (r": if its header is wrong, use \w+\.assign_attrs\(IMAGETYP=.*", ": --any-kind takes it as it is"),
+    (r": cut both alike, with trim\(\) or .*", ": cut both alike, with --trim"),
+    (r"; without a WCS: stack\.ccd\.align\(transforms=.*", ": --stars finds their places by their stars"),
+    (r"gain_correct\(\) makes electrons", "--electrons makes electrons"),
+    (r"; a wrong unit is mended by assign_attrs\(units=\.\.\.\)", ""),
+    (r"region=('[^']*'|None)", r"\1"),
+    (r": select frames by filter, as stack.*", ": give the flats of all filters, and each frame gets its own"),
+    (r"bad and the stack differ in their coordinate .*", "the map is of other pixels: give one of the whole frame"),
+    (
+        r"\. Leave it out, as stack\.drop_isel\(.*?\), or take another reference=( |$)",
+        ": leave it out, or give another with --to ",
+    ),
+    (r": pass (--)?overwrite(=True)? to replace it, or name an empty folder", ": name an empty folder"),
+    (r"(--output='[^']*': there is no folder .*)", r"\1: make it first"),
     (r": say which one holds the frames, dim=.*", ": a frame has two dimensions or more"),
 )
 

@@ -70,6 +70,7 @@ def _added(tables: bytes, columns: list[Columns]) -> bytes:
     buffer, made = BytesIO(), BytesIO()
     fits.PrimaryHDU().writeto(buffer)
     buffer.write(tables)
+    buffer.seek(0)
     with fits.open(buffer) as hdus:
         for number, hdu in enumerate(hdus):
             own = columns[hdu.ver - 1].values if hdu.name == TABLE else {}
