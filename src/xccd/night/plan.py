@@ -14,9 +14,10 @@ from xccd.night.groups import Group, groups_of, median
 from xccd.night.jobs import Job as Job
 from xccd.night.jobs import Part as Part
 from xccd.night.jobs import Plan as Plan
-from xccd.night.left_out import RAW, reasons, with_kinds
+from xccd.night.left_out import BY_NAME, RAW, reasons, with_kinds
 from xccd.night.names import names_of
 from xccd.night.nights import name_of, nights_of
+from xccd.night.ready_masters import WITHOUT_BIAS
 from xccd.night.recipe import Recipe
 from xccd.night.table_rows import check_columns, facts_of, ordered
 from xccd.read.images.sources import natural
@@ -91,7 +92,8 @@ def plan(table: DataFrame, recipe: Recipe | None = None) -> Plan:
     used = set().union(*(d.needs() for d in drafts)) if drafts else set()
     drafts = [d for d in drafts if not d.ready or d in used]
     for i in np.flatnonzero(counted & ~facts["kind"].isin(RAW).to_numpy()):
-        why[i] = "it is a master, and no frames need it: there are raw frames for one, or none that fit"
+        named = BY_NAME if facts["by_name"].iat[i] else ""
+        why[i] = f"it is a master{named}, and no frames need it: there are raw frames for one, or none that fit"
     _tell_of_like_names(drafts)
     return _planned(table, drafts, names_of(drafts, detectors), why)
 
@@ -141,7 +143,10 @@ def _ready(kind: str, columns: dict[str, Any], counted: Any) -> list[Draft]:
     for i in np.flatnonzero((columns["kind"] == f"master-{kind}") & counted).tolist():
         group = Group.of(kind, np.array([i]), columns["exposure"][[i]], columns)
         hdu = columns["hdu"][i]
-        drafts.append(Draft(group, ready=columns["file"][i], hdu=None if np.isnan(hdu) else int(hdu)))
+        draft = Draft(group, ready=columns["file"][i], hdu=None if np.isnan(hdu) else int(hdu))
+        if columns["tells_bias"][i]:  # else its header is read
+            draft.holds_bias = columns["done"][i] not in WITHOUT_BIAS
+        drafts.append(draft)
     return drafts
 
 
