@@ -680,7 +680,7 @@ def is_known_same(frames, master, column):
     return all(same_or_unknown(a, b) for a in set(frames[column]) for b in set(master[column]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tables(), RECIPES, st.randoms())
 def test_any_table(table, recipe, random):
     plan = xccd.plan(table, recipe)
