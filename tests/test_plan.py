@@ -521,6 +521,13 @@ def test_kinds_of_the_recipe():
     assert len(xccd.plan(named, Recipe(kinds={"flat": ["master*"]})).jobs[0].frames) == 2
 
 
+def test_what_a_note_says_to_write_in_the_recipe_is_right():
+    table = rows(3, "light", object="[dome] flat")
+    (note,) = (n for n in xccd.plan(table).jobs[0].notes if "reads like" in n)
+    recipe = Recipe.from_text("[kinds]\n" + note.rpartition("[kinds]: ")[2])
+    assert xccd.plan(table, recipe).jobs[0].kind == "flat"
+
+
 def test_one_and_two_frames_are_noted():
     assert xccd.plan(rows(1, "bias")).jobs[0].notes == ("1 frame: nothing can be rejected",)
     assert xccd.plan(rows(2, "bias")).jobs[0].notes == ("2 frames: a clip cannot tell which of the two is wrong",)

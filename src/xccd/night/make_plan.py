@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from glob import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,7 +142,7 @@ def _tell(draft: Draft, columns: dict[str, Any]) -> None:
                 draft.note(
                     f"OBJECT = {name!r} reads like a {kind}: if these are no lights, mend the table, "
                     f'table.loc[table.object == {name!r}, "kind"] = "{kind}", or say it in the recipe, under [kinds]: '
-                    f'{kind} = ["{name}"]'
+                    f"{kind} = {json.dumps([escape(name)], ensure_ascii=False)}"
                 )
 
 
