@@ -340,6 +340,13 @@ def test_a_trail_is_odd():
     assert stack_of(x, "numpy").ccd.stats().odd.values.tolist() == ["", "", "much light", "", "", ""]
 
 
+def test_stars_are_judged_where_most_frames_have_some():
+    columns = {"stars": np.array([9, 9, 9, 9, 9, 0]), "fwhm": np.array([3.0, 3, 3, 3, 3, np.nan])}
+    assert odd_frames(columns) == [""] * 6
+    columns["stars"] = columns["stars"] * 4
+    assert odd_frames(columns) == ["", "", "", "", "", "few stars, no stars"]
+
+
 def test_of_few_frames_none_is_odd():
     columns = {k: np.array([*v[:3], 1e6]) for k, v in ROW.items()}
     assert odd_frames(columns) == [""] * 4
