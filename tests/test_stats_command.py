@@ -125,6 +125,7 @@ def test_numbers_are_short(value: float | None, text: str) -> None:
     assert number(value) == text
 
 
+@pytest.mark.versions
 def test_preview(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, text, err = run("preview", night / "flat-*.fits", "--json", capsys=capsys)
     assert (code, err) == (0, "")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from remote_files import server
 from test_cli import run
 from xccd.night.verify import verify
 from xccd.night.verify_file import PROBLEM, WARNING, facts_of
@@ -46,6 +47,7 @@ def test_good_files_are_good(tmp_path: Path, dtype: str, packing: str) -> None:
     assert (facts.image.missing, facts.image.saturated) == (0, None)
 
 
+@pytest.mark.versions
 def test_all_hdus_are_looked_at(tmp_path: Path) -> None:
     table = fits.BinTableHDU.from_columns([fits.Column("a", "J", array=[1, 2, 3])])
     units = [fits.PrimaryHDU(), fits.ImageHDU(image(), name="SCI"), table, fits.CompImageHDU(image(1), name="B")]
@@ -343,6 +345,19 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert other["problems"] == [
         {"what": "duplicate", "hdu": None, "text": f"its samples are those of {tmp_path}/a.fits"}
     ]
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "stats", "preview", "report"])
+def test_files_behind_urls(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    write(tmp_path / "a.fits", checksum=True)
+    with server(tmp_path) as served:
+        code, text, err = run(command, f"{served.url}/a.fits", capsys=capsys)
+        assert (code, err) == (0, "")
+        code, text, _ = run(command, f"{served.url}/a.fits", f"{served.url}/b.fits", capsys=capsys)
+        assert code == 3
+        assert "404" in text
 
 
 def test_a_place_without_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
