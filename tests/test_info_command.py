@@ -30,6 +30,7 @@ def write(path: Path, header: fits.Header | None = None, shape: tuple[int, ...] 
     return path
 
 
+@pytest.mark.versions
 def test_a_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = {"IMAGETYP": "Light Frame", "FILTER": "r", "EXPTIME": 120.0, "DATE-OBS": "2024-03-01T20:00:00",
             "OBJECT": "M 51", "BUNIT": "adu", "GAIN": 1.5, "XBINNING": 2, "YBINNING": 2, "CCD-TEMP": -20.0}  # fmt: skip
@@ -88,6 +89,7 @@ def test_sexagesimal(value: float, sign: str, text: str) -> None:
     assert _sexagesimal(value, sign) == text
 
 
+@pytest.mark.versions
 def test_a_galactic_wcs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     header = sky(CTYPE1="GLON-TAN", CTYPE2="GLAT-TAN")
     _, said, _ = run("info", write(tmp_path / "a.fits", header), capsys=capsys)

@@ -109,7 +109,22 @@ def test_measures_what_is_no_label(caplog):
     assert kept.noise.values.tolist() == stack.ccd.stats().noise.values[[0, 1, 3]].tolist()
     assert kept.attrs["history"] == "xccd.keep('noise<75%'): 3 of 4 frames"
     assert caplog.records[0].message.startswith("keep: left out frame 2: noise = ")
-    assert caplog.records[0].message.endswith(", not <75%")
+    assert caplog.records[0].message.endswith(" is not among the smallest 75 %")
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("q<2.5", "q = 3, not <2.5"),
+        ("q>1.5", "q = 1, not >1.5"),
+        ("q<67%", "q = 3 is not among the smallest 67 %"),
+        ("q>=33%", "q = 1 is among the smallest 33 %"),
+    ],
+)
+def test_why_a_frame_is_left_out(rule, why, caplog):
+    caplog.set_level(logging.INFO, "xccd")
+    assert stack_of(1, 1, 1, q=[1.0, 2.0, 3.0]).ccd.keep(rule).sizes["frame"] == 2
+    assert [r.message.partition(": ")[2].partition(": ")[2] for r in caplog.records] == [why]
 
 
 def test_labels_are_used_in_place_of_measurements(monkeypatch):

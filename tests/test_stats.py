@@ -72,6 +72,7 @@ def test_columns_are_those_of_numpy(kind, dtype):
             assert table[name].values[i] == pytest.approx(value, rel=2e-7, abs=1e-12), (name, i)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("kind", ["frames", "bands", "tiles"])
 @pytest.mark.parametrize("shape", [(4, 40), (4, 20, 31), (3, 2, 20, 31)])
 def test_chunks_change_no_bit(kind, shape, monkeypatch):
@@ -110,6 +111,7 @@ def test_a_frame_without_samples_has_no_values():
     assert table.missing.values[1] == 1
 
 
+@pytest.mark.versions
 def test_nothing_is_computed_for_a_lazy_stack():
     import dask.array as da
 
@@ -125,6 +127,7 @@ def test_nothing_is_computed_for_a_lazy_stack():
             table.compute()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("stars", [False, True])
 def test_each_block_is_computed_once(stars):
     import dask.array as da
@@ -272,6 +275,7 @@ def star_frames(n=5, widths=(1.5,) * 5):
     return np.array(frames)
 
 
+@pytest.mark.versions
 def test_labels_do_not_clash_and_select():
     x = star_frames(widths=(1.5, 1.5, 3.0, 1.5, 1.5))
     stack = xccd.open_stack([(frame, {"EXPTIME": 60.0}) for frame in x]).load()
@@ -338,6 +342,13 @@ def test_a_trail_is_odd():
     x = np.random.default_rng(0).normal(100, 5, (6, 64, 64))
     x[2, 30:33] += 90
     assert stack_of(x, "numpy").ccd.stats().odd.values.tolist() == ["", "", "much light", "", "", ""]
+
+
+def test_stars_are_judged_where_most_frames_have_some():
+    columns = {"stars": np.array([9, 9, 9, 9, 9, 0]), "fwhm": np.array([3.0, 3, 3, 3, 3, np.nan])}
+    assert odd_frames(columns) == [""] * 6
+    columns["stars"] = columns["stars"] * 4
+    assert odd_frames(columns) == ["", "", "", "", "", "few stars, no stars"]
 
 
 def test_of_few_frames_none_is_odd():

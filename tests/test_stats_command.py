@@ -66,10 +66,17 @@ def test_stars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert max(map(len, lines)) < 100
 
 
+def test_stars_are_looked_for_in_lights_alone(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fits.writeto(night / "light.fits", star_frames()[0].astype("f4"), fits.Header([("IMAGETYP", "light")]))
+    _, text, _ = run("stats", night, "--stars", "--json", capsys=capsys)
+    assert [row["file"] for row in json.loads(text) if "stars" in row] == [f"{night}/light.fits"]
+
+
 def test_stars_without_sep(night: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "sep", None)
+    fits.writeto(night / "light.fits", star_frames()[0].astype("f4"), fits.Header([("IMAGETYP", "light")]))
     code, text, err = run("stats", night, "--stars", capsys=capsys)
     assert (code, text) == (2, "")
     assert "star lists need sep: pip install 'xccd[offsets]'" in err
@@ -118,6 +125,7 @@ def test_numbers_are_short(value: float | None, text: str) -> None:
     assert number(value) == text
 
 
+@pytest.mark.versions
 def test_preview(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, text, err = run("preview", night / "flat-*.fits", "--json", capsys=capsys)
     assert (code, err) == (0, "")
@@ -161,7 +169,7 @@ def test_report(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "  flat, r, 5 s, 60x80\n    GAIN: 1.5 (4), 2.5 (2)\n" in text
     assert "flat, r, 5 s, 60x80: no WCS" in text
     assert "  2 bias: xccd combine FILES -o bias.fits --sigma-clip 4 4" in text
-    assert "  6 r flat: xccd combine FILES -o flat.fits --normalize median --sigma-clip" in text
+    assert "  6 r flat: xccd combine FILES -o flat-r.fits --normalize median --sigma-clip" in text
     assert "  Look at the odd frames first: flat-4." in text
     code, text, _ = run("report", night, "--json", capsys=capsys)
     found = json.loads(text)

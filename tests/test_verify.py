@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from remote_files import server
 from test_cli import run
 from xccd.night.verify import verify
 from xccd.night.verify_file import PROBLEM, WARNING, facts_of
@@ -46,6 +47,7 @@ def test_good_files_are_good(tmp_path: Path, dtype: str, packing: str) -> None:
     assert (facts.image.missing, facts.image.saturated) == (0, None)
 
 
+@pytest.mark.versions
 def test_all_hdus_are_looked_at(tmp_path: Path) -> None:
     table = fits.BinTableHDU.from_columns([fits.Column("a", "J", array=[1, 2, 3])])
     units = [fits.PrimaryHDU(), fits.ImageHDU(image(), name="SCI"), table, fits.CompImageHDU(image(1), name="B")]
@@ -130,6 +132,20 @@ def tiles(path: Path) -> Path:
     return flip(path, path.stat().st_size - 2880 + 3, 0xFF)
 
 
+def compressed(path: Path) -> Path:
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(image())]).writeto(path)
+    return path
+
+
+def pixvalue(path: Path, size: int) -> Path:
+    """One number for all samples, as the convention of constant images has it."""
+    cards = [("SIMPLE", True), ("BITPIX", 16), ("NAXIS", 0), ("EXTEND", True)]
+    own = [("XTENSION", "IMAGE"), ("BITPIX", 16), ("NAXIS", 0), ("PCOUNT", 0), ("GCOUNT", 1), ("NPIX1", size),
+           ("NPIX2", size), ("PIXVALUE", 7)]  # fmt: skip
+    path.write_bytes(b"".join(fits.Header(some).tostring().encode() for some in (cards, own)))
+    return path
+
+
 ODD = {  # how a file is made, its level ("" for none), and what is said
     "empty": (lambda p: raw(p, b""), PROBLEM, "empty, not a FITS file"),
     "text": (lambda p: raw(p, b"hello world\n" * 300), PROBLEM, "not a FITS file: it starts with b'hello wor'"),
@@ -168,6 +184,10 @@ ODD = {  # how a file is made, its level ("" for none), and what is said
     "one pixel": (lambda p: write(p, np.ones((1, 1), "f4")), WARNING, "all samples are 1"),
     "one axis": (lambda p: write(p, image(0, (99,))), "", ""),
     "four axes": (lambda p: write(p, image(0, (2, 1, 3, 4))), "", ""),
+    "one number for all": (lambda p: pixvalue(p, 1000), WARNING, "HDU 1: all samples are 7"),
+    "one number for too many": (lambda p: pixvalue(p, 1000000), PROBLEM, "the file is damaged"),
+    "tiles of a huge image": (lambda p: replaced(compressed(p), b"ZNAXIS1 =                   40",
+                                                 b"ZNAXIS1 =           2000000000"), PROBLEM, ""),
     "NEXTEND": (lambda p: (fits.HDUList([fits.PrimaryHDU(header=fits.Header([("NEXTEND", 5)])),
                                          fits.ImageHDU(image(), name="SCI")]).writeto(p), p)[1],
                 WARNING, "NEXTEND announces 5 extensions, and it has 1"),
@@ -325,6 +345,19 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert other["problems"] == [
         {"what": "duplicate", "hdu": None, "text": f"its samples are those of {tmp_path}/a.fits"}
     ]
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "stats", "preview", "report"])
+def test_files_behind_urls(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    write(tmp_path / "a.fits", checksum=True)
+    with server(tmp_path) as served:
+        code, text, err = run(command, f"{served.url}/a.fits", capsys=capsys)
+        assert (code, err) == (0, "")
+        code, text, _ = run(command, f"{served.url}/a.fits", f"{served.url}/b.fits", capsys=capsys)
+        assert code == 3
+        assert "404" in text
 
 
 def test_a_place_without_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,14 +39,14 @@ def stats(files: tuple[str, ...], stars: bool, as_json: bool) -> None:
         raise Stop(BAD_INPUT, f"{bad} of {len(rows)} files cannot be read, see their problem")
 
 
-def scanned(files: Sequence[str]) -> Any:
+def scanned(files: Sequence[str], hdu: Any = None) -> Any:
     """The table of `xccd.scan`; ends the command for a place without files."""
     from xccd.night.scan import scan
 
     if "" in files:
         raise click.BadParameter("a name is empty: give a path, a folder or a glob")
     with stage(BAD_INPUT, OSError), stage(USAGE, ValueError, TypeError):
-        return scan(list(files))
+        return scan(list(files), hdu=hdu)
 
 
 def lines_of(rows: Sequence[Mapping[str, Any]], *, stars: bool = False) -> list[str]:

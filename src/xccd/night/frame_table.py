@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 ALIKE = ("kind", "filter", "exposure", "shape", "binning", "unit")  # columns that frames of one group share
+STARLESS = ("bias", "dark", "flat", "arc")  # kinds of frames whose stars would be hot pixels and noise
 Rows = list[dict[str, Any]]
 
 
 def measured(table: DataFrame, *, stars: bool = False) -> Rows:
     """For each row of a table of `scan` its statistics: numbers, `name`, `odd` and `problem`.
 
-    A file that cannot be opened or read has a problem and no numbers.
+    Stars are not looked for in kinds that have none. A file that cannot be opened or read has a problem and no numbers.
     """
     names = names_of(table)
     found: Rows = [
@@ -34,7 +35,8 @@ def measured(table: DataFrame, *, stars: bool = False) -> Rows:
         for name, row in zip(names, table.itertuples(), strict=True)
     ]
     for numbers in groups_of(table):
-        for i, values in zip(numbers, _of_group(table, numbers, stars), strict=True):
+        has_stars = not any(kind in table.kind.iloc[numbers[0]] for kind in STARLESS)
+        for i, values in zip(numbers, _of_group(table, numbers, stars and has_stars), strict=True):
             found[i] |= values
     return found
 

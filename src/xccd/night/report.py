@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,7 +136,9 @@ def _of_group(group: dict[str, Any]) -> str:
             how = f"{where['of'] - where['wcs']} have no WCS: align them by their stars first"
         return f"{count} {called}: {how}."
     kind = "bias" if _is_bias(group) else kind
-    return f"{count} {called}: xccd combine FILES -o {kind}.fits {WORK.get(kind, REJECT)}"
+    exposure = f"{group['exposure']:g}s" if kind == "dark" and group["exposure"] is not None else ""
+    name = re.sub(r"[^\w.-]+", "_", "-".join(filter(None, [kind, group["filter"], exposure])))
+    return f"{count} {called}: xccd combine FILES -o {name}.fits {WORK.get(kind, REJECT)}"
 
 
 def _is_bias(group: dict[str, Any]) -> bool:

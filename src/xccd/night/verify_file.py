@@ -16,7 +16,7 @@ from xccd.headers.summary import Summary
 from xccd.messages import shown
 from xccd.read.files.local import LocalFile
 from xccd.read.files.remote import Remote
-from xccd.read.files.unpack import BROKEN
+from xccd.read.files.unpack import BROKEN, PACKINGS
 from xccd.read.images.chips import MAP_NAMES, MAP_WORDS
 from xccd.read.images.hdus import StoredHDU, Walk
 
@@ -114,9 +114,10 @@ def _structure(facts: FileFacts, walk: Walk) -> None:
         units.extend(walk)
     except (OSError, *BROKEN) as error:
         facts.add(PROBLEM, "structure", _text(error))
-    if walk.packing and isinstance(walk.source, LocalFile):
-        walk.source = replace(walk.source, end=0)  # all of it, so that it is unpacked once
-        walk.reach = 0
+    if units and walk.packing and isinstance(walk.source, LocalFile):
+        # To the end of its last HDU, whatever follows, and for all HDUs, so that it is unpacked once.
+        walk.reach = units[-1].offset + -(-units[-1].nbytes // BLOCK) * BLOCK
+        walk.source = replace(walk.source, end=walk.reach)
     start, facts.primary = 0, units[0].text if units else ""
     for unit in units:
         _hdu(facts, walk, unit, start)
@@ -170,7 +171,8 @@ def _checksum(facts: FileFacts, walk: Walk, unit: StoredHDU, start: int) -> str:
     if not (datasum or checksum):
         return "none"
     end = unit.offset + -(-unit.nbytes // BLOCK) * BLOCK
-    if not walk.packing and end > facts.size:
+    room = facts.size * (PACKINGS[walk.packing].max_ratio if walk.packing else 1)
+    if end > room:
         return "none"  # its size is told of
     data, own = _sum_of(walk, unit.offset, end - unit.offset), _folded(_words(header))
     state, level, text = _compared(datasum, checksum, data, own)

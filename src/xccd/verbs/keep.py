@@ -219,8 +219,12 @@ _WITHOUT = {"fwhm": "no stars to measure", "elongation": "no stars to measure"}
 def _reason(condition: Condition, value: float) -> str:
     if not math.isfinite(value):
         return f"{condition.name} is unknown: {_WITHOUT.get(condition.name, 'it has no samples')}"
-    rule = str(condition).removeprefix(condition.name)
-    return f"{condition.name} = {value:.6g}, not {rule}"
+    said = f"{condition.name} = {value:.6g}"
+    if not condition.share:
+        return f"{said}, not {str(condition).removeprefix(condition.name)}"
+    if condition.operator in ("<", "<="):
+        return f"{said} is not among the smallest {condition.value:.15g} %"
+    return f"{said} is among the smallest {condition.value:.15g} %"
 
 
 def _ranges(values: dict[str, Array]) -> str:

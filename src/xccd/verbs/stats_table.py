@@ -14,6 +14,8 @@ from xccd.kernels.limits import MAD_TO_STD
 Columns = Mapping[str, Any]
 LEAST = 5  # frames with a value: of fewer, none is odd
 TIMES = 5.0  # deviations from the median of the frames; more for few frames, see `limit_of`
+OF_STARS = ("stars", "fwhm", "elongation")
+FEW_STARS = 10  # of most frames: hot pixels and noise of darks and flats give some
 WIDEST = 24  # letters of a short name
 ENDING = re.compile(r"\.(fits?|fts)(\.(gz|bz2|xz|fz))*(?=\[|$)", re.IGNORECASE)
 
@@ -64,8 +66,9 @@ def odd_frames(columns: Columns) -> list[str]:
     if "mean" in columns:
         columns = {**columns, "light": _light(columns)}
     words: list[list[str]] = [[] for _ in range(count)]
+    few = "stars" in columns and np.median(columns["stars"]) < FEW_STARS
     for name, row in ODD.items():
-        if name not in columns:
+        if name not in columns or (few and name in OF_STARS):
             continue
         values = np.asarray(columns[name], np.float64)
         good = np.isfinite(values)
