@@ -232,3 +232,14 @@ def test_names_are_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         _, text, err = run(command, tmp_path, capsys=capsys)
         assert "\x1b" not in text + err
         assert "a\\x1b[2J" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_chips_and_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    units = [fits.PrimaryHDU(), *(fits.ImageHDU(np.random.default_rng(i).random((5, 6))) for i in range(2))]
+    fits.HDUList(units).writeto(tmp_path / "a.fits")
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/a.fits\n")
+    code, text, err = run(command, f"@{tmp_path}/list.txt", "--hdu", "all", "-q", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "a[1]" in text
+    assert "a[2]" in text

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from xccd.cli.shell import BAD_INPUT, EXIT_CODES, Stop, say, stage
+from xccd.cli.options import command, files_argument, json_option
+from xccd.cli.shell import BAD_INPUT, Stop, answer, stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +16,13 @@ LABELS = {  # the lines of an image, and how a value is written
 }  # fmt: skip
 
 
-@click.command(epilog=f"Example: xccd info m51-r.fits\n\n{EXIT_CODES}")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects as JSON.")
-def info(files: tuple[str, ...], as_json: bool) -> None:
+@command("xccd info m51-r.fits")
+@files_argument()
+@json_option
+def info(files: tuple[str, ...]) -> None:
     """Print what is in FILES: HDUs, shape, unit, kind, filter, exposure, date, and the WCS.
 
-    FILES are files, folders and globs.
+    FILES are files, folders, globs and @lists.
     Only headers are read. What is not understood is said. A file that cannot be opened ends with exit code 3, after
     the others.
     """
@@ -33,7 +31,7 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
 
     with stage(BAD_INPUT, OSError, ValueError):
         found = [info_of(place) for one in files for place in _places(one, False)]
-    say(json.dumps(found, indent=1) if as_json else "\n\n".join("\n".join(lines_of(one)) for one in found))
+    answer(found, "\n\n".join("\n".join(lines_of(one)) for one in found))
     if bad := sum(bool(one["problem"]) for one in found):
         raise Stop(BAD_INPUT, f"{bad} of {len(found)} files cannot be opened, see their problem")
 

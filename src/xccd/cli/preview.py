@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import click
-
-from xccd.cli.shell import BAD_INPUT, EXIT_CODES, Stop, say
+from xccd.cli.options import command, files_argument, hdu_option, json_option
+from xccd.cli.shell import BAD_INPUT, Stop, answer
 from xccd.cli.stats import number, scanned
 
 HEADINGS = ("frame", "size", "black", "white", "median", "min", "max", "read%")
 
 
-@click.command(epilog=f"Example: xccd preview night/light-*.fits\n\n{EXIT_CODES}")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects as JSON.")
-def preview(files: tuple[str, ...], as_json: bool) -> None:
+@command("xccd preview night/light-*.fits")
+@files_argument()
+@hdu_option(text="The image of each file; all gives a line to each chip. Default: the first image.")
+@json_option
+def preview(files: tuple[str, ...], hdu: Any) -> None:
     """Print for each frame of FILES its size, the limits of grey (zscale), and a median.
 
-    FILES are files, folders and globs.
+    FILES are files, folders, globs and @lists.
     Of each image 64 rows are read, so the numbers are rough: `xccd stats` has exact ones. A file that cannot be
     read has a line with its problem; then the exit code is 3.
     """
     from xccd.night.quick_look import quick_looks
 
-    rows = quick_looks(scanned(files))
-    say(json.dumps(rows, indent=1) if as_json else "\n".join(_lines(rows)))
+    rows = quick_looks(scanned(files, hdu))
+    answer(rows, "\n".join(_lines(rows)))
     if bad := sum(bool(row["problem"]) for row in rows):
         raise Stop(BAD_INPUT, f"{bad} of {len(rows)} files cannot be read, see their problem")
 

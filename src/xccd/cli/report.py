@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from xccd.cli.shell import BAD_INPUT, EXIT_CODES, USAGE, Stop, say, stage
+from xccd.cli.options import command, files_argument, hdu_option, json_option
+from xccd.cli.shell import BAD_INPUT, USAGE, Stop, answer, stage
 from xccd.cli.stats import lines_of, scanned
 
 
-@click.command(epilog=f"Example: xccd report night/ --stars\n\n{EXIT_CODES}")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
+@command("xccd report night/ --stars")
+@files_argument()
 @click.option("--stars", is_flag=True, help="Also count stars and measure their width; about a second a frame.")
-@click.option("--json", "as_json", is_flag=True, help="Print the sections as one object of JSON.")
-def report(files: tuple[str, ...], stars: bool, as_json: bool) -> None:
+@hdu_option(text="The image of each file; all gives a line to each chip. Default: the first image.")
+@json_option
+def report(files: tuple[str, ...], hdu: Any, stars: bool) -> None:
     """Print a report on FILES: inputs, headers that differ, statistics, registration, and what may be done next.
 
-    FILES are files, folders and globs.
+    FILES are files, folders, globs and @lists.
     A file that cannot be read is listed with its problem; then the exit code is 3.
     """
     from xccd.night.report import report_of
 
-    table = scanned(files)
+    table = scanned(files, hdu)
     with stage(USAGE, ImportError):
         found = report_of(table, stars=stars)
     context = click.get_current_context().find_root()
     if isinstance(context.command, click.Group) and "reduce" in context.command.list_commands(context):
         found["suggestions"].append("xccd reduce FILES makes the masters, and calibrates and combines the lights.")
-    say(json.dumps(found, indent=1) if as_json else "\n".join(_lines(found, stars)))
+    answer(found, "\n".join(_lines(found, stars)))
     if bad := len(found["problems"]):
         raise Stop(BAD_INPUT, f"{bad} of {len(table)} files cannot be read, see their problem")
 

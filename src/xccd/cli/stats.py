@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from xccd.cli.shell import BAD_INPUT, EXIT_CODES, USAGE, Stop, say, stage
+from xccd.cli.options import command, files_argument, hdu_option, json_option
+from xccd.cli.shell import BAD_INPUT, USAGE, Stop, answer, stage
 
 COLUMNS = (  # name, heading; those with % are shares
     ("mean", "mean"), ("median", "median"), ("background", "backgr."), ("noise", "noise"), ("min", "min"),
@@ -18,23 +18,24 @@ COLUMNS = (  # name, heading; those with % are shares
 WITH_STARS = ("mean", "min")  # columns without room beside stars
 
 
-@click.command(epilog=f"Example: xccd stats night/light-*.fits --stars\n\n{EXIT_CODES}")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
+@command("xccd stats night/light-*.fits --stars")
+@files_argument()
 @click.option("--stars", is_flag=True, help="Also count stars and measure their width; about a second a frame.")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects as JSON.")
-def stats(files: tuple[str, ...], stars: bool, as_json: bool) -> None:
+@hdu_option(text="The image of each file; all gives a line to each chip. Default: the first image.")
+@json_option
+def stats(files: tuple[str, ...], hdu: Any, stars: bool) -> None:
     """Print the statistics of each frame of FILES, and what is odd about it.
 
-    FILES are files, folders and globs.
+    FILES are files, folders, globs and @lists.
     Frames of one kind, filter, exposure and shape are compared with one another, if they are five or more. A file
     that cannot be read has a line with its problem; then the exit code is 3.
     """
     from xccd.night.frame_table import measured
 
-    table = scanned(files)
+    table = scanned(files, hdu)
     with stage(USAGE, ImportError):
         rows = measured(table, stars=stars)
-    say(json.dumps(rows, indent=1) if as_json else "\n".join(lines_of(rows, stars=stars)))
+    answer(rows, "\n".join(lines_of(rows, stars=stars)))
     if bad := sum(bool(row["problem"]) for row in rows):
         raise Stop(BAD_INPUT, f"{bad} of {len(rows)} files cannot be read, see their problem")
 
@@ -43,8 +44,6 @@ def scanned(files: Sequence[str], hdu: Any = None) -> Any:
     """The table of `xccd.scan`; ends the command for a place without files."""
     from xccd.night.scan import scan
 
-    if "" in files:
-        raise click.BadParameter("a name is empty: give a path, a folder or a glob")
     with stage(BAD_INPUT, OSError), stage(USAGE, ValueError, TypeError):
         return scan(list(files), hdu=hdu)
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from xccd.cli.shell import BAD_INPUT, EXIT_CODES, Stop, say, stage
+from xccd.cli.options import command, files_argument, json_option
+from xccd.cli.shell import BAD_INPUT, Stop, answer, stage
 
 if TYPE_CHECKING:
     from xccd.night.verify import Verified
     from xccd.night.verify_file import FileFacts, Finding
 
 
-@click.command(epilog=f"Example: xccd verify night/*.fits --json\n\n{EXIT_CODES}")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
-def verify(files: tuple[str, ...], as_json: bool) -> None:
+@command("xccd verify night/*.fits --json")
+@files_argument()
+@json_option
+def verify(files: tuple[str, ...]) -> None:
     """Check FILES: their structure, sizes, checksums and samples, and whether they go together.
 
-    FILES are files, folders and globs.
+    FILES are files, folders, globs and @lists.
     All samples are read. A line says what is wrong with a file, or that it is good. Problems (damage, wrong
     checksums, no finite sample, two files with the same samples) end with exit code 3. Warnings (many missing or
     saturated samples, mixed shapes, gains or units) do not.
@@ -31,7 +29,7 @@ def verify(files: tuple[str, ...], as_json: bool) -> None:
 
     with stage(BAD_INPUT, OSError, ValueError):
         found = verified(files)
-    say(json.dumps(_plain(found), indent=1) if as_json else "\n".join(_lines(found)))
+    answer(_plain(found), "\n".join(_lines(found)))
     if bad := found.count(PROBLEM):
         raise Stop(BAD_INPUT, f"{bad} of {len(found.files)} files have problems")
 
