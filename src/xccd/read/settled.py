@@ -25,9 +25,7 @@ class Told(NamedTuple):
 
     skipped: str = ""
     history: str = ""
-    problems: bool = (
-        False  # whether its frames have the label `PROBLEM`: always with "nan", so that such stacks are alike
-    )
+    problems: bool = False  # whether its frames have the label `PROBLEM`; with "nan" all have it, so stacks are alike
 
 
 NOTHING = Told()
@@ -96,8 +94,8 @@ def _odd_maps(frame: Frame) -> Frame:
     for kind in ("mask", "uncertainty", "common"):
         image = getattr(frame, kind)
         if not frame.problem and image is not None and image.shape != frame.pixels.shape:
-            why = f"its {kind} has shape {image.shape}, the image {frame.pixels.shape}"
-            return replace(frame, problem=why)
+            chip = f"in {frame.chip}, " if frame.chip else ""
+            return replace(frame, problem=f"{chip}its {kind} has shape {image.shape}, the image {frame.pixels.shape}")
     return frame
 
 
