@@ -136,9 +136,9 @@ def _of_dataset(ds: xr.Dataset, run: Any) -> xr.Dataset:
 
 def _debayer(stack: xr.DataArray, *, method: str, pattern: Any) -> xr.DataArray:
     _check(stack)
-    letters = colours_of(stack, pattern)
     stack = stack.transpose("frame", "y", "x")
-    red = np.argwhere(letters.transpose("y", "x").values[:2, :2] == "R")[0]
+    letters = colours_of(stack[:, :2, :2], pattern).values
+    red = np.argwhere(letters == "R")[0]
     how = mosaic.Mosaic(method, int(red[0]), int(red[1]))
     x, flags = array_of(stack), flags_of(stack)
     given = [x, None if flags is None else array_of(flags)]
@@ -151,11 +151,7 @@ def _debayer(stack: xr.DataArray, *, method: str, pattern: Any) -> xr.DataArray:
     attrs = {k: doubled(v) if how.step > 1 and k in OF_PIXEL else v for k, v in stack.attrs.items() if k not in PATTERN}
     made = xr.DataArray(as_lazy_indexed(data), dims=DIMS, coords=coords, attrs=attrs, name=stack.name)
     made = calibration.noted(made, "frame", "DEBAYER", method)
-    return add_history(made, step_text("debayer", method=method, pattern=pattern or _first_colours(letters)))
-
-
-def _first_colours(letters: xr.DataArray) -> str:
-    return "".join(letters.transpose("y", "x").values[:2, :2].ravel().tolist())
+    return add_history(made, step_text("debayer", method=method, pattern=pattern or "".join(letters.ravel().tolist())))
 
 
 def _run(function: Any, how: mosaic.Mosaic, given: list[Any], dtype: Any) -> Any:
