@@ -17,6 +17,7 @@ from xccd.kernels.gradients import AT_CHROMA, AT_GREEN, weights
 from xccd.kernels.plain import debayer as plain
 from xccd.kernels.plain import vng as plain_vng
 from xccd.labels.lazy import array_of
+from xccd.verbs.channels import without_channels
 from xccd.verbs.debayer import METHODS
 
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
@@ -411,6 +412,22 @@ def test_the_whole_chain_stays_lazy() -> None:
     np.testing.assert_array_equal(deferred.ccd.sigma_clip(2, 2).ccd.combine(), expected)
 
 
+@pytest.mark.parametrize("chunks", CHUNKS)
+def test_the_mean_of_channels_is_lazy_and_has_no_colour_of_what_is_missing(chunks) -> None:
+    images = raw((12, 14))
+    images[0, 4, 6] = np.nan  # red
+    colours = stack_of(images, chunks=chunks).ccd.debayer()
+    mean = without_channels(colours)
+    assert type(array_of(mean)).__name__ != "ndarray"
+    assert mean.dims == ("frame", "y", "x")
+    assert np.argwhere(mean.isnull().values).tolist() == [[0, 4, 6]]
+    np.testing.assert_allclose(mean, colours.mean("channel", skipna=False), rtol=1e-6)
+    flagged_mean = without_channels(colours.ccd.to_dataset().data)
+    np.testing.assert_array_equal(flagged_mean, mean)
+    np.testing.assert_array_equal(without_channels(colours[0]), mean[0])
+    assert without_channels(mean) is mean
+
+
 def test_integers_are_samples_too() -> None:
     images = raw().astype("u2")
     stack = xccd.open_stack([(image, {"BAYERPAT": "RGGB"}) for image in images], dtype="native")
@@ -449,7 +466,9 @@ STACK = stack_of(raw())
         (lambda: STACK.ccd.debayer(3), ValueError, "method=3 is unknown"),
         (lambda: STACK.ccd.debayer(pattern="RGBG"), ValueError, "pattern='RGBG' is unknown: use one of RGGB"),
         (lambda: xccd.debayer([1, 2]), TypeError, "debayer takes a DataArray, a Dataset or a DataTree, not a list"),
-        (lambda: STACK[0].ccd.debayer(), ValueError, "has no dimension 'frame'"),
+        (lambda: STACK.ccd.debayer("RGGB"), ValueError, "unknown: .*; a pattern is given as pattern='RGGB'"),
+        (lambda: STACK[0].ccd.debayer(), ValueError, "this is one image: open its file with open_stack"),
+        (lambda: STACK[0, 0].ccd.debayer(), ValueError, "has no dimension 'frame'"),
         (lambda: STACK.ccd.debayer().ccd.debayer(), ValueError, r"have colours already, .*: debayer takes raw frames"),
         (lambda: STACK.ccd.debayer()[:, 0].ccd.debayer(), ValueError, "have colours already, DEBAYER says how"),
         (lambda: STACK.ccd.debayer()[:, 0].ccd.bayer_planes("RGGB"), ValueError, "have colours already"),

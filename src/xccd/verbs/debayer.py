@@ -22,7 +22,7 @@ from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.nodes import map_nodes
 from xccd.labels.warn import _WarningsOnce
 from xccd.messages import called, did_you_mean
-from xccd.verbs.bayer_pattern import colours_of
+from xccd.verbs.bayer_pattern import PATTERNS, colours_of
 from xccd.verbs.calibrate.keywords import kind_of_stack
 from xccd.verbs.calibrate.samples import error_of, variance_of
 
@@ -93,7 +93,7 @@ def debayer(stack: Obj, method: str = "bilinear", *, pattern: str | None = None)
     [[[2.0, 2.0]]]
     """
     if not isinstance(method, str) or method not in METHODS:
-        near = did_you_mean(method, METHODS)
+        near = f"; a pattern is given as pattern={method!r}" if method in PATTERNS else did_you_mean(method, METHODS)
         raise ValueError(f"method={called(method)} is unknown: use one of {', '.join(METHODS)}{near}")
     run = partial(_debayer, method=method, pattern=pattern)
     if isinstance(stack, xr.DataArray):
@@ -192,6 +192,8 @@ def _error(variance: Any, *, power: int, dtype: Any) -> Any:
 
 
 def _check(stack: xr.DataArray) -> None:
+    if set(stack.dims) == {"y", "x"}:
+        raise ValueError("debayer takes frames (frame, y, x), this is one image: open its file with open_stack")
     check_stack(stack, "frame")
     if CHANNEL in stack.dims:
         raise ValueError(f"these frames have colours already, {dict(stack.sizes)}: debayer takes raw frames")
