@@ -318,6 +318,24 @@ def test_the_sky_stays_where_it_was(method, crop) -> None:
     )
 
 
+def test_labels_of_pixels_stay_while_pixels_do() -> None:
+    stack = stack_of(raw()).assign_coords(ra=(("y", "x"), np.ones((11, 14))), row=("y", np.arange(11.0)))
+    assert {"ra", "row"} <= set(stack.ccd.debayer().coords)
+    assert not {"ra", "row"} & set(stack.ccd.debayer("superpixel").coords)
+    part = stack[:, 1:, 1:].ccd.debayer()  # HISTORY has the pattern of the file, as the argument
+    assert part.attrs["history"].endswith("pattern='RGGB')")
+
+
+def test_errors_without_flags() -> None:
+    stack = stack_of(raw(missing=0.05))
+    ds = stack.ccd.to_dataset(uncertainty=2.0)
+    bare = ds.drop_vars("data_flags")
+    bare["data"].attrs["ancillary_variables"] = "data_uncertainty"
+    found, expected = bare.ccd.debayer("vng"), ds.ccd.debayer("vng")
+    good = expected.data_flags == 0
+    np.testing.assert_array_equal(found.data_uncertainty.where(good), expected.data_uncertainty.where(good))
+
+
 def test_a_star_has_its_place_on_the_sky() -> None:
     image = star(at=(30.3, 31.6)) + 100 + np.random.default_rng(0).normal(0, 1, (64, 64))
     stack = stack_of([image], **tan((30, 30)))
