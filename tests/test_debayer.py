@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import bayer_oracle as oracle
 import xccd
 from sky import tan
+from xccd import warm
 from xccd.compute.options import set_options
 from xccd.kernels.compiled import debayer as compiled
 from xccd.kernels.compiled import vng as compiled_vng
@@ -444,6 +445,16 @@ def test_the_mean_of_channels_is_lazy_and_has_no_colour_of_what_is_missing(chunk
     np.testing.assert_array_equal(flagged_mean, mean)
     np.testing.assert_array_equal(without_channels(colours[0]), mean[0])
     assert without_channels(mean) is mean
+
+
+def test_warm_up_knows_all_methods(monkeypatch) -> None:
+    seen = []
+    for name in ("values_of", "variances_of"):
+        monkeypatch.setattr(warm, name, lambda x, *rest, name=name: seen.append((name, rest[-1].method)))
+    for name in ("_run_chain", "_run_maps", "_resample"):
+        monkeypatch.setattr(warm, name, lambda *some: None)
+    xccd.warm_up(["float32"])
+    assert set(seen) == {(name, method) for name in ("values_of", "variances_of") for method in METHODS}
 
 
 def test_integers_are_samples_too() -> None:
