@@ -394,7 +394,9 @@ def test_files_keep_their_channels(tmp_path) -> None:
     assert "CTYPE3" not in fits.getheader(tmp_path / "green.fits")
     plain = xccd.open_stack([(np.zeros((3, 4, 5)), {"CTYPE3": "FREQ"})])
     assert plain.dims == ("frame", "z", "y", "x")
-    assert xccd.open_stack([(np.zeros((4, 4, 5)), {"CTYPE3": "RGB"})]).dims == ("frame", "z", "y", "x")
+    four = xccd.open_stack([(np.zeros((4, 4, 5)), {"CTYPE3": "RGB"})])
+    assert four.dims == ("frame", "z", "y", "x")
+    assert four.ccd.header(0)["CTYPE3"] == "RGB"  # as the file has it
 
 
 # Lazy arrays, Datasets and trees
