@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import bayer_oracle as oracle
 import xccd
 from sky import tan
+from xccd import warm
 from xccd.compute.options import set_options
 from xccd.kernels.compiled import debayer as compiled
 from xccd.kernels.compiled import vng as compiled_vng
@@ -17,6 +18,7 @@ from xccd.kernels.gradients import AT_CHROMA, AT_GREEN, weights
 from xccd.kernels.plain import debayer as plain
 from xccd.kernels.plain import vng as plain_vng
 from xccd.labels.lazy import array_of
+from xccd.verbs.channels import without_channels
 from xccd.verbs.debayer import METHODS
 
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
@@ -317,6 +319,24 @@ def test_the_sky_stays_where_it_was(method, crop) -> None:
     )
 
 
+def test_labels_of_pixels_stay_while_pixels_do() -> None:
+    stack = stack_of(raw()).assign_coords(ra=(("y", "x"), np.ones((11, 14))), row=("y", np.arange(11.0)))
+    assert {"ra", "row"} <= set(stack.ccd.debayer().coords)
+    assert not {"ra", "row"} & set(stack.ccd.debayer("superpixel").coords)
+    part = stack[:, 1:, 1:].ccd.debayer()  # HISTORY has the pattern of the file, as the argument
+    assert part.attrs["history"].endswith("pattern='RGGB')")
+
+
+def test_errors_without_flags() -> None:
+    stack = stack_of(raw(missing=0.05))
+    ds = stack.ccd.to_dataset(uncertainty=2.0)
+    bare = ds.drop_vars("data_flags")
+    bare["data"].attrs["ancillary_variables"] = "data_uncertainty"
+    found, expected = bare.ccd.debayer("vng"), ds.ccd.debayer("vng")
+    good = expected.data_flags == 0
+    np.testing.assert_array_equal(found.data_uncertainty.where(good), expected.data_uncertainty.where(good))
+
+
 def test_a_star_has_its_place_on_the_sky() -> None:
     image = star(at=(30.3, 31.6)) + 100 + np.random.default_rng(0).normal(0, 1, (64, 64))
     stack = stack_of([image], **tan((30, 30)))
@@ -374,7 +394,9 @@ def test_files_keep_their_channels(tmp_path) -> None:
     assert "CTYPE3" not in fits.getheader(tmp_path / "green.fits")
     plain = xccd.open_stack([(np.zeros((3, 4, 5)), {"CTYPE3": "FREQ"})])
     assert plain.dims == ("frame", "z", "y", "x")
-    assert xccd.open_stack([(np.zeros((4, 4, 5)), {"CTYPE3": "RGB"})]).dims == ("frame", "z", "y", "x")
+    four = xccd.open_stack([(np.zeros((4, 4, 5)), {"CTYPE3": "RGB"})])
+    assert four.dims == ("frame", "z", "y", "x")
+    assert four.ccd.header(0)["CTYPE3"] == "RGB"  # as the file has it
 
 
 # Lazy arrays, Datasets and trees
@@ -409,6 +431,32 @@ def test_the_whole_chain_stays_lazy() -> None:
     deferred = stack_of(raw((30, 32), n=7)).ccd.debayer("vng")
     np.testing.assert_array_equal(deferred[:, :, 3:9, 5:11], stack.load().ccd.debayer("vng")[:, :, 3:9, 5:11])
     np.testing.assert_array_equal(deferred.ccd.sigma_clip(2, 2).ccd.combine(), expected)
+
+
+@pytest.mark.parametrize("chunks", CHUNKS)
+def test_the_mean_of_channels_is_lazy_and_has_no_colour_of_what_is_missing(chunks) -> None:
+    images = raw((12, 14))
+    images[0, 4, 6] = np.nan  # red
+    colours = stack_of(images, chunks=chunks).ccd.debayer()
+    mean = without_channels(colours)
+    assert type(array_of(mean)).__name__ != "ndarray"
+    assert mean.dims == ("frame", "y", "x")
+    assert np.argwhere(mean.isnull().values).tolist() == [[0, 4, 6]]
+    np.testing.assert_allclose(mean, colours.mean("channel", skipna=False), rtol=1e-6)
+    flagged_mean = without_channels(colours.ccd.to_dataset().data)
+    np.testing.assert_array_equal(flagged_mean, mean)
+    np.testing.assert_array_equal(without_channels(colours[0]), mean[0])
+    assert without_channels(mean) is mean
+
+
+def test_warm_up_knows_all_methods(monkeypatch) -> None:
+    seen = []
+    for name in ("values_of", "variances_of"):
+        monkeypatch.setattr(warm, name, lambda x, *rest, name=name: seen.append((name, rest[-1].method)))
+    for name in ("_run_chain", "_run_maps", "_resample"):
+        monkeypatch.setattr(warm, name, lambda *some: None)
+    xccd.warm_up(["float32"])
+    assert set(seen) == {(name, method) for name in ("values_of", "variances_of") for method in METHODS}
 
 
 def test_integers_are_samples_too() -> None:
@@ -449,7 +497,9 @@ STACK = stack_of(raw())
         (lambda: STACK.ccd.debayer(3), ValueError, "method=3 is unknown"),
         (lambda: STACK.ccd.debayer(pattern="RGBG"), ValueError, "pattern='RGBG' is unknown: use one of RGGB"),
         (lambda: xccd.debayer([1, 2]), TypeError, "debayer takes a DataArray, a Dataset or a DataTree, not a list"),
-        (lambda: STACK[0].ccd.debayer(), ValueError, "has no dimension 'frame'"),
+        (lambda: STACK.ccd.debayer("RGGB"), ValueError, "unknown: .*; a pattern is given as pattern='RGGB'"),
+        (lambda: STACK[0].ccd.debayer(), ValueError, "this is one image: open its file with open_stack"),
+        (lambda: STACK[0, 0].ccd.debayer(), ValueError, "has no dimension 'frame'"),
         (lambda: STACK.ccd.debayer().ccd.debayer(), ValueError, r"have colours already, .*: debayer takes raw frames"),
         (lambda: STACK.ccd.debayer()[:, 0].ccd.debayer(), ValueError, "have colours already, DEBAYER says how"),
         (lambda: STACK.ccd.debayer()[:, 0].ccd.bayer_planes("RGGB"), ValueError, "have colours already"),

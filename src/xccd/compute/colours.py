@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.compute import arrays, notes, options
+from xccd.compute import arrays, memory, notes, options
 from xccd.compute.deferred import WANTED, Box, Deferred
 from xccd.compute.mosaic import ROWS, Mosaic
 from xccd.compute.pool import run_all
@@ -53,7 +53,7 @@ def _frames(
     rows, columns = parts
     count, top, left = inputs[0].shape[0], rows.reached(how).start, columns.reached(how).start
     dtypes = [float_dtype(inputs[0].dtype), *(one.dtype for one in inputs[1:])]
-    out = np.empty((count, 3, rows.stop - rows.first, columns.stop - columns.first), dtype)
+    out = memory.empty((count, 3, rows.stop - rows.first, columns.stop - columns.first), dtype)
     starts = range(rows.first, rows.stop, ROWS)
 
     def tile(number: int) -> None:

@@ -33,12 +33,11 @@ def coordinate() -> np.ndarray[Any, Any]:
     return np.array(RGB, object)
 
 
-def with_axis(kept: list[cards.Card], is_colour: bool) -> list[cards.Card]:
-    """Cards of an image with that of its axis of colours; without it if the image has no such axis."""
-    others = [c for c in kept if c.keyword != "CTYPE3"]
-    if not is_colour:
-        return others if any(c.keyword == "CTYPE3" and str(c.value).strip() == "RGB" for c in kept) else kept
-    return [*cards.split(AXIS), *others]
+def with_axis(kept: list[cards.Card], is_colour: bool, is_cube: bool) -> list[cards.Card]:
+    """Cards of an image with that of its axis of colours; without it if the image has no such axis and is no cube."""
+    if is_colour:
+        return [*cards.split(AXIS), *(c for c in kept if c.keyword != "CTYPE3")]
+    return [c for c in kept if is_cube or c.keyword != "CTYPE3" or c.value != "RGB"]
 
 
 def doubled(value: Any) -> Any:

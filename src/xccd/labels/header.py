@@ -67,7 +67,7 @@ def header(obj: xr.DataArray, i: int | None = None) -> Header:
 def _lines_of_image(frame: xr.DataArray, text: str) -> list[str]:
     """The cards that describe the array of an image, then those of the header text that still hold."""
     kept = [c for c in cards.split(text) if not cards.STRUCTURAL.fullmatch(c.keyword)]
-    kept = with_axis(kept, has_colours(frame))
+    kept = with_axis(kept, has_colours(frame), "z" in frame.dims)
     by = [made_by()] if any(c.keyword == "NCOMBINE" for c in kept) else []  # a frame keeps the card of its camera
     lines = (line for c in kept if not (by and c.keyword == MADE_BY) for line in cards.mended(c.lines))
     return [*structure(frame.dtype, frame.shape).split("\n"), *lines, *by]

@@ -21,10 +21,10 @@ def colours_of(stack: xr.DataArray, pattern: Any = None) -> xr.DataArray:
     """The colour (y, x) of each pixel of raw frames, as a letter."""
     if "DEBAYER" in stack.coords or "DEBAYER" in stack.attrs:
         raise ValueError("these frames have colours already, DEBAYER says how: their pixels are of no pattern")
-    return _colours(stack, _pattern(stack, pattern))
+    return _colours(stack, pattern_of(stack, pattern))
 
 
-def _pattern(stack: xr.DataArray, given: Any) -> str:
+def pattern_of(stack: xr.DataArray, given: Any) -> str:
     """The colours of the first 2 x 2 pixels of a file."""
     if given is not None:
         if not isinstance(given, str) or given not in PATTERNS:

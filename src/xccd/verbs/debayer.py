@@ -22,7 +22,7 @@ from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.nodes import map_nodes
 from xccd.labels.warn import _WarningsOnce
 from xccd.messages import called, did_you_mean
-from xccd.verbs.bayer_pattern import colours_of
+from xccd.verbs.bayer_pattern import PATTERNS, colours_of, pattern_of
 from xccd.verbs.calibrate.keywords import kind_of_stack
 from xccd.verbs.calibrate.samples import error_of, variance_of
 
@@ -93,7 +93,7 @@ def debayer(stack: Obj, method: str = "bilinear", *, pattern: str | None = None)
     [[[2.0, 2.0]]]
     """
     if not isinstance(method, str) or method not in METHODS:
-        near = did_you_mean(method, METHODS)
+        near = f"; a pattern is given as pattern={method!r}" if method in PATTERNS else did_you_mean(method, METHODS)
         raise ValueError(f"method={called(method)} is unknown: use one of {', '.join(METHODS)}{near}")
     run = partial(_debayer, method=method, pattern=pattern)
     if isinstance(stack, xr.DataArray):
@@ -136,9 +136,8 @@ def _of_dataset(ds: xr.Dataset, run: Any) -> xr.Dataset:
 
 def _debayer(stack: xr.DataArray, *, method: str, pattern: Any) -> xr.DataArray:
     _check(stack)
-    letters = colours_of(stack, pattern)
     stack = stack.transpose("frame", "y", "x")
-    red = np.argwhere(letters.transpose("y", "x").values[:2, :2] == "R")[0]
+    red = np.argwhere(colours_of(stack[:, :2, :2], pattern).values == "R")[0]
     how = mosaic.Mosaic(method, int(red[0]), int(red[1]))
     x, flags = array_of(stack), flags_of(stack)
     given = [x, None if flags is None else array_of(flags)]
@@ -147,15 +146,11 @@ def _debayer(stack: xr.DataArray, *, method: str, pattern: Any) -> xr.DataArray:
     if flags is not None:
         bits = _run(mosaic.flags_of, how, given, flags.dtype)
         coords[flags.name] = (DIMS, as_lazy_indexed(bits), dict(flags.attrs))
-        coords |= _errors(stack, how, given)
+    coords |= _errors(stack, how, given)
     attrs = {k: doubled(v) if how.step > 1 and k in OF_PIXEL else v for k, v in stack.attrs.items() if k not in PATTERN}
     made = xr.DataArray(as_lazy_indexed(data), dims=DIMS, coords=coords, attrs=attrs, name=stack.name)
     made = calibration.noted(made, "frame", "DEBAYER", method)
-    return add_history(made, step_text("debayer", method=method, pattern=pattern or _first_colours(letters)))
-
-
-def _first_colours(letters: xr.DataArray) -> str:
-    return "".join(letters.transpose("y", "x").values[:2, :2].ravel().tolist())
+    return add_history(made, step_text("debayer", method=method, pattern=pattern_of(stack, pattern)))
 
 
 def _run(function: Any, how: mosaic.Mosaic, given: list[Any], dtype: Any) -> Any:
@@ -196,6 +191,8 @@ def _error(variance: Any, *, power: int, dtype: Any) -> Any:
 
 
 def _check(stack: xr.DataArray) -> None:
+    if set(stack.dims) == {"y", "x"}:
+        raise ValueError("debayer takes frames (frame, y, x), this is one image: open its file with open_stack")
     check_stack(stack, "frame")
     if CHANNEL in stack.dims:
         raise ValueError(f"these frames have colours already, {dict(stack.sizes)}: debayer takes raw frames")
@@ -213,10 +210,11 @@ def _check(stack: xr.DataArray) -> None:
 
 
 def _labels(stack: xr.DataArray, how: mosaic.Mosaic) -> dict[Hashable, Any]:
-    """The coordinates of the frames and of the new pixels, without those of each sample."""
+    """The coordinates of the frames and of the new pixels; those of pixels stay if these do."""
     maps = {map_name(stack.name, kind) for kind in ("flags", "uncertainty", "common")}
+    changed = {"y", "x"} if how.step > 1 else set()
     found: dict[Hashable, Any] = {
-        k: c.variable for k, c in stack.coords.items() if not {"y", "x"} & set(c.dims) and k not in maps | PATTERN
+        k: c.variable for k, c in stack.coords.items() if not changed & set(c.dims) and k not in maps | PATTERN
     }
     if how.step > 1:
         for k in OF_PIXEL & set(map(str, found)):

@@ -24,17 +24,17 @@ def bilinear(tile, values, edge, row, column, squared, out):
 
     Samples count where ``tile`` is finite. With ``squared``, ``values`` are variances, and so are the results.
     """
-    columns = out.shape[2]
-    is_whole = np.ones((tile.shape[0], columns // SPAN + 1), np.uint8)
+    cuts = parts(out.shape[2])
+    is_whole = np.ones((tile.shape[0], cuts.size - 1), np.uint8)
     for i in range(tile.shape[0]):
         for k in range(is_whole.shape[1]):
-            is_whole[i, k] = all_finite(tile[i, edge - 1 + k * SPAN : edge + 1 + min((k + 1) * SPAN, columns)])
+            is_whole[i, k] = all_finite(tile[i, edge - 1 + cuts[k] : edge + 1 + cuts[k + 1]])
     for i in range(out.shape[1]):
         chroma = RED if i % 2 == row else BLUE
         last, first = BLUE - chroma, column if chroma == RED else 1 - column  # the first sample of that colour
         above, below = i + edge - 1, i + edge + 2
         for k in range(is_whole.shape[1]):
-            here, around = slice(k * SPAN, min((k + 1) * SPAN, columns)), slice(edge - 1 + k * SPAN, None)
+            here, around = slice(cuts[k], cuts[k + 1]), slice(edge - 1 + cuts[k], None)
             green, own, other = out[GREEN, i, here], out[chroma, i, here], out[last, i, here]
             if is_whole[above, k] and is_whole[above + 1, k] and is_whole[above + 2, k]:
                 a, b, c = values[above, around], values[above + 1, around], values[above + 2, around]
@@ -43,6 +43,19 @@ def bilinear(tile, values, edge, row, column, squared, out):
                 near, summed = tile[above:below, around], values[above:below, around]
                 at_chroma(near, summed, first, squared, own, green, other)
                 at_green(near, summed, 1 - first, squared, green, own, other)
+
+
+@inner_function
+def parts(columns):
+    """Where parts of a row begin, at even columns, and its end. The outermost are short: beyond them nothing is."""
+    cuts = np.empty(columns // SPAN + 5, np.int64)
+    cuts[0], n, at = 0, 1, 2
+    while at < columns:
+        cuts[n] = at
+        n, rest = n + 1, columns - at
+        at += SPAN if rest > SPAN + 4 else max(2, (rest - 2) // 2 * 2)
+    cuts[n] = columns
+    return cuts[: n + 1]
 
 
 @inner_function
