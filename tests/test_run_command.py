@@ -243,3 +243,32 @@ def test_a_cluster_gives_the_same_pixels(night, done, tmp_path, capsys):
     assert code == 0, err
     for path in done.rglob("*.fits"):
         check_same(path, tmp_path / "products" / path.relative_to(done))
+
+
+def test_a_product_of_combine_is_made_again(night, tmp_path, capsys):
+    from xccd.night.made_by import made_by_command
+    from xccd.write.made_by import MADE_BY
+
+    files = sorted(map(str, night.glob("bias-*.fits")))
+    first = tmp_path / "first.fits"
+    words = ["--method", "median", "--clip-extrema", "0", "1"]
+    image = xccd.open_stack(files).ccd.clip_extrema(0, 1).ccd.combine("median")
+    text = made_by_command("combine", words, files, first)
+    image.assign_coords({MADE_BY: text}).ccd.to_fits(first)
+    assert xccd.open_stack(first).shape == (1, 64, 80)
+    code, said, err = run("run", "--from", first, "-o", tmp_path / "again.fits", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "median of 5 frames" in said
+    np.testing.assert_array_equal(fits.getdata(first), fits.getdata(tmp_path / "again.fits"))
+
+
+def test_options_as_they_were_typed():
+    from xccd.cli.combine import combine
+    from xccd.cli.typed import typed_options
+
+    words = ["combine", "a.fits", "--reject", "noise 4 4", "-o", "x.fits", "--maps", "--overwrite", "--reject", "esd",
+             "--clip-extrema", "0", "1", "b.fits"]  # fmt: skip
+    context = combine.make_context("combine", ["a.fits", "-o", "x.fits"])
+    assert typed_options(context, words) == [
+        "--reject", "noise 4 4", "--reject", "esd", "--maps", "--clip-extrema", "0", "1",
+    ]  # fmt: skip
