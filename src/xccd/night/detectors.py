@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xccd.headers.settings import units_of
+from xccd.night.table_rows import texts_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,8 +39,13 @@ class Detector(NamedTuple):
             return None
         return sum(a != b for a, b in pairs)
 
+    def untold_beside(self, other: Detector) -> str:
+        """The names of settings that only one of both tells."""
+        names = [n for n in ("binning", "gain", "unit", "chip") if bool(getattr(self, n)) != bool(getattr(other, n))]
+        return " and ".join(names) or "a setting"
+
     def differs_from(self, other: Detector) -> str:
-        """What differs, as "the shape (100x100, not 50x50)"."""
+        """What the other one has in its place, as "shape 100x100, not 50x50"."""
         for name in ("shape", "binning", "gain", "unit", "chip"):
             a, b = getattr(self, name), getattr(other, name)
             if a != b and (name == "shape" or (a and b)):
@@ -52,10 +58,11 @@ def detectors_of(facts: DataFrame, table: DataFrame) -> tuple[Any, list[Detector
     gain = facts["gain"].map({g: "" if g != g else f"{g:.{DIGITS}g}" for g in facts["gain"].unique()})
     words = facts["unit"].unique().tolist()
     unit = facts["unit"].map(dict(zip(words, (u or "" for u in units_of(words)), strict=True)))
-    several = facts["file"].duplicated(keep=False)  # chips of one file are told apart by their HDU
-    chip = facts["hdu"].map({h: "" if h != h else str(int(h)) for h in facts["hdu"].unique()}).where(several, "")
+    # Chips are told apart by their HDU, also where but one of a file is left in the table.
+    chips = facts[["file", "hdu"]].drop_duplicates()["file"].duplicated().any()
+    chip = facts["hdu"].map({h: str(int(h)) if chips and h == h else "" for h in facts["hdu"].unique()}).fillna("")
     columns = [facts["shape"], facts["binning"], gain.fillna(""), unit, chip]
-    more = [table[name].fillna("").astype(str).str.strip() for name in MORE if name in table.columns]
+    more = [texts_of(table[name]) for name in MORE if name in table.columns]
     keys = list(zip(*(c.to_numpy(object) for c in (*columns, *more)), strict=True))
     known = sorted(set(keys))
     numbers = {key: i for i, key in enumerate(known)}

@@ -10,8 +10,6 @@ import numpy as np
 from xccd.night.exposures import clusters
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from xccd.night.recipe import Recipe
 
 
@@ -22,16 +20,28 @@ class Group:
     kind: str
     rows: Any  # positions in the table, in its order
     times: Any  # of each row: the exposure that its cluster is called by
+    exposure: float  # that of all frames; NaN if they are of several clusters
     detector: int
     night: int  # of a light: of its first frame
     filter: str  # "" for biases and darks
     temperature: float  # the median; NaN if no frame tells it
     by: tuple[str, ...] = ()  # of a light: the values that part images
 
-    @property
-    def exposure(self) -> float:
-        """The exposure that all frames share within the tolerance; NaN if they do not."""
-        return float(self.times[0]) if (self.times == self.times[0]).all() else float("nan")
+    @classmethod
+    def of(cls, kind: str, rows: Any, times: Any, columns: dict[str, Any], by: tuple[str, ...] = ()) -> Group:
+        """The group of these rows; ``columns`` are the facts of the whole table."""
+        first = int(rows[0])
+        return cls(
+            kind=kind,
+            rows=rows,
+            times=times,
+            exposure=float(times[0]) if (times == times[0]).all() else float("nan"),
+            detector=int(columns["detector"][first]),
+            night=int(columns["night"][first]),
+            filter="" if kind in ("bias", "dark") else str(columns["filter"][first]),
+            temperature=median(columns["temperature"][rows]),
+            by=by,
+        )
 
 
 # What parts the frames of a kind, in the order of the products. "time" are exposures within the tolerance; "degree" are
@@ -46,51 +56,51 @@ PARTED = {
 ALIKE = {"bias": ("detector",), "dark": ("detector",), "flat": ("detector", "filter"), "light": ("detector", "image")}
 
 
-def groups_of(kind: str, facts: DataFrame, counted: Any, recipe: Recipe, images: list[tuple[str, ...]]) -> list[Group]:
+def groups_of(
+    kind: str, columns: dict[str, Any], counted: Any, recipe: Recipe, images: list[tuple[str, ...]]
+) -> list[Group]:  # fmt: skip
     """The groups of a kind among the rows that are ``counted``; their order is one of their values, not of rows."""
-    rows = np.flatnonzero((facts["kind"].to_numpy(object) == kind) & counted)
+    rows = np.flatnonzero((columns["kind"] == kind) & counted)
     if not rows.size:
         return []
-    own = facts.iloc[rows]
-    times = within(own, ALIKE[kind], recipe.exposure_tolerance)
-    degree = without_gap(own["temperature"].to_numpy(), own["detector"].to_numpy(), recipe.temperature_tolerance)
-    keys = own[["detector", "night", "filter", "image"]].assign(time=np.nan_to_num(times, nan=-1.0), degree=degree)
-    at_key = keys.groupby(list(PARTED[kind]), sort=True).indices
-    columns = {name: own[name].to_numpy() for name in ("detector", "night", "filter", "image", "temperature")}
-    found = []
-    for key in sorted(at_key):
-        at = np.sort(at_key[key])
-        first = {name: values[at[0]] for name, values in columns.items()}
-        found.append(
-            Group(
-                kind=kind,
-                rows=rows[at],
-                times=times[at],
-                detector=int(first["detector"]),
-                night=int(first["night"]),
-                filter="" if kind in ("bias", "dark") else str(first["filter"]),
-                temperature=median(columns["temperature"][at]),
-                by=images[int(first["image"])] if kind == "light" else (),
-            )
+    keys = {name: columns[name][rows] for name in ("detector", "night", "image")}
+    keys["filter"] = numbered(columns["filter"][rows])
+    times = within([keys[name] for name in ALIKE[kind]], columns["exposure"][rows], recipe.exposure_tolerance)
+    keys["time"] = np.nan_to_num(times, nan=-1.0)
+    keys["degree"] = without_gap(columns["temperature"][rows], keys["detector"], recipe.temperature_tolerance)
+    names = PARTED[kind]
+    order = np.lexsort([np.arange(rows.size), *(keys[name] for name in reversed(names))])
+    new = np.logical_or.reduce([np.diff(keys[name][order]) != 0 for name in names])
+    return [
+        Group.of(
+            kind, rows[at], times[at], columns, images[int(columns["image"][rows[at[0]]])] if kind == "light" else ()
         )
-    return found
+        for at in np.split(order, np.flatnonzero(new) + 1)
+    ]
+
+
+def numbered(texts: Any) -> Any:
+    """A number for each text, in the order of texts."""
+    numbers = {text: i for i, text in enumerate(sorted(set(texts.tolist())))}
+    return np.fromiter((numbers[text] for text in texts.tolist()), np.int64, len(texts))
 
 
 def median(values: Any) -> float:
     """The median of the values that are known; NaN without any."""
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if known.size else float("nan")
+    known = sorted(v for v in values.tolist() if v == v)  # faster than NumPy's for the frames of a product
+    n = len(known)
+    return (known[n // 2] + known[(n - 1) // 2]) / 2 if n else float("nan")
 
 
-def within(own: DataFrame, alike: tuple[str, ...], tolerance: float) -> Any:
-    """The name of each frame's cluster of exposures, formed among frames that are alike."""
-    numbers = own.groupby(list(alike), sort=False).ngroup().to_numpy()
-    times = own["exposure"].to_numpy()
-    found = np.empty(len(own))
-    order = np.argsort(numbers, kind="stable")
-    for some in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
-        own_times = times[some]
-        found[some] = own_times if (own_times == own_times[0]).all() else clusters(own_times, tolerance)
+def within(alike: list[Any], times: Any, tolerance: float) -> Any:
+    """The name of each frame's cluster of exposures, formed among frames with the same numbers in ``alike``."""
+    found = times.copy()
+    order = np.lexsort((times, *alike))
+    new = np.logical_or.reduce([np.diff(numbers[order]) != 0 for numbers in alike])
+    for some in np.split(order, np.flatnonzero(new) + 1):
+        own = times[some]
+        if own[0] != own[-1]:  # they are sorted, NaN last
+            found[some] = clusters(own, tolerance)
     return found
 
 

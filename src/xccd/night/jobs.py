@@ -18,7 +18,7 @@ class Part:
     scale_dark: bool = True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Job:
     """One product, or a master that is there already.
 
@@ -34,6 +34,9 @@ class Job:
     scale_dark: bool = True
     parts: tuple[Part, ...] = ()  # only if frames go with different masters: each part has its own, these count then
     ready: str = ""  # the file of a master that is there already, as in the table: nothing is to be made
+
+    def __repr__(self) -> str:
+        return f"<Job {self.name}: {self.kind}, {len(self.frames)} frame(s)>"
 
     @property
     def path(self) -> str:
@@ -51,7 +54,7 @@ class Job:
         return tuple(dict.fromkeys(job for part in self.pieces for job in part.masters.values()))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """The products of a night in the order in which they are made: masters before the frames that need them."""
 
@@ -62,6 +65,8 @@ class Plan:
         from xccd.night.plan_text import tree
 
         return tree(self)
+
+    __repr__ = __str__  # what a notebook shows
 
     def to_dict(self) -> dict[str, Any]:
         """The plan in the types of JSON."""

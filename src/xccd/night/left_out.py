@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import translate
@@ -12,6 +13,7 @@ import numpy as np
 
 from xccd.headers import kinds
 from xccd.messages import did_you_mean, shown
+from xccd.read.files.remote import is_url
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -44,6 +46,8 @@ def with_kinds(facts: DataFrame, recipe: Recipe) -> Any:
         if not patterns:
             continue
         hit = _matches(patterns, [names, facts["object"], facts["words"]])
+        if within := [form for p in patterns if "/" in p for form in (p, f"*/{p}")]:  # folders are told, too
+            hit |= _matches(within, [facts["file"].str.replace("\\", "/")])
         several = hit & (told != "") & (told != name)
         why[several] = [f"the recipe names it under [kinds] as {t} and as {name}" for t in told[several]]
         told[hit], by_recipe = name, by_recipe | hit
@@ -75,10 +79,10 @@ def _matches(patterns: Iterable[str], columns: Iterable[Any]) -> Any:
 def reasons(facts: DataFrame, why: Any) -> Any:
     """Why each row is left out, "" for frames and masters that can be used."""
     kind, exposure = facts["kind"].to_numpy(object), facts["exposure"].to_numpy()
-    keys = facts[["file", "hdu"]].duplicated().to_numpy()
+    keys = facts[["hdu"]].assign(file=_places(facts["file"].tolist())).duplicated().to_numpy()
     usable = np.isin(kind, (*RAW, *MASTERS))
     shape = facts["shape"].to_numpy(object)
-    flat = np.array([bool(re.fullmatch(r"[1-9]\d*x[1-9]\d*", s)) for s in shape])
+    flat = np.array([bool(re.fullmatch(r"[1-9]\d*x[1-9]\d*", s)) for s in shape], bool)
     rules: tuple[tuple[Any, Callable[[Any], str]], ...] = (
         (facts["problem"].to_numpy(object) != "", lambda i: f"it cannot be opened: {shown(facts['problem'].iat[i])}"),
         (keys, lambda i: "the table has it twice"),
@@ -94,6 +98,13 @@ def reasons(facts: DataFrame, why: Any) -> Any:
         for i in np.flatnonzero(hit & (why == "")):
             why[i] = text(i)
     return why
+
+
+def _places(names: list[str]) -> list[str]:
+    """Files with their whole paths, so that "a.fits" and "./a.fits" are one."""
+    pairs = [os.path.split(name) for name in names]
+    folders = {folder: folder if is_url(folder) else os.path.abspath(folder) for folder in {pair[0] for pair in pairs}}
+    return [os.path.join(folders[folder], name) for folder, name in pairs]
 
 
 def _maps(facts: DataFrame) -> Any:

@@ -34,7 +34,7 @@ def _own(draft: Draft) -> str:
         parts = [first[0] or "no_name", *first[1:], seconds(group.exposure)]
     else:
         parts = [draft.kind, safe(group.filter), seconds(group.exposure) if draft.kind == "dark" else ""]
-    name = "-".join(part for part in parts if part).lstrip(".-")
+    name = "-".join(part for part in parts if part).lstrip("._-")
     if DEVICES.fullmatch(name) or not name:
         name = f"_{name}"
     return name.encode()[:LONGEST].decode(errors="ignore")

@@ -17,6 +17,7 @@ def nights_of(dates: Any, lights: Any) -> Any:
     from the frames: it is the middle of the longest part of the day, over all days together, in which no light began.
     Without lights all frames count. Frames without a date belong to the one night there is, or to none that is known.
     """
+    dates = np.asarray(dates, "datetime64[ns]")
     known = ~np.isnat(dates)
     found = np.full(len(dates), UNKNOWN, np.int64)
     if known.any():
@@ -39,4 +40,4 @@ def _noon(dates: Any) -> Any:
 
 def name_of(night: int) -> str:
     """The night as "2024-03-09"; "" if it is not known."""
-    return "" if night == UNKNOWN else str(np.datetime64(night, "D"))
+    return "" if night == UNKNOWN else str(np.datetime64(int(night), "D"))

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from xccd.compute import options
-from xccd.messages import shown
+from xccd.messages import is_number, shown
 from xccd.night.names import seconds
 
 if TYPE_CHECKING:
@@ -28,11 +28,17 @@ def bytes_to_read(frames: DataFrame) -> int:
     """The sizes of their files, each once; files of an unknown size count nothing."""
     if "size" not in frames.columns:
         return 0
-    sizes = frames.drop_duplicates("file")["size"]
-    return int(sizes[sizes > 0].sum())
+    sizes = dict(zip(frames["file"].tolist(), frames["size"].tolist(), strict=True))
+    return int(sum(size for size in sizes.values() if is_number(size) and size > 0))
 
 
-def memory_of(job: Job) -> int:
+def bands_at_a_time() -> int:
+    """The bytes of frames that are worked on at a time."""
+    limit = options.memory()
+    return options.threads() * BANDS if limit is None else limit
+
+
+def memory_of(job: Job, bands: int) -> int:
     """The memory that a product needs, estimated from shapes.
 
     The product and its maps, each master with its maps, and the bands of frames that are worked on at a time: as many
@@ -41,8 +47,6 @@ def memory_of(job: Job) -> int:
     if job.ready:
         return 0
     pixels = math.prod(map(int, str(job.frames["shape"].iloc[0]).split("x")))
-    limit = options.memory()
-    bands = options.threads() * BANDS if limit is None else limit
     return pixels * (PIXEL + SAMPLE * len(job.needs)) + min(pixels * SAMPLE * len(job.frames), bands)
 
 
@@ -51,26 +55,27 @@ def tree(plan: Plan) -> str:
     made = [job for job in plan.jobs if not job.ready]
     frames = sum(len(job.frames) for job in made)
     total = sum(bytes_to_read(job.frames) for job in made)
-    most = max(map(memory_of, made), default=0)
+    bands = bands_at_a_time()
+    most = max((memory_of(job, bands) for job in made), default=0)
     lines = [
         f"{_count(len(made), 'product')} of {_count(frames, 'frame')}, {_size(total)} to read, "
         f"up to {_size(most)} of memory"
     ]
     for job in plan.jobs:
-        lines += ["", _title(job), *_branches([*_pieces(job), *(f"note: {shown(note)}" for note in job.notes)])]
+        lines += ["", _title(job, bands), *_branches([*_pieces(job), *(f"note: {shown(note)}" for note in job.notes)])]
     if len(plan.left_out):
         lines += ["", f"left out: {_count(len(plan.left_out), 'frame')}", *_branches(_reasons(plan.left_out))]
     return "\n".join(lines)
 
 
-def _title(job: Job) -> str:
+def _title(job: Job, bands: int) -> str:
     if job.ready:
         return f"{shown(job.ready)}: a master {job.kind} that is there, {_size(bytes_to_read(job.frames))}"
     own = [_count(len(job.frames), job.kind if job.kind != "bias" else "bias frame")]
-    times = sorted(set(job.frames["exposure"].dropna().tolist()))
+    times = sorted({time for time in job.frames["exposure"].tolist() if is_number(time) and time == time})
     if job.kind != "bias" and times:
         own.append(" to ".join(dict.fromkeys(map(seconds, (times[0], times[-1])))))
-    own += [f"{_size(bytes_to_read(job.frames))} to read", f"{_size(memory_of(job))} of memory"]
+    own += [f"{_size(bytes_to_read(job.frames))} to read", f"{_size(memory_of(job, bands))} of memory"]
     return f"{job.path}: {', '.join(own)}"
 
 
@@ -120,6 +125,7 @@ def _size(n: float) -> str:
 
 def as_dict(plan: Plan) -> dict[str, Any]:
     """The plan in the types of JSON: a list of products, and one of the files that are left out."""
+    bands = bands_at_a_time()
     return {
         "products": [
             {
@@ -138,7 +144,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
                 ],
                 "notes": list(job.notes),
                 "bytes": bytes_to_read(job.frames),
-                "memory": memory_of(job),
+                "memory": memory_of(job, bands),
             }
             for job in plan.jobs
         ],

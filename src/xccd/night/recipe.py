@@ -38,8 +38,8 @@ class Kinds(Section):
     bias: tuple[str, ...] = key(
         (),
         texts('["zero*"]'),
-        "these are biases: patterns of file names, of OBJECT, or of the word for the kind; * stands for any text, and "
-        "capitals do not matter",
+        "these are biases: patterns of file names, with folders if they have a /, of OBJECT, or of the word for the "
+        "kind; * stands for any text, and capitals do not matter",
     )
     dark: tuple[str, ...] = key((), texts('["dark*"]'), "these are darks")
     flat: tuple[str, ...] = key((), texts('["Dome Flat*"]'), "these are flats")
@@ -203,7 +203,7 @@ class Recipe(Section):
     ('median', 'median')
     >>> xccd.Recipe(light={"methd": "median"})
     Traceback (most recent call last):
-    ValueError: light has no key 'methd'; did you mean 'method'?; its keys are by, keep, ...
+    ValueError: light has no key 'methd'; did you mean 'method'? There are by, keep, ...
     """
 
     exposure_tolerance: float = key(

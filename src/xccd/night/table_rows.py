@@ -35,7 +35,7 @@ def ordered(table: Any) -> DataFrame:
     keys = [np.array([places[name] for name in names], np.int64), _dates(table["date"])]
     if "hdu" in table.columns:
         keys.insert(0, _numbers(table["hdu"], "hdu"))
-    keys = [_texts(table[name]).to_numpy(object).astype(str) for name in ("object", "filter", "kind")] + keys
+    keys = [texts_of(table[name]).to_numpy(object).astype(str) for name in ("object", "filter", "kind")] + keys
     return table.iloc[np.lexsort(keys)]
 
 
@@ -45,7 +45,7 @@ def facts_of(table: DataFrame) -> DataFrame:
 
     n = len(table)
     columns: dict[str, Any] = {
-        name: _texts(table[name]).to_numpy() if name in table.columns else np.full(n, "", object) for name in TEXTS
+        name: texts_of(table[name]).to_numpy() if name in table.columns else np.full(n, "", object) for name in TEXTS
     }
     columns |= {name: _numbers(table[name], name) if name in table.columns else np.full(n, np.nan) for name in NUMBERS}
     columns["date"] = _dates(table["date"])
@@ -65,18 +65,21 @@ def _file(name: Any) -> str:
     return name
 
 
-def _texts(column: Series[Any]) -> Series[Any]:
+def texts_of(column: Series[Any]) -> Series[Any]:
     """A column as texts without blanks around; "" for what is missing."""
-    return _each(column.where(column.notna(), "").astype(object), lambda value: str(value).strip())
+    filled = column.astype(object).where(column.notna(), "")
+    return _each(filled, lambda value: str(value).strip())
 
 
 def _numbers(column: Series[Any], name: str) -> Any:
     """A column as float64; raises for a text that is no number."""
     import pandas as pd
 
-    filled = column.replace("", np.nan) if column.dtype == object else column
+    filled = (
+        column if column.dtype.kind in "fiu" else column.astype(object).where(column.notna() & (column != ""), np.nan)
+    )
     try:
-        return pd.to_numeric(filled).to_numpy(np.float64)
+        return pd.to_numeric(filled).to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
         text = next(value for value in filled if not _is_number(value))
         raise ValueError(f"the table has {text!r} in its column {name!r}: give a number, or NaN") from error
@@ -94,12 +97,13 @@ def _dates(column: Series[Any]) -> Any:
     """A column as datetime64[ns] of UTC; raises for a text that is no date."""
     import pandas as pd
 
-    try:
-        dates = pd.to_datetime(column, utc=True, format=None if column.dtype.kind == "M" else "ISO8601")
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"the table has a value in its column 'date' that is no date ({error}): give it as '2024-03-09T21:00:00'"
-        ) from error
+    form = None if column.dtype.kind == "M" else "ISO8601"
+    dates = pd.to_datetime(column if form is None else column.astype(object), utc=True, format=form, errors="coerce")
+    for value in column[dates.isna() & column.notna()].unique():
+        if str(value).strip() not in ("", "NaT"):
+            raise ValueError(
+                f"the table has {value!r} in its column 'date', which is no date: give it as '2024-03-09T21:00:00'"
+            )
     return dates.dt.tz_localize(None).to_numpy("datetime64[ns]")
 
 
@@ -107,8 +111,8 @@ def check_columns(by: tuple[str, ...], table: DataFrame) -> None:
     """Raise for a name in ``light.by`` that is no column of the table."""
     known = [str(name) for name in table.columns]
     for name in by:
-        if name not in known:
+        if name not in known and name != "night":
             raise ValueError(
-                f"light.by: the table has no column {name!r}, it has {', '.join(known)}"
-                f"{did_you_mean(name, known)} xccd.scan(..., keywords=[...]) makes columns of header keywords"
+                f"light.by: the table has no column {name!r}, it has {', '.join(known)}; "
+                f"xccd.scan(..., keywords=[...]) makes columns of header keywords{did_you_mean(name, known)}"
             )
