@@ -272,3 +272,25 @@ def test_options_as_they_were_typed():
     assert typed_options(context, words) == [
         "--reject", "noise 4 4", "--reject", "esd", "--maps", "--clip-extrema", "0", "1",
     ]  # fmt: skip
+
+
+@QUIET
+def test_spectra_by_the_command(real_frames, tmp_path, capsys):
+    """kast_blue: a recipe file says what the table says in Python."""
+    overscan, trim = "[2049:2080,1:350]", "[1:2048,1:350]"
+    table = xccd.scan(real_frames / "kast_blue")
+    table.loc[table.object == "Dome Flat", "kind"] = "flat"
+    recipe = xccd.Recipe(detector={"overscan": overscan, "trim": trim})
+    found = xccd.reduce(table, recipe, output=tmp_path / "python")
+    text = f'[kinds]\nflat = ["Dome Flat*"]\n[detector]\noverscan = "{overscan}"\ntrim = "{trim}"\n'
+    (tmp_path / "kast.toml").write_text(text)
+    arguments = ("-o", tmp_path / "command", "--recipe", tmp_path / "kast.toml")
+    code, _, err = run("reduce", real_frames / "kast_blue", *arguments, capsys=capsys)
+    assert (code, err) == (0, "")
+    for path in found["path"]:
+        check_same(Path(path), tmp_path / "command" / Path(path).relative_to(tmp_path / "python"))
+    product = tmp_path / "command" / "J1217p3905-1200s.fits"
+    shutil.rmtree(tmp_path / "command" / "masters")
+    code, _, _ = run("run", "--from", product, "-o", tmp_path / "again.fits", capsys=capsys)
+    assert code == 0
+    check_same(product, tmp_path / "again.fits")
