@@ -294,3 +294,16 @@ def test_spectra_by_the_command(real_frames, tmp_path, capsys):
     code, _, _ = run("run", "--from", product, "-o", tmp_path / "again.fits", capsys=capsys)
     assert code == 0
     check_same(product, tmp_path / "again.fits")
+
+
+@pytest.mark.parametrize("name", ["reduce", "run"])
+def test_the_page_has_every_option(name):
+    import click
+
+    from xccd.cli.main import cli
+
+    page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
+    own = page.partition(f"## `xccd {name}`")[2].partition("\n## ")[0]
+    general = page.partition("## What all commands have")[2].partition("\n## ")[0]
+    options = [p for p in cli.get_command(click.Context(cli), name).params if isinstance(p, click.Option)]
+    assert [o for p in options for o in p.opts if f"`{o}`" not in own + general] == []
