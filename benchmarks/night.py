@@ -57,10 +57,14 @@ class Cost(NamedTuple):
     """What a process took."""
 
     seconds: float
+    cpu: float  # seconds of all threads: other work on the machine hardly changes it
     megabytes: float
 
     def text(self, frames: int) -> str:
-        return f"{self.seconds:7.1f} s, {self.seconds / frames:.3f} s a frame, peak {self.megabytes:.0f} MB"
+        return (
+            f"{self.seconds:7.1f} s, {self.seconds / frames:.3f} s a frame; of the processor {self.cpu:.1f} s, "
+            f"{self.cpu / frames:.3f} s a frame; peak {self.megabytes:.0f} MB"
+        )
 
 
 def run(command: list[Any], **environ: str) -> Cost:
@@ -75,7 +79,9 @@ def run(command: list[Any], **environ: str) -> Cost:
             raise RuntimeError(
                 f"{command[0]} failed:\n" + "\n".join(said.read().decode(errors="replace").split("\n")[-15:])
             )
-    return Cost(seconds, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20))
+    return Cost(
+        seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
+    )
 
 
 def by_xccd(night: Path, output: Path, memory: str) -> Cost:

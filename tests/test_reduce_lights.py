@@ -151,3 +151,26 @@ def test_frames_of_two_nights_have_the_masters_of_their_night(moved, tmp_path):
     again = run_again(tmp_path / "products" / f"{last['product']}.fits", tmp_path / "once_more.fits")
     assert again
     np.testing.assert_array_equal(pixels(last["path"]), pixels(tmp_path / "once_more.fits"))
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_saturated_samples_are_left_out(tmp_path, with_bias):
+    night = tmp_path / "raw"
+    night.mkdir()
+    rng = np.random.default_rng(1)
+    for i in range(6):
+        kind = "Light Frame" if i < 3 else "Bias Frame"
+        if kind == "Bias Frame" and not with_bias:
+            continue
+        values = rng.normal(1000, 5, (40, 50)).astype("uint16")
+        values[3, 4] = 4000 if i < 3 else 1000
+        seconds = 10.0 if i < 3 else 0.0
+        cards = fits.Header([("IMAGETYP", kind), ("EXPTIME", seconds), ("OBJECT", "x"), ("SATURATE", 4000.0)])
+        fits.writeto(night / f"{i}.fits", values, cards)
+    found = xccd.reduce(night, output=tmp_path / "products")
+    path = found["path"].iloc[-1]
+    bad = np.argwhere(np.isnan(pixels(path))).tolist()
+    assert bad == [[3, 4]]
+    assert pixels(path, "MASK")[3, 4] == 8
+    other = xccd.reduce(night, xccd.Recipe(detector={"saturation": "off"}), output=tmp_path / "products")
+    assert np.isfinite(pixels(other["path"].iloc[-1])).all()

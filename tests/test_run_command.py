@@ -243,3 +243,67 @@ def test_a_cluster_gives_the_same_pixels(night, done, tmp_path, capsys):
     assert code == 0, err
     for path in done.rglob("*.fits"):
         check_same(path, tmp_path / "products" / path.relative_to(done))
+
+
+def test_a_product_of_combine_is_made_again(night, tmp_path, capsys):
+    from xccd.night.made_by import made_by_command
+    from xccd.write.made_by import MADE_BY
+
+    files = sorted(map(str, night.glob("bias-*.fits")))
+    first = tmp_path / "first.fits"
+    words = ["--method", "median", "--clip-extrema", "0", "1"]
+    image = xccd.open_stack(files).ccd.clip_extrema(0, 1).ccd.combine("median")
+    text = made_by_command("combine", words, files, first)
+    image.assign_coords({MADE_BY: text}).ccd.to_fits(first)
+    assert xccd.open_stack(first).shape == (1, 64, 80)
+    code, said, err = run("run", "--from", first, "-o", tmp_path / "again.fits", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "median of 5 frames" in said
+    np.testing.assert_array_equal(fits.getdata(first), fits.getdata(tmp_path / "again.fits"))
+
+
+def test_options_as_they_were_typed():
+    from xccd.cli.combine import combine
+    from xccd.cli.typed import typed_options
+
+    words = ["combine", "a.fits", "--reject", "noise 4 4", "-o", "x.fits", "--maps", "--overwrite", "--reject", "esd",
+             "--clip-extrema", "0", "1", "b.fits"]  # fmt: skip
+    context = combine.make_context("combine", ["a.fits", "-o", "x.fits"])
+    assert typed_options(context, words) == [
+        "--reject", "noise 4 4", "--reject", "esd", "--maps", "--clip-extrema", "0", "1",
+    ]  # fmt: skip
+
+
+@QUIET
+def test_spectra_by_the_command(real_frames, tmp_path, capsys):
+    """kast_blue: a recipe file says what the table says in Python."""
+    overscan, trim = "[2049:2080,1:350]", "[1:2048,1:350]"
+    table = xccd.scan(real_frames / "kast_blue")
+    table.loc[table.object == "Dome Flat", "kind"] = "flat"
+    recipe = xccd.Recipe(detector={"overscan": overscan, "trim": trim})
+    found = xccd.reduce(table, recipe, output=tmp_path / "python")
+    text = f'[kinds]\nflat = ["Dome Flat*"]\n[detector]\noverscan = "{overscan}"\ntrim = "{trim}"\n'
+    (tmp_path / "kast.toml").write_text(text)
+    arguments = ("-o", tmp_path / "command", "--recipe", tmp_path / "kast.toml")
+    code, _, err = run("reduce", real_frames / "kast_blue", *arguments, capsys=capsys)
+    assert (code, err) == (0, "")
+    for path in found["path"]:
+        check_same(Path(path), tmp_path / "command" / Path(path).relative_to(tmp_path / "python"))
+    product = tmp_path / "command" / "J1217p3905-1200s.fits"
+    shutil.rmtree(tmp_path / "command" / "masters")
+    code, _, _ = run("run", "--from", product, "-o", tmp_path / "again.fits", capsys=capsys)
+    assert code == 0
+    check_same(product, tmp_path / "again.fits")
+
+
+@pytest.mark.parametrize("name", ["reduce", "run"])
+def test_the_page_has_every_option(name):
+    import click
+
+    from xccd.cli.main import cli
+
+    page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
+    own = page.partition(f"## `xccd {name}`")[2].partition("\n## ")[0]
+    general = page.partition("## What all commands have")[2].partition("\n## ")[0]
+    options = [p for p in cli.get_command(click.Context(cli), name).params if isinstance(p, click.Option)]
+    assert [o for p in options for o in p.opts if f"`{o}`" not in own + general] == []

@@ -27,7 +27,7 @@ def run(product: Path, output: Path | None, changed: bool, overwrite: bool, **op
 
     Masters that are not there any more are made again, too. Frames that have changed are named, and nothing is written.
     """
-    from xccd.night.run_again import run_again
+    from xccd.night.run_again import recorded_in, run_again
     from xccd.write.fits import check_target
 
     if not product.is_file():
@@ -35,6 +35,11 @@ def run(product: Path, output: Path | None, changed: bool, overwrite: bool, **op
     target = product if output is None else output
     with stage(NO_OUTPUT, OSError):
         check_target(target, overwrite)
+    with stage(BAD_INPUT, OSError, ValueError):
+        told = recorded_in(product)
+    if told.get("command") == "xccd combine":
+        by_command(told, product, target, changed, overwrite)
+        return
     with cluster(options), limits(options["threads"], options["memory"]), stage(BAD_INPUT, ValueError, TypeError):
         try:
             again = run_again(product, target, changed=changed, overwrite=overwrite)
@@ -42,3 +47,14 @@ def run(product: Path, output: Path | None, changed: bool, overwrite: bool, **op
             raise Stop(NO_OUTPUT if "path=" in str(error) else BAD_INPUT, error) from error
     more = f"; masters made again, too: {', '.join(again)}" if again else ""
     say(f"{visible(target)}: made again from {visible(product)}{visible(more)}")
+
+
+def by_command(told: dict[str, Any], product: Path, target: Path, changed: bool, overwrite: bool) -> None:
+    """Run the command that made a product, on the same files."""
+    from xccd.cli.main import cli
+    from xccd.night.run_again import command_again
+
+    with stage(BAD_INPUT, OSError):
+        name, words, files = command_again(told, product.parent, changed=changed)
+    more = ["--overwrite"] if overwrite else []
+    cli.main([name, *words, "-o", str(target), *more, "--", *files], prog_name="xccd", standalone_mode=False)

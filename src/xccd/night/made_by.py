@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +37,14 @@ def made_by(work: Work, product: Path) -> str:
     own = {name: _master(one, folder) for name, one in masters.items()}
     head |= {"notes": work.notes, "open_with": dict(work.open_with)}
     return toml_text({**head, "recipe": asdict(work.recipe), "parts": parts, "masters": own})
+
+
+def made_by_command(command: str, options: Sequence[str], files: Sequence[str], product: Path) -> str:
+    """The text for a product of another command, as "combine": its options as typed, and its files."""
+    folder = product.parent
+    inputs = [described(Path(file), folder) for file in files]
+    head = {"command": f"xccd {command}", "xccd": version("xccd"), "options": list(options)}
+    return toml_text({**head, "parts": [{"inputs": inputs}]})
 
 
 def _frame(row: dict[Any, Any], folder: Path) -> dict[str, Any]:

@@ -58,6 +58,14 @@ def run_again(product: Path, output: Path, *, changed: bool = False, overwrite: 
     return [one.name for one in again.missing.values()]
 
 
+def command_again(told: Mapping[str, Any], folder: Path, *, changed: bool = False) -> tuple[str, list[str], list[str]]:
+    """The name, the options and the files of the command that made a product; raises as `run_again`."""
+    again = _Again(folder, changed)
+    rows = [again.row(one, folder) for part in told["parts"] for one in part["inputs"]]
+    again.check()
+    return str(told["command"]).removeprefix("xccd "), list(told["options"]), [row["file"] for row in rows]
+
+
 class _Again:
     """The work of a product as its text tells it, and what is missing for it."""
 
@@ -77,14 +85,14 @@ class _Again:
         masters = {name: self._master(name, one, folder) for name, one in told.get("masters", {}).items()}
         for part in told["parts"]:
             numbers = range(len(rows), len(rows) + len(part["inputs"]))
-            rows += [self._row(one, folder) for one in part["inputs"]]
+            rows += [self.row(one, folder) for one in part["inputs"]]
             own = {kind: masters[name] for kind, name in part.get("masters", {}).items()}
             pieces.append(Piece(tuple(numbers), own, part["scale_dark"]))
         notes, how = [*told["notes"]], told.get("open_with", {})
         recipe = recipe_of(told["recipe"])
         return _ordered(Work(told["name"], told["kind"], _table(rows), tuple(pieces), recipe, notes, how))
 
-    def _row(self, one: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    def row(self, one: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         path = _path(folder, one["file"])
         if not path.exists():
             self.gone.append(str(path))
