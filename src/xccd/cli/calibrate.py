@@ -152,9 +152,10 @@ def check_options(options: dict[str, Any]) -> None:
 
 
 def write_all(frames: list[Frame], paths: list[Path], options: dict[str, Any]) -> None:
-    """Write the frames, each whole; with --dry-run say what would be done."""
+    """Write the frames, each whole, and drop them; with --dry-run say what would be done."""
     done = []
-    for frame, path in zip(frames, paths, strict=True):
+    for path in paths:
+        frame = frames.pop(0)  # what was read for it is in memory until then
         text = ", ".join(step.removeprefix("--") for step in frame.steps) or "as it is"
         if options["dry_run"]:
             text = f"would be {frame.file}: {text}"
