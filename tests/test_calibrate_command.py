@@ -196,6 +196,20 @@ def test_a_master_with_its_bias_is_told_of(night: Path, capsys: pytest.CaptureFi
     assert "no BIASCOR in its header says that a bias was subtracted. If none was, the bias would be subtracted" in err
 
 
+def test_what_was_done_or_is_not_done_is_told(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("calibrate", "raw/light-r-001.fits", "-o", night, "--dark", "dark-120.fits")
+    _, _, err = run(*given, capsys=capsys)
+    assert "light-r-001.fits: a bias was subtracted from --dark, and none is from the frame: give --bias or" in err
+    _, _, err = run(*given, "--bias", "bias.fits", "--overwrite", capsys=capsys)
+    assert err == ""
+    again = ("calibrate", night / "light-r-001.fits", "-o", night / "again", "--bias", "bias.fits")
+    _, _, err = run(*again, capsys=capsys)
+    assert "light-r-001.fits: BIASCOR = 'bias.fits' says that --bias was done before" in err
+    twice = ("--bias", "bias.fits", "--bias", "bias.fits")
+    code, _, err = run(*given, *twice, "--overwrite", capsys=capsys)
+    assert (code, "'bias.fits', 'bias.fits-2'" in err) == (3, True)
+
+
 BAD: list[tuple[list[str], int, str]] = [
     (["L", "-o", "O/"], 2, "there is nothing to do: give one of --overscan"),
     (["L", "-o", "O/", "--bias", "none.fits"], 3, "--bias: none.fits does not exist"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 from xccd.cli.lists import each_file
@@ -35,7 +36,11 @@ def opened_masters(options: dict[str, Any], flagged: bool) -> dict[str, Any]:
             if len(images) == 1:
                 found[kind] = images[0]
                 continue
-            nodes = {f"{i}": image if flagged else image.to_dataset(name="data") for i, image in enumerate(images)}
+            nodes: dict[str, Any] = {}
+            for file, image in zip(files, images, strict=True):
+                name = PurePath(file).name
+                name = f"{name}-{len(nodes) + 1}" if name in nodes else name
+                nodes[name] = image if flagged else image.to_dataset(name="data")
             found[kind] = xr.DataTree.from_dict(nodes)
     check_levels(found)
     return found
@@ -92,6 +97,25 @@ def opened_map(options: dict[str, Any]) -> Any:
         return found.copy(data=found.values != 0)  # NaN is bad, too
 
 
+def check_before(
+    file: str, stack: Any, options: dict[str, Any], masters: dict[str, Any], spared: tuple[str, ...]
+) -> None:
+    """Warn of a step that was done before, and of a dark without bias for a frame that has it still."""
+    from xccd.labels.warn import warn
+    from xccd.verbs.calibrate.keywords import keyword_of
+
+    for kind, card in (("bias", "BIASCOR"), ("dark", "DARKCOR"), ("flat", "FLATCOR")):
+        done = keyword_of(science(stack), card) if _takes(kind, masters, spared) else None
+        if done not in (None, "", False):
+            warn(f"{file}: {card} = {str(done)!r} says that --{kind} was done before")
+    levelled = options["overscan"] is not None or _takes("bias", masters, spared) or has_no_bias(stack)
+    if not levelled and _takes("dark", masters, spared):
+        given = masters["dark"]
+        images = [node.to_dataset() for node in getattr(given, "leaves", ())] or [given]
+        if all(map(has_no_bias, images)):
+            warn(f"{file}: a bias was subtracted from --dark, and none is from the frame: give --bias or --overscan")
+
+
 def masked(stack: Any, bad: Any) -> Any:
     """The frame without bad pixels. All frames share one array if the map has their pixels."""
     import numpy as np
@@ -134,6 +158,7 @@ def calibrated(file: str, options: dict[str, Any], masters: dict[str, Any], bad:
     if stack.sizes["frame"] != 1:
         raise Stop(BAD_INPUT, f"{file} has {stack.sizes['frame']} images: --hdu names one")
     kind = kind_of(stack)
+    check_before(file, stack, options, masters, SPARED.get(kind, ()))
     steps = []
     for step, run in chain(options, masters, bad, stack, SPARED.get(kind, ())):
         # of a master the message has the option
