@@ -119,6 +119,19 @@ def test_what_needs_the_samples_as_floats_gets_them(folder, monkeypatch, chain):
     assert not calls
 
 
+def test_missing_pixels_of_masters_cost_nothing(folder, monkeypatch):
+    """Pixels that masters lack do not count in the range of the samples, which tells whether sums may round."""
+    kernel, calls = options.engine().calibrated, []
+    monkeypatch.setattr(options.engine(), "calibrated", lambda *a: (calls.append(a), kernel(*a)))
+    whole = raw(folder, level=2000)
+    whole[0, 5, 5] = 2000
+    for i, frame in enumerate(whole.values.astype("uint16")):
+        fits.PrimaryHDU(frame, fits.Header({"EXPTIME": 60.0})).writeto(folder / f"whole-{i}.fits")
+    found = CHAINS["clip, mean"](xccd.open_stack(folder / "whole-*.fits", chunks=None)).values
+    assert not calls
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, 0], [1, 1], [2, 2], [2, 3], [2, 4], [3, 3]]
+
+
 def test_sums_that_round(folder, monkeypatch):
     """Samples about 0: the sums are those of the samples as floats."""
     calls = counted(monkeypatch)

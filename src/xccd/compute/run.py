@@ -94,6 +94,9 @@ def _launch(
         results = _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads())
         return _Launched(results, Plan(x, chain.steps))
     source, steps, inputs = plan_of(x)
+    if len(steps) == 1 and inputs and any(is_lazy(extra) and extra.shape == x.shape for extra in extras[1:]):
+        # Errors of samples are mostly made of the calibrated samples, which are then made once for both.
+        source, steps, inputs = Plan(x, ())
     if is_lazy(extras[0]) or extras[0].size > 1:
         # Samples rejected before the flags were made are flagged as non-finite. So the chain begins at ``x`` then.
         if any(not isinstance(step, First) for step in steps):

@@ -21,12 +21,13 @@ def stored_bounds(pixels, kinds, operands, number, total, options, scratch, chan
     groups, pads, buffer, state = scratch
     frames, columns = x.shape[0], buffer.shape[1]
     nothing_found(state)
+    good = pads[0]
     for i in range(0, stop - start, columns):
         a, b, n = least[i : i + columns], most[i : i + columns], number[i : i + columns]
         sums = total[i : i + columns]
         sort_clean(x, start + i, n.size, buffer, groups, buffer.dtype.type(0))
         change_sorted(buffer, frames, n.size, kinds, operands, i, pads[2], changed)
-        missing = without_missing(frames, n, pads[0], changed)
+        missing, good = without_missing(frames, n, pads[0], good, changed)
         clip_sorted(changed, frames, n, missing, pads, a, b, sums, options, state)
     return extremes(state)
 
@@ -52,24 +53,31 @@ def change_sorted(buffer, frames, size, kinds, operands, first, zero, changed):
 
 
 @inner_function
-def without_missing(frames, n, pad, changed):
-    """Move what is not finite behind all samples, as ``pad``; returns whether there is any. ``n`` gets the counts."""
+def without_missing(frames, n, pad, good, changed):
+    """Move what is not finite behind all samples, as ``pad``; returns whether there is any. ``n`` gets the counts.
+
+    Pixels without a sample get ``good``, a finite one of others, which is returned, too: the range of all samples tells
+    whether their sums may round.
+    """
     bottom, top = changed[0], changed[frames - 1]
     odd = False
     for c in range(n.size):
         n[c] = frames
         odd |= (bottom[c] - bottom[c] != 0) | (top[c] - top[c] != 0)  # a column is in order: so are all between
-    if odd:
-        for c in range(n.size):
-            if bottom[c] - bottom[c] == 0 and top[c] - top[c] == 0:
-                continue
-            left = 0
-            for k in range(frames):
-                value = changed[k, c]
-                if value - value == 0:
-                    changed[left, c] = value
-                    left += 1
-            for k in range(left, frames):
-                changed[k, c] = pad
-            n[c] = left
-    return odd
+    if not odd:
+        return odd, bottom[0]
+    for c in range(n.size):
+        good = bottom[c] if bottom[c] - bottom[c] == 0 else good
+    for c in range(n.size):
+        if bottom[c] - bottom[c] == 0 and top[c] - top[c] == 0:
+            continue
+        left = 0
+        for k in range(frames):
+            value = changed[k, c]
+            if value - value == 0:
+                changed[left, c] = value
+                left += 1
+        for k in range(left, frames):
+            changed[k, c] = pad if left > 0 else good
+        n[c] = left
+    return odd, good
