@@ -34,6 +34,9 @@ COMMON = 3  # frames of one shape, beside which a frame of another shape is odd
 MEND = 'mend the table, as table.loc[table.file == "...", "kind"] = "light", or name it in the recipe under [kinds]'
 
 
+BY_NAME = " by the name of its file ([kinds] in the recipe says otherwise)"
+
+
 def with_kinds(facts: DataFrame, recipe: Recipe) -> Any:
     """Give rows the kinds of the recipe, and masters their own kind; returns why a row has none, "" for most."""
     why = np.full(len(facts), "", object)
@@ -60,7 +63,8 @@ def with_kinds(facts: DataFrame, recipe: Recipe) -> Any:
     facts["was_dark"] = (kind == "dark") & at_once
     for dark, bias in (("dark", "bias"), ("master-dark", "master-bias")):
         kind[(kind == dark) & at_once] = bias  # as `subtract_bias` takes it
-    facts["kind"], facts["by_recipe"] = kind, by_recipe
+    facts["kind"], facts["by_recipe"], facts["by_name"] = kind, by_recipe, False
+    facts.loc[np.flatnonzero(raw)[named], "by_name"] = True
     return why
 
 
@@ -80,13 +84,15 @@ def reasons(facts: DataFrame, why: Any) -> Any:
     """Why each row is left out, "" for frames and masters that can be used."""
     kind, exposure = facts["kind"].to_numpy(object), facts["exposure"].to_numpy()
     keys = facts[["hdu"]].assign(file=_places(facts["file"].tolist())).duplicated().to_numpy()
+    done = facts["done"].to_numpy(object)
     usable = np.isin(kind, (*RAW, *MASTERS))
     shape = facts["shape"].to_numpy(object)
     flat = np.array([bool(re.fullmatch(r"[1-9]\d*x[1-9]\d*", s)) for s in shape], bool)
     rules: tuple[tuple[Any, Callable[[Any], str]], ...] = (
         (facts["problem"].to_numpy(object) != "", lambda i: f"it cannot be opened: {shown(facts['problem'].iat[i])}"),
         (keys, lambda i: "the table has it twice"),
-        (~usable, lambda i: _no_kind(kind[i], facts["object"].iat[i])),
+        (~usable, lambda i: _no_kind(kind[i], facts["by_name"].iat[i])),
+        (np.isin(kind, RAW) & (done != ""), lambda i: f"it is calibrated already: its header has {done[i]}"),
         (_maps(facts), lambda i: "by its name it is a map of the image that is beside it"),
         (~flat, lambda i: _no_image(shape[i])),
         (exposure < 0, lambda i: f"its exposure time is {exposure[i]:g} s: mend the column 'exposure'"),
@@ -115,11 +121,11 @@ def _maps(facts: DataFrame) -> Any:
     return np.array(found, bool) & ~facts["by_recipe"].to_numpy()
 
 
-def _no_kind(kind: str, name: str) -> str:
+def _no_kind(kind: str, by_name: bool) -> str:
     if not kind:
         return f"its header does not say what kind of frame it is: {MEND}"
     if kind.startswith("master-"):
-        return f"it is a {kind}, which is combined already"
+        return f"it is a {kind}{BY_NAME if by_name else ''}, which is combined already"
     near = did_you_mean(kind, RAW) if kinds.known(kind) is None else ""
     return f"its kind is {kind!r}, none of {', '.join(RAW)}{near or ': if it is one'}{'' if near else f', {MEND}'}"
 

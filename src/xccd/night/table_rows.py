@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 NEEDED = ("file", "kind", "filter", "exposure", "date", "object", "shape")  # columns of `scan` that a plan is made of
 TEXTS = ("file", "kind", "filter", "object", "shape", "words", "binning", "unit", "problem")
+# Cards of steps that were done. A user asks `scan` for them: scan(..., keywords=["BIASCOR", "FLATCOR"]).
+DONE = ("BIASCOR", "ZEROCOR", "DARKCOR", "FLATCOR", "GAINCOR", "CALSTAT")
+NOT_DONE = ("", "F", "False", "0", "0.0", "nan")
 NUMBERS = ("exposure", "gain", "temperature", "hdu", "size")
 
 
@@ -49,6 +52,10 @@ def facts_of(table: DataFrame) -> DataFrame:
     }
     columns |= {name: _numbers(table[name], name) if name in table.columns else np.full(n, np.nan) for name in NUMBERS}
     columns["date"] = _dates(table["date"])
+    columns["done"] = np.full(n, "", object)  # the first step that was done
+    columns["tells_bias"] = np.full(n, "BIASCOR" in table.columns)
+    for name in reversed([name for name in DONE if name in table.columns]):
+        columns["done"][~texts_of(table[name]).isin(NOT_DONE).to_numpy()] = name
     facts = pd.DataFrame(columns)
     facts["kind"] = _each(facts["kind"], lambda text: kinds.known(text) or text.lower())
     return facts
