@@ -90,6 +90,18 @@ def test_a_chain_reads_each_file_once(files: list[Path], reads: list[str]) -> No
         assert sorted(reads) == sorted(str(f) for f in files)  # for the image and its maps together
 
 
+@pytest.mark.parametrize("key", [3, slice(2, 5), [5, 0], np.arange(7) % 3 == 0])
+def test_of_chosen_frames_only_their_files_are_read(files: list[Path], reads: list[str], key: object) -> None:
+    with xccd.set_options(threads=1):
+        chosen = [str(f) for f in np.array(files, object)[np.atleast_1d(np.arange(7)[key])]]
+        xccd.open_stack(files, chunks=None)[key].load()
+        assert sorted(reads) == sorted(chosen)
+        reads.clear()
+        part = xccd.open_stack(files, chunks=None)[key]
+        (part.ccd.minmax(max=5000) if part.ndim == 3 else part).load()
+        assert sorted(reads) == sorted(chosen)
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_selection_is_that_of_the_whole(files: list[Path], small_bands: None, data: st.DataObject) -> None:

@@ -73,11 +73,21 @@ class Deferred:
     def select(self, key: tuple[Any, ...]) -> Any:
         """The values at an integer, a slice or a list of integers along each axis, computed in the box around them."""
         pairs = [box_of(k, n) for k, n in zip(key[self.ndim - len(self.pixels) :], self.pixels, strict=True)]
-        (values,) = evaluate([self], tuple(box for box, _ in pairs))
-        rest = [*key[:1]] if self.frames else []
+        some, rest = self._picked(key[0]) if self.frames else (self, [])
+        (values,) = evaluate([some], tuple(box for box, _ in pairs))
         for axis, part in reversed(list(enumerate([*rest, *(r for _, r in pairs)]))):
             values = values[(slice(None),) * axis + (part,)]
         return self._known(values)
+
+    def of_frames(self, numbers: Any) -> Deferred | None:
+        """Some frames alone, by a list of numbers; None if they need the others, or if this is not known."""
+        return None
+
+    def _picked(self, key: Any) -> tuple[Deferred, list[Any]]:
+        """The frames that are computed for a selection of frames, and the selection within them."""
+        numbers = np.arange(self.shape[0])[key]
+        part = self.of_frames(np.atleast_1d(numbers)) if 0 < numbers.size < self.shape[0] else None
+        return (self, [key]) if part is None else (part, [slice(None) if numbers.ndim else 0])
 
     def _known(self, values: Any) -> Any:
         """The values, with the notes of this array on them."""
@@ -249,7 +259,8 @@ def view(array: Deferred, key: tuple[Any, ...]) -> Deferred | None:
     if pixels == array.pixels and (numbers is None or np.array_equal(numbers, np.arange(array.shape[0]))):
         return array
     shape = pixels if numbers is None else (numbers.size, *pixels)
-    part = _View(array, parts, numbers, shape)
+    some = None if numbers is None or numbers.size >= array.shape[0] else array.of_frames(numbers)
+    part = _View(array, parts, numbers, shape) if some is None else _View(some, parts, None, shape)
     notes.mark(part, notes.origin_of_samples(array))
     return part
 

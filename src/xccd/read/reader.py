@@ -109,6 +109,10 @@ class Files(Deferred):
             made[id(self)] = self.reader[(slice(None), *box)]
         return made[id(self)]
 
+    def of_frames(self, numbers: Any) -> Files:
+        chosen = {name: tuple(getattr(self.reader, name)[i] for i in numbers) for name in ("frames", "masks")}
+        return Files(replace(self.reader, **chosen))
+
     def one_by_one(self) -> Iterator[Any]:
         return (self.reader[i] for i in range(self.shape[0]))
 
