@@ -217,6 +217,7 @@ def test_errors(night, monkeypatch, arguments, kind, message):
     assert (night.parent / "note.txt").read_text() == "my notes"
 
 
+@pytest.mark.filterwarnings("ignore:Port:UserWarning")  # another cluster runs on this machine
 def test_workers_of_a_cluster_read_the_headers(night, monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr("xccd.night.scan.BATCH", 2)
