@@ -20,7 +20,7 @@ from xccd.night.recipe_values import (
     weights,
 )
 
-REJECT = "sigma 4 4 center=median deviation=mad_std maxiters=stable"
+REJECT = "auto 4 4"
 REJECTION = 'samples to reject, as in xccd combine --reject; "" rejects none'
 METHOD = "how the frames are combined, as in xccd combine --method"
 

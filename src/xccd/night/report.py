@@ -84,7 +84,7 @@ def _registration(texts: Sequence[str]) -> dict[str, Any]:
 
 
 # What is usually done with frames of a kind: options of `xccd combine`.
-REJECT = "--sigma-clip 4 4 --center median --deviation mad_std --maxiters stable"
+REJECT = "--reject 'auto 4 4'"
 WORK = {
     "bias": REJECT,
     "dark": REJECT,

@@ -110,8 +110,8 @@ class Files(Deferred):
         return made[id(self)]
 
     def of_frames(self, numbers: Any) -> Files:
-        chosen = {name: tuple(getattr(self.reader, name)[i] for i in numbers) for name in ("frames", "masks")}
-        return Files(replace(self.reader, **chosen))
+        frames, masks = (tuple(every[i] for i in numbers) for every in (self.reader.frames, self.reader.masks))
+        return Files(replace(self.reader, frames=frames, masks=masks))
 
     def one_by_one(self) -> Iterator[Any]:
         return (self.reader[i] for i in range(self.shape[0]))
