@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xccd import Recipe
-from xccd.night.recipe_text import table
+from xccd.night.recipe.recipe_text import table
 
 PAGE = Path(__file__).resolve().parent / "recipe.md"
 BEGIN, END = "<!-- keys, by docs/make_recipe.py -->", "<!-- end of the keys -->"

@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 
 from test_cli import run
 from test_verify import ODD
-from xccd.night.file_info import _sexagesimal, info_of
+from xccd.night.look.file_info import _sexagesimal, info_of
 
 
 def sky(

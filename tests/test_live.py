@@ -18,7 +18,7 @@ from scipy import stats
 import xccd
 from xccd.kernels.compiled import running as compiled
 from xccd.kernels.plain import running as plain
-from xccd.night.limits import deviation_within, limits, quantile
+from xccd.night.live.limits import deviation_within, limits, quantile
 
 some = settings(max_examples=25, deadline=None)
 CARDS = {"EXPTIME": 30.0, "FILTER": "r", "IMAGETYP": "Light Frame", "BUNIT": "adu", "GAIN": 1.5, "RDNOISE": 7.0}

@@ -19,8 +19,8 @@ import xccd
 from test_live import frame
 from test_shell import run
 from xccd.cli.live import live
-from xccd.night import folder as watched
-from xccd.night.folder import Arrivals, lacking
+from xccd.night.live import folder as watched
+from xccd.night.live.folder import Arrivals, lacking
 
 
 def write(folder: Path, *numbers: int, **cards: Any) -> list[Path]:

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 import xccd
 from test_live import SHAPE, WCS, filled, frame, noise
-from xccd.night.interrupts import to_its_end
-from xccd.night.running import Running
+from xccd.night.live.interrupts import to_its_end
+from xccd.night.live.running import Running
 
 OPTIONS = [
     {},

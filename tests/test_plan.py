@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import xccd
 from xccd import Recipe
-from xccd.night.exposures import alike, clusters
-from xccd.night.names import safe
-from xccd.night.nights import UNKNOWN, name_of, nights_of
-from xccd.night.ready_masters import bias_is_off, check_unit_range
+from xccd.night.plan.exposures import alike, clusters
+from xccd.night.plan.names import safe
+from xccd.night.plan.nights import UNKNOWN, name_of, nights_of
+from xccd.night.plan.ready_masters import bias_is_off, check_unit_range
 
 DAY, HOUR = pd.Timedelta(1, "D"), pd.Timedelta(1, "h")
 FIRST = pd.Timestamp("2024-03-09T21:00")
@@ -745,7 +745,7 @@ def test_the_plan_as_a_text_and_as_json():
 def test_the_memory_has_a_limit():
     table = rows(1000, "bias", shape="4000x4000")
     (job,) = xccd.plan(table).jobs
-    from xccd.night.plan_text import bands_at_a_time, memory_of
+    from xccd.night.plan.plan_text import bands_at_a_time, memory_of
 
     with xccd.set_options(memory="1 GB"):
         assert memory_of(job, bands_at_a_time()) == 16_000_000 * 13 + 10**9

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import xccd
 from xccd import Recipe
 from xccd.kernels.table import METHODS
-from xccd.night.recipe_section import default_of, keys_of
+from xccd.night.recipe.recipe_section import default_of, keys_of
 from xccd.verbs import reject_text
 
 DOCS = Path(__file__).parents[1] / "docs"

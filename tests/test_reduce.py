@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 import xccd
-from xccd.night.recipe import Detector, Light, Output, Recipe
+from xccd.night.recipe.recipe import Detector, Light, Output, Recipe
 from xccd.read.made_by import recipe_text
 
 pytestmark = pytest.mark.filterwarnings("ignore:reject:UserWarning")

@@ -145,7 +145,7 @@ def test_frames_of_two_nights_have_the_masters_of_their_night(moved, tmp_path):
     shuffled = xccd.reduce(both.sample(frac=1, random_state=1), output=tmp_path / "again")
     for name in ("PRIMARY", "UNCERT", "COUNT"):
         np.testing.assert_array_equal(pixels(last["path"], name), pixels(shuffled["path"].iloc[-1], name))
-    from xccd.night.run_again import run_again
+    from xccd.night.reduce.run_again import run_again
 
     (tmp_path / "products" / "masters").rename(tmp_path / "products" / "gone")
     again = run_again(tmp_path / "products" / f"{last['product']}.fits", tmp_path / "once_more.fits")

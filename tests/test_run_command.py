@@ -232,7 +232,7 @@ def test_a_killed_run_goes_on(night, done, tmp_path, kill):
 
 
 def test_one_run_at_a_time(night, done):
-    from xccd.night.one_at_a_time import alone
+    from xccd.night.reduce.one_at_a_time import alone
 
     with alone(done), pytest.raises(OSError, match="another run of xccd writes there: wait for its end"):
         xccd.reduce(night, output=done)
@@ -246,7 +246,7 @@ def test_a_cluster_gives_the_same_pixels(night, done, tmp_path, capsys):
 
 
 def test_a_product_of_combine_is_made_again(night, tmp_path, capsys):
-    from xccd.night.made_by import made_by_command
+    from xccd.night.reduce.made_by import made_by_command
     from xccd.write.made_by import MADE_BY
 
     files = sorted(map(str, night.glob("bias-*.fits")))

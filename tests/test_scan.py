@@ -160,9 +160,9 @@ def test_a_file_twice_in_a_table_warns_with_and_without_hdu(night):
 def test_the_cache_reads_only_what_is_new_or_changed(night, monkeypatch):
     cache = night.parent / "night.parquet"
     read = []
-    real = xccd.night.scan.open_file
+    real = xccd.night.scan.scan.open_file
     monkeypatch.setattr(
-        "xccd.night.scan.open_file", lambda place, options: [read.append(place.name), real(place, options)][1]
+        "xccd.night.scan.scan.open_file", lambda place, options: [read.append(place.name), real(place, options)][1]
     )
     first = xccd.scan(night, keywords=["DATE-OBS"], cache=cache)
     assert len(read) == 6
@@ -220,7 +220,7 @@ def test_errors(night, monkeypatch, arguments, kind, message):
 @pytest.mark.filterwarnings("ignore:Port:UserWarning")  # another cluster runs on this machine
 def test_workers_of_a_cluster_read_the_headers(night, monkeypatch):
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr("xccd.night.scan.BATCH", 2)
+    monkeypatch.setattr("xccd.night.scan.scan.BATCH", 2)
     with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
         table = xccd.scan(night)
     pd.testing.assert_frame_equal(table, xccd.scan(night))

@@ -141,7 +141,7 @@ def test_preview(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_preview_reads_some_rows_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from xccd.night.quick_look import quick_looks
+    from xccd.night.look.quick_look import quick_looks
     from xccd.read.files.local import LocalFile
 
     data = np.random.default_rng(0).normal(500, 5, (2000, 300)).astype("f4")

@@ -14,8 +14,8 @@ from astropy.io import fits
 
 from remote_files import server
 from test_cli import run
-from xccd.night.verify import verify
-from xccd.night.verify_file import PROBLEM, WARNING, facts_of
+from xccd.night.look.verify import verify
+from xccd.night.look.verify_file import PROBLEM, WARNING, facts_of
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

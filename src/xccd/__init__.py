@@ -7,11 +7,11 @@ from xccd.compute.options import set_options
 from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.labels.header import header
 from xccd.messages import explained as _explained
-from xccd.night.live import LiveStack
-from xccd.night.plan import plan
-from xccd.night.recipe import Recipe
-from xccd.night.reduce import reduce
-from xccd.night.scan import scan
+from xccd.night.live.live import LiveStack
+from xccd.night.plan.plan import plan
+from xccd.night.recipe.recipe import Recipe
+from xccd.night.reduce.reduce import reduce
+from xccd.night.scan.scan import scan
 from xccd.read.dataset import open_dataset
 from xccd.read.frames import open_frames
 from xccd.read.image import open_image

@@ -17,7 +17,7 @@ from xccd.compute.steps import Extrema, Marked, Sigma, Window
 from xccd.kernels.limits import DIRECT, float_dtype
 from xccd.kernels.table import CENTERS, DEVIATIONS, METHODS, REJECTIONS, ClipOptions
 from xccd.messages import did_you_mean
-from xccd.night.running import Running
+from xccd.night.live.running import Running
 from xccd.sky.pixel_map import call_kernel, table
 
 CLIP, MAD_CLIP = (Sigma(ClipOptions(CENTERS["median"], DEVIATIONS[name], 3.0, 3.0)) for name in ("std", "mad_std"))

@@ -26,8 +26,8 @@ def info(files: tuple[str, ...]) -> None:
     Only headers are read. What is not understood is said. A file that cannot be opened ends with exit code 3, after
     the others.
     """
-    from xccd.night.file_info import info_of
-    from xccd.night.scan import _places
+    from xccd.night.look.file_info import info_of
+    from xccd.night.scan.scan import _places
 
     with stage(BAD_INPUT, OSError, ValueError):
         found = [info_of(place) for one in files for place in _places(one, False)]

@@ -13,8 +13,8 @@ from xccd.cli.output_names import check_output
 from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, in_options, one_line, say, stage, visible
 
 if TYPE_CHECKING:
-    from xccd.night.folder import Arrivals
-    from xccd.night.live import LiveStack
+    from xccd.night.live.folder import Arrivals
+    from xccd.night.live.live import LiveStack
 
 STACK = ("low", "high", "minimum", "min", "max", "floor", "zero", "align", "mixed", "hdu")  # arguments of LiveStack
 PYTHON_ONLY = re.compile(r" \(again=True[^)]*\)")  # advice that has no option
@@ -117,7 +117,7 @@ class Night:
 
     def run(self) -> None:
         """Add files until an interrupt; with --once, those that are there."""
-        from xccd.night.folder import Arrivals, events, rest
+        from xccd.night.live.folder import Arrivals, events, rest
 
         own = {path.resolve() for path in (self.output, self.state) if path is not None}
         arrivals = Arrivals(self.folder, self.options["patience"], lambda p: p.resolve() in own, self.not_whole)

@@ -23,7 +23,7 @@ def preview(files: tuple[str, ...], hdu: Any) -> None:
     Of each image 64 rows are read, so the numbers are rough: `xccd stats` has exact ones. A file that cannot be
     read has a line with its problem; then the exit code is 3.
     """
-    from xccd.night.quick_look import quick_looks
+    from xccd.night.look.quick_look import quick_looks
 
     rows = quick_looks(scanned(files, hdu))
     answer(rows, "\n".join(_lines(rows)))

@@ -25,9 +25,9 @@ from xccd.cli.options import (
 from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, RUN_FAILED, USAGE, Stop, answer, say, stage, visible
 
 if TYPE_CHECKING:
-    from xccd.night.jobs import Plan
-    from xccd.night.recipe import Recipe
-    from xccd.night.run_jobs import Result
+    from xccd.night.plan.jobs import Plan
+    from xccd.night.recipe.recipe import Recipe
+    from xccd.night.reduce.run_jobs import Result
 
 NAMED = 5  # products in the last line
 
@@ -82,7 +82,7 @@ def reduce(night: tuple[str, ...], output: Path | None, **options: Any) -> int:
 
 def recipe_of(options: dict[str, Any]) -> Recipe:
     """The recipe of the file, with the options that change it."""
-    from xccd.night.recipe import Recipe
+    from xccd.night.recipe.recipe import Recipe
 
     with stage(BAD_INPUT, OSError), stage(USAGE, ValueError, TypeError):
         recipe = Recipe() if options["recipe"] is None else Recipe.from_file(options["recipe"])
@@ -106,7 +106,7 @@ def planned(
     night: tuple[str, ...], output: Path | None, recipe: Recipe, options: dict[str, Any]
 ) -> tuple[Path, Plan]:  # fmt: skip
     """The folder of the products and the plan."""
-    from xccd.night.reduce import folder_of, planned, table_of
+    from xccd.night.reduce.reduce import folder_of, planned, table_of
 
     with stage(NO_OUTPUT, OSError):
         folder = folder_of(Path("products") if output is None else output)
@@ -117,7 +117,7 @@ def planned(
 
 def made(plan: Plan, recipe: Recipe, folder: Path, options: dict[str, Any]) -> list[Result]:
     """Make the products, with a line for each."""
-    from xccd.night.reduce import run
+    from xccd.night.reduce.reduce import run
 
     results = []
     todo = sum(not job.ready for job in plan.jobs)
@@ -165,7 +165,7 @@ def bar(total: int, asked: bool | None) -> Iterator[Any]:
 
 def ended(results: list[Result], plan: Plan, skip_bad: bool) -> int:
     """The last lines; raises `Stop` with the code of what went wrong."""
-    from xccd.night.reduce import as_table
+    from xccd.night.reduce.reduce import as_table
 
     table = as_table(results, plan)
     answer([dict(zip(table, row, strict=True)) for row in table.astype(object).values.tolist()])

@@ -23,7 +23,7 @@ def report(files: tuple[str, ...], hdu: Any, stars: bool) -> None:
     FILES are files, folders, globs and @lists.
     A file that cannot be read is listed with its problem; then the exit code is 3.
     """
-    from xccd.night.report import report_of
+    from xccd.night.look.report import report_of
 
     table = scanned(files, hdu)
     with stage(USAGE, ImportError):
@@ -61,7 +61,7 @@ def _called(group: Mapping[str, Any]) -> str:
 
 def _differing(group: Mapping[str, Any]) -> list[str]:
     """Lines for the keywords in which frames of a group differ; those that differ in every frame share a line."""
-    from xccd.night.report import MOST_KEYWORDS, MOST_VALUES
+    from xccd.night.look.report import MOST_KEYWORDS, MOST_VALUES
 
     several = {k: v for k, v in group["differ"].items() if len(v) <= MOST_VALUES and len(v) < group["count"]}
     rest = [k for k in group["differ"] if k not in several]

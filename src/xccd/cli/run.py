@@ -27,7 +27,7 @@ def run(product: Path, output: Path | None, changed: bool, overwrite: bool, **op
 
     Masters that are not there any more are made again, too. Frames that have changed are named, and nothing is written.
     """
-    from xccd.night.run_again import recorded_in, run_again
+    from xccd.night.reduce.run_again import recorded_in, run_again
     from xccd.write.fits import check_target
 
     if not product.is_file():
@@ -52,7 +52,7 @@ def run(product: Path, output: Path | None, changed: bool, overwrite: bool, **op
 def by_command(told: dict[str, Any], product: Path, target: Path, changed: bool, overwrite: bool) -> None:
     """Run the command that made a product, on the same files."""
     from xccd.cli.main import cli
-    from xccd.night.run_again import command_again
+    from xccd.night.reduce.run_again import command_again
 
     with stage(BAD_INPUT, OSError):
         name, words, files = command_again(told, product.parent, changed=changed)

@@ -30,7 +30,7 @@ def stats(files: tuple[str, ...], hdu: Any, stars: bool) -> None:
     Frames of one kind, filter, exposure and shape are compared with one another, if they are five or more. A file
     that cannot be read has a line with its problem; then the exit code is 3.
     """
-    from xccd.night.frame_table import measured
+    from xccd.night.look.frame_table import measured
 
     table = scanned(files, hdu)
     with stage(USAGE, ImportError):
@@ -42,7 +42,7 @@ def stats(files: tuple[str, ...], hdu: Any, stars: bool) -> None:
 
 def scanned(files: Sequence[str], hdu: Any = None) -> Any:
     """The table of `xccd.scan`; ends the command for a place without files."""
-    from xccd.night.scan import scan
+    from xccd.night.scan.scan import scan
 
     with stage(BAD_INPUT, OSError), stage(USAGE, ValueError, TypeError):
         return scan(list(files), hdu=hdu)

@@ -9,8 +9,8 @@ from xccd.cli.options import command, files_argument, json_option
 from xccd.cli.shell import BAD_INPUT, Stop, answer, stage
 
 if TYPE_CHECKING:
-    from xccd.night.verify import Verified
-    from xccd.night.verify_file import FileFacts, Finding
+    from xccd.night.look.verify import Verified
+    from xccd.night.look.verify_file import FileFacts, Finding
 
 
 @command("xccd verify night/*.fits --json")
@@ -24,8 +24,8 @@ def verify(files: tuple[str, ...]) -> None:
     checksums, no finite sample, two files with the same samples) end with exit code 3. Warnings (many missing or
     saturated samples, mixed shapes, gains or units) do not.
     """
-    from xccd.night.verify import verify as verified
-    from xccd.night.verify_file import PROBLEM
+    from xccd.night.look.verify import verify as verified
+    from xccd.night.look.verify_file import PROBLEM
 
     with stage(BAD_INPUT, OSError, ValueError):
         found = verified(files)
@@ -35,7 +35,7 @@ def verify(files: tuple[str, ...]) -> None:
 
 
 def _lines(found: Verified) -> list[str]:
-    from xccd.night.verify_file import PROBLEM, WARNING
+    from xccd.night.look.verify_file import PROBLEM, WARNING
 
     lines = []
     for facts in found.files:
@@ -65,7 +65,7 @@ def _described(facts: FileFacts) -> str:
 
 
 def _plain(found: Verified) -> dict[str, Any]:
-    from xccd.night.verify_file import PROBLEM, WARNING
+    from xccd.night.look.verify_file import PROBLEM, WARNING
 
     files = []
     for facts in found.files:

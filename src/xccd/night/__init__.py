@@ -1,1 +1,1 @@
-"""A night at the telescope: frames that come one after another."""
+"""A night at the telescope: its frames as a table, its plan, its products, and frames as they come."""

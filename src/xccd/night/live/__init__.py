@@ -1,0 +1,1 @@
+"""A stack that grows as frames come from the telescope."""

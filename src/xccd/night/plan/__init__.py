@@ -1,0 +1,1 @@
+"""Which products a night gives, and of which frames and masters."""

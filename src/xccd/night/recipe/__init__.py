@@ -1,0 +1,1 @@
+"""Every choice in the reduction of a night, as data and as text."""

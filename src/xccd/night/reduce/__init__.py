@@ -1,0 +1,1 @@
+"""A plan carried out: masters, lights, what is up to date."""
