@@ -32,8 +32,7 @@ NAMED_MASTER = re.compile(
 BESIDE = re.compile(r"[._-](?:wht|weight|weights|wt|ivar|invvar|mask|dq|flags|err|error|rms|sigma)(?=\.fi?ts?\b)", re.I)
 COMMON = 3  # frames of one shape, beside which a frame of another shape is odd
 MEND = 'mend the table, as table.loc[table.file == "...", "kind"] = "light", or name it in the recipe under [kinds]'
-
-
+STACKED = "xccd combine stacks such frames"
 BY_NAME = " by the name of its file ([kinds] in the recipe says otherwise)"
 
 
@@ -94,7 +93,7 @@ def reasons(facts: DataFrame, why: Any) -> Any:
         (~usable, lambda i: _no_kind(kind[i], facts["by_name"].iat[i])),
         (
             np.isin(kind, RAW) & (done != ""),
-            lambda i: f"it is calibrated already: its header has {done[i]} (xccd combine stacks such frames)",
+            lambda i: f"it is calibrated already: its header has {done[i]}; {STACKED}",
         ),
         (_maps(facts), lambda i: "by its name it is a map of the image that is beside it"),
         (~flat, lambda i: _no_image(shape[i])),

@@ -21,7 +21,10 @@ from xccd.night.recipe.recipe_values import (
 )
 
 REJECT = "auto 4 4"
-REJECTION = 'samples to reject, as in xccd combine --reject; "" rejects none'
+REJECTION = (
+    'samples to reject, as in xccd combine --reject; "auto" goes by the number of frames, not by uncertainties; '
+    '"" rejects none'
+)
 METHOD = "how the frames are combined, as in xccd combine --method"
 
 
