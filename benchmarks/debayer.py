@@ -1,6 +1,6 @@
 """Colours of raw frames, beside colour-demosaicing and OpenCV where they are installed: times, and that results agree.
 
-python benchmarks/debayer.py [--rows 2000] [--columns 3000] [--repeats 7]
+python benchmarks/debayer.py [--size 2048] [--repeats 5]
 
 Processor time of one thread, the best of the runs, in ns for each sample of the frame; peers take turns with ours.
 colour-demosaicing takes floats without missing samples. OpenCV takes integers: 16 bits for its bilinear, and 8 for VNG.
@@ -8,14 +8,13 @@ colour-demosaicing takes floats without missing samples. OpenCV takes integers: 
 
 from __future__ import annotations
 
-import argparse
 import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from timing import machine, machine_text
+from timing import machine, machine_text, parser
 
 import xccd
 
@@ -66,11 +65,8 @@ def best(calls: list[Callable[[], Any]], repeats: int) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("rows", 2000), ("columns", 3000), ("repeats", 7)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    given = parser.parse_args()
-    y, x = np.ogrid[: given.rows, : given.columns]  # smooth, so that all choose the same directions
+    given = parser(__doc__, size=2048).parse_args()
+    y, x = np.ogrid[: given.size, : given.size]  # smooth, so that all choose the same directions
     image = np.rint(120 + 60 * np.sin(x / 37) + 50 * np.cos(y / 29)).astype(np.float32)
     print(machine_text(machine()))
     print(ROW.format("", "ns each", "ours is", "largest diff."))

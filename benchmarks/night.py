@@ -1,6 +1,6 @@
 """A simulated night from raw frames to a stacked light: `xccd reduce` within a memory limit, beside Siril's script.
 
-python benchmarks/night.py [--size 2048] [--lights 300] [--masters 20] [--memory 1GB] [--no-siril]
+python benchmarks/night.py [--size 2048] [--frames 300] [--masters 20] [--memory 1GB] [--no-siril]
 
 Each runs once in a process of its own, with its start. Siril converts, preprocesses, and stacks with the same steps;
 both clip as Siril does. The lights are not moved, so neither registers. Masters are compared pixel by pixel, lights by
@@ -9,7 +9,6 @@ their stars: Siril divides a flat by the mean of its middle, so that only the ra
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from timing import machine, machine_text
+from timing import machine, machine_text, parser
 
 import xccd
 
@@ -147,21 +146,22 @@ def matched(one: Any, two: Any) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=2048)
-    parser.add_argument("--lights", type=int, default=300)
-    parser.add_argument("--masters", type=int, default=20, help="frames of each kind of master")
-    parser.add_argument("--memory", default="1GB")
-    parser.add_argument("--no-siril", action="store_true")
-    parser.add_argument("--folder", type=Path, help="where the night is kept; it is used again if it is there")
-    options = parser.parse_args()
+    about = parser(__doc__, size=2048)
+    about.set_defaults(frames=300)
+    about.add_argument(
+        "--masters", type=int, default=20, help="frames of each kind of master, at most as many as lights"
+    )
+    about.add_argument("--memory", default="1GB")
+    about.add_argument("--no-siril", action="store_true")
+    about.add_argument("--folder", type=Path, help="where the night is kept; it is used again if it is there")
+    options = about.parse_args()
     print(machine_text(machine()), f"load {os.getloadavg()[0]:.1f}", sep="\n")
     with tempfile.TemporaryDirectory(dir=options.folder and options.folder.parent) as scratch:
         night = options.folder or Path(scratch, "raw")
-        n = options.masters
+        n = min(options.masters, options.frames)
         if not night.exists():
             size = (options.size, options.size)
-            xccd.simulate_night(night, shape=size, nbias=n, ndark=n, nflat=n, nlight=options.lights)
+            xccd.simulate_night(night, shape=size, nbias=n, ndark=n, nflat=n, nlight=options.frames)
         frames = sum(len(list(night.glob(pattern))) for pattern in KINDS.values())
         cost = by_xccd(night, Path(scratch, "products"), options.memory)
         print(f"{frames} frames of {options.size} x {options.size}")
