@@ -168,8 +168,8 @@ def test_report(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert text.splitlines()[:3] == ["Inputs", "      2  bias, 0 s, 60x80", "      6  flat, r, 5 s, 60x80"]
     assert "  flat, r, 5 s, 60x80\n    GAIN: 1.5 (4), 2.5 (2)\n" in text
     assert "flat, r, 5 s, 60x80: no WCS" in text
-    assert "  2 bias: xccd combine FILES -o bias.fits --sigma-clip 4 4" in text
-    assert "  6 r flat: xccd combine FILES -o flat-r.fits --normalize median --sigma-clip" in text
+    assert "  2 bias: xccd combine FILES -o bias.fits --reject 'auto 4 4'" in text
+    assert "  6 r flat: xccd combine FILES -o flat-r.fits --normalize median --reject" in text
     assert "  Look at the odd frames first: flat-4." in text
     code, text, _ = run("report", night, "--json", capsys=capsys)
     found = json.loads(text)

@@ -12,20 +12,10 @@ import numpy as np
 
 from xccd.kernels.arguments import Bounds, Counts, PixelRange, Request, Scratch, Ties
 from xccd.kernels.changes import SIGN
-from xccd.kernels.compiled import (
-    calibrate,
-    clip,
-    extrema,
-    locations,
-    maps,
-    ranks,
-    scatter,
-    spread,
-    sums,
-    weighted_ranks,
-)
+from xccd.kernels.compiled import calibrate, clip, extrema, locations, maps, ranks, scatter, spread, sums
 from xccd.kernels.compiled import flags as flag_kernels
 from xccd.kernels.compiled import masked as masking
+from xccd.kernels.compiled import weighted_ranks as weighted_ranks
 from xccd.kernels.compiled.block import LONG, block, pads
 from xccd.kernels.compiled.clip_calibrated import stored_bounds
 from xccd.kernels.compiled.groups import program
