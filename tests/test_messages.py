@@ -220,7 +220,8 @@ def test_attributes_that_are_not_there() -> None:
     ):
         stack.ccd.plot()
     with pytest.raises(
-        AttributeError, match=r"xccd has no 'open'; did you mean 'open_stack'\? There are Grid, LiveStack, Recipe, align"
+        AttributeError,
+        match=r"xccd has no 'open'; did you mean 'open_stack'\? There are Grid, LiveStack, Recipe, align",
     ):
         xccd.open("a.fits")
     with pytest.raises(AttributeError, match=r"xccd has no 'combin'; did you mean 'combine'\?"):
