@@ -209,7 +209,7 @@ def _labels(found: list[Frame], keywords: Any) -> tuple[dict[str, np.ndarray[Any
 def _spread(values: np.ndarray[Any, Any], known: list[int], count: int) -> np.ndarray[Any, Any]:
     """Values at their frames among ``count``; elsewhere NaN, NaT, or "" for texts."""
     kind = values.dtype if values.dtype.kind in "OfM" else np.dtype(np.float64)
-    made = np.full(count, {"O": "", "M": np.datetime64("NaT")}.get(kind.kind, np.nan), kind)
+    made = np.full(count, {"O": "", "M": np.datetime64("NaT", "ns")}.get(kind.kind, np.nan), kind)
     made[known] = values
     return made
 
