@@ -19,6 +19,7 @@ Card = tuple[str, str | float, str]
 
 
 def checked_number(name: str, value: Any, least: int = 0, kind: type = int) -> Any:
+    """A number of at least ``least``, whole if ``kind`` is int; raises for anything else."""
     abstract: Any = Integral if kind is int else Real
     if isinstance(value, bool) or not isinstance(value, abstract):
         raise TypeError(f"{name}={value!r} is not {'a whole' if kind is int else 'a'} number")
@@ -28,12 +29,14 @@ def checked_number(name: str, value: Any, least: int = 0, kind: type = int) -> A
 
 
 def pair(shape: object) -> Shape:
+    """A shape (rows, columns) of 32 pixels or more along each side; raises for anything else."""
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         raise TypeError(f"shape={shape!r} is not a pair (rows, columns)")
     return checked_number("shape[0]", shape[0], 32), checked_number("shape[1]", shape[1], 32)
 
 
 def check_folder(folder: Path, frames: Set[str], overwrite: bool) -> None:
+    """Raise if a night cannot go to the folder, or would replace another without ``overwrite``."""
     for place in (folder, folder / "truth"):
         if place.exists() and not place.is_dir():
             raise NotADirectoryError(f"{shown(place)} is a file: a folder is needed there")
@@ -46,6 +49,7 @@ def check_folder(folder: Path, frames: Set[str], overwrite: bool) -> None:
 
 
 def write_fits(path: Path, data: NDArray[np.generic], unit: str, cards: Iterable[Card]) -> None:
+    """Write an image with its unit and cards, whole or not at all."""
     from astropy.io import fits
 
     hdu = fits.PrimaryHDU(data, fits.Header([*cards, ("BUNIT", unit, "unit of the pixels")]))

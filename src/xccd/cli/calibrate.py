@@ -23,7 +23,6 @@ from xccd.cli.options import (
     overwrite_option,
     skip_bad_option,
     threads_option,
-    value_of,
 )
 from xccd.cli.output_names import Template, make_folders, places_of_frames
 from xccd.cli.shell import NO_OUTPUT, USAGE, Stop, answer, say, stage, visible, voice
@@ -43,6 +42,8 @@ def section(context: Any, parameter: Any, value: str | None) -> str | None:
 
 def number_or_keyword(_: Any, parameter: Any, value: str | None) -> Any:
     """A number, or a keyword that holds one."""
+    from xccd.verbs.reject_text import value_of
+
     found = None if value is None else value_of(value)
     if isinstance(found, str) and not re.fullmatch(r"[A-Za-z0-9_-]{1,8}", found):
         raise click.BadParameter(f"{value!r} is neither a number nor a keyword")
@@ -54,6 +55,7 @@ def number_or_keyword(_: Any, parameter: Any, value: str | None) -> Any:
 def level(_: Any, __: Any, value: str) -> Any:
     """The norm of a flat: a name, or a number."""
     from xccd.messages import did_you_mean
+    from xccd.verbs.reject_text import value_of
 
     found = value_of(value)
     if isinstance(found, (int, float)) and not isinstance(found, bool):

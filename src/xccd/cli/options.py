@@ -93,19 +93,6 @@ def files_argument(name: str = "files", *, required: bool = True) -> Wrap:
     return click.argument(name, nargs=-1, required=required, type=click.Path(), callback=named_files)
 
 
-def value_of(word: str) -> Any:
-    """A number, True, False or None; any other word is a text."""
-    named = {"off": None, "none": None, "stable": None, "true": True, "false": False}
-    if word.lower() in named:
-        return named[word.lower()]
-    for kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            continue
-    return word
-
-
 def hdu(_: Any, __: Any, value: str | None) -> int | str | tuple[str, int] | None:
     """The HDU as a number, a name, or a name and a version."""
     if value == "":

@@ -109,11 +109,13 @@ def at_green(t, v, first, squared, own, aside, above):
 
 @inner_function
 def add(value, is_here):
+    """The value as a term of a sum, 0 where it is missing."""
     return np.float64(value) if is_here else 0.0
 
 
 @inner_function
 def one(is_here):
+    """1 where a value is, as a term of a count."""
     return 1.0 if is_here else 0.0
 
 

@@ -191,6 +191,7 @@ def write(acc, start, n, one, other, chosen):
 
 @inner_function
 def lesser(a, b):
+    """The lesser of two numbers."""
     return a if a < b else b
 
 
@@ -208,4 +209,5 @@ def p(s, k, a, b):
 
 @inner_function
 def in_use(gradient, limit):
+    """1 for a direction whose gradient is within the limit, else 0."""
     return 1.0 if gradient <= limit else 0.0
