@@ -10,12 +10,10 @@ other ways (docs/from_ccdproc.md). ``--where`` shows how ``xccd combine`` spends
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -23,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 from astropy.io import fits
+from measured import run
 from timing import machine, machine_text, parser
 
 CARDS = 120  # in a header, besides those that the image needs
@@ -170,20 +169,11 @@ PEERS = {
 }
 
 
-def run(command: list[str], folder: Path) -> Run:
+def timed(command: list[str], folder: Path) -> Run:
     """Run a process to its end."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    said = process.stdout.read() if process.stdout else ""
-    _, status, used = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command[0]} failed: {said[-500:]}")
-    inside = [float(line.split()[1]) for line in said.splitlines() if line.startswith("inside ")]
-    return Run(wall, inside[0] if inside else float("nan"), used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)
+    done = run(command, folder)
+    inside = [float(line.split()[1]) for line in done.said.splitlines() if line.startswith("inside ")]
+    return Run(done.seconds, inside[0] if inside else float("nan"), done.cpu, done.megabytes)
 
 
 def compare(folder: Path, job: str, repeats: int, wanted: dict[str, Peer]) -> None:
@@ -193,7 +183,7 @@ def compare(folder: Path, job: str, repeats: int, wanted: dict[str, Peer]) -> No
     runs: dict[str, list[Run]] = {name: [] for name in there}
     ours, differ = np.empty(0), {}
     for name, peer in there.items():  # warms the cache, and checks the result
-        first = run(peer.command(folder, job), folder)
+        first = timed(peer.command(folder, job), folder)
         if repeats == 0:
             runs[name].append(first)
         image = peer.image(folder)
@@ -201,7 +191,7 @@ def compare(folder: Path, job: str, repeats: int, wanted: dict[str, Peer]) -> No
         differ[name] = float((~np.isclose(image, ours, rtol=1e-5)).mean())
     for _ in range(repeats):
         for name, peer in there.items():
-            runs[name].append(run(peer.command(folder, job), folder))
+            runs[name].append(timed(peer.command(folder, job), folder))
     for name, found in runs.items():
         walls = [r.wall for r in found]
         cells = [f"{median(walls):.2f}", f"{min(walls):.2f}", *(f"{median(v):.2f}" for v in zip(*found, strict=True))]

@@ -12,7 +12,6 @@ over their true flux. Times and memory are those of the process with all imports
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,15 +19,11 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
+from measured import run
 from timing import machine, machine_text, parser
 
 SIDE = 1e-4  # degrees
 NOISE, WIDTH = 5.0, 2.6 / 2.3548
-START = """import resource, subprocess, sys, time
-start = time.perf_counter()
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
 ROW = "{:<42}{:>9}{:>9}{:>9}{:>10}{:>8}"
 XCCD = """import sys, xccd
 stack = xccd.open_stack(sys.argv[1] + "/tile-*.fits")
@@ -125,15 +120,6 @@ def programs(scene: Scene, folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def run(command: list[str], folder: Path) -> tuple[float, float]:
-    """Seconds and megabytes of a process. A small process starts it, as a new one counts the memory of its parent."""
-    done = subprocess.run([sys.executable, "-c", START, *command], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} failed: {done.stderr[-500:]}")
-    seconds, kilobytes = map(float, done.stdout.split()[-2:])
-    return seconds, kilobytes / 1000
-
-
 def judged(image: np.ndarray, scene: Scene, truth: np.ndarray) -> tuple[float, float, float]:
     """rms of faint pixels and of blocks, and the ratio of fluxes."""
     good = np.isfinite(image) & (image != 0)
@@ -173,7 +159,7 @@ def main() -> None:
             for _ in range(given.repeats):
                 out = next(Path(word) for word in reversed(command) if word.endswith(".fit"))
                 out.unlink(missing_ok=True)
-                measured.append(run(command, folder))
+                measured.append(run(command, folder)[::2])
             seconds, memory = min(measured)
             faint, blocks, flux = judged(fits.getdata(out).astype(float), scene, truth)
             row = (f"{seconds:.2f}", f"{memory:.0f}", f"{faint:.2f}", f"{blocks:.3f}", f"{flux:.3f}")

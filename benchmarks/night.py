@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from measured import Ended, run
 from timing import machine, machine_text, parser
 
 import xccd
@@ -52,38 +51,15 @@ FULL = 65535  # Siril's samples lie within 0..1
 NEAR = 3.0  # pixels between a star in one image and in the other
 
 
-class Cost(NamedTuple):
-    """What a process took."""
-
-    seconds: float
-    cpu: float  # seconds of all threads: other work on the machine hardly changes it
-    megabytes: float
-
-    def text(self, frames: int) -> str:
-        return (
-            f"{self.seconds:7.1f} s, {self.seconds / frames:.3f} s a frame; of the processor {self.cpu:.1f} s, "
-            f"{self.cpu / frames:.3f} s a frame; peak {self.megabytes:.0f} MB"
-        )
-
-
-def run(command: list[Any], **environ: str) -> Cost:
-    """Run a command; raises with its last lines if it fails."""
-    with tempfile.TemporaryFile() as said:
-        began = time.perf_counter()
-        process = subprocess.Popen([str(a) for a in command], stdout=said, stderr=said, env=os.environ | environ)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        if status:
-            said.seek(0)
-            raise RuntimeError(
-                f"{command[0]} failed:\n" + "\n".join(said.read().decode(errors="replace").split("\n")[-15:])
-            )
-    return Cost(
-        seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
+def text(cost: Ended, frames: int) -> str:
+    """What a process took, for each frame."""
+    return (
+        f"{cost.seconds:7.1f} s, {cost.seconds / frames:.3f} s a frame; of the processor {cost.cpu:.1f} s, "
+        f"{cost.cpu / frames:.3f} s a frame; peak {cost.megabytes:.0f} MB"
     )
 
 
-def by_xccd(night: Path, output: Path, memory: str) -> Cost:
+def by_xccd(night: Path, output: Path, memory: str) -> Ended:
     """`xccd reduce` with the masters that Siril makes, too."""
     files = [path for pattern in KINDS.values() for path in sorted(night.glob(pattern))]
     code = "from xccd_command import run; run()"
@@ -93,7 +69,7 @@ def by_xccd(night: Path, output: Path, memory: str) -> Cost:
     return run([sys.executable, "-c", code, "reduce", f"@{names}", "-o", output, "--memory", memory, "-q", *changes])
 
 
-def by_siril(night: Path, folder: Path) -> Cost:
+def by_siril(night: Path, folder: Path) -> Ended:
     """Siril's scripted preprocessing, in a folder with links to the frames."""
     for kind, pattern in KINDS.items():
         (folder / kind).mkdir(parents=True)
@@ -165,12 +141,12 @@ def main() -> None:
         frames = sum(len(list(night.glob(pattern))) for pattern in KINDS.values())
         cost = by_xccd(night, Path(scratch, "products"), options.memory)
         print(f"{frames} frames of {options.size} x {options.size}")
-        print(f"xccd reduce --memory {options.memory}: {cost.text(frames)}")
+        print(f"xccd reduce --memory {options.memory}: {text(cost, frames)}")
         if options.no_siril or shutil.which("siril-cli") is None:
             print("Siril: not run" + ("" if options.no_siril else ", siril-cli is not installed"))
             return
         cost = by_siril(night, Path(scratch, "siril"))
-        print(f"Siril's script: {cost.text(frames)}")
+        print(f"Siril's script: {text(cost, frames)}")
         print(*compared(Path(scratch, "products"), Path(scratch, "siril", "process"), night), sep="\n")
 
 

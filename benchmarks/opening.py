@@ -12,13 +12,13 @@ repeated to a million rows in a Parquet file: the time to read it, to select 100
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from measured import run
 from timing import machine, machine_text, parser
 
 CHILD = """import resource, sys, time
@@ -68,8 +68,7 @@ print(len(table), *(b - a for a, b in zip(times, times[1:])), table.memory_usage
 def found(child: str, folder: str, count: int, repeats: int) -> np.ndarray:
     """What the child prints, as (repeats, numbers)."""
     command = [sys.executable, "-c", child, folder, str(count)]
-    runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(repeats)]
-    return np.array([list(map(float, run.stdout.split())) for run in runs])
+    return np.array([list(map(float, run(command).said.split())) for _ in range(repeats)])
 
 
 def make(folder: Path, count: int) -> None:

@@ -10,13 +10,13 @@ fraction of the greatest value.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from measured import run
 from timing import machine, machine_text, parser
 
 import xccd
@@ -41,7 +41,7 @@ def point(folder: Path, frames: int, threads: int, repeats: int, limit: str = LI
     """The least seconds and MB of a job on the first frames of a folder."""
     files = [str(folder / f"{i}.fits") for i in range(frames)]
     command = [sys.executable, "-c", CHILD, str(folder / "out.fits"), str(threads), limit, *files]
-    found = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(repeats)]
+    found = [run(command).said for _ in range(repeats)]
     seconds, megabytes = np.min([list(map(float, line.split())) for line in found], axis=0)
     return float(seconds), float(megabytes)
 
