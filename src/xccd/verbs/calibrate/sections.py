@@ -15,6 +15,7 @@ from xccd.labels.frames import frame_names
 from xccd.messages import did_you_mean
 from xccd.verbs.calibrate.keywords import keywords_of_frames
 
+SECTIONS = ("BIASSEC", "TRIMSEC", "DATASEC")
 RANGE = re.compile(r"\*|:|(\d+):(\d+)")
 LARGEST = 1 << 40  # pixels of an axis: what a damaged header may claim
 FORM = "a section is '[x1:x2,y1:y2]', in pixels from 1, both ends included"
@@ -73,16 +74,24 @@ def _of_slices(region: Any) -> dict[Hashable, slice]:
 
 
 def _of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hashable, slice]:
+    return {d: _between(stack[d].values, *ends) for d, ends in labels_of_text(region, stack, dim).items()}
+
+
+def labels_of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hashable, tuple[int, int]]:
+    """The first and the last label along x and y of a section, or of a keyword that holds one; "*" has none.
+
+    Raises if it is no section, or if it reaches beyond the image of the file.
+    """
     section = region if region.startswith("[") else _section_in_headers(region, stack, dim)
     if not section:
-        near = did_you_mean(region, ("BIASSEC", "TRIMSEC", "DATASEC"))
+        near = did_you_mean(region, [k for k in (*SECTIONS, *map(str, stack.attrs)) if k != region])
         raise ValueError(f"region={region!r}: the frames have no {region} with a section{near}; {FORM}")
     ends = {d: both for d, both in ranges(region, section).items() if both is not None}
     _check_within(region, section, ends, stack, dim)
-    found: dict[Hashable, slice] = {}
+    found: dict[Hashable, tuple[int, int]] = {}
     for d, (low, high) in ends.items():
         origin = _first_label(stack, dim, d)
-        found[d] = _between(stack[d].values, low - 1 + origin, high - 1 + origin)
+        found[d] = low - 1 + origin, high - 1 + origin
     return found
 
 
@@ -129,7 +138,8 @@ def _size_in_file(stack: xr.DataArray, dim: Hashable, name: str) -> int:
 
 def _section_in_headers(keyword: str, stack: xr.DataArray, dim: Hashable) -> str:
     """The section that a keyword of all frames holds; "" without. Raises if it differs between frames."""
-    values = [str(v or "").strip() for v in keywords_of_frames(stack, dim, keyword)]
+    found = keywords_of_frames(stack, dim, keyword)
+    values = [str(v or "").strip() for v in (found if any(found) else [stack.attrs.get(keyword)])]
     if len(set(values)) == 1:
         return values[0] if values[0].startswith("[") else ""
     if not any(values):
@@ -144,7 +154,7 @@ def _section_in_headers(keyword: str, stack: xr.DataArray, dim: Hashable) -> str
 
 def _first_label(stack: xr.DataArray, dim: Hashable, name: str) -> int:
     """The label of the first pixel in the file."""
-    if name not in stack.coords or stack.coords[name].attrs.get("numbered") == IN_FILE:
+    if name not in stack.coords or stack.coords[name].attrs.get("numbered") in (IN_FILE, common.ON_GRID):
         return 0
     return next((first_pixel(text, AXES.index(name) + 1) for text in _texts(stack, dim)), 0)
 
