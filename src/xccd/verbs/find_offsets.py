@@ -124,7 +124,7 @@ def find_offsets(
 
 
 def _check(stack: xr.DataArray, method: Any, reference: Any, precision: Any) -> None:
-    n = check_stack(stack, "frame")
+    n = check_stack(stack, "frame", fixed=True)
     if not isinstance(method, str) or method not in METHODS:
         near = did_you_mean(method, METHODS)
         raise ValueError(f"method={called(method)} is unknown: use one of {', '.join(METHODS)}{near}")

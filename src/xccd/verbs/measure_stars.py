@@ -127,7 +127,7 @@ def _checked(array: xr.DataArray) -> xr.DataArray:
     if set(array.dims) not in ({"frame", "y", "x"}, {"y", "x"}):
         raise ValueError(f"measure_stars takes an image (y, x) or frames (frame, y, x), this has {dict(array.sizes)}")
     if "frame" in array.dims:
-        check_stack(array, "frame")
+        check_stack(array, "frame", fixed=True)
     else:
         float_dtype(array.dtype)
         check_array("the image", array_of(array))

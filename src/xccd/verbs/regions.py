@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.compute import arrays
+from xccd.labels.frames import as_numbers
 from xccd.verbs.by_plane import plane_dims
 from xccd.verbs.calibrate.sections import labels_of_text
 from xccd.verbs.weights import check_labels
@@ -61,7 +61,7 @@ def _region_image(region: Any, stack: xr.DataArray, image_dims: list[Hashable], 
         check_labels("region", region, stack)
         image = region.variable
     else:
-        values = region if arrays.is_dask(region) else np.asarray(region)
+        values = as_numbers("region", region)
         unnamed: list[Hashable] = [f"axis {i}" for i in range(values.ndim)]
         image = xr.Variable(next((d for d in (image_dims, every) if len(d) == values.ndim), unnamed), values)
     fits = all(d in every and stack.sizes[d] == n for d, n in image.sizes.items())

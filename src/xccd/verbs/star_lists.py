@@ -25,7 +25,7 @@ def stacks_of(verb: str, given: Any) -> list[xr.DataArray]:
     found = []
     for item in items:
         item = only_array(verb, item, taken="a DataArray, a Dataset or a list of these")
-        check_stack(item, "frame")
+        check_stack(item, "frame", fixed=True)
         item = without_channels(item)
         if set(item.dims) != {"frame", "y", "x"}:
             raise ValueError(f"{verb} takes frames (frame, y, x), this stack has {dict(item.sizes)}")

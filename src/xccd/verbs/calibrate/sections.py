@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import xarray as xr
 from xccd.headers import cards, common
 from xccd.headers.pixel_grid import AXES, IN_FILE, first_pixel
 from xccd.labels.frames import frame_names
-from xccd.messages import did_you_mean
+from xccd.messages import did_you_mean, is_number, is_whole
 from xccd.verbs.calibrate.keywords import keywords_of_frames
 
 SECTIONS = ("BIASSEC", "TRIMSEC", "DATASEC")
@@ -36,6 +36,9 @@ def part_of_frames(
         if region is None:
             raise ValueError(f"no frame has {' or '.join(defaults)}: give region=, as '[1:2048,1:2048]'")
     if isinstance(region, str):
+        region = region.strip()
+        if not region:
+            raise ValueError(f"region='' names no part of the frames; {FORM}")
         place = _of_text(region, stack, dim)
     elif isinstance(region, dict):
         place = _of_labels(region, stack)
@@ -51,7 +54,8 @@ def part_of_frames(
 def _of_labels(region: dict[Any, Any], stack: xr.DataArray) -> dict[Hashable, slice]:
     """The positions of labels, as `sel` takes them, both ends included."""
     unknown = [d for d in region if d not in ("x", "y")]
-    if unknown or not all(isinstance(part, slice) and part.step is None for part in region.values()):
+    plain = all(_is_plain(part, is_number) and part.step is None for part in region.values())
+    if unknown or not plain:
         raise ValueError(f"region={region!r}: give slices of labels without a step, as {{'x': slice(0, 2047)}}")
     found: dict[Hashable, slice] = {}
     for d, part in region.items():
@@ -61,9 +65,14 @@ def _of_labels(region: dict[Any, Any], stack: xr.DataArray) -> dict[Hashable, sl
     return found
 
 
+def _is_plain(part: Any, is_end: Callable[[object], bool]) -> bool:
+    """Whether it is a slice whose ends are missing or numbers."""
+    return isinstance(part, slice) and all(end is None or is_end(end) for end in (part.start, part.stop))
+
+
 def _of_slices(region: Any) -> dict[Hashable, slice]:
     slices = (region,) if isinstance(region, slice) else region
-    known = isinstance(slices, tuple) and all(isinstance(s, slice) and s.step in (None, 1) for s in slices)
+    known = isinstance(slices, tuple) and all(_is_plain(s, is_whole) and s.step in (None, 1) for s in slices)
     if not known or len(slices) > 2:
         raise TypeError(
             f"region={region!r}: give a section '[x1:x2,y1:y2]', a keyword, a slice of columns, slices (y, x), or a "
