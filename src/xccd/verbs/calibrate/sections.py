@@ -94,7 +94,7 @@ def labels_of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hash
     section = region if region.startswith("[") else _section_in_headers(region, stack, dim)
     if not section:
         near = did_you_mean(region, [k for k in (*SECTIONS, *map(str, stack.attrs)) if k != region])
-        raise ValueError(f"region={region!r}: the frames have no {region} with a section{near}; {FORM}")
+        raise ValueError(f"region={region!r}: the frames have no {region} with a section; {FORM}{near}")
     ends = {d: both for d, both in ranges(region, section).items() if both is not None}
     _check_within(region, section, ends, stack, dim)
     found: dict[Hashable, tuple[int, int]] = {}
