@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracles
+import xccd
 from xccd.verbs.levels import LEVELS, level_of
 
 NAN, INF = math.nan, math.inf
@@ -226,7 +227,6 @@ def test_variables_with_factors_of_their_own_need_a_dataset_each():
         (slice(0, 3), slice(2, None)),
         {"y": slice(2, 4), "x": slice(6, 11)},
         "[7:12,3:5]",
-        "[7:999,1:5]",
         "DATASEC",
         "TRIMSEC",
         np.outer(np.arange(6) < 3, np.arange(8) >= 2),
@@ -255,9 +255,15 @@ def test_a_section_counts_pixels_where_there_are_no_labels():
 @pytest.mark.parametrize(
     ("region", "message"),
     [
-        ("[1:2]", r"region='\[1:2\]': '\[1:2\]' is not of the form '\[x1:x2,y1:y2\]'"),
-        ("BIASSEC", r"region='BIASSEC' is no section .* and no keyword that all frames share"),
-        ("[100:200,1:5]", r"holds no pixel of the frames \{'frame': 3, 'y': 6, 'x': 8\}"),
+        ("[1:2]", r"region='\[1:2\]': '\[1:2\]' is no section; a section is '\[x1:x2,y1:y2\]'"),
+        ("[5:2,1:3]", r"'\[5:2,1:3\]' does not run from 1 or more upwards"),
+        ("BIASSEC", r"region='BIASSEC': the frames have no BIASSEC with a section; a section is"),
+        ("TRIMSECC", r"the frames have no TRIMSECC with a section; .*; did you mean 'TRIMSEC'\?$"),
+        (
+            "[100:200,1:5]",
+            r"'\[100:200,1:5\]' reaches beyond the image of 12 x 8 pixels \(x, y\): give",
+        ),
+        ("[1:2,1:2]", r"holds no pixel of the frames \{'frame': 3, 'y': 6, 'x': 8\}"),
         ((slice(0, 3),), r"give a slice for each of 'y', 'x'"),
         ((slice(9, 12), slice(0, 3)), r"holds no pixel"),
         (np.ones((6, 8)), r"region has dtype float64 and sizes \{'y': 6, 'x': 8\}: give a boolean image"),
@@ -311,3 +317,20 @@ def test_bad_levels_are_named_when_they_are_measured(stack, level, message):
     stack = stack.where(stack.file != "c.fits")
     with pytest.raises(ValueError, match=message):
         lazily(stack, level)
+
+
+def test_a_section_of_a_file_that_is_a_crop():
+    """Sections count the pixels of the file, whatever its LTV; a keyword that leads beyond the image raises."""
+    frames = [np.arange(48.0).reshape(6, 8) + i for i in range(2)]
+    cards = {"LTV1": -100, "LTV2": -50, "DATASEC": "[2:5,1:3]", "BIASSEC": "[2:5,1:7]"}
+    stack = xccd.open_stack([(frame, cards) for frame in frames])
+    assert stack.x[0] == 100
+    expected = stack[:, :3, 1:5].ccd.normalize("mean").scale
+    rows = stack.ccd.normalize("mean", region="[*,2:3]")
+    xr.testing.assert_identical(rows.scale, stack[:, 1:3].ccd.normalize("mean").scale)
+    for region in ("DATASEC", "[2:5,1:3]"):
+        xr.testing.assert_identical(stack.ccd.normalize("mean", region=region).scale, expected)
+        xr.testing.assert_identical(stack[:, :, 1:].ccd.normalize("mean", region=region).scale, expected)
+    message = r"region='BIASSEC': '\[2:5,1:7\]' in BIASSEC reaches beyond the image of 8 x 6 pixels \(x, y\)"
+    with pytest.raises(ValueError, match=message):
+        stack.ccd.normalize("mean", region="BIASSEC")

@@ -13,7 +13,7 @@ from xccd.compute.dask_joint import cluster as cluster
 from xccd.compute.dask_joint import is_dask as is_dask
 from xccd.compute.dask_joint import optimized
 from xccd.compute.dask_joint import shares_memory as shares_memory
-from xccd.compute.deferred import Deferred
+from xccd.compute.deferred import BySample, Deferred
 
 # A NumPy, dask or deferred array. xarray types them as Any, too.
 Array = Any
@@ -73,7 +73,7 @@ def map_elementwise(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[
         if not any(map(is_deferred, (x, *extras))):
             return function(x, *extras)
         frames = next(a.frames for a in (x, *extras) if isinstance(a, Deferred) and a.ndim == x.ndim)
-        return Deferred(function, list(map(notes.kept, (x, *extras))), x.shape, dtype, frames=frames)
+        return BySample(function, list(map(notes.kept, (x, *extras))), x.shape, dtype, frames=frames)
     import dask.array as da
 
     x, extras = as_dask_input(x), tuple(map(as_dask_input, extras))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xccd.compute import arrays, memory, notes, options
-from xccd.compute.deferred import WANTED, Box, Deferred
+from xccd.compute.deferred import WANTED, Box, Deferred, Known
 from xccd.compute.mosaic import ROWS, Mosaic
 from xccd.compute.pool import run_all
 from xccd.kernels.limits import float_dtype
@@ -90,6 +90,12 @@ class _Coloured(Deferred):
         super().__init__(work, inputs, shape, dtype)
         self.how, self.sizes = how, inputs[0].shape[1:]
 
+    def of_frames(self, numbers: Any, known: Known) -> _Coloured | None:
+        inputs = self.inputs_of_frames(numbers, known, 3)
+        if inputs is None:
+            return None
+        return _Coloured(self.function, self.how, inputs, (len(numbers), *self.shape[1:]), self.dtype)
+
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:
             channels, *pixels = box
@@ -144,6 +150,10 @@ class _Mean(Deferred):
     def __init__(self, x: Deferred) -> None:
         super().__init__(partial(np.mean, axis=1), [x], (x.shape[0], *x.shape[2:]), x.dtype)
         self.channels = slice(0, x.shape[1])
+
+    def of_frames(self, numbers: Any, known: Known) -> _Mean | None:
+        (x,) = self.inputs_of_frames(numbers, known, 4) or [None]
+        return None if x is None else _Mean(x)
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:

@@ -20,6 +20,7 @@ WORTH_IT = 1 << 18  # bytes from which a second thread is used
 COPIES = 4  # copies of a band in a thread: as read, clipped, and the two sides of one arithmetic step
 SCRATCH = 16 << 20  # a thread's tile as samples and as floats, its bounds, and the rows of a frame
 Box = tuple[slice, ...]
+Known = dict[int, Any]
 
 
 class Deferred:
@@ -79,14 +80,27 @@ class Deferred:
             values = values[(slice(None),) * axis + (part,)]
         return self._known(values)
 
-    def of_frames(self, numbers: Any) -> Deferred | None:
-        """Some frames alone, by a list of numbers; None if they need the others, or if this is not known."""
+    def of_frames(self, numbers: Any, known: Known) -> Deferred | None:
+        """Some frames alone, by a list of numbers; None if they need the others, or if this is not known.
+
+        ``known`` holds, by `id`, what was found for these numbers already, so that common inputs stay common.
+        """
         return None
+
+    def inputs_of_frames(self, numbers: Any, known: Known, ndim: int) -> list[Any] | None:
+        """The inputs for some frames alone, if a frame needs only the same frame of each; None as in `of_frames`.
+
+        ``ndim``: axes of a NumPy input that has frames.
+        """
+        if not self.frames:
+            return None
+        found = [_of_frames(value, self.shape[0], numbers, known, ndim) for value in self.inputs]
+        return None if any(value is None for value in found) else found
 
     def _picked(self, key: Any) -> tuple[Deferred, list[Any]]:
         """The frames that are computed for a selection of frames, and the selection within them."""
         numbers = np.arange(self.shape[0])[key]
-        part = self.of_frames(np.atleast_1d(numbers)) if 0 < numbers.size < self.shape[0] else None
+        part = self.of_frames(np.atleast_1d(numbers), {}) if 0 < numbers.size < self.shape[0] else None
         return (self, [key]) if part is None else (part, [slice(None) if numbers.ndim else 0])
 
     def _known(self, values: Any) -> Any:
@@ -102,6 +116,26 @@ class Deferred:
     def one_by_one(self) -> Iterator[Any]:
         """Each whole frame."""
         yield from self.load()
+
+
+def _of_frames(value: Any, count: int, numbers: Any, known: Known, ndim: int) -> Any:
+    """Some of ``count`` frames of an input; an image, or what is the same for all frames, as it is."""
+    has_frames = value.frames if isinstance(value, Deferred) else value.ndim == ndim
+    if not has_frames or value.shape[0] != count:
+        return value
+    if not isinstance(value, Deferred):
+        return value[numbers]
+    if id(value) not in known:
+        known[id(value)] = value.of_frames(numbers, known)
+    return known[id(value)]
+
+
+class BySample(Deferred):
+    """A function of single samples: a frame of it needs that frame of its inputs alone."""
+
+    def of_frames(self, numbers: Any, known: Known) -> BySample | None:
+        inputs = self.inputs_of_frames(numbers, known, self.ndim)
+        return None if inputs is None else BySample(self.function, inputs, (len(numbers), *self.shape[1:]), self.dtype)
 
 
 class MultiOutput(Deferred):
@@ -259,7 +293,7 @@ def view(array: Deferred, key: tuple[Any, ...]) -> Deferred | None:
     if pixels == array.pixels and (numbers is None or np.array_equal(numbers, np.arange(array.shape[0]))):
         return array
     shape = pixels if numbers is None else (numbers.size, *pixels)
-    some = None if numbers is None or numbers.size >= array.shape[0] else array.of_frames(numbers)
+    some = None if numbers is None or numbers.size >= array.shape[0] else array.of_frames(numbers, {})
     part = _View(array, parts, numbers, shape) if some is None else _View(some, parts, None, shape)
     notes.mark(part, notes.origin_of_samples(array))
     return part
@@ -271,6 +305,15 @@ class _View(Deferred):
     def __init__(self, base: Deferred, box: Box, numbers: Any, shape: tuple[int, ...]) -> None:
         super().__init__(_unchanged, [base], shape, base.dtype, frames=base.frames)
         self.box, self.numbers = box, numbers
+
+    def of_frames(self, numbers: Any, known: Known) -> _View | None:
+        if not self.frames:
+            return None
+        if self.numbers is None:
+            (some,) = self.inputs_of_frames(numbers, known, self.ndim) or [None]
+        else:  # other numbers of the base
+            some = self.inputs[0].of_frames(self.numbers[numbers], {})
+        return None if some is None else _View(some, self.box, None, (len(numbers), *self.shape[1:]))
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) in made:

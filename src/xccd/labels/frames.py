@@ -18,15 +18,21 @@ from xccd.labels.problems import problems
 from xccd.messages import did_you_mean, shown
 
 
-def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
-    """The count of frames. Raises if ``stack`` is not a stack of real numbers along ``dim``."""
+def check_stack(stack: xr.DataArray, dim: Hashable, *, fixed: bool = False) -> int:
+    """The count of frames. Raises if ``stack`` is not a stack of real numbers along ``dim``.
+
+    ``fixed``: the verb takes no other dimension, so it has no ``dim=``.
+    """
     if dim not in stack.dims:
         sizes = dict(stack.sizes)
         hint = f"dim={stack.dims[0]!r}" if stack.dims else "a stack of more than one frame"
+        way = f"say which one holds the frames, {hint}, or rename it to 'frame'"
+        if fixed:
+            first = stack.dims[0] if stack.dims else "time"
+            way = f"rename the one that holds the frames, as stack.rename({first}='frame')"
         raise ValueError(
-            f"this DataArray has no dimension {dim!r}, it has {sizes}: say which one holds the frames, "
-            f"{hint}, or rename it to 'frame' (a single image has nothing to clip or combine)"
-            f"{did_you_mean(dim, stack.dims)}"
+            f"this DataArray has no dimension {dim!r}, it has {sizes}: {way} (a single image has nothing to clip or "
+            f"combine){did_you_mean(dim, stack.dims)}"
         )
     float_dtype(stack.dtype)
     check_array("the stack", array_of(stack))
@@ -34,6 +40,15 @@ def check_stack(stack: xr.DataArray, dim: Hashable) -> int:
     if n == 0:
         raise ValueError(f"the stack is empty: its dimension {dim!r} has size 0")
     return n
+
+
+def as_numbers(argument: str, given: Any) -> Any:
+    """What a user gives as an array, dask's as it is; raises for a masked array, whose mask would be lost."""
+    if isinstance(given._meta if arrays.is_dask(given) else given, np.ma.MaskedArray):
+        raise TypeError(
+            f"{argument}= is a masked array, whose mask would be lost: give plain numbers, as {argument}.filled(...)"
+        )
+    return given if arrays.is_dask(given) else np.asarray(given)
 
 
 def check_array(argument: str, array: Any) -> None:

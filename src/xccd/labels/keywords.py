@@ -12,7 +12,7 @@ from xccd.headers import cards, common
 from xccd.headers.coords import keyword_value, number
 from xccd.labels import lazy
 from xccd.labels.frames import frame_names
-from xccd.messages import did_you_mean
+from xccd.messages import LONGEST, did_you_mean
 
 
 def keyword_of_frames(argument: str, name: str, stack: xr.DataArray, dim: Hashable, **others: Iterable[str]) -> Any:
@@ -45,8 +45,16 @@ def keyword_of_frames(argument: str, name: str, stack: xr.DataArray, dim: Hashab
         values = [stack.attrs[name]] * n
     numbers = np.array([number(name, {name: v}) for v in values], np.float64)
     for i in np.flatnonzero(~np.isfinite(numbers)):
-        raise ValueError(f"{argument}={name!r}: {frame_names(stack, dim)[i]} has {name} = {values[i]!r}, not a number")
+        raise ValueError(
+            f"{argument}={name!r}: {frame_names(stack, dim)[i]} has {name} = {_short(values[i])}, not a number"
+        )
     return numbers
+
+
+def _short(value: Any) -> str:
+    """A value in a message; a label may be a whole header."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def label_of(stack: xr.DataArray, name: str, dim: Hashable) -> xr.DataArray | None:

@@ -43,12 +43,18 @@ def write_png(image: Any, path: Path, title: str) -> Path:
 
 def grey(values: Any) -> Any:
     """Grey levels from 0 to 1 between the limits of zscale; missing pixels are 0."""
-    from astropy.visualization import ZScaleInterval
-
     if not np.isfinite(values).any():
         return np.zeros(values.shape, np.float32)
-    low, high = ZScaleInterval().get_limits(values)
+    low, high = limits(values)
     return np.clip((np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-30), 0, 1)
+
+
+def limits(values: Any) -> tuple[float, float]:
+    """The limits of grey that IRAF's display and DS9 take by default; of values that are not all missing."""
+    from astropy.visualization import ZScaleInterval
+
+    low, high = ZScaleInterval().get_limits(values)
+    return float(low), float(high)
 
 
 def smaller(values: Any) -> Any:

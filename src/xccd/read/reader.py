@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xccd.compute import bands, notes, plans
-from xccd.compute.deferred import Box, Deferred, box_of
+from xccd.compute.deferred import Box, Deferred, Known, box_of
 from xccd.compute.steps import Unsigned
 from xccd.kernels.limits import float_dtype
 from xccd.messages import did_you_mean
@@ -109,7 +109,7 @@ class Files(Deferred):
             made[id(self)] = self.reader[(slice(None), *box)]
         return made[id(self)]
 
-    def of_frames(self, numbers: Any) -> Files:
+    def of_frames(self, numbers: Any, known: Known) -> Files:
         frames, masks = (tuple(every[i] for i in numbers) for every in (self.reader.frames, self.reader.masks))
         return Files(replace(self.reader, frames=frames, masks=masks))
 

@@ -183,7 +183,7 @@ def _is_stack(ds: xr.Dataset) -> bool:
 
 def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -> xr.DataArray:
     for stack in stacks:
-        check_stack(stack, "frame")
+        check_stack(stack, "frame", fixed=True)
         if set(stack.dims) != {"frame", "y", "x"}:
             raise ValueError(
                 f"align takes frames (frame, y, x), or cubes with one dimension more, this has {dict(stack.sizes)}"

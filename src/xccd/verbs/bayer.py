@@ -57,7 +57,7 @@ def bayer_planes(stack: xr.DataArray | xr.Dataset, pattern: str | None = None) -
         raise not_taken("bayer_planes()", stack, "bayer_planes takes a DataArray or a Dataset, not")
     ds = stack.to_dataset(name=stack.name or "data") if isinstance(stack, xr.DataArray) else stack
     first = ds[science_variables(ds, "frame")[0]]
-    check_stack(first, "frame")
+    check_stack(first, "frame", fixed=True)
     if set(first.dims) != {"frame", "y", "x"}:
         raise ValueError(f"bayer_planes takes frames (frame, y, x), this stack has {dict(first.sizes)}")
     colours = colours_of(first, pattern)

@@ -46,10 +46,14 @@ def _of_header(name: str, text: str) -> str:
     if found not in PATTERNS:
         raise ValueError(f"{name} has BAYERPAT = {found!r}, which is none of {', '.join(PATTERNS)}: {GIVE}")
     height = cards.as_number(cards.card_value(text, "NAXIS2"))
-    if rows.order_of(text) == "BOTTOM-UP" and height % 2 != 1:  # an odd count begins and ends with the same row
+    order = rows.order_of(text)
+    if order not in ("", "TOP-DOWN") and height % 2 != 1:  # an odd count begins and ends with the same row
+        why = "programs disagree whether that begins with the first stored row or with the last"
+        if order != "BOTTOM-UP":
+            why = "that is neither 'TOP-DOWN' nor 'BOTTOM-UP', so the first row is unknown"
         raise ValueError(
-            f"{name} has ROWORDER = 'BOTTOM-UP' and BAYERPAT = {found!r}: programs disagree whether that begins with "
-            f"the first stored row or with the last; {GIVE} (here {found} or {found[2:] + found[:2]})"
+            f"{name} has ROWORDER = {order!r} and BAYERPAT = {found!r}: {why}; {GIVE} (here {found} or "
+            f"{found[2:] + found[:2]})"
         )
     return found
 
@@ -69,6 +73,11 @@ def _odd(stack: xr.DataArray, name: str, axis: int) -> Any:
     numbers = stack.coords[name]
     if numbers.attrs.get("numbered") == common.ON_GRID:
         raise ValueError("these frames are aligned, so their pixels have no colour of their own: split them before")
+    if numbers.dtype.kind not in "iuf" or (numbers.values % 1 != 0).any():
+        raise ValueError(
+            f"the coordinate {name!r} runs {numbers.values[:3].tolist()}...: the pattern needs the numbers of pixels, "
+            f"which are whole. drop_vars({name!r}) counts from the first pixel"
+        )
     origin = 0
     if numbers.attrs.get("numbered") != IN_FILE:
         origin = next((first_pixel(text, axis) for text in common.texts(stack, "frame")), 0)

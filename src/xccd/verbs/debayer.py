@@ -193,7 +193,7 @@ def _error(variance: Any, *, power: int, dtype: Any) -> Any:
 def _check(stack: xr.DataArray) -> None:
     if set(stack.dims) == {"y", "x"}:
         raise ValueError("debayer takes frames (frame, y, x), this is one image: open its file with open_stack")
-    check_stack(stack, "frame")
+    check_stack(stack, "frame", fixed=True)
     if CHANNEL in stack.dims:
         raise ValueError(f"these frames have colours already, {dict(stack.sizes)}: debayer takes raw frames")
     if set(stack.dims) != {"frame", "y", "x"}:

@@ -15,7 +15,7 @@ from xccd.sky import shifts
 from xccd.sky.phase import overlap
 from xccd.sky.shifts import METHODS, Found, Frame
 from xccd.verbs.channels import without_channels
-from xccd.verbs.star_lists import only_stack
+from xccd.verbs.only_array import only_array
 
 Array = np.ndarray[Any, Any]
 GROUP_BYTES = 256 << 20  # of frames that are read together
@@ -98,7 +98,7 @@ def find_offsets(
     >>> stack.ccd.align(offsets=offsets).shape
     (2, 67, 68)
     """
-    stack = without_channels(only_stack("find_offsets", stack))
+    stack = without_channels(only_array("find_offsets", stack))
     _check(stack, method, reference, precision)
     stack = unflagged(stack).transpose("frame", "y", "x")
     names = frame_names(stack, "frame")
@@ -124,7 +124,7 @@ def find_offsets(
 
 
 def _check(stack: xr.DataArray, method: Any, reference: Any, precision: Any) -> None:
-    n = check_stack(stack, "frame")
+    n = check_stack(stack, "frame", fixed=True)
     if not isinstance(method, str) or method not in METHODS:
         near = did_you_mean(method, METHODS)
         raise ValueError(f"method={called(method)} is unknown: use one of {', '.join(METHODS)}{near}")

@@ -145,7 +145,8 @@ def keep(obj: Obj, rule: str, *, dim: Hashable = "frame") -> Obj:
 def _kept(obj: Any, rule: str, conditions: tuple[Condition, ...], dim: Hashable) -> Any:
     stack = obj
     if isinstance(obj, xr.Dataset):
-        some = [name for name in image_names(obj) if dim in obj[name].dims]
+        every = [name for name in image_names(obj) if dim in obj[name].dims]
+        some = [name for name in every if obj[name].ndim > 1] or every  # without tables of the frames
         if not some:
             raise ValueError(f"no variable of this Dataset has the dimension {dim!r}: name it with dim=...")
         stack = obj[some[0]]
@@ -193,7 +194,7 @@ def _label(stack: xr.DataArray, rule: str, name: str, dim: Hashable) -> Array:
     label = stack.coords.get(name)
     if label is not None and label.dims == (dim,) and label.dtype.kind in "fiub":
         return np.asarray(label.values, np.float64)
-    return np.asarray(keyword_of_frames("rule", name, stack, dim, measured=MEASURED), np.float64)
+    return np.asarray(keyword_of_frames(f"rule={rule!r}: name", name, stack, dim, measured=MEASURED), np.float64)
 
 
 def _met(condition: Condition, values: Array) -> Array:

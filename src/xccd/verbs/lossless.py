@@ -13,7 +13,7 @@ from xccd.headers.uncertainties import TYPES
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import ancillary, attributes, image_names, map_name, not_taken, with_maps
-from xccd.labels.frames import unflagged
+from xccd.labels.frames import as_numbers, unflagged
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.messages import a_type, did_you_mean
 from xccd.read.images.quality import bad_values, bits_of
@@ -132,7 +132,7 @@ def _with_all_dims(argument: str, given: Any, stack: xr.DataArray) -> xr.Variabl
         xr.align(stack, given, join="exact")
         variable = given.variable
     else:
-        array = given if arrays.is_dask(given) else np.asarray(given)
+        array = as_numbers(argument, given)
         if array.shape not in ((), stack.shape[1:], stack.shape):
             raise ValueError(f"{argument}= has shape {array.shape}: give {stack.shape}, or {stack.shape[1:]} for each")
         variable = xr.Variable(stack.dims[stack.ndim - array.ndim :], array)

@@ -14,7 +14,7 @@ from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
 from xccd.labels.apply import Obj, per_variable
 from xccd.labels.flags import MAPS, flags_of, map_name, with_maps
-from xccd.labels.frames import add_history, check_array, copy_with, frames_first, step_text, with_samples
+from xccd.labels.frames import add_history, as_numbers, check_array, copy_with, frames_first, step_text, with_samples
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.nodes import map_nodes
 from xccd.messages import a_type
@@ -136,7 +136,7 @@ def marks_of(argument: str, bad: Any, stack: xr.DataArray, dim: Hashable) -> Any
     elif isinstance(bad, xr.Dataset | xr.DataTree):
         raise TypeError(f"{argument}= is {a_type(bad)}: give one array of it, as ds['data_flags']")
     else:
-        array = bad if arrays.is_dask(bad) else np.asarray(bad)
+        array = as_numbers(argument, bad)
         frame = tuple(d for d in stack.dims if d != dim)
         dims = {stack.shape: stack.dims, tuple(stack.sizes[d] for d in frame): frame}.get(array.shape)
         if dims is None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xccd.kernels.limits import float_dtype
-from xccd.labels.flags import image_names, not_taken, with_maps
 from xccd.labels.frames import check_array, check_stack, unflagged
 from xccd.labels.lazy import array_of
 from xccd.messages import is_number, is_whole
 from xccd.sky.stars import Stars, find_stars, noise_of
 from xccd.verbs.channels import without_channels
 from xccd.verbs.levels import LEVELS
+from xccd.verbs.only_array import only_array
 
 Array = np.ndarray[Any, Any]
 GROUP_BYTES = 256 << 20  # of frames that are read together
@@ -113,7 +112,7 @@ def measure_stars(
         raise ValueError(f"saturation={saturation!r} is not a finite number")
     if not is_whole(most) or most < 1:
         raise ValueError(f"most={most!r} is not a whole number of 1 or more")
-    array = _checked(without_channels(_one(obj)))
+    array = _checked(without_channels(only_array("measure_stars", obj, what="image or stack")))
     how = {"threshold": float(threshold), "most": int(most)}
     if "frame" in array.dims:
         return _of_stack(array, how, saturation)
@@ -124,25 +123,11 @@ def _is_number(value: Any) -> bool:
     return is_number(value) and bool(np.isfinite(float(value)))
 
 
-def _one(obj: Any) -> xr.DataArray:
-    """The image or the stack itself, or the only one of a Dataset with its maps."""
-    if isinstance(obj, xr.Dataset):
-        names: list[Hashable] = image_names(obj)
-        if len(names) != 1:
-            said = f"this Dataset has {', '.join(map(str, names)) or 'none'}"
-            pick = f": pick one, as ds[{names[0]!r}].ccd.measure_stars()" if names else ""
-            raise ValueError(f"measure_stars takes one image or stack, {said}{pick}")
-        return with_maps(obj, names[0])
-    if not isinstance(obj, xr.DataArray):
-        raise not_taken("measure_stars()", obj, "measure_stars takes a DataArray or a Dataset, not")
-    return obj
-
-
 def _checked(array: xr.DataArray) -> xr.DataArray:
     if set(array.dims) not in ({"frame", "y", "x"}, {"y", "x"}):
         raise ValueError(f"measure_stars takes an image (y, x) or frames (frame, y, x), this has {dict(array.sizes)}")
     if "frame" in array.dims:
-        check_stack(array, "frame")
+        check_stack(array, "frame", fixed=True)
     else:
         float_dtype(array.dtype)
         check_array("the image", array_of(array))

@@ -12,7 +12,7 @@ import xarray as xr
 from xccd.compute import arrays
 from xccd.headers import units
 from xccd.kernels.limits import float_dtype
-from xccd.labels.frames import frame_names
+from xccd.labels.frames import as_numbers, frame_names
 from xccd.labels.keywords import keyword_of_frames
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.write.product_inputs import LARGEST_GAIN
@@ -67,7 +67,7 @@ def camera_numbers(argument: str, value: Any, stack: xr.DataArray, dim: Hashable
         if value == "GAIN":
             _check_setting(found, stack, dim)
         return found
-    numbers = np.asarray(value)
+    numbers = as_numbers(argument, value)
     if numbers.dtype.kind not in "iuf":
         raise TypeError(f"{argument}={value!r} is neither a number, nor one for each frame, nor a keyword")
     frames = stack.sizes[dim] if dim in stack.dims else 1

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from xccd.compute import arrays
-from xccd.messages import did_you_mean
+from xccd.labels.frames import as_numbers
 from xccd.verbs.by_plane import plane_dims
+from xccd.verbs.calibrate.sections import labels_of_text
 from xccd.verbs.weights import check_labels
-
-SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 
 
 def part_of(stack: xr.DataArray, region: Any, dim: Hashable) -> xr.DataArray:
@@ -23,7 +20,7 @@ def part_of(stack: xr.DataArray, region: Any, dim: Hashable) -> xr.DataArray:
         return stack
     image_dims = [d for d in stack.dims if d not in (dim, *plane_dims(stack, dim))]
     if isinstance(region, str):
-        part = stack.isel(_section(region, stack))
+        part = stack.isel(_section(region, stack, dim))
     elif isinstance(region, dict):
         part = stack.sel(region)
     elif isinstance(region, slice) or (isinstance(region, tuple) and all(isinstance(s, slice) for s in region)):
@@ -42,27 +39,12 @@ def _slices(region: Any, dims: list[Hashable]) -> dict[Hashable, slice]:
     return dict(zip(dims, slices, strict=True))
 
 
-def _section(text: str, stack: xr.DataArray) -> dict[str, Any]:
-    """The positions of a FITS section (1-based, inclusive) along x and y, whose labels are 0-based."""
-    section = text
-    if not text.startswith("["):
-        found = stack.attrs.get(text)
-        if found is None and text in stack.coords and len(set(stack.coords[text].values.tolist())) == 1:
-            found = stack.coords[text].values[0]
-        if found is None:
-            near = did_you_mean(text, stack.attrs)
-            raise ValueError(
-                f"region={text!r} is no section '[x1:x2,y1:y2]' and no keyword that all frames share{near}"
-            )
-        section = str(found)
-    match = SECTION.fullmatch(section.replace(" ", ""))
-    if match is None:
-        raise ValueError(f"region={text!r}: {section!r} is not of the form '[x1:x2,y1:y2]'")
+def _section(text: str, stack: xr.DataArray, dim: Hashable) -> dict[Hashable, Any]:
+    """The positions of a FITS section along x and y, or of a keyword that holds one."""
     if not {"x", "y"} <= set(stack.dims):
         raise ValueError(f"region={text!r}: a section is of 'x' and 'y', the stack has {dict(stack.sizes)}")
-    x1, x2, y1, y2 = (int(v) for v in match.groups())
     # by labels, which are pixels of the detector: a section means the same pixels after a crop
-    return {"x": _between(stack["x"].values, x1 - 1, x2 - 1), "y": _between(stack["y"].values, y1 - 1, y2 - 1)}
+    return {d: _between(stack[d].values, *ends) for d, ends in labels_of_text(text, stack, dim).items()}
 
 
 def _between(labels: Any, first: int, last: int) -> Any:
@@ -79,7 +61,7 @@ def _region_image(region: Any, stack: xr.DataArray, image_dims: list[Hashable], 
         check_labels("region", region, stack)
         image = region.variable
     else:
-        values = region if arrays.is_dask(region) else np.asarray(region)
+        values = as_numbers("region", region)
         unnamed: list[Hashable] = [f"axis {i}" for i in range(values.ndim)]
         image = xr.Variable(next((d for d in (image_dims, every) if len(d) == values.ndim), unnamed), values)
     fits = all(d in every and stack.sizes[d] == n for d, n in image.sizes.items())

@@ -8,30 +8,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.labels.flags import not_taken, science_variables, with_maps
 from xccd.labels.frames import check_stack, file_names, unflagged
 from xccd.messages import is_whole, shown
 from xccd.sky.patterns import LEAST
 from xccd.sky.stars import Stars, find_stars
 from xccd.verbs.channels import without_channels
+from xccd.verbs.only_array import only_array
 
 Array = np.ndarray[Any, Any]
 GROUP_BYTES = 256 << 20  # of frames that are read together
-
-
-def only_stack(verb: str, given: Any, taken: str = "a DataArray or a Dataset") -> xr.DataArray:
-    """The stack itself, or the only stack of a Dataset with its maps; ``taken`` is what the verb takes."""
-    if isinstance(given, xr.Dataset):
-        names = science_variables(given, "frame")
-        if len(names) > 1:
-            raise ValueError(
-                f"{verb} works on the frames of one stack, this Dataset has {', '.join(map(str, names))}: "
-                f"pick one, as ds[{names[0]!r}].ccd.{verb}()"
-            )
-        return with_maps(given, names[0])
-    if not isinstance(given, xr.DataArray):
-        raise not_taken(f"{verb}()", given, f"{verb} takes {taken}, not")
-    return given
 
 
 def stacks_of(verb: str, given: Any) -> list[xr.DataArray]:
@@ -39,8 +24,8 @@ def stacks_of(verb: str, given: Any) -> list[xr.DataArray]:
     items = list(given) if isinstance(given, list | tuple) else [given]
     found = []
     for item in items:
-        item = only_stack(verb, item, "a DataArray, a Dataset or a list of these")
-        check_stack(item, "frame")
+        item = only_array(verb, item, taken="a DataArray, a Dataset or a list of these")
+        check_stack(item, "frame", fixed=True)
         item = without_channels(item)
         if set(item.dims) != {"frame", "y", "x"}:
             raise ValueError(f"{verb} takes frames (frame, y, x), this stack has {dict(item.sizes)}")

@@ -15,12 +15,13 @@ from xccd.headers import cards, common
 from xccd.headers.coords import keyword_value
 from xccd.kernels.flags import Flag
 from xccd.labels import calibration
-from xccd.labels.flags import flags_of, image_names, not_taken, with_maps
+from xccd.labels.flags import flags_of
 from xccd.labels.frames import check_stack, file_names, frames_first
 from xccd.labels.lazy import array_of
 from xccd.messages import is_number
 from xccd.sky.stars import _sep, find_stars, noise_of
 from xccd.verbs.levels import LEVELS
+from xccd.verbs.only_array import only_array
 from xccd.verbs.photon_noise import camera_numbers, check_numbers
 from xccd.verbs.stats_table import odd_frames, short_names
 
@@ -145,7 +146,7 @@ def stats(
     >>> labelled.isel(frame=labelled.background < 600).sizes["frame"]
     5
     """
-    stack = _one(obj)
+    stack = only_array("stats", obj, dim)
     check_stack(stack, dim)
     marks = flags_of(stack)
     if flags and marks is None:
@@ -162,20 +163,6 @@ def stats(
     if not is_dask(records):
         columns["odd"] = np.array(columns["odd"].tolist(), str)
     return _table(stack, dim, columns, x.shape)
-
-
-def _one(obj: Any) -> xr.DataArray:
-    """The stack itself, or the only one of a Dataset with its maps."""
-    if isinstance(obj, xr.Dataset):
-        names: list[Hashable] = image_names(obj)
-        if len(names) != 1:
-            said = f"this Dataset has {', '.join(map(str, names)) or 'none'}"
-            pick = f": pick one, as ds[{names[0]!r}].ccd.stats()" if names else ""
-            raise ValueError(f"stats takes one stack, {said}{pick}")
-        return with_maps(obj, names[0])
-    if not isinstance(obj, xr.DataArray):
-        raise not_taken("stats()", obj, "stats takes a DataArray or a Dataset, not")
-    return obj
 
 
 def _check_for_stars(stack: xr.DataArray, dim: Hashable) -> None:

@@ -16,7 +16,7 @@ from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
 from xccd.labels import lazy
 from xccd.labels.flags import flags_of, map_name
-from xccd.labels.frames import check_array, file_names, frame_names, frames_first, unflagged
+from xccd.labels.frames import as_numbers, check_array, file_names, frame_names, frames_first, unflagged
 from xccd.labels.keywords import keyword_of_frames
 from xccd.labels.lazy import array_of
 from xccd.labels.mixed import check_alike
@@ -194,7 +194,7 @@ def _in_file_order(argument: str, value: xr.DataArray, stack: xr.DataArray, dim:
 
 def _of_numbers(argument: str, value: Any, stack: xr.DataArray, dim: Hashable) -> PerSample:
     """A number, N numbers (one a frame), or an array of the stack's own shape."""
-    array = value if arrays.is_dask(value) else np.asarray(value)
+    array = as_numbers(argument, value)
     _check_dtype(argument, array.dtype)
     if argument != "weights" and str(getattr(value, "unit", "")):  # of weights only ratios matter
         raise TypeError(f"{argument}= is in {value.unit}, which a plain product would lose: give plain numbers")

@@ -10,6 +10,7 @@ import numpy as np
 
 from xccd.messages import shown
 from xccd.night.look.frame_table import names_of
+from xccd.pictures.zscale import limits
 from xccd.read.files.unpack import BROKEN
 from xccd.read.images.chips import Options
 from xccd.read.images.sources import items, open_file
@@ -50,7 +51,7 @@ def _look(file: str, hdu: int) -> dict[str, Any]:
     }
     if not values.size:
         return found | dict.fromkeys(("low", "high", "median", "min", "max"))
-    low, high = zscale(values)
+    low, high = limits(values)
     return found | {
         "low": low, "high": high, "median": float(np.median(values)), "min": float(values.min()),
         "max": float(values.max()),
@@ -70,11 +71,3 @@ def some_rows(pixels: Any) -> Any:
         pixels.read((*(slice(int(i), int(i) + 1) for i in at), slice(0, shape[-1])), one)
         out[:] = one.reshape(-1)[::step]
     return rows
-
-
-def zscale(values: Any) -> tuple[float, float]:
-    """The limits of grey that IRAF's display and DS9 take by default."""
-    from astropy.visualization import ZScaleInterval
-
-    low, high = ZScaleInterval().get_limits(values)
-    return float(low), float(high)

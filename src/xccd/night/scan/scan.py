@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from xccd.headers import cards
 from xccd.headers.summary import Summary
-from xccd.messages import a_type, shown
+from xccd.messages import LONGEST, a_type, shown
 from xccd.night.scan.scan_cache import Cache
 from xccd.night.scan.scan_table import Place, Row, updated
 from xccd.read.files.remote import Remote, is_url
@@ -135,9 +135,13 @@ def _listed(where: Any, recursive: bool) -> list[Place]:
 
 def _places(where: Any, recursive: bool) -> Iterator[Place]:
     if not isinstance(where, (str, os.PathLike, Remote)) and not hasattr(where, "fs"):
-        raise TypeError(f"where={where!r} is no file, but {a_type(where)}: give a path, a glob, a folder, or a list")
+        text = repr(where)
+        given = f"where={text}" if len(text) <= LONGEST else "where="  # not a table of many lines
+        raise TypeError(f"{given} is no file, but {a_type(where)}: give a path, a glob, a folder, or a list")
+    if where == "":
+        raise ValueError("where='' is an empty path: give a file, a glob or a folder, '.' for this one")
     local = isinstance(where, (str, os.PathLike))
-    path = os.path.expanduser(os.fspath(where)) or "." if local else ""
+    path = os.path.expanduser(os.fspath(where)) if local else ""
     if not local or not os.path.isdir(path):
         # most often a file: that is seen without the many ways of `items`
         yield from [Path(path)] if os.path.isfile(path) else (item for item, _ in items(where))

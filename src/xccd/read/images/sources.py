@@ -216,6 +216,8 @@ def items(files: Any, *, tried: bool = False) -> Iterator[tuple[Any, bool]]:
 
 def _paths(given: str) -> Iterator[tuple[Path, bool]]:
     """The files of a path, folder or glob, each with whether it was listed; raises if there are none."""
+    if not given:
+        raise ValueError("files='' is an empty path: give a file, a glob or a folder, '.' for this one")
     path = Path(os.path.expanduser(given))  # leaves a file called ~n.fits alone
     if path.is_dir():
         found = sorted((p for p in path.iterdir() if _is_fits(p)), key=natural)

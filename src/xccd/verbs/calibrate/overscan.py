@@ -134,6 +134,11 @@ def _subtract(
     sizes = {d: part.stop - part.start for d, part in place.items()}
     along = axis or ("x" if sizes["x"] <= sizes["y"] else "y")
     lines = "y" if along == "x" else "x"
+    if smooth is not None and smooth >= sizes[lines]:
+        raise ValueError(
+            f"smooth={smooth}: the region {section} has {sizes[lines]} levels, a polynomial of this degree takes "
+            f"{smooth + 1} or more"
+        )
     fit = partial(_levels, method=method, smooth=smooth, window=window, start=place[lines].start)
     level, variance = _of_strip(stack.isel(place), stack, dim, (along, lines), fit)
     made = samples.with_data(stack, dim, np.subtract, samples.as_they_are, level)

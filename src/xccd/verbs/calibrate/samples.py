@@ -63,9 +63,9 @@ def _on_dataset(ds: xr.Dataset, verb: Callable[[xr.DataArray], xr.DataArray], di
 
 
 def images_of(ds: xr.Dataset, dim: Hashable) -> list[Hashable]:
-    """The names of the stacks of a Dataset; without any, its images."""
-    names = image_names(ds)
-    return [n for n in names if dim in ds[n].dims] or [n for n in names if ds[n].ndim > 1]
+    """The names of the stacks of a Dataset, without tables of the frames; without any, its images."""
+    names = [n for n in image_names(ds) if ds[n].ndim > 1]
+    return [n for n in names if dim in ds[n].dims] or names
 
 
 def has_images(ds: xr.Dataset, dim: Hashable, skipped: tuple[str, ...] = ()) -> bool:

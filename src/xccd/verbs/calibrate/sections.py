@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ import xarray as xr
 from xccd.headers import cards, common
 from xccd.headers.pixel_grid import AXES, IN_FILE, first_pixel
 from xccd.labels.frames import frame_names
-from xccd.messages import did_you_mean
+from xccd.messages import did_you_mean, is_number, is_whole
 from xccd.verbs.calibrate.keywords import keywords_of_frames
 
+SECTIONS = ("BIASSEC", "TRIMSEC", "DATASEC")
 RANGE = re.compile(r"\*|:|(\d+):(\d+)")
 LARGEST = 1 << 40  # pixels of an axis: what a damaged header may claim
 FORM = "a section is '[x1:x2,y1:y2]', in pixels from 1, both ends included"
@@ -35,6 +36,9 @@ def part_of_frames(
         if region is None:
             raise ValueError(f"no frame has {' or '.join(defaults)}: give region=, as '[1:2048,1:2048]'")
     if isinstance(region, str):
+        region = region.strip()
+        if not region:
+            raise ValueError(f"region='' names no part of the frames; {FORM}")
         place = _of_text(region, stack, dim)
     elif isinstance(region, dict):
         place = _of_labels(region, stack)
@@ -50,7 +54,8 @@ def part_of_frames(
 def _of_labels(region: dict[Any, Any], stack: xr.DataArray) -> dict[Hashable, slice]:
     """The positions of labels, as `sel` takes them, both ends included."""
     unknown = [d for d in region if d not in ("x", "y")]
-    if unknown or not all(isinstance(part, slice) and part.step is None for part in region.values()):
+    plain = all(_is_plain(part, is_number) and part.step is None for part in region.values())
+    if unknown or not plain:
         raise ValueError(f"region={region!r}: give slices of labels without a step, as {{'x': slice(0, 2047)}}")
     found: dict[Hashable, slice] = {}
     for d, part in region.items():
@@ -60,9 +65,14 @@ def _of_labels(region: dict[Any, Any], stack: xr.DataArray) -> dict[Hashable, sl
     return found
 
 
+def _is_plain(part: Any, is_end: Callable[[object], bool]) -> bool:
+    """Whether it is a slice whose ends are missing or numbers."""
+    return isinstance(part, slice) and all(end is None or is_end(end) for end in (part.start, part.stop))
+
+
 def _of_slices(region: Any) -> dict[Hashable, slice]:
     slices = (region,) if isinstance(region, slice) else region
-    known = isinstance(slices, tuple) and all(isinstance(s, slice) and s.step in (None, 1) for s in slices)
+    known = isinstance(slices, tuple) and all(_is_plain(s, is_whole) and s.step in (None, 1) for s in slices)
     if not known or len(slices) > 2:
         raise TypeError(
             f"region={region!r}: give a section '[x1:x2,y1:y2]', a keyword, a slice of columns, slices (y, x), or a "
@@ -73,16 +83,24 @@ def _of_slices(region: Any) -> dict[Hashable, slice]:
 
 
 def _of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hashable, slice]:
+    return {d: _between(stack[d].values, *ends) for d, ends in labels_of_text(region, stack, dim).items()}
+
+
+def labels_of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hashable, tuple[int, int]]:
+    """The first and the last label along x and y of a section, or of a keyword that holds one; "*" has none.
+
+    Raises if it is no section, or if it reaches beyond the image of the file.
+    """
     section = region if region.startswith("[") else _section_in_headers(region, stack, dim)
     if not section:
-        near = did_you_mean(region, ("BIASSEC", "TRIMSEC", "DATASEC"))
-        raise ValueError(f"region={region!r}: the frames have no {region} with a section{near}; {FORM}")
+        near = did_you_mean(region, [k for k in (*SECTIONS, *map(str, stack.attrs)) if k != region])
+        raise ValueError(f"region={region!r}: the frames have no {region} with a section; {FORM}{near}")
     ends = {d: both for d, both in ranges(region, section).items() if both is not None}
     _check_within(region, section, ends, stack, dim)
-    found: dict[Hashable, slice] = {}
+    found: dict[Hashable, tuple[int, int]] = {}
     for d, (low, high) in ends.items():
         origin = _first_label(stack, dim, d)
-        found[d] = _between(stack[d].values, low - 1 + origin, high - 1 + origin)
+        found[d] = low - 1 + origin, high - 1 + origin
     return found
 
 
@@ -129,7 +147,8 @@ def _size_in_file(stack: xr.DataArray, dim: Hashable, name: str) -> int:
 
 def _section_in_headers(keyword: str, stack: xr.DataArray, dim: Hashable) -> str:
     """The section that a keyword of all frames holds; "" without. Raises if it differs between frames."""
-    values = [str(v or "").strip() for v in keywords_of_frames(stack, dim, keyword)]
+    found = keywords_of_frames(stack, dim, keyword)
+    values = [str(v or "").strip() for v in (found if any(found) else [stack.attrs.get(keyword)])]
     if len(set(values)) == 1:
         return values[0] if values[0].startswith("[") else ""
     if not any(values):
@@ -144,7 +163,7 @@ def _section_in_headers(keyword: str, stack: xr.DataArray, dim: Hashable) -> str
 
 def _first_label(stack: xr.DataArray, dim: Hashable, name: str) -> int:
     """The label of the first pixel in the file."""
-    if name not in stack.coords or stack.coords[name].attrs.get("numbered") == IN_FILE:
+    if name not in stack.coords or stack.coords[name].attrs.get("numbered") in (IN_FILE, common.ON_GRID):
         return 0
     return next((first_pixel(text, AXES.index(name) + 1) for text in _texts(stack, dim)), 0)
 

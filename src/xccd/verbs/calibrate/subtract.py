@@ -14,7 +14,7 @@ from xccd.headers.detector import TEMPERATURES
 from xccd.labels import calibration
 from xccd.labels.apply import Obj
 from xccd.labels.flags import flags_of, map_name
-from xccd.labels.frames import add_history, check_array, frame_names, step_text
+from xccd.labels.frames import add_history, as_numbers, check_array, frame_names, step_text
 from xccd.labels.keywords import keyword_of_frames
 from xccd.labels.lazy import array_of
 from xccd.labels.warn import warn
@@ -188,7 +188,7 @@ def _factors(scale: Any, master: Master, stack: xr.DataArray, dim: Hashable) -> 
     if scale is None:
         return np.ones(1)
     if not isinstance(scale, str):
-        found = np.asarray(scale)
+        found = as_numbers("scale", scale)
         n = stack.sizes[dim] if dim in stack.dims else 1
         if found.dtype.kind not in "iuf" or found.shape not in ((), (1,), (n,)):
             raise ValueError(
