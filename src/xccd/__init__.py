@@ -35,6 +35,7 @@ from xccd.verbs.combine import combine, count
 from xccd.verbs.combine_with_maps import combine_with_maps
 from xccd.verbs.context import context
 from xccd.verbs.debayer import debayer
+from xccd.verbs.explain import explain
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.grow import grow, large_structures
@@ -56,12 +57,12 @@ __version__ = _version("xccd")
 __all__ = [
     "Grid", "LiveStack", "Recipe", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs",
     "bayer_planes", "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation", "cutout",
-    "debayer", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header",
-    "keep", "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize",
-    "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "reduce", "refine_wcs",
-    "register_rejection", "reject", "scan", "set_options", "sigma_clip", "simulate_night", "stats", "subtract_bias",
-    "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack",
-    "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
+    "debayer", "explain", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow",
+    "header", "keep", "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax",
+    "normalize", "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "reduce",
+    "refine_wcs", "register_rejection", "reject", "scan", "set_options", "sigma_clip", "simulate_night", "stats",
+    "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset", "to_fits", "to_masked_array",
+    "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -29,6 +29,7 @@ from xccd.verbs.combine import combine, count
 from xccd.verbs.combine_with_maps import combine_with_maps
 from xccd.verbs.context import context
 from xccd.verbs.debayer import debayer
+from xccd.verbs.explain import explain
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.grow import grow, large_structures
@@ -107,6 +108,7 @@ class CCDAccessor:
     bayer_planes = _bind(bayer_planes)
     debayer = _bind(debayer)
     stats = _bind(stats)
+    explain = _bind(explain)
     keep = _bind(keep)
     measure_stars = _bind(measure_stars)
     find_offsets = _bind(find_offsets)
