@@ -14,6 +14,7 @@ from xccd.interop import to_ccddata, to_masked_array
 from xccd.labels.header import header
 from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
+from xccd.night.plan.plan import plan
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
 from xccd.verbs.apply_flags import apply_flags
@@ -109,6 +110,7 @@ class CCDAccessor:
     debayer = _bind(debayer)
     stats = _bind(stats)
     explain = _bind(explain)
+    plan = _bind(plan)
     keep = _bind(keep)
     measure_stars = _bind(measure_stars)
     find_offsets = _bind(find_offsets)
