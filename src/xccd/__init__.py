@@ -36,6 +36,7 @@ from xccd.verbs.combine import combine, count
 from xccd.verbs.combine_with_maps import combine_with_maps
 from xccd.verbs.context import context
 from xccd.verbs.debayer import debayer
+from xccd.verbs.explain import explain
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.grow import grow, large_structures
@@ -57,8 +58,8 @@ __version__ = _version("xccd")
 __all__ = [
     "Grid", "LiveStack", "Recipe", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs",
     "bayer_planes", "blink", "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation",
-    "cutout", "debayer", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow",
-    "header", "keep", "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax",
+    "cutout", "debayer", "explain", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct",
+    "grow", "header", "keep", "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax",
     "normalize", "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "plot_noise",
     "plot_pixel", "plot_rejection", "plot_transforms", "preview", "reduce", "refine_wcs", "register_rejection",
     "reject", "scan", "set_options", "sigma_clip", "simulate_night", "stats", "subtract_bias", "subtract_dark",

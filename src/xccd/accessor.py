@@ -14,6 +14,7 @@ from xccd.interop import to_ccddata, to_masked_array
 from xccd.labels.header import header
 from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
+from xccd.night.plan.plan import plan
 from xccd.pictures.public import blink, plot_noise, plot_pixel, plot_rejection, plot_transforms, preview
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
@@ -30,6 +31,7 @@ from xccd.verbs.combine import combine, count
 from xccd.verbs.combine_with_maps import combine_with_maps
 from xccd.verbs.context import context
 from xccd.verbs.debayer import debayer
+from xccd.verbs.explain import explain
 from xccd.verbs.find_offsets import find_offsets
 from xccd.verbs.find_transforms import find_transforms
 from xccd.verbs.grow import grow, large_structures
@@ -108,6 +110,8 @@ class CCDAccessor:
     bayer_planes = _bind(bayer_planes)
     debayer = _bind(debayer)
     stats = _bind(stats)
+    explain = _bind(explain)
+    plan = _bind(plan)
     keep = _bind(keep)
     measure_stars = _bind(measure_stars)
     preview = _bind(preview)

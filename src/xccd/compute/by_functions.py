@@ -56,8 +56,11 @@ def flags_by_functions(x: Any, flags: Any, options: FunctionOptions) -> Any:
     return flags | sides(x, options)
 
 
-def sides(x: Any, options: FunctionOptions) -> Any:
-    """The flags that `sigma_clip` sets, uint8 in the shape of ``x``: the side of each rejected sample, else 0."""
+def sides(x: Any, options: FunctionOptions, passes_of: list[tuple[Any, Any]] | None = None) -> Any:
+    """The flags that `sigma_clip` sets, uint8 in the shape of ``x``: the side of each rejected sample, else 0.
+
+    The centre and the deviation of each pass that may reject something are added to ``passes_of``.
+    """
     ddof, nkeep = options.ddof, options.nkeep
     low, high = np.uint8(Flag.REJECTED_LOW), np.uint8(Flag.REJECTED_HIGH)
     found = np.zeros(x.shape, np.uint8)
@@ -68,7 +71,8 @@ def sides(x: Any, options: FunctionOptions) -> Any:
         valid = np.isfinite(values)
         shown = np.where(valid.any(0), values, 0.0)  # NumPy's nan-functions warn about pixels that are all NaN
         with np.errstate(all="ignore"):
-            residual = values - _computed_statistic("center", options.center, shown, ddof)
+            center = _computed_statistic("center", options.center, shown, ddof)
+            residual = values - center
             # not fmax: where the deviation is NaN nothing may be rejected
             if options.about_center and options.deviation == "std":
                 size = _root_mean_square(residual, ddof)
@@ -77,7 +81,10 @@ def sides(x: Any, options: FunctionOptions) -> Any:
             size = np.maximum(size, options.floor)
             below = residual < -options.low * size
             out = below | (residual > options.high * size)
-        out &= valid & live & (valid.sum(0) > nkeep) & (valid.sum(0) >= options.minimum)
+        judged = live & (valid.sum(0) > nkeep) & (valid.sum(0) >= options.minimum)
+        if passes_of is not None and judged.any():
+            passes_of.append((center, size))
+        out &= valid & judged
         out &= ~_to_put_back(np.abs(residual), valid, out, nkeep)
         live = out.any(0)  # a pixel that lost nothing would lose nothing in the next pass
         values[out] = np.nan

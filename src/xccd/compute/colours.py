@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xccd.compute import arrays, memory, notes, options
-from xccd.compute.deferred import WANTED, Box, Deferred, Known
+from xccd.compute.deferred import WANTED, Box, Deferred, Known, Need
 from xccd.compute.mosaic import ROWS, Mosaic
 from xccd.compute.pool import run_all
 from xccd.kernels.limits import float_dtype
@@ -100,12 +100,19 @@ class _Coloured(Deferred):
         if id(self) not in made:
             channels, *pixels = box
             parts = [Part(b.start, b.stop, n) for b, n in zip(pixels, self.sizes, strict=True)]
-            reached = tuple(part.reached(self.how) for part in parts)
+            reached = self._reached(box)
             # a cache of their own: this is another box
             own: dict[Any, Any] = {WANTED: made[WANTED]}
             inputs = (x.block(reached, own) if arrays.is_deferred(x) else x[:, *reached] for x in self.inputs)
             made[id(self)] = self.function(*inputs, parts=parts)[:, channels]
         return made[id(self)]
+
+    def _reached(self, box: Box) -> Box:
+        pairs = zip(box[1:], self.sizes, strict=True)
+        return tuple(Part(b.start, b.stop, n).reached(self.how) for b, n in pairs)
+
+    def needs(self, box: Box) -> list[Need]:
+        return [Need(x, self._reached(box), fresh=True) for x in self.inputs if arrays.is_deferred(x)]
 
 
 def _on_dask(work: Function, how: Mosaic, inputs: list[Array], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -160,3 +167,6 @@ class _Mean(Deferred):
             (x,) = self.inputs
             made[id(self)] = self.function(x.block((self.channels, *box), {WANTED: made[WANTED]}))
         return made[id(self)]
+
+    def needs(self, box: Box) -> list[Need]:
+        return [Need(self.inputs[0], (self.channels, *box), fresh=True)]

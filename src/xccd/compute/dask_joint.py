@@ -85,6 +85,41 @@ def block_slices(x: Array) -> list[tuple[slice, ...]]:
     return list(itertools.product(*axes))
 
 
+def tasks_of(arrays: list[Array]) -> list[list[tuple[Any, list[Any]]]] | None:
+    """The tasks that compute these arrays together: for each its functions, with their arguments.
+
+    An argument that another task computes is that task's node. None if dask's graph has another form.
+    """
+    as_expr, spec = find("dask.base", "collections_to_expr"), "dask._task_spec"
+    task, ref, data = (find(spec, name) for name in ("Task", "TaskRef", "DataNode"))
+    if None in (as_expr, task, ref, data):
+        return None
+    graph: dict[Any, Any] = dict(as_expr(arrays, True).optimize().__dask_graph__())  # as dask.compute does it
+    if not all(isinstance(node, find(spec, "GraphNode") or ()) for node in graph.values()):
+        return None
+
+    def value(arg: Any, own: dict[Any, Any]) -> Any:
+        node = own.get(arg.key, graph.get(arg.key)) if isinstance(arg, ref) else arg
+        while isinstance(node, ref) or (hasattr(node, "target") and not isinstance(node, task)):  # an alias
+            key = node.key if isinstance(node, ref) else find(node, "target")
+            node = own.get(key, graph.get(key))
+        if isinstance(node, (list, tuple)):
+            return type(node)(value(part, own) for part in node)
+        return node.value if isinstance(node, data) else node
+
+    def calls(node: Any, own: dict[Any, Any]) -> list[tuple[Any, list[Any]]]:
+        if not isinstance(node, task):
+            return []
+        inner = next((arg for arg in node.args if isinstance(arg, dict)), None)
+        if getattr(node.func, "__name__", "") == "_execute_subgraph" and inner is not None:
+            names, given = node.args[2:3], node.args[3:]  # what the inner tasks call the arguments of this one
+            bound = dict(zip(names[0] if names else (), (value(arg, own) for arg in given), strict=False))
+            return [call for part in inner.values() for call in calls(part, own | inner | bound)]
+        return [(node.func, [value(arg, own) for arg in node.args])]
+
+    return [calls(node, {}) for node in graph.values() if isinstance(node, task)]
+
+
 def optimized(x: Array) -> Array:
     """``x`` with a graph of its own, so that its bands are read for it alone; ``x`` itself if dask cannot do it."""
     optimize = find("dask", "optimize")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,16 @@ COPIES = 4  # copies of a band in a thread: as read, clipped, and the two sides 
 SCRATCH = 16 << 20  # a thread's tile as samples and as floats, its bounds, and the rows of a frame
 Box = tuple[slice, ...]
 Known = dict[int, Any]
+
+
+class Need(NamedTuple):
+    """What a band needs of an input: a box of its pixels, all frames if ``frames`` is None."""
+
+    array: Any
+    box: Box
+    fresh: bool = False  # computed for this need alone, not once for the band
+    frames: slice | None = None
+    once: bool = False  # computed for all bands together
 
 
 class Deferred:
@@ -67,6 +77,10 @@ class Deferred:
         if id(self) not in made:
             made[id(self)] = self.function(*(_part_of(value, box, made) for value in self.inputs))
         return made[id(self)]
+
+    def needs(self, box: Box) -> list[Need]:
+        """The deferred inputs that `block` computes, and where; without computing anything."""
+        return [Need(value, box) for value in self.inputs if isinstance(value, Deferred)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.asarray(self.load(), dtype)
@@ -323,6 +337,10 @@ class _View(Deferred):
         values = base.block(moved, {WANTED: made[WANTED]})  # a cache of its own: this is another box
         made[id(self)] = values if self.numbers is None else values[self.numbers]
         return made[id(self)]
+
+    def needs(self, box: Box) -> list[Need]:
+        moved = tuple(slice(b.start + p.start, b.start + p.stop) for b, p in zip(self.box, box, strict=True))
+        return [Need(self.inputs[0], moved, fresh=True)]
 
 
 def _unchanged(values: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from xccd.compute import notes
 from xccd.compute.arrays import Array, as_dask_input, is_dask, is_deferred, map_elementwise
-from xccd.compute.deferred import WANTED, Box, Deferred, evaluate
+from xccd.compute.deferred import WANTED, Box, Deferred, Need, evaluate
 
 
 def map_with_neighbours(
@@ -51,14 +51,20 @@ class _Wider(Deferred):
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:
-            first = [max(0, b.start - r) for b, r in zip(box, self.reach, strict=True)]
-            last = [min(n, b.stop + r) for b, r, n in zip(box, self.reach, self.pixels, strict=True)]
-            (x,) = self.inputs
+            wider, (x,) = self._wider(box), self.inputs
             # a cache of its own: this is another box
-            values = self.function(x.block(tuple(map(slice, first, last)), {WANTED: made[WANTED]}))
-            inner = (slice(b.start - f, b.stop - f) for b, f in zip(box, first, strict=True))
+            values = self.function(x.block(wider, {WANTED: made[WANTED]}))
+            inner = (slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, wider, strict=True))
             made[id(self)] = values[(..., *inner)]
         return made[id(self)]
+
+    def _wider(self, box: Box) -> Box:
+        first = [max(0, b.start - r) for b, r in zip(box, self.reach, strict=True)]
+        last = [min(n, b.stop + r) for b, r, n in zip(box, self.reach, self.pixels, strict=True)]
+        return tuple(map(slice, first, last))
+
+    def needs(self, box: Box) -> list[Need]:
+        return [Need(self.inputs[0], self._wider(box), fresh=True)]
 
 
 class _Whole(Deferred):
@@ -83,3 +89,7 @@ class _Whole(Deferred):
                 values = evaluate([x], tuple(slice(0, n) for n in x.pixels))[0]
                 self.found = self.function(values, *self.extras)
         return self.found[(slice(None), *box)]
+
+    def needs(self, box: Box) -> list[Need]:
+        (x,) = self.inputs
+        return [Need(x, tuple(slice(0, n) for n in x.pixels), fresh=True, once=True)]

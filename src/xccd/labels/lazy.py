@@ -89,6 +89,19 @@ def _unwrapped(data: Any) -> Deferred | None:
     return None
 
 
+def selection_of(variable: xr.Variable) -> tuple[Deferred, tuple[Any, ...], tuple[int, ...]] | None:
+    """A deferred array of which a variable holds a selection that is no view, the selection, and its shape."""
+    if not _internals():
+        return None
+    data = held(variable)
+    while isinstance(data, indexing.MemoryCachedArray | indexing.CopyOnWriteArray):
+        data = data.array
+    if not (isinstance(data, indexing.LazilyIndexedArray) and isinstance(data.array, DeferredBackend)):
+        return None
+    base, key = data.array.array, data.key.tuple
+    return None if view(base, key) is not None else (base, key, data.shape)
+
+
 @cache
 def _internals() -> bool:
     """Whether xarray's internals are those that this file knows; logged if not."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from xccd.compute import bands, notes, options
 from xccd.compute.arrays import as_dask_input, dtype_of, is_dask, is_deferred, pack_fields, unpack_fields
-from xccd.compute.deferred import WANTED, Box, Deferred, MultiOutput
+from xccd.compute.deferred import WANTED, Box, Deferred, MultiOutput, Need
 from xccd.compute.pool import run_all
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
@@ -282,6 +282,13 @@ def _together(plan: AlignmentPlan, start: int, stop: int, groups: Any, *pieces: 
     return pack_fields(_rows_of_target(plan, start, stop, groups, *pieces), dtype)
 
 
+def parts_read(args: Sequence[Any]) -> list[tuple[Any, tuple[slice, ...]]]:
+    """What `_together` reads with these arguments: each piece that is not there yet, and its frames and rows."""
+    groups, pieces = args[3], iter(args[4:])
+    each = (len(args) - 4) // max(1, len(groups))
+    return [(next(pieces), (frames, rows, slice(None))) for _, frames, rows in groups for _ in range(each)]
+
+
 def _aligned_by_dask(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
     import dask.array as da
     from dask.delayed import delayed
@@ -344,16 +351,28 @@ class _Aligned(MultiOutput):
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:
-            unit = self.plan.unit
-            # whole units, so that pixels do not depend on where a band begins
-            start = box[0].start // unit * unit
-            stop = min(-(-box[0].stop // unit) * unit, self.plan.shape[0])
-            groups = [(s, *g) for s in range(len(self.sources)) for g in self.plan.groups(s, start, stop)]
+            start, stop, groups = self._groups(box)
             pieces = [self._rows(a, f, r, made) for s, f, r in groups for a in self.sources[s].arrays]
             values = _rows_of_target(self.plan, start, stop, groups, *pieces)
             rows = slice(box[0].start - start, box[0].stop - start)
             made[id(self)] = dict(enumerate(v[:, rows, box[1]] for v in values))
         return made[id(self)]
+
+    def _groups(self, box: Box) -> tuple[int, int, list[tuple[int, slice, slice]]]:
+        """The rows of the target that are made for a box, and the (source, frames, rows) that they need."""
+        unit = self.plan.unit
+        # whole units, so that pixels do not depend on where a band begins
+        start = box[0].start // unit * unit
+        stop = min(-(-box[0].stop // unit) * unit, self.plan.shape[0])
+        return start, stop, [(s, *g) for s in range(len(self.sources)) for g in self.plan.groups(s, start, stop)]
+
+    def needs(self, box: Box) -> list[Need]:
+        return [
+            Need(a, (rows, slice(0, a.shape[2])), fresh=True, frames=frames if hasattr(a, "reader") else None)
+            for source, frames, rows in self._groups(box)[2]
+            for a in self.sources[source].arrays
+            if isinstance(a, Deferred)
+        ]
 
     def _rows(self, array: Any, frames: slice, rows: slice, made: dict[Any, Any]) -> Any:
         """Some rows of some frames of an input."""
