@@ -148,7 +148,8 @@ def in_tree(
     ``said(args, kwargs)`` is the message for a call that does not fit the function; None if it fits. A function that
     went through here once is returned as it is.
     """
-    if getattr(function, "in_tree_as", None) is function:  # not a copy of its attributes, as `functools.wraps` makes
+    known: object = getattr(function, "in_tree_as", None)
+    if known is function:  # not a copy of its attributes, as `functools.wraps` makes
         return function
 
     @functools.wraps(function)

@@ -10,7 +10,7 @@ from typing import Any
 
 from xccd.compute import options, progress
 
-# What tasks do, by the parts of their names as dask splits them.
+# What tasks do, by the parts of their names, most of which are names of functions.
 WORK = {
     "together": "align", "levelled": "normalize", "factors_of_levels": "normalize", "run_alone": "clip",
     "clipped": "clip", "run": "combine", "by_function": "combine", "finished": "combine", "merged": "combine",
@@ -54,9 +54,8 @@ options.LISTENERS.append(changed)
 
 def work_of(keys: Iterable[Any]) -> str:
     """What tasks with these keys do, in a word or more."""
-    from dask.utils import key_split
-
-    parts = {part for name in {str(key_split(key)) for key in keys} for part in name.split("-")}
+    names = {str(key[0] if isinstance(key, tuple) and key else key) for key in keys}
+    parts = {part.strip("_") for name in names for part in name.split("-")}
     words = dict.fromkeys(word for part, word in WORK.items() if part in parts)
     return ", ".join(words) or ("read" if parts & READS else "compute")
 
