@@ -32,7 +32,7 @@ def real_frames() -> Path:
 @pytest.fixture
 def fresh_options(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of a test's own, as a fresh process has them."""
-    monkeypatch.setattr(options, "_OPTIONS", {"threads": None, "engine": None, "memory": None})
+    monkeypatch.setattr(options, "_OPTIONS", {"threads": None, "engine": None, "memory": None, "progress": None})
     monkeypatch.setattr(options, "_said", [])
 
 

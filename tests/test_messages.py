@@ -221,7 +221,7 @@ def test_attributes_that_are_not_there() -> None:
         stack.ccd.plot()
     with pytest.raises(
         AttributeError,
-        match=r"xccd has no 'open'; did you mean 'open_stack'\? There are Grid, LiveStack, Recipe, align",
+        match=r"xccd has no 'open'; did you mean 'open_stack'\? There are Grid, LiveStack, Recipe, XccdError, align",
     ):
         xccd.open("a.fits")
     with pytest.raises(AttributeError, match=r"xccd has no 'combin'; did you mean 'combine'\?"):

@@ -4,6 +4,7 @@ from importlib.metadata import version as _version
 
 from xccd import accessor as _accessor  # noqa: F401  (registers .ccd)
 from xccd.compute.options import set_options
+from xccd.errors import XccdError
 from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.labels.header import header
 from xccd.messages import explained as _explained
@@ -49,6 +50,7 @@ from xccd.verbs.refine_wcs import refine_wcs
 from xccd.verbs.reject import register_rejection, reject, unregister_rejection
 from xccd.verbs.sky import assign_sky_coords, cutout
 from xccd.verbs.stats import stats
+from xccd.versions import show_versions
 from xccd.warm import warm_up
 from xccd.write.fits import to_fits
 from xccd.write.zarr import to_zarr
@@ -56,15 +58,15 @@ from xccd.write.zarr import to_zarr
 __version__ = _version("xccd")
 
 __all__ = [
-    "Grid", "LiveStack", "Recipe", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs",
-    "bayer_planes", "blink", "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation",
-    "cutout", "debayer", "explain", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct",
-    "grow", "header", "keep", "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax",
-    "normalize", "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "plot_noise",
-    "plot_pixel", "plot_rejection", "plot_transforms", "preview", "reduce", "refine_wcs", "register_rejection",
-    "reject", "scan", "set_options", "sigma_clip", "simulate_night", "stats", "subtract_bias", "subtract_dark",
-    "subtract_overscan", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim",
-    "unregister_rejection", "warm_up", "wcs",
+    "Grid", "LiveStack", "Recipe", "XccdError", "__version__", "align", "apply_flags", "assign_sky_coords",
+    "assign_wcs", "bayer_planes", "blink", "clip_extrema", "combine", "combine_with_maps", "context", "count",
+    "create_deviation", "cutout", "debayer", "explain", "find_offsets", "find_transforms", "flat_correct",
+    "from_ccddata", "gain_correct", "grow", "header", "keep", "large_structures", "make_bad_pixel_map", "mask",
+    "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames", "open_image", "open_stack",
+    "open_tree", "plan", "plot_noise", "plot_pixel", "plot_rejection", "plot_transforms", "preview", "reduce",
+    "refine_wcs", "register_rejection", "reject", "scan", "set_options", "show_versions", "sigma_clip",
+    "simulate_night", "stats", "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset",
+    "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

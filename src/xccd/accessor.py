@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import xarray as xr
 
+from xccd.errors import in_tree
 from xccd.interop import to_ccddata, to_masked_array
 from xccd.labels.header import header
 from xccd.labels.lazy import AccessorRegistrationWarning
@@ -53,15 +54,13 @@ R = TypeVar("R")
 
 def _bind(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[CCDAccessor, P], R]:
     @wraps(function)
-    def method(self: CCDAccessor, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(self._obj, *args, **kwargs)
-        except TypeError:
-            said = misfit(function, (self._obj, *args), kwargs)
-            if said is None:
-                raise
-        raise TypeError(said)
+    def on_object(self: CCDAccessor, *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(self._obj, *args, **kwargs)
 
+    def said(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+        return misfit(function, (args[0]._obj, *args[1:]), kwargs)
+
+    method = in_tree(on_object, said)
     own = inspect.signature(function)
     _, *rest = own.parameters.values()
     me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)

@@ -170,6 +170,8 @@ def from_ccddata(ccds: CCDData | Iterable[CCDData]) -> xr.Dataset:
     """
     from astropy.nddata import CCDData
 
+    if not isinstance(ccds, Iterable):  # CCDData is none either
+        ccds = [ccds]
     found = [ccds] if isinstance(ccds, CCDData) else list(ccds)
     wrong = [ccd for ccd in found if not isinstance(ccd, CCDData)]
     if wrong:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
+from xccd.errors import in_tree
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -88,20 +90,25 @@ def called(given: object) -> str:
     return own if bare else f"{module}.{own}"
 
 
-def public(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, with our message for a call that does not fit its arguments. It costs one Python call."""
+def public(function: Callable[P, R], name: str = "") -> Callable[P, R]:
+    """The function, with our message for a call that does not fit its arguments, and errors of our own classes."""
+    return in_tree(function, lambda args, kwargs: misfit(function, args, kwargs, name))
 
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except TypeError:
-            message = misfit(function, args, kwargs)
-            if message is None:
-                raise
-        raise TypeError(message)
 
-    return call
+def public_methods(kind: type) -> None:
+    """Wrap the methods of a public class as `public` does, in place."""
+    for name, own in list(vars(kind).items()):
+        full = kind.__name__ if name == "__init__" else f"{kind.__name__}.{name}"
+        if name.startswith("_") and name not in ("__init__", "__getitem__", "__call__"):
+            continue
+        if inspect.isfunction(own):
+            setattr(kind, name, public(own, full))
+        elif isinstance(own, classmethod | staticmethod):
+            setattr(kind, name, type(own)(in_tree(own.__func__)))
+        elif isinstance(own, functools.cached_property):
+            own.func = in_tree(own.func)
+        elif isinstance(own, property) and own.fget is not None:
+            setattr(kind, name, property(in_tree(own.fget), own.fset, own.fdel, own.__doc__))
 
 
 def not_one_alone(second: str, text: str, unclear: Callable[[Any], bool]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -120,9 +127,11 @@ def not_one_alone(second: str, text: str, unclear: Callable[[Any], bool]) -> Cal
     return wrap
 
 
-def misfit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+def misfit(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], name: str = ""
+) -> str | None:  # fmt: skip
     """The message for a call that does not fit the function; None if it fits and the error has another cause."""
-    signature, name = inspect.signature(function), f"{function.__name__}()"
+    signature, name = inspect.signature(function), f"{name or function.__name__}()"
     parameters = signature.parameters
     subject, *others = parameters
     try:
@@ -165,8 +174,14 @@ def no_attribute(owner: str, name: str, known: Iterable[str], hint: str = "") ->
 
 
 def explained(module: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The functions of a package wrapped by `public`, and a ``__getattr__`` whose error lists the package's names."""
+    """The functions of a package wrapped by `public`, and a ``__getattr__`` whose error lists the package's names.
+
+    The methods of its classes are wrapped in place.
+    """
     found: dict[str, Any] = {name: public(module[name]) for name in names if inspect.isfunction(module[name])}
+    for name in names:
+        if inspect.isclass(module[name]) and not issubclass(module[name], Exception):
+            public_methods(module[name])
     for function in found.values():
         function.__module__ = module["__name__"]  # pickle looks it up there
 

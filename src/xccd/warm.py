@@ -49,7 +49,7 @@ def warm_up(dtypes: Sequence[Any] | None = None) -> None:
     try:
         chosen = DIRECT if dtypes is None else tuple(np.dtype(d) for d in dtypes)
     except TypeError as error:
-        near = "".join(did_you_mean(d, DIRECT) for d in dtypes or () if isinstance(dtypes, list | tuple))
+        near = "".join(did_you_mean(d, DIRECT) for d in (dtypes if isinstance(dtypes, list | tuple) else ()))
         raise ValueError(f"dtypes={dtypes!r} are no dtypes, as ['float32']: {error}{near}") from None
     for dtype in chosen:
         if dtype not in DIRECT:

@@ -45,9 +45,18 @@ def common(made: C) -> C:
     return made
 
 
-def _quiet(_: Any, __: Any, value: bool) -> None:
+def _quiet(context: click.Context, __: Any, value: bool) -> None:
     voice().quiet |= value
     _check_voice()
+    _progress(context, None, None)
+
+
+def _progress(context: click.Context, __: Any, value: bool | None) -> bool | None:
+    """Let all that takes long show a bar, until the command ends."""
+    from xccd.compute.options import set_options
+
+    context.with_resource(set_options(progress=wants_progress(value)))
+    return value
 
 
 def _verbose(_: Any, __: Any, value: int) -> None:
@@ -133,7 +142,7 @@ def skip_bad_option(function: Function) -> Function:
 
 def progress_option(function: Function) -> Function:
     """--progress; ask `wants_progress` what it means."""
-    return click.option("--progress/--no-progress", default=None,
+    return click.option("--progress/--no-progress", default=None, callback=_progress,
                         help="Show a progress bar. Default: if stderr is a terminal.")(function)  # fmt: skip
 
 

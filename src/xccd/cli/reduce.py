@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +115,7 @@ def planned(
 
 def made(plan: Plan, recipe: Recipe, folder: Path, options: dict[str, Any]) -> list[Result]:
     """Make the products, with a line for each."""
+    from xccd.night.reduce.product_bar import product_bar
     from xccd.night.reduce.reduce import run
 
     results = []
@@ -126,11 +125,11 @@ def made(plan: Plan, recipe: Recipe, folder: Path, options: dict[str, Any]) -> l
         cluster(options),
         limits(options["threads"], options["memory"]),
         stage(NO_OUTPUT, OSError),
-        bar(todo, options["progress"]) as tell,
+        product_bar(todo, asked=wants_progress(options["progress"])) as (tell, shown),
     ):
         for result in run(plan, recipe, folder, progress=tell, **how):
             results.append(result)
-            tell(None, "", 0, 0)
+            shown.add(result.status != "ready")
             say(line_of(result))
     return results
 
@@ -140,27 +139,6 @@ def line_of(result: Result) -> str:
     frames = f"{result.frames} frame{'s' * (result.frames != 1)}"
     what = {"made": f"{frames}, {result.seconds:.1f} s"}.get(result.status, result.status)
     return f"{visible(result.path)}: {what}" + (f" ({visible(result.why)})" if result.why else "")
-
-
-@contextmanager
-def bar(total: int, asked: bool | None) -> Iterator[Any]:
-    """A function that shows what is done; without a terminal it does nothing."""
-    if not wants_progress(asked):
-        yield lambda *_: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="product", leave=False) as shown:
-
-        def tell(product: str | None, doing: str, done: int, size: int) -> None:
-            if product is None:
-                shown.update()
-                return
-            share = f" {done / size:.0%}" if size else ""
-            shown.set_description_str(f"{product}: {doing}{share}", refresh=not size or done == size)
-            shown.update(0)
-
-        yield tell
 
 
 def ended(results: list[Result], plan: Plan, skip_bad: bool) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from xccd.cli.wording import in_options, visible
+from xccd.compute import progress
 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)  # of the log on stderr, by the count of -v
 log = logging.getLogger("xccd")
@@ -100,7 +101,8 @@ def print_lines(text: object) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     try:
         for line in str(text).split("\n"):
-            click.echo(visible(line).encode(encoding, "backslashreplace").decode(encoding))
+            with progress.aside():
+                click.echo(visible(line).encode(encoding, "backslashreplace").decode(encoding))
     except OSError as error:
         raise StdoutError(error) from error
 
@@ -110,13 +112,19 @@ def one_line(message: Any, category: Any, *_: Any, **__: Any) -> None:
     text, now = in_options(str(message)), voice()
     now.to_file(logging.WARNING, text)
     if not now.quiet:
-        click.echo(f"xccd: warning: {visible(text)}", err=True)
+        to_stderr(f"xccd: warning: {visible(text)}")
 
 
 def complain(text: object) -> None:
     """The line on stderr with which a run fails; also into the log file."""
     voice().to_file(logging.ERROR, str(text))
-    click.echo(f"xccd: {visible(text)}", err=True)
+    to_stderr(f"xccd: {visible(text)}")
+
+
+def to_stderr(line: str) -> None:
+    """Print a line on stderr; a bar makes room for it."""
+    with progress.aside():
+        click.echo(line, err=True)
 
 
 class OnStderr(logging.Handler):
@@ -124,7 +132,7 @@ class OnStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= voice().level:
-            click.echo(f"xccd: {record.levelname.lower()}: {visible(in_options(record.getMessage()))}", err=True)
+            to_stderr(f"xccd: {record.levelname.lower()}: {visible(in_options(record.getMessage()))}")
 
 
 class LogFile(logging.FileHandler):
@@ -144,7 +152,7 @@ class LogFile(logging.FileHandler):
         """Say once that lines are lost: the work goes on."""
         if not self.broken:
             self.broken = True
-            click.echo(f"xccd: warning: --log-file {self.baseFilename!r}: {sys.exc_info()[1]}", err=True)
+            to_stderr(f"xccd: warning: --log-file {self.baseFilename!r}: {sys.exc_info()[1]}")
 
 
 def log_to(path: Path, arguments: str) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from xccd.compute import notes, options
+from xccd.compute import notes, options, progress
 from xccd.compute.dask_joint import block_slices as block_slices
 from xccd.compute.dask_joint import cluster as cluster
 from xccd.compute.dask_joint import is_dask as is_dask
 from xccd.compute.dask_joint import optimized
 from xccd.compute.dask_joint import shares_memory as shares_memory
 from xccd.compute.deferred import BySample, Deferred
+from xccd.errors import in_tree
 
 # A NumPy, dask or deferred array. xarray types them as Any, too.
 Array = Any
@@ -145,9 +146,9 @@ def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
     group reads them again.
     """
     if isinstance(x, Deferred):  # computed now: as a lazy input, each band would read all files for it
-        return _values(function, 0, x.one_by_one())
+        return _values(function, 0, progress.over(x.one_by_one(), "levels", x.shape[0], "frames"))
     if not is_dask(x):
-        return _values(function, 0, x)
+        return _values(function, 0, progress.over(x, "levels", x.shape[0], "frames"))
     import dask.array as da
     from dask.delayed import delayed
 
@@ -164,5 +165,6 @@ def per_frame(function: Callable[[int, Any], float], x: Array) -> Array:
     return da.concatenate(groups)
 
 
+@in_tree
 def _values(function: Callable[[int, Any], float], first: int, frames: Iterable[Any]) -> np.ndarray[Any, Any]:
     return np.array([function(first + i, frame) for i, frame in enumerate(frames)], np.float64)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xccd.errors import in_tree
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import MAD_TO_STD, float_dtype
 from xccd.kernels.table import CENTERS, DEVIATIONS, ClipOptions
@@ -93,6 +94,7 @@ def sides(x: Any, options: FunctionOptions, passes_of: list[tuple[Any, Any]] | N
     return found
 
 
+@in_tree
 def marks(x: Any, function: Callable[..., Any]) -> Any:
     """The flags of the samples that a user's function rejects, uint8; ``x`` is (frames, pixels), NaN where missing."""
     values = np.where(np.isfinite(x), x, np.nan).astype(np.float64)
@@ -130,6 +132,7 @@ def _to_put_back(distance: Any, valid: Any, out: Any, nkeep: int) -> Any:
     return out & (lacking > 0) & (distance <= edge)
 
 
+@in_tree
 def _computed_statistic(argument: str, given: Statistic, values: Any, ddof: int) -> Any:
     """The centre or deviation of each pixel, by a user's function or by name."""
     if not callable(given):

@@ -67,7 +67,7 @@ def _frames(
         tiles = [_around(one[frame], box, how.reach, kind) for one, kind in zip(inputs, dtypes, strict=True)]
         out[frame, :, own.first - rows.first : own.stop - rows.first] = function(*tiles, how=here)
 
-    run_all(tile, count * len(starts), 1 if alone else options.threads())
+    run_all(tile, count * len(starts), 1 if alone else options.threads(), "" if alone else "debayer")
     return out
 
 

@@ -51,6 +51,8 @@ class Deferred:
         self.function, self.inputs, self.frames = function, tuple(inputs), frames
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.origin = self.text = ""  # as `notes` knows them
+        # the work, for a bar: that of its inputs, but for arrays that are made of no other
+        self.what: str = next((i.what for i in self.inputs if isinstance(i, Deferred)), "compute")
         self.unit: int = max([1, *(i.unit for i in self.inputs if isinstance(i, Deferred))])  # rows that come together
 
     @property
@@ -172,6 +174,7 @@ class MultiOutput(Deferred):
 
     @property
     def fields(self) -> list[Deferred]:
+        """An array for each output."""
         return [OneOutput(self, i) for i in range(len(self.results))]
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
@@ -267,7 +270,7 @@ def store_deferred(arrays: Sequence[Deferred], targets: Sequence[Any], box: Box 
             lead = tuple(slice(0, n) for n in array.shape[: array.ndim - len(box)])
             target[lead + rows] = array.block((slice(first, last), *box[1:]), made)
 
-    run_all(band, len(edges) - 1, options.threads())
+    run_all(band, len(edges) - 1, options.threads(), arrays[0].what, "bands")
 
 
 def _band_edges(arrays: Sequence[Deferred], box: Box) -> list[int]:

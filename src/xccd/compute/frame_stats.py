@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.compute import options
+from xccd.compute import options, progress
 from xccd.compute.arrays import GROUP_BYTES, as_dask_input, is_dask, is_deferred
 from xccd.compute.dask_joint import optimized
 from xccd.compute.deferred import Deferred, evaluate
@@ -168,7 +168,8 @@ def _of_deferred(x: Any, flags: Any, look: Look) -> list[Part]:
     height = max(1, most // max(1, _bytes(x) // max(1, x.shape[1])))
     height = max(unit, height // unit * unit)
     edges = range(0, x.shape[1], height)
-    return [part for first in edges for part in _strip(x, flags, look, slice(first, min(first + height, x.shape[1])))]
+    rows = (slice(first, min(first + height, x.shape[1])) for first in edges)
+    return [part for some in progress.over(rows, "stats", len(edges), "bands") for part in _strip(x, flags, look, some)]
 
 
 def _whole_frames(x: Any, flags: Any, look: Look, most: int) -> list[Part]:
@@ -179,14 +180,15 @@ def _whole_frames(x: Any, flags: Any, look: Look, most: int) -> list[Part]:
     size = max(1, most // max(1, _bytes(x) // n))
     if flags is None and _is_of_files(x):
         parts, frames = [], x.one_by_one()
-        for first in range(0, n, size):
+        for first in progress.over(range(0, n, size), "stats", -(-n // size), "groups"):
             some = np.stack([next(frames) for _ in range(first, min(first + size, n))])
             parts += _each(some, None, look, first, numbers, True, x.shape)
         return parts
     limit = options.memory()
     size = max(1, (GROUP_BYTES if limit is None else limit // 4) // max(1, _bytes(x) // n))
     groups = [slice(a, min(a + size, n)) for a in range(0, n, size)]
-    return [part for group in groups for part in _group(x, flags, look, group, numbers)]
+    over = progress.over(groups, "stats", len(groups), "groups")
+    return [part for group in over for part in _group(x, flags, look, group, numbers)]
 
 
 def _is_of_files(x: Any) -> bool:
@@ -224,7 +226,7 @@ def _each(x: Any, flags: Any, look: Look, first: int, numbers: Array, whole: boo
         some = None if flags is None else flags[i : i + 1]
         parts[i] = _part(x[i : i + 1], some, look, first + i, numbers, whole, shape)
 
-    run_all(one, len(x), options.threads())
+    run_all(one, len(x), options.threads(), "stats", "frames")
     return parts
 
 

@@ -18,7 +18,8 @@ from xccd.messages import did_you_mean
 
 R = TypeVar("R")
 ENGINES = ("numba", "numpy")
-_OPTIONS: dict[str, Any] = {"threads": None, "engine": None, "memory": None}
+_OPTIONS: dict[str, Any] = {"threads": None, "engine": None, "memory": None, "progress": None}
+LISTENERS: list[Callable[[], None]] = []  # called when settings have changed
 log = logging.getLogger("xccd")
 
 
@@ -35,18 +36,23 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
     memory : int, str or None
         How much memory the verbs and `to_fits` may use at a time on stacks that are opened with ``chunks="auto"``, in
         bytes or as "2 GB": see `open_stack`. ``None``, the default: bands of 32 MB, some of them in each thread.
+    progress : bool or None
+        Show a bar for work that takes longer than half a second, with what is done and the time that is left: opening
+        files, `scan`, verbs that read the frames, `reduce`, and whatever dask or dask.distributed computes. Only on a
+        terminal or in a notebook, so no log file has bars. ``None``, the default: no bars.
 
     Raises
     ------
     TypeError, ValueError
-        If ``threads`` is not a whole number of at least 1, ``engine`` is unknown, or ``memory`` is not a size.
+        If ``threads`` is not a whole number of at least 1, ``engine`` is unknown, ``memory`` is not a size, or
+        ``progress`` is not True or False.
     ImportError
         If ``engine`` is "numba" and numba cannot be imported.
 
     Examples
     --------
     >>> import xccd
-    >>> with xccd.set_options(threads=1, engine="numpy"):
+    >>> with xccd.set_options(threads=1, engine="numpy", progress=True):
     ...     pass
     """
 
@@ -62,6 +68,7 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
                 _CHECKS[name](value)
         self._before = {name: _OPTIONS[name] for name in options}  # after all checks: a wrong value changes nothing
         _OPTIONS.update(options)
+        _tell()
 
     def __enter__(self) -> set_options:
         return self
@@ -73,6 +80,12 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
         traceback: TracebackType | None,
     ) -> None:
         _OPTIONS.update(self._before)
+        _tell()
+
+
+def _tell() -> None:
+    for listener in LISTENERS:
+        listener()
 
 
 def _check_threads(threads: Any) -> None:
@@ -90,6 +103,11 @@ def _check_engine(engine: Any) -> None:
         )
     if engine == "numba":
         _numba()
+
+
+def _check_progress(progress: Any) -> None:
+    if not isinstance(progress, bool):
+        raise TypeError(f"progress={progress!r} is not True or False; None: the default, no bars")
 
 
 def as_bytes(memory: Any) -> int:
@@ -114,7 +132,7 @@ def _bytes_of_text(text: str) -> int:
     return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGTP".index(found[2].upper() or " "))
 
 
-_CHECKS = {"threads": _check_threads, "engine": _check_engine, "memory": as_bytes}
+_CHECKS = {"threads": _check_threads, "engine": _check_engine, "memory": as_bytes, "progress": _check_progress}
 
 
 def threads() -> int:
@@ -127,6 +145,11 @@ def memory() -> int | None:
     """The memory limit in bytes; None without a limit."""
     chosen = _OPTIONS["memory"]
     return None if chosen is None else as_bytes(chosen)
+
+
+def progress() -> bool:
+    """Whether bars were asked for."""
+    return bool(_OPTIONS.get("progress"))
 
 
 def installed() -> int:

@@ -10,7 +10,7 @@ from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
-from xccd.compute import options
+from xccd.compute import options, progress
 from xccd.compute.arrays import Array, is_dask, is_deferred
 from xccd.compute.dask_joint import optimized
 from xccd.compute.pool import run_all
@@ -69,7 +69,8 @@ def of_patches(function: Callable[..., Any], x: Array, cut: Sequence[Sequence[Pa
         return [task(optimized(x[box]), box, strip, *more) for box, strip in zip(boxes, cut, strict=True)]
     do = partial(_of_strip, function, threads=options.threads())
     some = x.select if is_deferred(x) else x.__getitem__
-    return [do(some(box), box, strip, *more) for box, strip in zip(boxes, cut, strict=True)]
+    pairs = progress.over(zip(boxes, cut, strict=True), "overlaps", len(cut), "strips")
+    return [do(some(box), box, strip, *more) for box, strip in pairs]
 
 
 def _around(strip: Sequence[Patch]) -> Box:

@@ -7,17 +7,25 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from xccd.compute import progress
+
 NAME = "xccd-pool"
 _pools: dict[int, ThreadPoolExecutor] = {}
 _pools_lock = threading.RLock()  # reentrant: `run_all` holds it while `_pool` takes it
 
 
-def run_all(function: Callable[[int], None], count: int, threads: int) -> None:
-    """Call ``function(i)`` for i from 0 to ``count - 1`` in the pool.
+def run_all(
+    function: Callable[[int], None], count: int, threads: int, what: str = "", unit: str = "tiles"
+) -> None:  # fmt: skip
+    """Call ``function(i)`` for i from 0 to ``count - 1`` in the pool; ``what`` it does is shown by a bar, if wanted.
 
     The pool is filled under a lock, because a call with another count of threads shuts it down. In a thread of the pool
     (a user's function that calls a verb) the calls run one after another: waiting for the pool could wait for ever.
     """
+    if what and progress.wanted():
+        with progress.bar(what, count, unit) as shown:
+            run_all(_counted(function, shown), count, threads)
+        return
     if 1 in (count, threads) or threading.current_thread().name.startswith(NAME):
         for i in range(count):
             function(i)
@@ -25,6 +33,14 @@ def run_all(function: Callable[[int], None], count: int, threads: int) -> None:
     with _pools_lock:
         done = _pool(threads).map(function, range(count))
     list(done)  # waits for all calls, or raises the first error
+
+
+def _counted(function: Callable[[int], None], shown: progress.Bar) -> Callable[[int], None]:
+    def counted(i: int) -> None:
+        function(i)
+        shown.add()
+
+    return counted
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

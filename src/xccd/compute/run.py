@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.compute import memory, notes, options, partials
+from xccd.compute import dask_bars, memory, notes, options, partials, progress
 from xccd.compute.arrays import (
     Array,
     _frames_together,
@@ -31,6 +31,7 @@ from xccd.compute.maps import ByFrame
 from xccd.compute.plans import Plan, plan_of, plan_of_flags, remember_flags, remember_steps
 from xccd.compute.pool import run_all
 from xccd.compute.steps import First, Step, inputs_of, is_by_sample
+from xccd.errors import in_tree
 
 BY_FRAME = "_xccd_by_frame"  # a note: see `rejected_by_frame`
 BANDS_PER_THREAD = 8  # bands so small that no thread waits long for a slow one, and so large that calls cost nothing
@@ -91,8 +92,9 @@ def _launch(
 ) -> _Launched:  # fmt: skip
     """Run a chain now, or make it lazy if any input is; it then begins at the source of ``x``."""
     if not any(map(is_lazy, (x, *extras))):
-        results = _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads())
+        results = _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads(), what=_work(chain))
         return _Launched(results, Plan(x, chain.steps))
+    dask_bars.changed()
     source, steps, inputs = plan_of(x)
     if len(steps) == 1 and inputs and any(is_lazy(extra) and extra.shape == x.shape for extra in extras[1:]):
         # Errors of samples are mostly made of the calibrated samples, which are then made once for both.
@@ -200,7 +202,14 @@ def _deferred_results(chain: Chain | Reasons, x: Array, extras: list[Array], dty
     """The results of a chain as deferred arrays. The chain runs once for all of them, when one is loaded."""
     shape = x.shape[1:] if chain.ends else x.shape
     run = partial(_run_some, chain=chain, dtypes=dtypes)
-    return MultiOutput(run, list(map(notes.kept, (x, *extras))), [(shape, dtype) for dtype in dtypes]).fields
+    made = MultiOutput(run, list(map(notes.kept, (x, *extras))), [(shape, dtype) for dtype in dtypes])
+    made.what = _work(chain)
+    return made.fields
+
+
+def _work(chain: Chain | Reasons) -> str:
+    """What a chain does, in a word for a bar."""
+    return "combine" if chain.ends else "clip"
 
 
 def _run_some(
@@ -218,12 +227,14 @@ def _run_alone(*arrays: np.ndarray[Any, Any], chain: Chain | Reasons, dtypes: Se
     return result
 
 
+@in_tree
 def _run(
     x: np.ndarray[Any, Any],
     *given: np.ndarray[Any, Any],
     chain: Chain | Reasons,
     dtypes: Sequence[Any],
     threads: int,
+    what: str = "",
 ) -> list[Array]:
     """A chain on one block; ``given`` are flags, scale, weights, what else the ends are given, and `Input` values."""
     shape = x.shape
@@ -237,14 +248,15 @@ def _run(
     out = [*out[: len(out) - len(counts)], *counts]
     # Bands of pixels, not of rows as elsewhere: the samples are in memory, so no file and no chunk asks for whole rows,
     # and `tiles` cuts each band for the cache.
-    count = min(pixels, threads * BANDS_PER_THREAD) if threads > 1 else 1
+    shown = bool(what) and progress.wanted()
+    count = min(pixels, threads * BANDS_PER_THREAD) if threads > 1 or shown else 1
     edges = np.linspace(0, pixels, count + 1).astype(int).tolist()
 
     def band(i: int) -> None:
         chain(flat, edges[i], edges[i + 1], *extras, *out)
 
     if count > 1:
-        run_all(band, count, threads)
+        run_all(band, count, threads, what)
     elif pixels:
         band(0)
     images = [result.reshape(shape[1:] if chain.ends else shape) for result in out[: len(out) - len(counts)]]

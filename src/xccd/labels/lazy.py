@@ -17,6 +17,7 @@ from xarray.backends import BackendArray
 
 from xccd.compute.arrays import is_dask
 from xccd.compute.deferred import Deferred, view
+from xccd.errors import in_tree
 
 indexing: Any
 AccessorRegistrationWarning: type[Warning]
@@ -38,6 +39,7 @@ class DeferredBackend(BackendArray):
     def __init__(self, array: Deferred) -> None:
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
 
+    @in_tree
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, indexing.VectorizedIndexer):
             return self.array.select(key.tuple)

@@ -10,6 +10,7 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from xccd.compute import bands
+from xccd.errors import in_tree
 from xccd.read.dataset import open_dataset
 from xccd.read.images.chips import HDUNames, Wanted
 from xccd.read.images.sources import is_fits_name
@@ -22,6 +23,7 @@ class FITSEntrypoint(BackendEntrypoint):
     description = "FITS images as a stack of frames"
     url = "https://pypi.org/project/xccd/"
 
+    @in_tree
     def open_dataset(
         self,
         filename_or_obj: Any,

@@ -12,6 +12,7 @@ import numpy as np
 from xccd.compute import bands, notes, plans
 from xccd.compute.deferred import Box, Deferred, Known, box_of
 from xccd.compute.steps import Unsigned
+from xccd.errors import in_tree
 from xccd.kernels.limits import float_dtype
 from xccd.messages import did_you_mean
 from xccd.read.files.remote import AT_ONCE
@@ -37,6 +38,7 @@ class StackReader:
     def ndim(self) -> int:
         return len(self.shape)
 
+    @in_tree
     def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
         """The samples of ``key`` (an int, a slice or a list of ints for each axis)."""
         key = (key if isinstance(key, tuple) else (key,)) + (slice(None),) * self.ndim
@@ -102,7 +104,7 @@ class Files(Deferred):
 
     def __init__(self, reader: StackReader) -> None:
         super().__init__(reader.__getitem__, (), reader.shape, reader.dtype)
-        self.reader, self.unit = reader, reader.unit
+        self.reader, self.unit, self.what = reader, reader.unit, "read"
 
     def block(self, box: Box, made: dict[int, Any]) -> Any:
         if id(self) not in made:

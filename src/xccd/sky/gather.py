@@ -259,7 +259,7 @@ def _now(sources: Sequence[Source], plan: AlignmentPlan) -> list[Array]:
             arrays = [array[i, low:high] for array in sources[source].arrays]
             plan.fill(one, arrays, low, start, stop, [o[number, start:stop] for o in out])
 
-    run_all(piece, len(work) * (len(edges) - 1), threads)
+    run_all(piece, len(work) * (len(edges) - 1), threads, "align", "bands")
     return out
 
 
@@ -346,7 +346,7 @@ class _Aligned(MultiOutput):
     def __init__(self, sources: Sequence[Source], plan: AlignmentPlan) -> None:
         shape = (plan.frames, *plan.shape)
         super().__init__(_rows_of_target, [a for s in sources for a in s.arrays], [(shape, d) for d in plan.dtypes])
-        self.sources, self.plan = sources, plan
+        self.sources, self.plan, self.what = sources, plan, "align"
         self.unit = max(self.unit, plan.unit)
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:

@@ -15,6 +15,7 @@ from xccd.compute.ends import Combine, End, check_factors
 from xccd.compute.errors import Rescaled
 from xccd.compute.run import chained
 from xccd.compute.tiers import spared, with_flags_in_use
+from xccd.errors import in_tree
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import ARGUMENTS, METHODS, OUTPUTS
 from xccd.labels.apply import Obj, per_variable
@@ -344,6 +345,7 @@ def _image_dtype(method: Method, stack: np.dtype[Any], asked: Any) -> np.dtype[A
     return dtype
 
 
+@in_tree
 def _by_function(x: Any, scale: Any, weights: Any, *, method: Callable[..., Any], dtype: np.dtype[Any]) -> Any:
     """A user's function of (values, axis) on one block."""
     valid = np.isfinite(x)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays
+from xccd.errors import in_tree
 from xccd.labels.frames import frame_names, frames_first
 from xccd.labels.keywords import keyword_of_frames
 from xccd.labels.lazy import array_of
@@ -198,6 +199,7 @@ def _terms(levels: list[Any], factors: Callable[..., Any]) -> Any:
     return da.map_blocks(factors, table, chunks=chunks, dtype=np.float64, meta=np.empty((0,) * table.ndim))
 
 
+@in_tree
 def _factors_of_levels(
     table: Any, *, have: list[bool], to: str | float, names: list[str], planes: list[str], block_info: Any = None
 ) -> np.ndarray[Any, Any]:

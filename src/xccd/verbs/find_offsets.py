@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd.compute import progress
 from xccd.labels.frames import check_stack, frame_names, unflagged
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean, is_whole
@@ -169,9 +170,9 @@ def _all(
 def _read(stack: xr.DataArray, which: list[int]) -> Iterator[tuple[int, Array]]:
     """The frames one by one, read in groups that fit into memory."""
     size = max(1, int(GROUP_BYTES // max(1, stack.nbytes // stack.sizes["frame"])))
-    for start in range(0, len(which), size):
-        group = which[start : start + size]
-        yield from zip(group, stack[group].values, strict=True)
+    groups = [which[start : start + size] for start in range(0, len(which), size)]
+    pairs = (pair for group in groups for pair in zip(group, stack[group].values, strict=True))
+    yield from progress.over(pairs, "find offsets", len(which), "frames")
 
 
 def _frame(image: Array, method: str, name: str) -> Frame:

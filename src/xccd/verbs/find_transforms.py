@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd.compute import progress
 from xccd.headers import common
 from xccd.headers.pixel_scale import ratios
 from xccd.labels.warn import warn
@@ -109,7 +110,7 @@ def find_transforms(
     shapes = [(one.sizes["y"], one.sizes["x"]) for one in stacks for _ in range(one.sizes["frame"])]
     found = [
         _own(lists[base]) if i == base else _matched(every, i, base, shapes, model, ratios(texts[i], texts[base]))
-        for i in range(len(names))
+        for i in progress.over(range(len(names)), "match stars", len(names), "frames")
     ]
     fits = _checked(found, lists, names, base)
     _doubt(fits, names, shapes, base, texts)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd.compute import progress
 from xccd.compute.neighbours import map_whole_frames
 from xccd.kernels.flags import Flag
 from xccd.labels.frames import frames_first, unflagged
@@ -59,7 +60,8 @@ def _marks_of_block(x: Any, gains: Any, noises: Any, *, axes: tuple[int, ...], o
     marks = np.zeros(x.shape, MARKS)
     gains, noises = (np.broadcast_to(a, (x.shape[0], *(1,) * (x.ndim - 1))).ravel() for a in (gains, noises))
     images, found = (np.moveaxis(a, axes, (-2, -1)) for a in (x, marks))
-    for index in np.ndindex(images.shape[:-2]):
+    planes = list(np.ndindex(images.shape[:-2]))
+    for index in progress.over(planes, "cosmic rays", len(planes), "frames"):
         image = np.ascontiguousarray(images[index], np.float32)
         bad = ~np.isfinite(image)
         if bad.all() or min(image.shape) < LEAST:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd.compute import progress
 from xccd.kernels.limits import float_dtype
 from xccd.labels.frames import check_array, check_stack, unflagged
 from xccd.labels.lazy import array_of
@@ -161,9 +162,8 @@ def _labels(image: xr.DataArray, axis: str, index: Array) -> Array:
 def _of_stack(stack: xr.DataArray, how: dict[str, Any], saturation: float | None) -> xr.Dataset:
     n = stack.sizes["frame"]
     size = max(1, int(GROUP_BYTES // max(1, stack.nbytes // n)))
-    rows = [
-        _quality(image, how, saturation) for start in range(0, n, size) for image in stack[start : start + size].values
-    ]
+    frames = (image for start in range(0, n, size) for image in stack[start : start + size].values)
+    rows = [_quality(image, how, saturation) for image in progress.over(frames, "measure stars", n, "frames")]
     table = _table({name: np.array([row[name] for row in rows]) for name in rows[0]}, "frame", stack)
     return table.assign_coords({k: stack.coords[k].variable for k in ("file", "chip") if k in stack.coords})
 

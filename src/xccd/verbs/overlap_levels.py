@@ -12,6 +12,7 @@ import numpy as np
 
 from xccd.compute import arrays
 from xccd.compute.patches import Patch, of_patches, strips
+from xccd.errors import in_tree
 from xccd.labels.warn import warn
 from xccd.verbs.local_sky import MAD_TO_STD
 from xccd.verbs.overlap_gains import HALO, Sources, gains, sources
@@ -61,6 +62,7 @@ def _look(values: Array, patch: Patch, size: int, gains: bool) -> tuple[Lattice,
     return sampled(values, good, patch, size), sources(values, good, patch) if gains else None
 
 
+@in_tree
 def _levels(
     found: Sequence[Sequence[tuple[Lattice, Sources | None]]], scale: Any, *, wanted: Wanted, rows: Array,
     columns: Array,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd.compute import progress
 from xccd.headers import common, pixel_grid
 from xccd.labels.frames import add_history, step_text
 from xccd.labels.nodes import map_nodes
@@ -106,7 +107,8 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
     if len(lists[base]) < LEAST and len(names) > 1:
         few = f"{names[base]} shows {len(lists[base])} star(s), {LEAST} are needed: choose another frame"
         raise ValueError(f"reference={reference!r}: {few}")
-    tried = [None if i == base else _corrected(grids, every, i, base) for i in range(len(names))]
+    numbers = progress.over(range(len(names)), "match stars", len(names), "frames")
+    tried = [None if i == base else _corrected(grids, every, i, base) for i in numbers]
     _doubt(tried, names, base, [grid.shape for grid in grids])
     found = [one if isinstance(one, Correction) else None for one in tried]
     ends = np.cumsum([one.sizes["frame"] for one in stacks]).tolist()

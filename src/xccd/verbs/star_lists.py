@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd.compute import progress
 from xccd.labels.frames import check_stack, file_names, unflagged
 from xccd.messages import is_whole, shown
 from xccd.sky.patterns import LEAST
@@ -46,7 +47,9 @@ def star_lists(stacks: list[xr.DataArray]) -> list[Stars]:
 
     x and y are pixels of the array from 0.
     """
-    return [find_stars(frame, every=True) for stack in stacks for frame in _frames(unflagged(stack))]
+    frames = (frame for stack in stacks for frame in _frames(unflagged(stack)))
+    count = sum(stack.sizes["frame"] for stack in stacks)
+    return [find_stars(frame, every=True) for frame in progress.over(frames, "find stars", count, "frames")]
 
 
 def _frames(stack: xr.DataArray) -> Iterator[Array]:

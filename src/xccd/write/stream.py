@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from xccd.compute import arrays
+from xccd.compute import progress as bars
 from xccd.compute.deferred import Deferred, store_deferred
 from xccd.headers.cards import BLOCK
 from xccd.write.encode import Encoder
@@ -162,17 +163,15 @@ class _PlaceInFile:
 
 @contextmanager
 def _progress_shown(progress: Progress, meter: Meter, name: str) -> Iterator[None]:
-    """Report what is written to ``progress``; True shows a bar."""
-    if progress is not True:
-        if callable(progress):
-            meter.show = progress
-        yield
+    """Report what is written to ``progress``; True shows a bar, None does if the setting says so."""
+    if progress is None or progress is True:
+        with bars.bar(name, meter.size, "B", asked=progress) as shown:
+            meter.show = lambda done, size: shown.say(name, done)
+            yield
         return
-    from tqdm.auto import tqdm
-
-    with tqdm(total=meter.size, unit="B", unit_scale=True, desc=name) as bar:
-        # tqdm takes what was added, not the sum
-        meter.show = lambda done, size: bar.update(done - bar.n)
+    if callable(progress):
+        meter.show = progress
+    with bars.without():
         yield
 
 

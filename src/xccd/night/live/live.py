@@ -378,7 +378,7 @@ class LiveStack(Copied):
         >>> import xccd
         >>> xccd.LiveStack.load("none.state")
         Traceback (most recent call last):
-        FileNotFoundError: none.state does not exist: check the path
+        xccd.errors.XccdFileNotFoundError: none.state does not exist: check the path
         """
         with state.opened(path) as (kept, array):
             hdu = kept["options"]["hdu"]

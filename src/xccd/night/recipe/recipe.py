@@ -44,7 +44,7 @@ class Recipe(Section):
     ('median', 'median')
     >>> xccd.Recipe(light={"methd": "median"})
     Traceback (most recent call last):
-    ValueError: light has no key 'methd'; did you mean 'method'? There are by, keep, ...
+    xccd.errors.XccdValueError: light has no key 'methd'; did you mean 'method'? There are by, keep, ...
     """
 
     exposure_tolerance: float = key(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from xccd.messages import a_type, did_you_mean, shown
 from xccd.night.plan.table_rows import DONE
 from xccd.night.recipe.recipe import Recipe
 from xccd.night.reduce.one_at_a_time import alone
-from xccd.night.reduce.run_jobs import LEFT_OUT, Night, Result
+from xccd.night.reduce.product_bar import Tell, product_bar
+from xccd.night.reduce.run_jobs import LEFT_OUT, READY, Night, Result
 from xccd.night.scan.scan import scan
 from xccd.read.images.table import is_table
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from xccd.night.plan.plan import Plan
 
 COLUMNS = ("product", "kind", "frames", "status", "why", "path", "seconds")
-Tell = Callable[[str, str, int, int], object]
 
 
 def reduce(
@@ -56,7 +56,8 @@ def reduce(
         What becomes of a product if a frame cannot be opened: it fails, or is made without the frame. What `scan` finds
         to be no image is left out in any case.
     progress : callable, optional
-        It is called with (product, what is done, bytes written, bytes in all), from any thread.
+        It is called with (product, what is done, bytes written, bytes in all), from any thread. Default: a bar, if
+        ``xccd.set_options(progress=True)`` asked for bars.
 
     Returns
     -------
@@ -111,7 +112,12 @@ def reduce(
     folder = folder_of(output)
     table = table_of(frames, folder, recursive)
     plan = planned(table, recipe)
-    return as_table(list(run(plan, recipe, folder, overwrite=overwrite, errors=errors, progress=progress)), plan)
+    results = []
+    with product_bar(sum(not job.ready for job in plan.jobs), progress) as (tell, shown):
+        for result in run(plan, recipe, folder, overwrite=overwrite, errors=errors, progress=tell):
+            results.append(result)
+            shown.add(result.status != READY)
+    return as_table(results, plan)
 
 
 def checked_recipe(recipe: Any) -> Recipe:

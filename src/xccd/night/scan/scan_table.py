@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from xccd.compute import progress
 from xccd.headers.coords import column
 from xccd.headers.summary import Summary
 from xccd.read.files.remote import Remote
@@ -43,7 +44,8 @@ def updated(
     new = here.index if before is None else here.index.difference(before["order"])
     if before is not None and not len(new):
         return before[labels], 0
-    rows = [(i, row) for i, some in zip(new, read([places[i] for i in new]), strict=True) for row in some]
+    found = progress.over(read([places[i] for i in new]), "scan", len(new), "files")
+    rows = [(i, row) for i, some in zip(new, found, strict=True) for row in some]
     order = np.array([i for i, _ in rows], np.int64)
     made = here.iloc[order].assign(order=order, **_columns([row for _, row in rows], names))
     if before is not None:

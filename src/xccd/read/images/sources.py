@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from xccd.compute import progress
 from xccd.headers import cards
 from xccd.labels.warn import warn
 from xccd.messages import a_type, shown
@@ -138,7 +139,8 @@ def _opened(some: list[tuple[Any, bool]], options: Options, errors: str) -> list
     with ThreadPoolExecutor(AT_ONCE) if far else nullcontext() as pool:
         remote = pool.map(one, far) if pool else iter(())
         # Objects in memory are opened in this thread: those of astropy may warn.
-        found = [next(remote) if is_remote(item[0]) else one(item) for item in some]
+        each = progress.over(some, "open", len(some), "files")
+        found = [next(remote) if is_remote(item[0]) else one(item) for item in each]
     here = [o for o in found if o is not None]
     if passed and len(here) == len(bad):
         raise OSError(str(passed[0]))
