@@ -6,6 +6,7 @@ from xccd import accessor as _accessor  # noqa: F401  (registers .ccd)
 from xccd.compute.options import set_options
 from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.labels.header import header
+from xccd.labels.keyword import keyword
 from xccd.messages import explained as _explained
 from xccd.night.live.live import LiveStack
 from xccd.night.plan.plan import plan
@@ -57,7 +58,8 @@ __all__ = [
     "Grid", "LiveStack", "Recipe", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs",
     "bayer_planes", "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation", "cutout",
     "debayer", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header",
-    "keep", "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize",
+    "keep", "keyword",
+    "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize",
     "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "reduce", "refine_wcs",
     "register_rejection", "reject", "scan", "set_options", "sigma_clip", "simulate_night", "stats", "subtract_bias",
     "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack",

@@ -12,6 +12,7 @@ import xarray as xr
 
 from xccd.interop import to_ccddata, to_masked_array
 from xccd.labels.header import header
+from xccd.labels.keyword import keyword
 from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
 from xccd.sky.frame_wcs import wcs
@@ -116,6 +117,7 @@ class CCDAccessor:
     assign_sky_coords = _bind(assign_sky_coords)
     cutout = _bind(cutout)
     header = _bind(header)
+    keyword = _bind(keyword)
     wcs = _bind(wcs)
     to_dataset = _bind(to_dataset)
     to_stack = _bind(to_stack)
