@@ -11,10 +11,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import xarray as xr
 
 from xccd.interop import to_ccddata, to_masked_array
+from xccd.labels import one_line
 from xccd.labels.header import header
 from xccd.labels.keyword import keyword
 from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
+from xccd.pictures import card
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
 from xccd.verbs.apply_flags import apply_flags
@@ -73,6 +75,12 @@ class CCDAccessor:
 
     def __init__(self, obj: Any) -> None:
         self._obj = obj
+
+    def __repr__(self) -> str:
+        return one_line.text(self._obj)
+
+    def _repr_html_(self) -> str:
+        return card.html(self._obj)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # pickle, copy and notebooks look these up on any object
