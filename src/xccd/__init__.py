@@ -7,6 +7,7 @@ from xccd.compute.options import set_options
 from xccd.errors import XccdError
 from xccd.interop import from_ccddata, to_ccddata, to_masked_array
 from xccd.labels.header import header
+from xccd.labels.keyword import keyword
 from xccd.messages import explained as _explained
 from xccd.night.live.live import LiveStack
 from xccd.night.plan.plan import plan
@@ -61,10 +62,10 @@ __all__ = [
     "Grid", "LiveStack", "Recipe", "XccdError", "__version__", "align", "apply_flags", "assign_sky_coords",
     "assign_wcs", "bayer_planes", "blink", "clip_extrema", "combine", "combine_with_maps", "context", "count",
     "create_deviation", "cutout", "debayer", "explain", "find_offsets", "find_transforms", "flat_correct",
-    "from_ccddata", "gain_correct", "grow", "header", "keep", "large_structures", "make_bad_pixel_map", "mask",
-    "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames", "open_image", "open_stack",
-    "open_tree", "plan", "plot_noise", "plot_pixel", "plot_rejection", "plot_transforms", "preview", "reduce",
-    "refine_wcs", "register_rejection", "reject", "scan", "set_options", "show_versions", "sigma_clip",
+    "from_ccddata", "gain_correct", "grow", "header", "keep", "keyword", "large_structures", "make_bad_pixel_map",
+    "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames", "open_image",
+    "open_stack", "open_tree", "plan", "plot_noise", "plot_pixel", "plot_rejection", "plot_transforms", "preview",
+    "reduce", "refine_wcs", "register_rejection", "reject", "scan", "set_options", "show_versions", "sigma_clip",
     "simulate_night", "stats", "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset",
     "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
 ]  # fmt: skip

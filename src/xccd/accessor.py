@@ -12,10 +12,13 @@ import xarray as xr
 
 from xccd.errors import in_tree
 from xccd.interop import to_ccddata, to_masked_array
+from xccd.labels import one_line
 from xccd.labels.header import header
+from xccd.labels.keyword import keyword
 from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
 from xccd.night.plan.plan import plan
+from xccd.pictures import card
 from xccd.pictures.public import blink, plot_noise, plot_pixel, plot_rejection, plot_transforms, preview
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
@@ -75,6 +78,12 @@ class CCDAccessor:
     def __init__(self, obj: Any) -> None:
         self._obj = obj
 
+    def __repr__(self) -> str:
+        return one_line.text(self._obj)
+
+    def _repr_html_(self) -> str:
+        return card.html(self._obj)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # pickle, copy and notebooks look these up on any object
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -126,6 +135,7 @@ class CCDAccessor:
     assign_sky_coords = _bind(assign_sky_coords)
     cutout = _bind(cutout)
     header = _bind(header)
+    keyword = _bind(keyword)
     wcs = _bind(wcs)
     to_dataset = _bind(to_dataset)
     to_stack = _bind(to_stack)

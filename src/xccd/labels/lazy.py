@@ -70,6 +70,12 @@ def stored(variable: xr.Variable) -> Any:
     return held(variable) if _internals() else variable.data
 
 
+def in_memory(obj: xr.DataArray) -> bool:
+    """Whether its values are there, so that using them computes and reads nothing."""
+    data = held(obj.variable)
+    return isinstance(data, np.ndarray) or bool(getattr(obj.variable, "_in_memory", False))
+
+
 def made_from(label: xr.DataArray, stack: xr.DataArray) -> bool:
     """Whether computing a lazy ``label`` would compute the stack's samples. False if it is cheap to read."""
     one, other = array_of(label), array_of(stack)
