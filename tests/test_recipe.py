@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import importlib.util
+import inspect
 import pickle
 import re
 from pathlib import Path
@@ -133,6 +134,31 @@ def test_the_defaults_are_valid():
         ({"light": {"by": ["object", "object"]}}, ValueError, r"has 'object' twice: give it once"),
         ({"light": {"by": ["object", " "]}}, ValueError, r"has an empty text"),
         ({"light": {"keep": "fwhm80"}}, ValueError, r"light.keep='fwhm80' "),
+        (
+            {"light": {"keep": "noise<9, fhwm<80%"}},
+            ValueError,
+            r"has 'fhwm': use .* keyword in capitals; did .* 'fwhm'",
+        ),
+        ({"light": {"keep": "exptime<80%"}}, ValueError, r"has 'exptime': use \"mean\", .*, or a keyword in capitals"),
+        ({"light": {"keep": "rejected<5%"}}, ValueError, r"has 'rejected': frames are chosen before .* it is 0 in all"),
+        ({"light": {"weights": "drizzle"}}, ValueError, r"light.weights='drizzle' has 'drizzle': use \"noise\""),
+        ({"bias": {"method": "ivar"}}, ValueError, r"bias.method='ivar' needs uncertainties, which frames with their"),
+        (
+            {"flat": {"method": "ivar"}, "detector": {"readnoise": "off"}},
+            ValueError,
+            r"flat.method='ivar' needs uncertainties, and detector.readnoise is 'off': give a number",
+        ),
+        (
+            {"light": {"weights": "ivar*GAIN"}, "detector": {"gain": "off"}},
+            ValueError,
+            r"light.weights='ivar\*GAIN' needs uncertainties, and detector.gain is 'off'",
+        ),
+        (
+            {"lite": {}},
+            ValueError,
+            r"the recipe has no key 'lite'; did you mean 'light'\? There are exposure_tolerance",
+        ),
+        ({"sources": {}}, ValueError, r"the recipe has no key 'sources': there are exposure_tolerance"),
         ({"light": {"weights": "nois"}}, ValueError, r"light.weights='nois' has 'nois': .* did you mean 'noise'\?"),
         (
             {"light": {"weights": "noise", "method": "max"}},
@@ -288,3 +314,25 @@ def test_a_rejection_as_a_text_is_what_reject_takes(text):
     assert all(side is None or isinstance(side, (int, float)) for side in sides)
     assert isinstance(options, dict)
     assert xccd.reject.__name__ == "reject"
+
+
+def test_keys_are_given_by_name():
+    with pytest.raises(TypeError, match=r"Recipe takes its keys by name, as light={'method': 'median'}"):
+        Recipe({"light": {}})
+    assert list(inspect.signature(Recipe).parameters)[:2] == ["exposure_tolerance", "temperature_tolerance"]
+    with pytest.raises(
+        ValueError, match=r"'light=median': light is a section: name one of its keys, light.by, light.k"
+    ):
+        Recipe().with_text("light=median")
+
+
+def test_files_that_are_no_recipes(tmp_path):
+    with pytest.raises(FileNotFoundError, match="path='' names no recipe: give a TOML file"):
+        Recipe.from_file("")
+    with pytest.raises(OSError, match=r"the recipe x+ cannot be read: File name too long; check the path"):
+        Recipe.from_file("x" * 300)
+    (tmp_path / "wide.toml").write_bytes("[light]".encode("utf-16"))
+    with pytest.raises(OSError, match=r"its byte 0 is no text in UTF-8; if it is one, save it in UTF-8"):
+        Recipe.from_file(tmp_path / "wide.toml")
+    (tmp_path / "bom.toml").write_bytes(b'\xef\xbb\xbf[light]\nmethod = "median"\n')
+    assert Recipe.from_file(tmp_path / "bom.toml").light.method == "median"

@@ -127,6 +127,9 @@ def test_a_failure_ends_with_its_reason(copy, capsys):
         (("NIGHT", "-o", "OUT", "--set", "light.method"), 2, "light.method"),
         (("NIGHT", "-o", "OUT", "--set", "light.methd=median"), 2, "did you mean 'light.method'?"),
         (("NIGHT", "-o", "OUT", "--keep", "fwhm"), 2, "as 'fwhm<80%'"),
+        (("NIGHT", "-o", "OUT", "--keep", "fhwm<80%"), 2, "has 'fhwm': use"),
+        (("NIGHT", "--dry-run", "--keep", "FHWM<80%"), 3, "no frame has FHWM in its header"),
+        (("NIGHT", "-o", "OUT", "--hdu", ""), 2, "it is empty: give a number or a name"),
         (("NIGHT", "-o", "OUT", "--recipe", "nowhere.toml"), 3, "nowhere.toml"),
         (("NIGHT", "-o", "OUT", "--memory", "much"), 2, "memory"),
         (("NIGHT", "-o", "OUT", "--outputs"), 2, "No such option"),
@@ -246,20 +249,97 @@ def test_a_cluster_gives_the_same_pixels(night, done, tmp_path, capsys):
 
 
 def test_a_product_of_combine_is_made_again(night, tmp_path, capsys):
-    from xccd.night.reduce.made_by import made_by_command
-    from xccd.write.made_by import MADE_BY
-
-    files = sorted(map(str, night.glob("bias-*.fits")))
-    first = tmp_path / "first.fits"
-    words = ["--method", "median", "--clip-extrema", "0", "1"]
-    image = xccd.open_stack(files).ccd.clip_extrema(0, 1).ccd.combine("median")
-    text = made_by_command("combine", words, files, first)
-    image.assign_coords({MADE_BY: text}).ccd.to_fits(first)
+    first, again = tmp_path / "first.fits", tmp_path / "else {x}" / "again.fits"
+    again.parent.mkdir()
+    words = ("--method", "median", "--minmax", "-5", "60000", "--clip-extrema", "0", "1", "--maps", "-v")
+    code, _, err = run("combine", night / "bias-*.fits", "-o", first, *words, capsys=capsys)
+    assert (code, err) == (0, "")
     assert xccd.open_stack(first).shape == (1, 64, 80)
-    code, said, err = run("run", "--from", first, "-o", tmp_path / "again.fits", capsys=capsys)
+    code, said, err = run("run", "--from", first, "-o", again, "-v", "-j", 1, "--memory", "1 GB", capsys=capsys)
     assert (code, err) == (0, "")
     assert "median of 5 frames" in said
-    np.testing.assert_array_equal(fits.getdata(first), fits.getdata(tmp_path / "again.fits"))
+    check_same(first, again)
+    code, said, err = run("run", "--from", again, "--overwrite", "-v", "--json", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert json.loads(said)["products"][0]["frames"] == 5
+    check_same(first, again)
+
+
+def test_products_of_groups_are_made_again(night, tmp_path, capsys):
+    code, _, _ = run("combine", night, "--by", "IMAGETYP,FILTER,EXPTIME", "-o", f"{tmp_path}/", capsys=capsys)
+    assert code == 0
+    first = next(tmp_path.glob("flat-r*.fits"))
+    assert run("run", "--from", first, "-o", tmp_path / "again.fits", capsys=capsys)[0] == 0
+    check_same(first, tmp_path / "again.fits")
+
+
+def test_some_chips_of_files_cannot_be_made_again(tmp_path, capsys):
+    data = np.zeros((4, 5), "f4")
+    for i in range(2):
+        chips = [fits.ImageHDU(data + i, name=name) for name in ("A", "B")]
+        fits.HDUList([fits.PrimaryHDU(), *chips]).writeto(tmp_path / f"{i}.fits")
+    given = ("combine", tmp_path / "?.fits", "--hdu", "all")
+    code, _, _ = run(*given, "--by", "chip", "-o", f"{tmp_path / 'groups'}/", capsys=capsys)
+    assert code in (0, 2)
+    for path in (tmp_path / "groups").glob("*.fits"):
+        code, _, err = run("run", "--from", path, "-o", tmp_path / "x.fits", capsys=capsys)
+        assert code == 3
+        assert "has no extension RECIPE, as products of xccd reduce, xccd combine, xccd calibrate have" in err
+    assert run(*given, "-o", tmp_path / "all.fits", capsys=capsys)[0] == 0
+    assert run("run", "--from", tmp_path / "all.fits", "-o", tmp_path / "again.fits", capsys=capsys)[0] == 0
+    check_same(tmp_path / "all.fits", tmp_path / "again.fits")
+
+
+def test_frames_of_combine_that_changed_are_named(copy, tmp_path, capsys):
+    night, _ = copy
+    first, second = night / "bias-001.fits", night / "bias-002.fits"
+    assert run("combine", night / "bias-*.fits", "-o", tmp_path / "a.fits", capsys=capsys)[0] == 0
+    again = ("run", "--from", tmp_path / "a.fits", "-o", tmp_path / "b.fits")
+    status = first.stat()
+    os.utime(first, ns=(0, status.st_mtime_ns // 10**9 * 10**9))  # as from an archive, which keeps whole seconds
+    assert run(*again, capsys=capsys)[0] == 0
+    os.utime(first, ns=(0, status.st_mtime_ns + 1))
+    code, _, err = run(*again, "--overwrite", capsys=capsys)
+    assert code == 3
+    assert "bias-001.fits is not as when the product was made: --changed takes what is there now" in err
+    code, _, err = run(*again, "--overwrite", "--changed", capsys=capsys)
+    assert code == 0
+    assert "bias-001.fits is not as it was when the product was made" in err
+    second.unlink()
+    code, _, err = run(*again, "--overwrite", "--changed", capsys=capsys)
+    assert code == 3
+    assert "bias-002.fits is not there any more" in err
+    code, _, err = run(*again, "--workers", "2", "--overwrite", capsys=capsys)
+    assert code == 2
+    assert "--scheduler and --workers have no effect on a product of xccd combine" in err
+
+
+def test_a_calibrated_frame_is_made_again(night, done, tmp_path, capsys):
+    masters = done / "masters"
+    given = ("--bias", masters / "bias.fits", "--dark", masters / "dark-*.fits", "--flat", masters / "flat-*.fits")
+    more = ("--no-dark-scale", "--maps", "--bad-pixels", night / "bias-001.fits", "--saturation", "60000")
+    code, _, _ = run("calibrate", night / "light-r-00?.fits", "-o", tmp_path / "cal", *given, *more, capsys=capsys)
+    assert code == 0
+    first = tmp_path / "cal" / "light-r-002.fits"
+    code, said, _ = run("run", "--from", first, "-o", tmp_path / "again.fits", capsys=capsys)
+    assert code == 0
+    assert "again.fits: saturation, bad-pixels, bias, dark, flat" in said
+    check_same(first, tmp_path / "again.fits")
+
+
+def test_a_command_that_is_unknown(night, done, tmp_path, capsys):
+    image = xccd.open_image(done / f"{LIGHT}.fits").assign_coords(made_by='command = "xccd align"')
+    image.ccd.to_fits(tmp_path / "a.fits")
+    code, _, err = run("run", "--from", tmp_path / "a.fits", "-o", tmp_path / "b.fits", capsys=capsys)
+    assert code == 3
+    assert "it was made by 'xccd align': products of xccd reduce, xccd combine, xccd calibrate can be made again" in err
+
+
+def test_json_of_a_product_made_again(night, done, tmp_path, capsys):
+    bias = done / "masters" / "bias.fits"
+    code, said, _ = run("run", "--from", bias, "-o", tmp_path / "b.fits", "--json", capsys=capsys)
+    assert code == 0
+    assert json.loads(said) == {"output": f"{tmp_path}/b.fits", "from": str(bias), "masters_made_again": []}
 
 
 def test_options_as_they_were_typed():

@@ -26,6 +26,7 @@ from xccd.cli.options import (
 )
 from xccd.cli.output_names import Template, make_folders, places_of_frames
 from xccd.cli.shell import NO_OUTPUT, USAGE, Stop, answer, say, stage, visible, voice
+from xccd.cli.typed import how_made
 
 NORMS = ("mean", "median", "cfa")
 SECTION = re.compile(r"\[[^\]]*\]|[A-Z0-9_-]{1,8}")
@@ -132,6 +133,12 @@ def calibrate(files: tuple[str, ...], output: str, **options: Any) -> None:
         write_all(frames, paths, options)
 
 
+def files_beside(options: dict[str, Any]) -> dict[str, list[str]]:
+    """The files of masters and of the map of bad pixels, by their options."""
+    found = {f"--{kind}": each_file(options[kind]) for kind in ("bias", "dark", "flat") if options[kind]}
+    return found | ({"--bad-pixels": [options["bad_pixels"]]} if options["bad_pixels"] else {})
+
+
 def check_options(options: dict[str, Any]) -> None:
     """Raise for options that have no effect with the others, and if nothing is to be done."""
     given = click.get_current_context().get_parameter_source
@@ -155,7 +162,7 @@ def check_options(options: dict[str, Any]) -> None:
 
 def write_all(frames: list[Frame], paths: list[Path], options: dict[str, Any]) -> None:
     """Write the frames, each whole, and drop them; with --dry-run say what would be done."""
-    done = []
+    done, beside = [], files_beside(options)
     for path in paths:
         frame = frames.pop(0)  # what was read for it is in memory until then
         text = ", ".join(step.removeprefix("--") for step in frame.steps) or "as it is"
@@ -163,7 +170,8 @@ def write_all(frames: list[Frame], paths: list[Path], options: dict[str, Any]) -
             text = f"would be {frame.file}: {text}"
         else:
             with stage(NO_OUTPUT, OSError):
-                frame.stack.isel(frame=0).ccd.to_fits(path, overwrite=options["overwrite"])
+                image = frame.stack.isel(frame=0).assign_coords(how_made([frame.file], path, beside))
+                image.ccd.to_fits(path, overwrite=options["overwrite"])
         say(f"{visible(path)}: {text}")
         done.append({"output": str(path), "file": frame.file, "kind": frame.kind, "steps": frame.steps})
     answer({"dry_run": options["dry_run"], "products": done})

@@ -130,7 +130,7 @@ def combine(files: tuple[str, ...], output: str, **options: Any) -> None:
     check_options(options)
     template = Template(output)
     if not template.names and not options["by"]:
-        check_places([target(output)], options["overwrite"], make=False)
+        check_places([target(template.plain)], options["overwrite"], make=False)
     with limits(options["threads"], options["memory"]):
         groups = planned(files, template, options)
         if options["dry_run"]:
@@ -148,7 +148,7 @@ def planned(files: tuple[str, ...], template: Template, options: dict[str, Any])
         check_known([*stacks.values()], template)
         paths = [template.path(one_value(stack, template, name)) for name, stack in stacks.items()]
     else:
-        paths = [built(template.text, name) if options["by"] else target(template.text) for name in stacks]
+        paths = [built(template.plain, name) if options["by"] else target(template.plain) for name in stacks]
     check_distinct(paths, [name or "all frames" for name in stacks], template.text)
     make = bool(template.names) or template.text.endswith("/")
     check_places(paths, options["overwrite"], make=make, inputs=[f for s in stacks.values() for f in files_of(s)])

@@ -38,7 +38,7 @@ class Group:
 
 def combine_group(group: Group, options: dict[str, Any]) -> dict[str, Any]:
     """Combine and write; says what was done, and returns it for JSON."""
-    stack, method = group.stack, options["method"]
+    stack, method, text = group.stack, options["method"], made_by(group)
     with stage(BAD_INPUT, OSError, ValueError, TypeError):
         check_mixed(stack, options["mixed"])
     if options["keep"] is not None:
@@ -57,6 +57,7 @@ def combine_group(group: Group, options: dict[str, Any]) -> dict[str, Any]:
     with writing(group.path, lambda: emptied(stack, steps)):
         image, tally = counted(image, stack, frames)
         product = frames.labelled(image if options["maps"] else image[["data"]])
+        product = product.assign_coords(text)
         product.ccd.to_fits(group.path, overwrite=options["overwrite"], progress=wants_progress(options["progress"]))
     n, lost = stack.sizes["frame"], 1 - tally.used / max(tally.valid, 1)
     say(f"{visible(group.path)}: {method} of {n} frame{'s' * (n > 1)}, {lost:.2%} of the samples rejected")
@@ -64,6 +65,16 @@ def combine_group(group: Group, options: dict[str, Any]) -> dict[str, Any]:
         say("\n".join(lines))
     frames.tell()
     return group.told() | {"method": method, "rejected": lost, "by_frame": frames.told()}
+
+
+def made_by(group: Group) -> dict[str, str]:
+    """The label that tells how the product was made; none if it is of some of the chips of its files."""
+    from xccd.cli.typed import how_made
+    from xccd.labels.frames import file_names
+
+    if group.name and "chip" in group.stack.coords:
+        return {}
+    return how_made(list(dict.fromkeys(file_names(group.stack, "frame", chips=False))), group.path)
 
 
 def kept(group: Group, rule: str) -> Any:

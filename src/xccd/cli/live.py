@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xccd.cli.options import command, hdu_option, threads_option
+from xccd.cli.options import command, hdu_option, json_option, threads_option
 from xccd.cli.output_names import check_output
-from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, in_options, one_line, say, stage, visible
+from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, answer, in_options, one_line, say, stage, visible
 
 if TYPE_CHECKING:
     from xccd.night.live.folder import Arrivals
@@ -49,6 +49,7 @@ def threshold(_: Any, __: Any, value: float) -> float | None:
 @click.option("--patience", default=10.0, show_default=True, type=click.FloatRange(min=0),
               help="Seconds after which a file that is not whole is named, and not waited for.")  # fmt: skip
 @threads_option
+@json_option
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists; not needed to go on from a state.")
 def live(folder: Path, output: Path, state: Path | None, **options: Any) -> None:
     """Stack frames of a folder as they come.
@@ -114,9 +115,19 @@ class Night:
     ) -> None:  # fmt: skip
         self.folder, self.output, self.state, self.stack, self.options = folder, output, state, stack, options
         self.refused = 0
+        self.added: list[dict[str, Any]] = []
+        self.left_out: list[dict[str, Any]] = []
 
     def run(self) -> None:
-        """Add files until an interrupt; with --once, those that are there."""
+        """Add files until an interrupt; with --once, those that are there. Then --json prints what was done."""
+        try:
+            self.watch()
+        finally:
+            answer({"output": str(self.output), "frames": len(self.stack), "added": self.added,
+                    "left_out": self.left_out})  # fmt: skip
+
+    def watch(self) -> None:
+        """The loop, and with --once its end."""
         from xccd.night.live.folder import Arrivals, events, rest
 
         own = {path.resolve() for path in (self.output, self.state) if path is not None}
@@ -144,15 +155,21 @@ class Night:
         try:
             added = self.stack.add(path)
         except (OSError, ValueError, TypeError) as error:
-            self.refused += 1
-            one_line(f"left out: {PYTHON_ONLY.sub('', in_options(str(error)))}", UserWarning)
+            self.refuse(path, PYTHON_ONLY.sub("", in_options(str(error))))
+            one_line(f"left out: {self.left_out[-1]['why']}", UserWarning)
             return False
         if added is None:  # a warning has named it
-            self.refused += 1
+            self.refuse(path, "it cannot be brought onto the first frame")
             return False
         share = added.rejected / max(added.samples, 1)
+        self.added.append({"file": str(path), "rejected": share})
         say(f"{len(self.stack)} {visible(path.name)}: {share:.2%} of its samples rejected")
         return True
+
+    def refuse(self, path: Path, why: str) -> None:
+        """Note a file that is left out."""
+        self.refused += 1
+        self.left_out.append({"file": str(path), "why": why})
 
     def write(self, *, product: bool) -> None:
         """Write the state, then the product: after a kill in between the state has the frame."""
@@ -164,7 +181,8 @@ class Night:
 
     def not_whole(self, path: Path, why: str) -> None:
         """Name a file that is waited for no more."""
-        self.refused += self.options["once"]
+        if self.options["once"]:
+            self.refuse(path, f"it is not whole: {why}")
         one_line(f"{path.name} is not whole ({why}): it is added when it is", UserWarning)
 
     def end(self, written: bool) -> None:

@@ -23,23 +23,23 @@ from xccd.cli.shell import (
 )
 from xccd.cli.voice import StdoutError, complain, speaking
 
-# In the order of the work. A row is the module in this folder that has a command of this name.
-COMMANDS = {
-    "scan": "scan",
-    "info": "info",
-    "stats": "stats",
-    "verify": "verify",
-    "calibrate": "calibrate",
-    "align": "align",
-    "combine": "combine",
-    "reduce": "reduce",
-    "run": "run",
-    "live": "live",
-    "preview": "preview",
-    "report": "report",
-    "demo": "demo",
-    "completion": "completion",
-}
+# In the order of the work. Each is the name of a module in this folder, and of its command.
+COMMANDS = (
+    "scan",
+    "info",
+    "stats",
+    "verify",
+    "calibrate",
+    "align",
+    "combine",
+    "reduce",
+    "run",
+    "live",
+    "preview",
+    "report",
+    "demo",
+    "completion",
+)
 
 
 class Commands(click.Group):
@@ -53,7 +53,7 @@ class Commands(click.Group):
         """The command of a name; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
-        found = getattr(import_module(f"xccd.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        found = getattr(import_module(f"xccd.cli.{cmd_name}"), cmd_name)
         assert isinstance(found, click.Command)
         # not all are made by `options.command`
         return found if any("--quiet" in p.opts for p in found.params) else common(found)

@@ -57,6 +57,11 @@ class Template:
         if self.names:
             check_output(Path(re.sub(r"\{[^{}]*\}", "x", text)))
 
+    @property
+    def plain(self) -> str:
+        """The text without names in braces, as a name: a doubled brace is one."""
+        return "".join(literal for literal, _, _, _ in self.parts)
+
     def path(self, values: dict[str, Value]) -> Path:
         """The path with a value for each name. No value leads out of the folder that the text names."""
         filled = "".join(

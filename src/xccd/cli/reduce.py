@@ -12,6 +12,7 @@ from xccd.cli.options import (
     command,
     dry_run_option,
     files_argument,
+    hdu_option,
     json_option,
     limits,
     memory_option,
@@ -48,6 +49,7 @@ def folder(_: Any, __: Any, value: str | None) -> Path | None:
 @click.option("--print-recipe", is_flag=True, help="Print all choices as TOML, and where each is from.")
 @dry_run_option
 @click.option("-r", "--recursive", is_flag=True, help="Look into the folders of a folder, too.")
+@hdu_option(text="The image of each file; all reduces each chip. Default: the first image.")
 @click.option("--skip-bad", is_flag=True, help="Leave out frames that cannot be opened; the exit code is then 0.")
 @cluster_options
 @threads_option
@@ -109,7 +111,7 @@ def planned(
     with stage(NO_OUTPUT, OSError):
         folder = folder_of(Path("products") if output is None else output)
     with stage(BAD_INPUT, OSError, ValueError, TypeError):
-        table = table_of(list(night), folder, options["recursive"])
+        table = table_of(list(night), folder, options["recursive"], options["hdu"])
         return folder, planned(table, recipe)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
 import click
 
-from xccd.cli.shell import voice
+from xccd.cli.shell import BAD_INPUT, stage, voice
 
 # Options that say where a product goes, or how it is made, but not what it is.
 ASIDE = (
@@ -22,7 +25,25 @@ ASIDE = (
 )
 
 
-def typed_options(context: click.Context | None = None, arguments: list[str] | None = None) -> list[str]:
+def how_made(files: Sequence[str], product: Path, beside: Mapping[str, Sequence[str]] | None = None) -> dict[str, str]:
+    """The label of a product that tells how the command that runs made it, for its extension RECIPE.
+
+    ``beside`` are files by the option that takes them, as "--bias".
+    """
+    from xccd.night.reduce.made_by import made_by_command
+    from xccd.write.made_by import MADE_BY
+
+    if not voice().arguments:  # nothing was typed: the command was called by a program
+        return {}
+    beside = {option: some for option, some in (beside or {}).items() if some}
+    name = str(click.get_current_context().command.name)
+    with stage(BAD_INPUT, OSError):
+        return {MADE_BY: made_by_command(name, typed_options(without=beside), files, product, beside)}
+
+
+def typed_options(
+    context: click.Context | None = None, arguments: list[str] | None = None, without: Collection[str] = ()
+) -> list[str]:
     """The words of the options that were given to the command that runs, without files and `ASIDE`."""
     context = click.get_current_context() if context is None else context
     words = voice().arguments if arguments is None else arguments
@@ -32,7 +53,7 @@ def typed_options(context: click.Context | None = None, arguments: list[str] | N
     values, _, _ = context.command.make_parser(context).parse_args(list(words))
     found: list[str] = []
     for option in dict.fromkeys(p for p in order if isinstance(p, click.Option)):
-        if option.name in ASIDE or option.name not in values:
+        if option.name in ASIDE or option.name not in values or {*option.opts} & {*without}:
             continue
         given = values[option.name]
         for value in given if option.multiple else [given]:

@@ -225,10 +225,11 @@ class _Product:
     rest: bytes
     shares: list[Shares]
     columns: list[Columns]
+    recipe: bytes
 
     def write(self, checksum: bool, progress: Any) -> Path:
         hdus = [hdu._replace(head=with_room(hdu.head)) for hdu in self.hdus] if checksum else self.hdus
-        needed = sum(hdu.size for hdu in hdus) + len(with_columns(self.rest, self.columns))
+        needed = sum(hdu.size for hdu in hdus) + len(with_columns(self.rest, self.columns)) + len(self.recipe)
         target = self.target.resolve()  # a symbolic link stays, its target is replaced
         # first: leftovers of killed processes may take the room that this file needs
         temporary.sweep(target.parent)
@@ -238,7 +239,9 @@ class _Product:
             for hdu in hdus:
                 # now that all is counted, and before the old file is replaced
                 hdu.encoder.check(self.target)
-            output.write(with_columns(self.rest, self.columns))  # now, as the shares are counted with the images
+            output.write(
+                with_columns(self.rest, self.columns) + self.recipe
+            )  # now, as the shares are counted with the images
             with output.failures.noted():
                 if self.target.suffix.lower() == ".fz":
                     compress(output.file, checksum=checksum)
@@ -273,15 +276,14 @@ class _Maker:
             hdus += self._hdus(plane, number if several else None)
             rest += frames_table(plane.image, number if several else None)
         columns = [*map(columns_of, planes)]
-        rest += recipe_table(planes[0].image)
+        recipe = recipe_table(planes[0].image)
         if not several:
-            head = primary(
-                self._lines(planes[0].image), planes[0].image.ndim, extended=bool(hdus[1:] or rest or columns[0].names)
-            )
+            more = bool(hdus[1:] or rest or columns[0].names or recipe)
+            head = primary(self._lines(planes[0].image), planes[0].image.ndim, extended=more)
             # last, as EXTEND says whether anything follows
             hdus[0] = hdus[0]._replace(head=head)
         shares = [found for plane in planes if (found := shares_of(plane)) is not None]
-        return _Product(target, self.overwrite, hdus, rest, shares, columns)
+        return _Product(target, self.overwrite, hdus, rest, shares, columns, recipe)
 
     def _hdus(self, plane: Plane, number: int | None) -> Iterator[NewHDU]:
         """The HDUs of an image and its maps; without ``number`` the header of the image is left empty."""

@@ -83,6 +83,7 @@ def reasons(facts: DataFrame, why: Any) -> Any:
     """Why each row is left out, "" for frames and masters that can be used."""
     kind, exposure = facts["kind"].to_numpy(object), facts["exposure"].to_numpy()
     keys = facts[["hdu"]].assign(file=_places(facts["file"].tolist())).duplicated().to_numpy()
+    linked = _linked(facts, keys)
     done = facts["done"].to_numpy(object)
     usable = np.isin(kind, (*RAW, *MASTERS))
     shape = facts["shape"].to_numpy(object)
@@ -90,6 +91,11 @@ def reasons(facts: DataFrame, why: Any) -> Any:
     rules: tuple[tuple[Any, Callable[[Any], str]], ...] = (
         (facts["problem"].to_numpy(object) != "", lambda i: f"it cannot be opened: {shown(facts['problem'].iat[i])}"),
         (keys, lambda i: "the table has it twice"),
+        (linked != "", lambda i: f"it is {shown(linked[i])} under another name, by a link"),
+        (
+            _no_hdu(facts["hdu"].to_numpy()),
+            lambda i: f"its hdu is {facts['hdu'].iat[i]:g}: give the number of its image",
+        ),
         (~usable, lambda i: _no_kind(kind[i], facts["by_name"].iat[i])),
         (
             np.isin(kind, RAW) & (done != ""),
@@ -113,6 +119,34 @@ def _places(names: list[str]) -> list[str]:
     pairs = [os.path.split(name) for name in names]
     folders = {folder: folder if is_url(folder) else os.path.abspath(folder) for folder in {pair[0] for pair in pairs}}
     return [os.path.join(folders[folder], name) for folder, name in pairs]
+
+
+def _linked(facts: DataFrame, twice: Any) -> Any:
+    """For each row the earlier row's file that is the same file by a link, else "".
+
+    Only rows that are alike in all that the headers tell are looked up on the disk: a million rows take no time.
+    """
+    found = np.full(len(facts), "", object)
+    alike = facts[["date", "kind", "exposure", "object", "filter", "shape", "size", "hdu"]].duplicated(keep=False)
+    first: dict[Any, str] = {}
+    for i in np.flatnonzero(alike.to_numpy() & ~twice & (facts["problem"] == "").to_numpy()).tolist():
+        name = facts["file"].iat[i]
+        try:
+            status = os.stat(name)
+        except (OSError, ValueError):  # a URL, or a file that is not there: its product tells
+            continue
+        key = (status.st_dev, status.st_ino, str(facts["hdu"].iat[i]))
+        if status.st_ino:
+            found[i] = PurePath(first[key]).name if key in first else ""
+            first.setdefault(key, name)
+    return found
+
+
+def _no_hdu(hdu: Any) -> Any:
+    """Which rows have no number of an HDU, or none that can be one. If none is told, the first images are meant."""
+    if np.isnan(hdu).all():
+        return np.zeros(len(hdu), bool)
+    return np.isnan(hdu) | (hdu < 0) | (hdu != np.floor(hdu))
 
 
 def _maps(facts: DataFrame) -> Any:

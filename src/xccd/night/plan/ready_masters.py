@@ -18,14 +18,18 @@ WITHOUT_BIAS = ("BIASCOR", "ZEROCOR", "SUBBIAS")  # cards of a dark whose bias w
 FULL = 65535  # what Siril divides counts of 16 bits by
 
 
-def bias_is_off(file: str, hdu: int | None) -> bool:
-    """Whether the header of a master says that its bias was subtracted. False for a file that cannot be read."""
+def header_text(file: str, hdu: int | None) -> str:
+    """The header of an image as text; "" for a file that cannot be read."""
     try:
         place = next(items(file))[0] if is_url(file) else Path(file)
-        frames = open_file(place, Options.of(hdu, None)).frames
+        return open_file(place, Options.of(hdu, None)).frames[0].header
     except (OSError, *BROKEN):
-        return False
-    values = cards.values(frames[0].header)
+        return ""
+
+
+def bias_is_off(file: str, hdu: int | None) -> bool:
+    """Whether the header of a master says that its bias was subtracted. False for a file that cannot be read."""
+    values = cards.values(header_text(file, hdu))
     return any(values.get(name) not in (None, "", False) for name in WITHOUT_BIAS)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 from xccd.kernels.table import METHODS
 from xccd.night.recipe import recipe_text
 from xccd.night.recipe.recipe_parts import Bias, Dark, Detector, Flat, Kinds, Light, Output
-from xccd.night.recipe.recipe_section import SECTION, Section, check_keys, key
+from xccd.night.recipe.recipe_section import SECTION, Section, by_name, check_keys, key
 from xccd.night.recipe.recipe_values import number
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Section):
     """Every choice in the reduction of a night.
@@ -72,12 +73,24 @@ class Recipe(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.light.method == "ivar" and self.detector.gain == "off":
-            raise ValueError("light.method='ivar' needs uncertainties, and detector.gain is 'off': give a gain")
+        self._check_errors()
         if self.light.weights and METHODS[self.light.method].weighted is None:
             able = ", ".join(name for name, row in METHODS.items() if row.weighted and name != "quantile")
             given = f"light.method={self.light.method!r} with light.weights={self.light.weights!r}"
             raise ValueError(f"{given}: only {able} take weights")
+
+    def _check_errors(self) -> None:
+        """Raise where uncertainties are needed and there are none."""
+        if self.bias.method == "ivar":
+            raise ValueError("bias.method='ivar' needs uncertainties, which frames with their bias level do not have")
+        off = [f"detector.{name}" for name in ("gain", "readnoise") if getattr(self.detector, name) == "off"]
+        for name in ("dark", "flat", "light") if off else ():
+            if getattr(self, name).method == "ivar":
+                raise ValueError(f"{name}.method='ivar' needs uncertainties, and {off[0]} is 'off': give a number")
+        if off and "ivar" in [part.strip() for part in self.light.weights.split("*")]:
+            raise ValueError(
+                f"light.weights={self.light.weights!r} needs uncertainties, and {off[0]} is 'off': give a number"
+            )
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Recipe:

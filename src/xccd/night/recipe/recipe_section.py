@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, ClassVar
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
 
 from xccd.messages import a_type, did_you_mean
 from xccd.night.recipe.recipe_values import Check
+
+T = TypeVar("T", bound="type[Section]")
 
 
 def key(default: Any, check: Check, text: str) -> Any:
@@ -51,6 +54,22 @@ def check_keys(given: Mapping[str, Any], cls: type[Section], name: str) -> None:
     for one in given:
         if one not in known:
             raise ValueError(f"{name} has no key {one!r}{others(one, known)}")
+
+
+def by_name(cls: T) -> T:
+    """The class with our message for an argument that is no key, or has no name, in place of Python's."""
+    made: Any = cls.__init__
+
+    @wraps(made)
+    def init(self: Section, *unnamed: object, **values: Any) -> None:
+        if unnamed:
+            names = ", ".join(f.name for f in fields(cls))
+            raise TypeError(f"{cls.__name__} takes its keys by name, as light={{'method': 'median'}}: they are {names}")
+        check_keys(values, cls, f"the {cls.__name__.lower()}")
+        made(self, **values)
+
+    cls.__init__ = init  # type: ignore[method-assign,assignment]
+    return cls
 
 
 def others(one: str, known: Collection[str]) -> str:

@@ -27,6 +27,8 @@ def contents(path: str | os.PathLike[str]) -> tuple[str, str]:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path={path!r} is {a_type(path)}, not a path, as 'night.toml'")
     place, name = Path(path).expanduser(), shown(os.fspath(path))
+    if not name:
+        raise FileNotFoundError("path='' names no recipe: give a TOML file, as 'night.toml'")
     if place.is_dir():
         raise IsADirectoryError(f"{name} is a folder, not a recipe: name a file in it, as 'night.toml'")
     try:
@@ -38,12 +40,16 @@ def contents(path: str | os.PathLike[str]) -> tuple[str, str]:
         ) from None
     except ValueError as error:  # a null byte in the name
         raise OSError(f"{name} is no path: {error}") from None
+    except OSError as error:
+        raise type(error)(error.errno, f"the recipe {name} cannot be read: {error.strerror}; check the path") from None
     if len(data) > LARGEST:
         raise OSError(f"{name} has more than {LARGEST >> 20} MiB, so it is no recipe")
     try:
         return data.decode("utf-8-sig"), name
     except UnicodeDecodeError as error:
-        raise OSError(f"{name} is no recipe: its byte {error.start} is no text in UTF-8") from None
+        raise OSError(
+            f"{name} is no recipe: its byte {error.start} is no text in UTF-8; if it is one, save it in UTF-8"
+        ) from None
 
 
 def values(cls: type[Section], text: str, name: str) -> dict[str, Any]:
@@ -113,6 +119,8 @@ def assigned(cls: type[Section], assignment: str) -> dict[str, Any]:
     if not equals:
         raise ValueError(f"{assignment!r} is no setting: write it as light.method=median")
     if name not in known:
+        if inner := [one for one in known if one.startswith(f"{name}.")]:
+            raise ValueError(f"{assignment!r}: {name} is a section: name one of its keys, {', '.join(inner)}")
         own = [one for one in known if one.partition(".")[2] == name]
         near = f"; did you mean {' or '.join(map(repr, own))}?" if own else did_you_mean(name, known)
         raise ValueError(f"{assignment!r}: there is no key {name!r}{near or ': xccd reduce --print-recipe lists all'}")

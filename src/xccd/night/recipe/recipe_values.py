@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -13,14 +11,16 @@ from xccd.kernels.table import ARGUMENTS, METHODS
 from xccd.messages import a_type, did_you_mean, is_number
 from xccd.verbs import reject_text
 from xccd.verbs.calibrate.sections import ranges
+from xccd.verbs.keep import parsed
 from xccd.verbs.levels import LEVELS
+from xccd.verbs.stats import MEASURED
 from xccd.verbs.weights import NAMED, QUALITY
 
 Check = Callable[[Any], Any]
 
+DRIZZLE = "drizzle"  # weights of frames that are drizzled, which a recipe cannot ask for
 KEYWORD = re.compile(r"[A-Z][A-Z0-9_-]*")
-CONDITION = re.compile(r"\s*[A-Za-z_][\w .-]*(<=|>=|<|>)\s*\d+(\.\d*)?\s*%?\s*")
-KEEP = "xccd.verbs.keep"  # where its parser is, if this version has it
+KEYWORDS = re.compile(r"[A-Z][A-Z0-9_ .-]*")  # also of several words, as HIERARCH has them
 # A recipe has no place for q, and a count is no image.
 IMAGES = tuple(
     k for k, row in METHODS.items() if k != "count" and all(ARGUMENTS[a].default is not None for a in row.takes)
@@ -126,7 +126,7 @@ def level(*words: str) -> Check:
 def weights(value: Any) -> str:
     """The text "", or names of weights or keywords, joined by "*"."""
     given = text(value, '"noise", "EXPTIME*feather" or ""').strip()
-    known = (*QUALITY, *NAMED)
+    known = tuple(name for name in (*QUALITY, *NAMED) if name != DRIZZLE)
     for name in (part.strip() for part in given.split("*")) if given else ():
         if name not in known and not KEYWORD.fullmatch(name):
             near = did_you_mean(name, known)
@@ -136,15 +136,19 @@ def weights(value: Any) -> str:
 
 def keep(value: Any) -> str:
     """The text "", or conditions such as "fwhm<80%", joined by commas."""
-    example = '"fwhm<80%", several joined by commas'
-    given = text(value, f"{example}, or empty").strip()
-    if given and importlib.util.find_spec(KEEP) is not None:
-        try:
-            importlib.import_module(KEEP).parsed(given)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"cannot be used: {error}") from None
-    elif given and not all(CONDITION.fullmatch(part) for part in given.split(",")):
-        raise ValueError(f"is no condition on frames: write it as {example}")
+    given = text(value, '"fwhm<80%", several joined by commas, or empty').strip()
+    if not given:
+        return given
+    try:
+        names = [condition.name for condition in parsed(given)]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"cannot be used: {error}") from None
+    for name in names:
+        if name.startswith("rejected"):
+            raise ValueError(f"has {name!r}: frames are chosen before samples are rejected, so it is 0 in all")
+        if name not in MEASURED and not KEYWORDS.fullmatch(name):
+            near = did_you_mean(name, MEASURED)
+            raise ValueError(f"has {name!r}: use {_listed(MEASURED)}, or a keyword in capitals{near}")
     return given
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xccd.headers import kinds
+from xccd.headers import cards, kinds
 from xccd.headers.common import HISTORY
+from xccd.messages import is_number
 from xccd.night.reduce.open_masters import opened_master
 from xccd.night.reduce.work import OFF, Piece, Work
 from xccd.night.scan.scan import _client as cluster_is_here
@@ -28,6 +29,7 @@ from xccd.verbs.calibrate.trim import trim
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+SCATTER = "errors are those of the scatter"
 LEVELLED = ("BIASCOR", "OSCANSEC")  # labels of frames whose bias level was subtracted
 
 
@@ -52,12 +54,30 @@ def calibrated(work: Work, which: Sequence[int] | None = None) -> xr.Dataset:
 def _joined(found: list[xr.Dataset], order: list[int]) -> xr.Dataset:
     """Parts of the frames as one Dataset, in the order of the frames."""
     both = xr.concat(
-        found, "frame", data_vars="minimal", coords="minimal", compat="override", join="exact",
+        _alike(found), "frame", data_vars="minimal", coords="minimal", compat="override", join="exact",
         combine_attrs="drop_conflicts",
     )  # fmt: skip
     steps = dict.fromkeys(step for ds in found for step in str(ds["data"].attrs.get(HISTORY, "")).split("\n") if step)
     both["data"].attrs[HISTORY] = "\n".join(steps)
     made: xr.Dataset = both.isel(frame=np.argsort(order, kind="stable"))
+    return made
+
+
+def _alike(found: list[xr.Dataset]) -> list[xr.Dataset]:
+    """The parts with the same labels and maps: where no dark was subtracted, DARKCOR is "", as in frames without it."""
+    labels = {str(k): ds[k].dtype for ds in found for k in ds.coords if ds[k].dims == ("frame",)}
+    shared = set.intersection(*({*ds.data_vars} for ds in found))
+    made = []
+    for ds in found:
+        empty = {
+            k: ("frame", np.full(ds.sizes["frame"], np.nan if kind.kind == "f" else "", kind))
+            for k, kind in labels.items()
+            if k not in ds.coords and kind.kind in "fOU"
+        }
+        ds = ds[[k for k in ds.data_vars if k in shared]].assign_coords(empty)
+        maps = [k for k in str(ds["data"].attrs.get("ancillary_variables", "")).split() if k in shared]
+        ds["data"].attrs["ancillary_variables"] = " ".join(maps)
+        made.append(ds)
     return made
 
 
@@ -120,7 +140,7 @@ def labels_of_table(ds: xr.Dataset, rows: DataFrame) -> dict[str, Any]:
     for column, keyword in (("kind", "IMAGETYP"), ("filter", "FILTER"), ("object", "OBJECT")):
         given = [str(v) for v in rows[column]] if column in rows else []
         if len(given) == n and any(v and v != w for v, w in zip(given, own[keyword], strict=True)):
-            found[keyword] = ("frame", np.array(given, object))
+            found[keyword] = ("frame", np.array([cards.ascii_only(v) for v in given], object))  # as masters say it
     for column, keyword in (("exposure", "EXPTIME"), ("gain", "GAIN")):
         if column not in rows or len(rows) != n:
             continue
@@ -134,14 +154,14 @@ def labels_of_table(ds: xr.Dataset, rows: DataFrame) -> dict[str, Any]:
 def _with_first_steps(ds: xr.Dataset, work: Work, masters: dict[str, Any]) -> xr.Dataset:
     """Saturation, overscan, trim, bias."""
     detector = work.recipe.detector
-    limit = _saturation(detector.saturation, ds)
-    region = _region(detector.overscan, ds, ("BIASSEC",))
+    limit = _saturation(detector.saturation, ds, work)
+    region = _region("overscan", ds, ("BIASSEC",), work)
     if limit is not None and region is None and "bias" not in masters:
         run = partial(without_saturated, dim="frame", saturation=limit)
         ds, limit = samples.on_images(ds, run, "saturation", "frame"), None
     if region is not None:
         ds, limit = subtract_overscan(ds, region, saturation=limit), None
-    part = _region(detector.trim, ds, ("TRIMSEC", "DATASEC"))
+    part = _region("trim", ds, ("TRIMSEC", "DATASEC"), work)
     if part is not None:
         ds = trim(ds, part)
     if "bias" in masters:
@@ -154,20 +174,38 @@ def all_have(keyword: str, ds: xr.Dataset) -> bool:
     return all(value not in (None, "") and value == value for value in keywords_of_frames(ds["data"], "frame", keyword))
 
 
-def _saturation(asked: Any, ds: xr.Dataset) -> Any:
+def _some_have(keyword: str, ds: xr.Dataset) -> bool:
+    return any(value not in (None, "") for value in keywords_of_frames(ds["data"], "frame", keyword))
+
+
+def _saturation(asked: Any, ds: xr.Dataset, work: Work) -> Any:
     """The limit: a number, a keyword, or None."""
     if asked in OFF:
         return None
     if asked != "auto":
         return asked
-    return "SATURATE" if all_have("SATURATE", ds) else None
+    if not all_have("SATURATE", ds):
+        if _some_have("SATURATE", ds):
+            work.say("not all frames have SATURATE: no sample is taken as saturated")
+        return None
+    values = keywords_of_frames(ds["data"], "frame", "SATURATE")
+    if odd := [v for v in values if not (is_number(v) and np.isfinite(v))]:
+        work.say(f"SATURATE = {odd[0]!r} is no number: no sample is taken as saturated")
+        return None
+    return "SATURATE"
 
 
-def _region(asked: Any, ds: xr.Dataset, keywords: tuple[str, ...]) -> Any:
-    """The region: a section, the first of the keywords that all frames have, or None."""
+def _region(step: str, ds: xr.Dataset, keywords: tuple[str, ...], work: Work) -> Any:
+    """The region of a step: a section, the first of the keywords that all frames have, or None."""
+    asked = getattr(work.recipe.detector, step)
     if asked in OFF:
         return None
-    return asked if asked != "auto" else next((k for k in keywords if all_have(k, ds)), None)
+    if asked != "auto":
+        return asked
+    found = next((k for k in keywords if all_have(k, ds)), None)
+    if found is None and (some := [k for k in keywords if _some_have(k, ds)]):
+        work.say(f"not all frames have {some[0]}: no {step} is done; [detector] {step} in the recipe names a section")
+    return found
 
 
 def _with_errors(ds: xr.Dataset, work: Work) -> xr.Dataset:
@@ -186,7 +224,8 @@ def _with_errors(ds: xr.Dataset, work: Work) -> xr.Dataset:
     except ValueError as error:
         if detector.gain != "auto":
             raise
-        work.say(f"errors are those of the scatter: {error}")
+        if not any(note.startswith(SCATTER) for note in work.notes):  # else once for each frame that is opened again
+            work.say(f"{SCATTER}: {error}")
         return ds
     return made
 

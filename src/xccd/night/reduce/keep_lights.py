@@ -17,18 +17,25 @@ NUMBER = "number of the frame"  # a label that tells which frames are left
 
 
 def kept(
-    frames: xr.Dataset, rule: str, some: Callable[[Sequence[int]], xr.Dataset], work: Work
+    frames: xr.Dataset, rule: str, weights: str, some: Callable[[Sequence[int]], xr.Dataset], work: Work
 ) -> tuple[xr.Dataset, list[int]]:  # fmt: skip
-    """The frames that meet the rule, and their numbers; ``some`` gives frames by numbers, so that memory holds one."""
+    """The frames that meet the rule, and their numbers; ``some`` gives frames by numbers, so that memory holds one.
+
+    What the rule and the weights need is measured, and is a label of the frames.
+    """
     count = frames.sizes["frame"]
-    if not rule:
-        return frames, list(range(count))
-    names = {condition.name for condition in parsed(rule)}
+    names = {condition.name for condition in parsed(rule)} if rule else set()
+    names |= {name.strip() for name in weights.split("*")} & {*STARS}
     measured = sorted(names & {*MEASURED, *STARS} - set(frames.coords))
     if measured:
         tables = [stats(_look(some([i])), stars=bool(names & set(STARS))) for i in range(count)]
+        if lacking := [name for name in measured if name not in tables[0]]:
+            way = " give detector.saturation" if "saturated" in lacking else " name another"
+            raise ValueError(f"light.keep={rule!r}: {lacking[0]} of these frames is not known:{way}")
         labels = {name: ("frame", np.array([float(t[name].values[0]) for t in tables])) for name in measured}
         frames = frames.assign_coords(labels)
+    if not rule:
+        return frames, list(range(count))
     left = keep(frames.assign_coords({NUMBER: ("frame", np.arange(count))}), rule)
     numbers = left[NUMBER].values.tolist()
     if len(numbers) < count:

@@ -24,7 +24,7 @@ def make_light(work: Work) -> xr.Dataset:
     def some(numbers: Sequence[int]) -> xr.Dataset:
         return _with_colours(again(numbers), light.debayer)
 
-    frames, left = kept(_with_colours(mono, light.debayer), light.keep, some, work)
+    frames, left = kept(_with_colours(mono, light.debayer), light.keep, light.weights, some, work)
     onto_one_grid = register(frames, work, lambda i: some([left[i]]))
     if light.normalize not in OFF and frames.sizes["frame"] > 1:
         # before the frames are moved: all pixels count, and nothing is interpolated for a level

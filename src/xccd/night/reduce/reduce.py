@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xccd.messages import a_type, did_you_mean, shown
 from xccd.night.plan.table_rows import DONE
 from xccd.night.recipe.recipe import Recipe
+from xccd.night.reduce.check_keywords import check_keywords
 from xccd.night.reduce.one_at_a_time import alone
 from xccd.night.reduce.product_bar import Tell, product_bar
 from xccd.night.reduce.run_jobs import LEFT_OUT, READY, Night, Result
 from xccd.night.scan.scan import scan
+from xccd.read.images.chips import HDUNames
 from xccd.read.images.table import is_table
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ def reduce(
     *,
     output: str | os.PathLike[str],
     recursive: bool = False,
+    hdu: HDUNames = None,
     overwrite: bool = False,
     errors: str = "raise",
     progress: Tell | None = None,
@@ -50,6 +54,9 @@ def reduce(
         not taken for frames.
     recursive : bool, default: False
         Look into the folders of a folder, too.
+    hdu : int, str, (str, int), "all" or a list of them, optional
+        As for `scan`: the image of each file, if ``frames`` is no table. Default: the first; if there are others, the
+        log says so. With "all" each chip gets masters and images of its own.
     overwrite : bool, default: False
         Replace files in the places of products that are no products of `reduce`.
     errors : "raise" or "skip", default: "raise"
@@ -105,12 +112,17 @@ def reduce(
     {'up to date'}
     """
     recipe = checked_recipe(recipe)
+    for name, value in (("recursive", recursive), ("overwrite", overwrite)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name}={value!r} is {a_type(value)}: give True or False")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress={progress!r} is {a_type(progress)}: give a function of four arguments, or None")
     if errors not in ("raise", "skip"):
         raise ValueError(
             f"errors={errors!r} is unknown: use 'raise' or 'skip'{did_you_mean(errors, ('raise', 'skip'))}"
         )
     folder = folder_of(output)
-    table = table_of(frames, folder, recursive)
+    table = table_of(frames, folder, recursive, hdu)
     plan = planned(table, recipe)
     results = []
     with product_bar(sum(not job.ready for job in plan.jobs), progress) as (tell, shown):
@@ -133,25 +145,53 @@ def folder_of(output: Any) -> Path:
     """The folder of the products; raises if it can be none. It is not made yet."""
     if not isinstance(output, str | os.PathLike) or os.fspath(output) == "":
         raise TypeError(f"output={output!r} is no folder, but {a_type(output)}: give a path")
+    if "\0" in os.fspath(output):
+        raise ValueError(f"output={os.fspath(output)!r} holds a null byte: name a folder for the products")
     folder = Path(os.path.expanduser(output))
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"output={str(output)!r} is a file: name a folder for the products")
+    with naming(folder):
+        if os.path.lexists(folder) and not folder.is_dir():
+            what = "a link to nowhere" if folder.is_symlink() and not folder.exists() else "a file"
+            raise NotADirectoryError(f"output={str(output)!r} is {what}: name a folder for the products")
     return folder
 
 
-def table_of(frames: Any, output: Path, recursive: bool) -> DataFrame:
+@contextmanager
+def naming(output: Path) -> Iterator[None]:
+    """A block whose errors of the system tell that the folder of the products is meant."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        way = (
+            "name a folder that can be made" if not os.path.isdir(output) else "make room there, or name another folder"
+        )
+        if isinstance(error, PermissionError):
+            way = "no permission to write there: name another folder"
+        raise type(error)(error.errno, f"output={str(output)!r}: {error.strerror}; {way}") from error
+
+
+def table_of(frames: Any, output: Path, recursive: bool, hdu: HDUNames = None) -> DataFrame:
     """The table of the frames; of folders, without what lies in the folder of the products."""
     if is_table(frames):
+        if not len(frames):
+            raise ValueError("frames= is a table without rows: give one row to each frame, as xccd.scan does")
+        if hdu is not None:
+            raise ValueError(
+                f"hdu={hdu!r} goes with files: a table has its own column, as of xccd.scan(..., hdu={hdu!r})"
+            )
         return frames
+    if not (isinstance(frames, str | os.PathLike | list | tuple) or hasattr(frames, "fs")):
+        raise TypeError(f"frames= is {a_type(frames)}: give the table of xccd.scan, a folder, or a list of paths")
     given = list(frames) if isinstance(frames, list | tuple) else [frames]
     own = output.resolve()
     for one in given:
-        if isinstance(one, str | os.PathLike) and own.is_dir() and Path(os.path.expanduser(one)).resolve() == own:
+        if isinstance(one, str | os.PathLike) and os.path.isdir(own) and Path(os.path.expanduser(one)).resolve() == own:
             raise ValueError(
                 f"output={str(output)!r} is the folder of the frames, and products in it could be taken for frames: "
                 f"name another, as {str(output / 'products')!r}"
             )
-    table = scan(given if len(given) != 1 else given[0], recursive=recursive, keywords=DONE)
+    table = scan(given if len(given) != 1 else given[0], recursive=recursive, hdu=hdu, keywords=DONE)
     inside = [own in Path(file).resolve().parents for file in table["file"]]
     within = any(isinstance(one, str | os.PathLike) and own in Path(one).resolve().parents for one in given)
     if within or not any(inside):
@@ -163,11 +203,12 @@ def table_of(frames: Any, output: Path, recursive: bool) -> DataFrame:
 
 
 def planned(table: DataFrame, recipe: Recipe) -> Plan:
-    """The plan for a table; raises if two products would go to one file."""
+    """The plan for a table; raises if two products would go to one file, or the recipe names an unknown keyword."""
     from xccd.night.plan.plan import plan
 
     made = plan(table, recipe)
     check_names(made)
+    check_keywords(made, recipe)
     return made
 
 
@@ -181,12 +222,25 @@ def check_names(plan: Plan) -> None:
         seen[key] = job.name
 
 
+def check_places(plan: Plan, output: Path) -> None:
+    """Raise if a product would take the place of a frame."""
+    frames = {os.path.realpath(file) for job in plan.jobs for file in job.frames["file"]}
+    for job in (job for job in plan.jobs if not job.ready):
+        if os.path.realpath(output / job.path) in frames:
+            raise ValueError(
+                f"output={str(output)!r}: the product {job.path!r} would replace a frame of that name: name another "
+                "folder"
+            )
+
+
 def run(
     plan: Plan, recipe: Recipe, output: Path, *, overwrite: bool = False, errors: str = "raise",
     progress: Tell | None = None,
 ) -> Iterator[Result]:  # fmt: skip
     """Make the products of a plan; a result for each, when it is done."""
-    output.mkdir(parents=True, exist_ok=True)
+    check_places(plan, output)
+    with naming(output):
+        output.mkdir(parents=True, exist_ok=True)
     if not os.access(output, os.W_OK):
         raise PermissionError(f"output={str(output)!r}: no permission to write there")
     how = {} if errors == "raise" else {"errors": errors}

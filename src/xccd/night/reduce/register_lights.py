@@ -34,7 +34,8 @@ def register(frames: xr.Dataset, work: Work, light_of: Callable[[int], xr.Datase
     except (ValueError, ImportError) as error:
         if how == "stars":
             raise
-        work.say(f"no WCS, and no registration by stars: combined as they lie ({str(error).split(': ', 1)[0]})")
+        why = str(error).removeprefix("reference=0: ").split(": ", 1)[0]
+        work.say(f"no WCS, and no registration by stars: combined as they lie ({why})")
         return _as_it_is
     matrices = np.asarray(found.matrix.values)
     work.say(f"registered by stars: {int(found.stars_matched[1:].min())} or more in common with the first frame")

@@ -13,14 +13,16 @@ from typing import Any
 from xccd.messages import shown
 from xccd.night.recipe.recipe import Recipe
 from xccd.night.recipe.toml_text import toml_text
-from xccd.night.reduce.made_by import COLUMNS, described, relative, sha256
-from xccd.night.reduce.work import MasterFile, Piece, Work
+from xccd.night.reduce.made_by import COLUMNS, described, is_as_told, relative, sha256
+from xccd.night.reduce.work import MasterFile, Piece, Work, with_hdus
 from xccd.night.reduce.write_product import write_product
 from xccd.read.files import temporary
+from xccd.read.files.remote import is_url
 from xccd.read.made_by import recipe_text
 
 log = logging.getLogger("xccd")
 COMMAND = "xccd reduce"
+COMMANDS = (COMMAND, "xccd combine", "xccd calibrate")  # whose products can be made again
 SHOWN = 3  # files in a message
 
 
@@ -30,7 +32,7 @@ def recorded_in(product: Path) -> dict[str, Any]:
     if not text:
         raise ValueError(
             f"{shown(str(product))} does not say how it was made: it has no extension RECIPE, as products of "
-            "xccd reduce have"
+            f"{', '.join(COMMANDS)} have"
         )
     try:
         return tomllib.loads(text)
@@ -60,10 +62,15 @@ def run_again(product: Path, output: Path, *, changed: bool = False, overwrite: 
 
 def command_again(told: Mapping[str, Any], folder: Path, *, changed: bool = False) -> tuple[str, list[str], list[str]]:
     """The name, the options and the files of the command that made a product; raises as `run_again`."""
+    if told.get("command") not in COMMANDS[1:]:
+        raise ValueError(f"it was made by {told.get('command')!r}: products of {', '.join(COMMANDS)} can be made again")
     again = _Again(folder, changed)
-    rows = [again.row(one, folder) for part in told["parts"] for one in part["inputs"]]
+    files = [again.file(one, folder) for part in told["parts"] for one in part["inputs"]]
+    words = list(told["options"])
+    for option, some in told.get("beside", {}).items():
+        words += [word for one in some for word in (option, again.file(one, folder))]
     again.check()
-    return str(told["command"]).removeprefix("xccd "), list(told["options"]), [row["file"] for row in rows]
+    return str(told["command"]).removeprefix("xccd "), words, files
 
 
 class _Again:
@@ -93,12 +100,20 @@ class _Again:
         return _ordered(Work(told["name"], told["kind"], _table(rows), tuple(pieces), recipe, notes, how))
 
     def row(self, one: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """The row of a frame in the table."""
+        return {"file": self.file(one, folder)} | {k: one.get(k) for k in COLUMNS}
+
+    def file(self, one: Mapping[str, Any], folder: Path) -> str:
+        """The place of an input, which is noted if it is gone or has changed."""
+        if is_url(one["file"]):
+            log.warning("%s: whether it is as it was is not known", shown(one["file"]))
+            return str(one["file"])
         path = _path(folder, one["file"])
         if not path.exists():
             self.gone.append(str(path))
-        elif path.stat().st_size != one["size"] or self._hash(path) != one["sha256"]:
+        elif not is_as_told(path, one, self._hash):
             self.other.append(str(path))
-        return {"file": str(path)} | {k: one.get(k) for k in COLUMNS}
+        return str(path)
 
     def _master(self, name: str, one: Mapping[str, Any], folder: Path) -> MasterFile:
         path = _path(folder, one["file"])
@@ -150,14 +165,15 @@ def _table(rows: list[dict[str, Any]]) -> Any:
         table[name] = table[name].astype(float)
     for name in ("filter", "object", "kind"):
         table[name] = table[name].fillna("")
-    return table
+    return with_hdus(table)
 
 
 def _ordered(work: Work) -> Work:
     """The work with its rows in the order of the frames, which parts share among them."""
     if len(work.pieces) < 2:
         return work
-    order = work.rows.assign(_at=range(len(work.rows))).sort_values(["date", "file", "hdu"], kind="stable")["_at"]
+    keys = [k for k in ("date", "file", "hdu") if k in work.rows]
+    order = work.rows.assign(_at=range(len(work.rows))).sort_values(keys, kind="stable")["_at"]
     new = {old: i for i, old in enumerate(order)}
     pieces = tuple(replace(p, numbers=tuple(sorted(new[i] for i in p.numbers))) for p in work.pieces)
     return replace(work, rows=work.rows.iloc[list(order)].reset_index(drop=True), pieces=pieces)

@@ -68,7 +68,8 @@ class Night:
 
     def _done(self, job: Job) -> Result:
         if job.ready:
-            hdu = int(job.frames["hdu"].iloc[0]) if "hdu" in job.frames else 0
+            known = "hdu" in job.frames and job.frames["hdu"].notna().all()
+            hdu = int(job.frames["hdu"].iloc[0]) if known else 0
             self.masters[job.name] = MasterFile(job.name, job.kind, Path(job.ready), hdu, ready=True)
             return self._result(job, READY, "; ".join(job.notes))
         lost = [one.name for one in job.needs if one.name not in self.masters]

@@ -61,7 +61,7 @@ class Work:
             numbers = tuple(sorted(number[key] for key in _keys(part.frames)))
             own = {kind: masters[one.name] for kind, one in part.masters.items()}
             pieces.append(Piece(numbers, own, part.scale_dark))
-        return cls(job.name, job.kind, rows, tuple(pieces), recipe, list(job.notes), open_with)
+        return cls(job.name, job.kind, with_hdus(rows), tuple(pieces), recipe, list(job.notes), open_with)
 
     def say(self, note: str) -> None:
         """Add a note, once."""
@@ -75,6 +75,12 @@ def in_order(frames: DataFrame) -> DataFrame:
     return frames.sort_values(keys, kind="stable").reset_index(drop=True)
 
 
+def with_hdus(rows: DataFrame) -> DataFrame:
+    """The rows without a column of HDUs that tells none: then the first image of each file is meant."""
+    return rows.drop(columns="hdu") if "hdu" in rows and rows["hdu"].isna().all() else rows
+
+
 def _keys(frames: DataFrame) -> list[tuple[Any, ...]]:
     names = [k for k in ("file", "hdu") if k in frames]
-    return list(frames[names].itertuples(index=False, name=None))
+    known = frames[names].astype(object).where(frames[names].notna(), None)  # NaN is no key, as it differs from itself
+    return list(known.itertuples(index=False, name=None))

@@ -22,6 +22,7 @@ from xccd.write.made_by import MADE_BY
 
 log = logging.getLogger("xccd")
 IMAGETYP = {"bias": "Master Bias", "dark": "Master Dark", "flat": "Master Flat", "light": "Master Light"}
+PIXELS = 1 << 20  # that are looked at together
 NAMED = {"flat": ("filter",), "light": ("filter", "object")}  # columns of the table that a product has as cards
 
 Progress = Callable[[int, int], object] | None
@@ -44,7 +45,22 @@ def write_product(
     image = image.assign(data=data).assign_coords({MADE_BY: text})
     to_fits(image, path, overwrite=overwrite, header=_cards(work), progress=progress)
     work.notes = found
+    check_values(path, work)
     return text
+
+
+def check_values(path: Path, work: Work) -> None:
+    """Take a product away, and raise, if none of its pixels has a value: masters and lights would be lost by it."""
+    image = open_stack(path, chunks=None).isel(frame=0)
+    step = max(1, PIXELS * image.sizes["y"] // image.size)
+    if any(np.isfinite(image.isel(y=slice(i, i + step)).values).any() for i in range(0, image.sizes["y"], step)):
+        return  # most often the first rows have one
+    path.unlink()
+    rule = f"{work.kind}.reject={getattr(work.recipe, work.kind).reject!r}"
+    raise ValueError(
+        f"no pixel of it has a value, so it is not written: {rule} may leave none of {len(work.rows)} frames, or their "
+        "samples are missing, as saturated ones"
+    )
 
 
 def _cards(work: Work) -> dict[str, Any]:

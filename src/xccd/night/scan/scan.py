@@ -110,11 +110,14 @@ def scan(
     """
     if isinstance(keywords, str) or not all(isinstance(k, str) and k.strip() for k in keywords):
         raise TypeError(f"keywords={keywords!r} is not a list of header keywords, as ['AIRMASS']")
-    names = tuple(k.strip().upper() for k in keywords)
+    names = tuple(dict.fromkeys(k.strip().upper() for k in keywords))
     options = Options.of(hdu, None)
     kept = Cache.of(cache, (repr(options.hdu), *names))
-    places = _listed(where, recursive)
-    table, count = updated(kept.read(), places, partial(_read_all, options=options, names=names), names)
+    places = _as_texts(_listed(where, recursive))
+    left: list[str] = []
+    read = partial(_read_all, options=options, names=names, left=left)
+    table, count = updated(kept.read(), places, read, names)
+    _log_left(left)
     log.info("scan: %d files, of which %d were read", len(places), count)
     kept.write(table)
     return table.drop(columns="changed")
@@ -131,6 +134,24 @@ def _listed(where: Any, recursive: bool) -> list[Place]:
     if place is not None and not (os.path.lexists(place) or is_url(os.fspath(where)) or has_magic(os.fspath(where))):
         raise FileNotFoundError(f"where={os.fspath(where)!r} does not exist: check the path")
     return list(_places(where, recursive))
+
+
+def _as_texts(places: list[Place]) -> list[Place]:
+    """The files whose names are texts, as columns of a table are; the log names the others."""
+    odd = [place for place in places if not str(place).isascii() and not _is_text(str(place))]
+    for place in odd:
+        log.warning("%s is left out: its name is no text in UTF-8, rename it", shown(place))
+    if odd and len(odd) == len(places):
+        raise OSError(f"{shown(odd[0])} cannot be in a table: its name is no text in UTF-8, rename it")
+    return [place for place in places if place not in odd] if odd else places
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _places(where: Any, recursive: bool) -> Iterator[Place]:
@@ -173,9 +194,22 @@ def _below(folder: str, recursive: bool) -> Iterator[str]:
 
 
 def _read_all(
-    places: list[Place], *, options: Options, names: tuple[str, ...]
-) -> Iterable[list[Row]]:  # fmt: skip
-    """The rows of each file; by the workers of a cluster if there is one."""
+    places: list[Place], *, options: Options, names: tuple[str, ...], left: list[str]
+) -> Iterator[list[Row]]:  # fmt: skip
+    """The rows of each file; by the workers of a cluster if there is one. ``left`` gets files with more images."""
+    for place, rows in zip(places, _rows_of(places, options, names), strict=True):
+        left += [str(place)] if rows[0].left else []
+        yield rows
+
+
+def _log_left(left: list[str]) -> None:
+    """Log that images were not listed, as the user may miss them."""
+    if left:
+        more = f", and likewise {len(left) - 1} more file(s)" if left[1:] else ""
+        log.warning("%s has more images than the one that is listed%s: hdu='all' lists all", shown(left[0]), more)
+
+
+def _rows_of(places: list[Place], options: Options, names: tuple[str, ...]) -> Iterable[list[Row]]:
     read = partial(_read_some, options=options, names=names)
     client = _client()
     if client is None:
@@ -205,12 +239,14 @@ def _read(place: Place, options: Options, names: tuple[str, ...]) -> list[Row]:
     """The rows of one file."""
     name, missing = str(place), ("",) * len(names)
     try:
-        frames = open_file(place, options).frames
+        opened = open_file(place, options)
     except (OSError, *BROKEN) as error:
         return [Row(-1, Summary(), "", reason(name, error), missing)]
     rows = []
-    for frame in frames:
+    for frame in opened.frames:
         values = cards.values(frame.header)
         extra = tuple(values.get(k, "") for k in names)
-        rows.append(Row(frame.hdu, Summary.of(values), "x".join(map(str, frame.pixels.shape)), "", extra))
+        rows.append(
+            Row(frame.hdu, Summary.of(values), "x".join(map(str, frame.pixels.shape)), "", extra, bool(opened.left))
+        )
     return rows

@@ -29,6 +29,7 @@ class Row(NamedTuple):
     shape: str  # as "1024x2048" (y, x)
     problem: str
     extra: tuple[Any, ...]  # the values of the keywords that were asked for
+    left: bool = False  # whether the file has images that were not asked for
 
 
 def updated(
