@@ -474,4 +474,4 @@ def test_demo_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(demo, "simulate_night", lambda *_, **__: None)
     monkeypatch.setattr(demo, "reduce_night", lambda *_: iter(()))
     demo.run_demo(tmp_path / "demo", 0, said.append)
-    assert said[-1].startswith("No picture: matplotlib is missing, python -m pip install 'xccd[plot]'")
+    assert said[-1].startswith("No picture: matplotlib is missing, pip install 'xccd[plot]'")
