@@ -194,6 +194,6 @@ def test_numpy_verbs_need_no_astropy() -> None:
 
 def test_init_is_a_list_of_names() -> None:
     text = (SRC / "__init__.py").read_text()
-    assert text.count("\n") < 70
+    assert text.count("\n") < 90
     names = {n.name for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
     assert not names
