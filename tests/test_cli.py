@@ -458,8 +458,10 @@ def test_demo(
     difference = xr.DataArray((stacked * 1.5 - truth).values.ravel(), dims="frame")  # gain 1.5
     spread = difference.ccd.sigma_clip(5, 5, center="median", maxiters=None)
     assert abs(float(spread.mean())) < 0.02 * float(truth.median())
-    again, _, _ = run("demo", "--folder", tmp_path / "demo", capsys=capsys)
+    again, said, _ = run("demo", "--folder", tmp_path / "demo", "--json", capsys=capsys)
     assert again == 0
+    assert json.loads(said)["folder"] == f"{tmp_path}/demo-2"
+    assert f"{tmp_path}/demo-2/products/light-r.fits" in json.loads(said)["files"]
     assert (tmp_path / "demo-2/preview.png").exists()
 
 

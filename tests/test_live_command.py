@@ -1,6 +1,7 @@
 """`xccd live`, and the folder that it watches: what is whole is added, what is not is waited for and named."""
 
 import gzip
+import json
 import re
 import signal
 import subprocess
@@ -257,3 +258,32 @@ def test_files_that_appear_while_it_runs(tmp_path: Path, poll: list[str]) -> Non
 def test_the_page_has_every_option() -> None:
     page = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
     assert all(f"`{name}`" in page for p in live.params if isinstance(p, click.Option) for name in p.opts)
+
+
+def test_json_when_it_ends(night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(night, 11, FILTER="other")
+    out = tmp_path / "live.fits"
+    code, said, err = run("live", night, "-o", out, "--once", "--json", capsys=capsys)
+    told = json.loads(said)
+    assert (code, told["output"], told["frames"], len(told["added"])) == (3, str(out), 10, 10)
+    assert all(0 <= row["rejected"] < 1 for row in told["added"])
+    (lost,) = told["left_out"]
+    assert Path(lost["file"]).parent == night
+    assert lost["why"] in err
+
+
+def test_no_frame_is_replaced(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = night / "l1.fits"
+    before = first.read_bytes()
+    code, _, err = run("live", night, "-o", first, "--once", "--overwrite", capsys=capsys)
+    assert code == 4
+    assert "l1.fits' is a frame of " in err
+    assert first.read_bytes() == before
+    for _ in range(2):
+        assert run("live", night, "-o", night / "live.fits", "--once", "--overwrite", capsys=capsys)[0] == 0
+
+
+def test_json_without_a_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    code, said, _ = run("live", tmp_path / "empty", "-o", tmp_path / "a.fits", "--once", "--json", capsys=capsys)
+    assert (code, json.loads(said)["frames"]) == (3, 0)

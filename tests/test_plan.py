@@ -729,7 +729,7 @@ def test_the_plan_as_a_text_and_as_json():
     plan = xccd.plan(table)
     text = str(plan)
     assert text.startswith("7 products of 33 frames, 33 kB to read, up to ")
-    assert "M_51-r-120s.fits: 4 lights, 120s, 4.0 kB to read, 228 kB of memory" in text
+    assert "M_51-r-120s.fits: 4 lights, 120s, 4.0 kB to read, 417 kB of memory" in text
     assert "└── masters/bias.fits, masters/dark-120s.fits, masters/flat-r.fits" in text
     assert "├── note: " not in text.split("M_51")[1].split("\n\n")[0]
     assert "left out: 2 frames" in text
@@ -749,8 +749,10 @@ def test_the_memory_has_a_limit():
     (job,) = xccd.plan(table).jobs
     from xccd.night.plan.plan_text import bands_at_a_time, memory_of
 
-    with xccd.set_options(memory="1 GB"):
-        assert memory_of(job, bands_at_a_time()) == 16_000_000 * 13 + 10**9
+    with xccd.set_options(memory="100 MB", threads=4):
+        assert memory_of(job, bands_at_a_time()) == 16_000_000 * 48 + 10**8
+    with xccd.set_options(memory="1 GB", threads=4):
+        assert memory_of(job, bands_at_a_time()) == 16_000_000 * 48 + 4 * (48 << 20)
 
 
 def test_a_file_of_chips_is_read_once():

@@ -66,3 +66,20 @@ def test_errors(
     assert (found, said) == (code, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("scan", "NIGHT", "--keyword", ""), 2, "--keyword is empty: name a header keyword, as AIRMASS"),
+        (("scan", "NIGHT", "--cache", "NIGHT/none/a.parquet"), 3, "--cache='NIGHT/none/a.parquet': there is no folder"),
+        (("verify", "NIGHT/empty"), 3, "holds no FITS file (.fits, .fit, .fts, packed or not): name a folder in it"),
+        (("calibrate", "NIGHT/a.fits", "-o", "NIGHT/cal/", "--trim"), 3, "give a section, as '[1:2048,1:2048]'"),
+    ],
+)
+def test_messages_in_the_words_of_the_command(tmp_path, capsys, arguments, code, message):
+    fits.writeto(tmp_path / "a.fits", np.zeros((3, 4), "f4"))
+    (tmp_path / "empty").mkdir()
+    found, _, err = run(*(a.replace("NIGHT", str(tmp_path)) for a in arguments), capsys=capsys)
+    assert found == code
+    assert message.replace("NIGHT", str(tmp_path)) in err

@@ -68,6 +68,7 @@ def live(folder: Path, output: Path, state: Path | None, **options: Any) -> None
     goes_on = state is not None and state.exists()
     if state is not None and goes_on:
         stack = resumed(state, stack)
+    check_no_frame(output, folder)
     check_places(output, state, options["overwrite"] or goes_on)
     with settings:
         Night(folder, output, state, stack, options).run()
@@ -86,6 +87,19 @@ def resumed(state: Path, asked: LiveStack) -> LiveStack:
             raise Stop(USAGE, f"--state {str(state)!r} was made with --{name} {was}, not {now}: give the same options")
     say(f"{visible(state)}: goes on with {count(len(stack), 'frame')}")
     return stack
+
+
+def check_no_frame(output: Path, folder: Path) -> None:
+    """Raise if the output would replace a raw frame of the folder. An older product may be there."""
+    from xccd.headers import cards
+    from xccd.night.plan.ready_masters import header_text
+
+    if not output.is_file() or output.resolve().parent != folder.resolve():
+        return
+    if "NCOMBINE" not in cards.values(header_text(str(output), None)):
+        raise Stop(
+            NO_OUTPUT, f"--output={str(output)!r} is a frame of {str(folder)!r}, or no product: name another file"
+        )
 
 
 def check_places(output: Path, state: Path | None, overwrite: bool) -> None:

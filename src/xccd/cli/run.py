@@ -9,6 +9,7 @@ import click
 
 from xccd.cli.cluster import cluster, cluster_options
 from xccd.cli.options import command, json_option, limits, memory_option, overwrite_option, threads_option
+from xccd.cli.output_names import check_output
 from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, answer, say, stage, visible, voice
 
 
@@ -35,6 +36,7 @@ def run(product: Path, output: Path | None, changed: bool, overwrite: bool, **op
     if not product.is_file():
         raise Stop(BAD_INPUT, f"--from {str(product)!r}: there is no such file")
     target = product if output is None else output
+    check_output(target)
     with stage(NO_OUTPUT, OSError):
         check_target(target, overwrite)
     with stage(BAD_INPUT, OSError, ValueError):

@@ -35,6 +35,8 @@ def scan(where: tuple[str, ...], **options: Any) -> None:
     """
     import xccd
 
+    if not all(keyword.strip() for keyword in options["keywords"]):
+        raise Stop(USAGE, "--keyword is empty: name a header keyword, as AIRMASS")
     with stage(BAD_INPUT, OSError), stage(USAGE, ValueError, TypeError, ImportError):
         table = xccd.scan(list(where) if len(where) > 1 else where[0], **options)
     answer([dict(zip(table, row, strict=True)) for row in _plain(table)], text_of(table))

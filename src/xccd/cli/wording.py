@@ -21,7 +21,8 @@ PHRASES = (
     (r": (mask|uncertainty)_hdu=None leaves it", r": only Python's open_stack can leave its \1"),
     (r": (mask|uncertainty)_hdu= takes a number.*", r": only Python's open_stack takes the number of its \1"),
     (r" \(mask_hdu=None: no mask is looked for\)", ""),
-    (r": hdu='all' opens all, hdu= names others", ": --hdu all opens all, --hdu NAME another"),
+    (r": (--)?hdu='all' (opens|lists) all", r": --hdu all \2 all"),
+    (r", (--)?hdu= names others|, --hdu names others", ", --hdu NAME another"),
     (r"mask_hdu=('[^']*'|\d+)", r"its mask \1"),
     (r", or a function( of \(values, axis\))?", ""),
     (r": they may not belong together, open_tree tells them apart", ""),
@@ -32,6 +33,9 @@ PHRASES = (
     (r"gain_correct\(\) makes electrons", "--electrons makes electrons"),
     (r"; a wrong unit is mended by assign_attrs\(units=\.\.\.\)", ""),
     (r"region=('[^']*'|None)", r"\1"),
+    (r"give region=, as", "give a section, as"),
+    (r"; recursive=True looks into its folders, too", ": name a folder in it"),
+    (r"cfa, a number above 0, or None", "cfa, or a number above 0"),
     (r": select frames by filter, as stack.*", ": give the flats of all filters, and each frame gets its own"),
     (r"bad and the stack differ in their coordinate .*", "the map is of other pixels: give one of the whole frame"),
     (
@@ -59,7 +63,7 @@ def in_options(message: str) -> str:
         return f"{called}={value}" if value or called == name else called
 
     said = re.sub(
-        r"(?<![\w/-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|\([^)]*\)|\[[^\]]*\]|[\w.+-]*)", option, message
+        r"(?<![\w/.-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\"[^\"]*\"|\([^)]*\)|\[[^\]]*\]|[\w.+-]*)", option, message
     )
     for pattern, way in PHRASES:
         said = re.sub(pattern, way, said)

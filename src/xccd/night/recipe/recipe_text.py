@@ -29,7 +29,7 @@ def contents(path: str | os.PathLike[str]) -> tuple[str, str]:
     place, name = Path(path).expanduser(), shown(os.fspath(path))
     if not name:
         raise FileNotFoundError("path='' names no recipe: give a TOML file, as 'night.toml'")
-    if place.is_dir():
+    if os.path.isdir(place):
         raise IsADirectoryError(f"{name} is a folder, not a recipe: name a file in it, as 'night.toml'")
     try:
         with open(place, "rb") as file:
@@ -41,7 +41,7 @@ def contents(path: str | os.PathLike[str]) -> tuple[str, str]:
     except ValueError as error:  # a null byte in the name
         raise OSError(f"{name} is no path: {error}") from None
     except OSError as error:
-        raise type(error)(error.errno, f"the recipe {name} cannot be read: {error.strerror}; check the path") from None
+        raise type(error)(f"the recipe {name} cannot be read: {error.strerror}; check the path") from None
     if len(data) > LARGEST:
         raise OSError(f"{name} has more than {LARGEST >> 20} MiB, so it is no recipe")
     try:

@@ -168,7 +168,7 @@ def naming(output: Path) -> Iterator[None]:
         )
         if isinstance(error, PermissionError):
             way = "no permission to write there: name another folder"
-        raise type(error)(error.errno, f"output={str(output)!r}: {error.strerror}; {way}") from error
+        raise type(error)(f"output={str(output)!r}: {error.strerror}; {way}") from error
 
 
 def table_of(frames: Any, output: Path, recursive: bool, hdu: HDUNames = None) -> DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ def run_again(product: Path, output: Path, *, changed: bool = False, overwrite: 
     again = _Again(product.parent, changed)
     work = again.work(told, product.parent)
     again.check()
+    if output.resolve() in {path.resolve() for path in _inputs(told, product.parent)}:
+        raise OSError(f"path={str(output)!r} is a frame or a master that the product was made of: name another file")
     folder, handle = temporary.scratch_folder()
     try:
         made = _with_masters(work, again.missing, folder)
@@ -71,6 +73,16 @@ def command_again(told: Mapping[str, Any], folder: Path, *, changed: bool = Fals
         words += [word for one in some for word in (option, again.file(one, folder))]
     again.check()
     return str(told["command"]).removeprefix("xccd "), words, files
+
+
+def _inputs(told: Mapping[str, Any], folder: Path) -> Iterator[Path]:
+    """All files that a product was made of, also those of its masters."""
+    for part in told["parts"]:
+        yield from (_path(folder, one["file"]) for one in part["inputs"])
+    for one in told.get("masters", {}).values():
+        path = _path(folder, one["file"])
+        yield path
+        yield from _inputs(one["made_by"], path.parent) if "made_by" in one else ()
 
 
 class _Again:

@@ -40,7 +40,10 @@ class Cache:
         target = target_of(path)
         if target.is_dir():
             raise IsADirectoryError(f"cache={str(target)!r} is a folder: name a file in it, as 'night.parquet'")
-        check_place(target, overwrite=True)
+        try:
+            check_place(target, overwrite=True)
+        except OSError as error:
+            raise type(error)(str(error).replace("path=", "cache=", 1)) from error
         return cls(target, asked)
 
     def read(self) -> DataFrame | None:
