@@ -387,9 +387,7 @@ def test_a_file_that_cannot_be_opened_changes_nothing(tmp_path: Path, content: A
     with pytest.raises(OSError, match=message):
         live.add(bad)
     stack = xccd.open_stack([tmp_path / "whole.fits", bad], errors="nan")
-    with pytest.raises(
-        ValueError, match=r"bad\.fits.*Leave such frames out: stack\.isel\(frame=stack\."
-    ):
+    with pytest.raises(ValueError, match=r"bad\.fits.*Leave such frames out: stack\.isel\(frame=stack\."):
         live.add(stack[1])
     xr.testing.assert_identical(live.snapshot(), before)
     live.add(stack[0])
