@@ -368,6 +368,33 @@ def test_a_frame_that_does_not_fit_changes_nothing(bad: Any, message: str) -> No
     assert live.add(frame(4, **WCS)).number == 2
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda whole: whole[:3000], r"bad\.fits is truncated: HDU 0 needs 2400 bytes of data"),
+        (lambda whole: b"", r"bad\.fits is empty, not a FITS file"),
+        (lambda whole: b"II*\0" * 900, r"bad\.fits is not a FITS file: this is a TIFF"),
+    ],
+)
+def test_a_file_that_cannot_be_opened_changes_nothing(tmp_path: Path, content: Any, message: str) -> None:
+    live = xccd.LiveStack()
+    for number in range(3):
+        live.add(frame(number))
+    before = live.snapshot()
+    whole = xr.DataArray(noise(9), dims=("y", "x")).ccd.to_fits(tmp_path / "whole.fits").read_bytes()
+    bad = tmp_path / "bad.fits"
+    bad.write_bytes(content(whole))
+    with pytest.raises(OSError, match=message):
+        live.add(bad)
+    stack = xccd.open_stack([tmp_path / "whole.fits", bad], errors="nan")
+    with pytest.raises(ValueError, match=r"bad\.fits.*Leave such frames out: stack\.isel\(frame=stack\."):
+        live.add(stack[1])
+    xr.testing.assert_identical(live.snapshot(), before)
+    live.add(stack[0])
+    bad.write_bytes(whole[:-1] + b" ")  # it is whole now
+    assert live.add(frame(4)).number == 5
+
+
 def test_ways_out() -> None:
     live = xccd.LiveStack(mixed=True, align="pixels")
     first = frame(1, **WCS)

@@ -158,6 +158,10 @@ def test_regions_that_are_none(stack, verb, region, error, message):
 
 
 def test_blanks_around_a_section(stack):
+    scale = stack.ccd.normalize("mean", region=" [1:3,*] ").scale
+    np.testing.assert_array_equal(scale, stack[:, :, :3].ccd.normalize("mean").scale)
+    with pytest.raises(ValueError, match="region='' names no part of the frames"):
+        stack.ccd.normalize("mean", region="")
     np.testing.assert_array_equal(stack.ccd.trim(" [1:3,*] ").values, stack.values[:, :, :3])
 
 

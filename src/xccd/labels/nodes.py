@@ -24,6 +24,11 @@ def at_node(path: str) -> Iterator[None]:
         NODE.reset(token)
 
 
+def has_frames(ds: xr.Dataset) -> bool:
+    """Whether a Dataset has a variable with frames."""
+    return any("frame" in v.dims for v in ds.data_vars.values())
+
+
 def map_nodes(
     function: Callable[[xr.Dataset], xr.Dataset],
     tree: xr.DataTree,

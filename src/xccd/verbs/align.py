@@ -19,7 +19,7 @@ from xccd.labels.frames import add_history, check_stack, step_text
 from xccd.labels.joined import joined
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.mixed import check_alike, without_order
-from xccd.labels.nodes import map_nodes
+from xccd.labels.nodes import has_frames, map_nodes
 from xccd.sky import drizzle, gather, shared
 from xccd.sky.gather import Resampling
 from xccd.sky.grid import Grid
@@ -148,7 +148,7 @@ def align(
     where.check()
     if isinstance(stack, xr.DataTree):
         on_node = partial(align, to=to, **where._asdict(), **how._asdict())
-        return map_nodes(on_node, stack, _is_stack, "a variable with the dimension 'frame'")
+        return map_nodes(on_node, stack, has_frames, "a variable with the dimension 'frame'")
     stacks = list(stack) if isinstance(stack, list | tuple) else [stack]
     kinds = {type(s) for s in stacks}
     if not stacks or not (kinds <= {xr.DataArray} or kinds <= {xr.Dataset}):
@@ -175,10 +175,6 @@ def _each_stack(stacks: list[Any], to: Any, how: Resampling, where: Where) -> An
         done |= apart(_align([with_maps(ds, name) for ds in stacks], to, how, where), name)
     rest = {k: v for k, v in stacks[0].data_vars.items() if not {"frame", "y", "x"} & set(v.dims)}
     return drizzle.merged({**done, **rest}).assign_attrs(stacks[0].attrs)
-
-
-def _is_stack(ds: xr.Dataset) -> bool:
-    return any("frame" in v.dims for v in ds.data_vars.values())
 
 
 def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -> xr.DataArray:

@@ -11,7 +11,7 @@ import xarray as xr
 from xccd.compute import progress
 from xccd.headers import common, pixel_grid
 from xccd.labels.frames import add_history, step_text
-from xccd.labels.nodes import map_nodes
+from xccd.labels.nodes import has_frames, map_nodes
 from xccd.labels.warn import warn
 from xccd.sky.grid import Grid, grids_of
 from xccd.sky.patterns import LEAST
@@ -87,7 +87,7 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
     """
     if isinstance(stack, xr.DataTree):
         what = "a variable with the dimension 'frame'"
-        return map_nodes(partial(refine_wcs, reference=reference), stack, _is_stack, what)
+        return map_nodes(partial(refine_wcs, reference=reference), stack, has_frames, what)
     stacks = stacks_of("refine_wcs", stack)
     names = names_of(stacks)
     check_reference(reference, len(names))
@@ -119,10 +119,6 @@ def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
         part = slice(end - one.sizes["frame"], end)
         done.append(_with_labels(given, one, found[part], stars[part], step))
     return done if isinstance(stack, list | tuple) else done[0]
-
-
-def _is_stack(ds: xr.Dataset) -> bool:
-    return any("frame" in v.dims for v in ds.data_vars.values())
 
 
 def _corrected(grids: list[Grid], lists: list[Stars], i: int, base: int) -> Correction | str:

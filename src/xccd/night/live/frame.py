@@ -15,9 +15,10 @@ from xccd.compute import notes
 from xccd.headers.common import HISTORY, history_steps
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import science_variable, with_maps
-from xccd.labels.frames import check_stack, file_names, unflagged
+from xccd.labels.frames import check_stack, file_names, frame_names, unflagged
 from xccd.labels.header import in_order
 from xccd.labels.lazy import array_of
+from xccd.labels.problems import problems
 from xccd.messages import shown
 from xccd.read.images.memory import is_image
 from xccd.read.stack import open_stack
@@ -72,9 +73,13 @@ def as_frame(given: Any, hdu: Any, bits: Any, number: int) -> xr.DataArray:
         stack = _along_frame(given)
     else:
         stack = open_stack([given] if isinstance(given, tuple) else given, hdu=hdu, bits=bits, chunks=None)
-    n = check_stack(stack, "frame")
+    n = check_stack(stack, "frame", fixed=True)
     if n != 1:
         raise ValueError(f"frame= holds {n} frames: add them one by one, as for frame in stack")
+    if any(why := problems(stack, "frame")):  # of errors="nan": it would count as an exposure
+        raise ValueError(
+            f"{frame_names(stack, 'frame')[0]}: {why[0]}. Leave such frames out: stack.isel(frame=stack.problem == '')"
+        )
     if is_image(given) and file_names(stack, "frame") == ["frame-1"]:  # in memory, and without a name of its own
         stack = stack.assign_coords(file=("frame", np.array([f"frame-{number}"], object)))
     return in_order(stack)

@@ -36,9 +36,6 @@ def part_of_frames(
         if region is None:
             raise ValueError(f"no frame has {' or '.join(defaults)}: give region=, as '[1:2048,1:2048]'")
     if isinstance(region, str):
-        region = region.strip()
-        if not region:
-            raise ValueError(f"region='' names no part of the frames; {FORM}")
         place = _of_text(region, stack, dim)
     elif isinstance(region, dict):
         place = _of_labels(region, stack)
@@ -91,6 +88,9 @@ def labels_of_text(region: str, stack: xr.DataArray, dim: Hashable) -> dict[Hash
 
     Raises if it is no section, or if it reaches beyond the image of the file.
     """
+    region = region.strip()
+    if not region:
+        raise ValueError(f"region='' names no part of the frames; {FORM}")
     section = region if region.startswith("[") else _section_in_headers(region, stack, dim)
     if not section:
         near = did_you_mean(region, [k for k in (*SECTIONS, *map(str, stack.attrs)) if k != region])
