@@ -1,6 +1,5 @@
 """`explain`: its verdicts are those of the clip, for every rejection and every kind of stack; its bounds hold."""
 
-
 import numpy as np
 import pytest
 import xarray as xr

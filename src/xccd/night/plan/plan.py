@@ -45,8 +45,8 @@ def plan(table: Any, recipe: Recipe | None = None) -> Plan | StackPlan:
         Of a stack a ``StackPlan``: it prints as some lines, and has the fields ``kind``, ``read`` (bytes), ``exact``,
         ``files``, ``chunks``, ``rows``, ``tasks``, ``threads``, ``memory`` (bytes), ``result`` (bytes) and ``limit``.
         Of a night a ``Plan``: its ``jobs`` are the products in the order in which they are made, with their ``frames``,
-        ``masters`` and ``notes``; ``left_out`` are the other rows, with a column ``why``. ``str(plan)`` shows it as a tree,
-        ``plan.to_dict()`` gives it in the types of JSON.
+        ``masters`` and ``notes``; ``left_out`` are the other rows, with a column ``why``. ``str(plan)`` shows it as a
+        tree, ``plan.to_dict()`` gives it in the types of JSON.
 
     Raises
     ------
