@@ -75,6 +75,20 @@ def flags_after(steps: tuple[Step, ...], x: Array, flags: Array, numbers: Array 
     return result
 
 
+def before_clips(x: Array) -> tuple[Array, tuple[Step, ...]]:
+    """The samples of a lazy array before the rejections that it notes, lazy as it is, and these rejections."""
+    plan = plan_of(x)
+    first = tuple(step for step in plan.steps[:1] if isinstance(step, First))
+    steps = plan.steps[len(first) :]
+    if not steps or not first:
+        return (plan.source, steps) if steps else (x, ())
+    extras = [_nothing(x, np.uint8), *(_nothing(x, np.float64) + 1,) * 2]
+    launched = _launch(Chain(()), x, extras, [x.dtype], plan=Plan(plan.source, first, plan.inputs))
+    (samples,) = launched.results
+    remember_steps(samples, *launched.plan)
+    return samples, steps
+
+
 def _nothing(x: Array, dtype: Any) -> np.ndarray[Any, Any]:
     """0 for all samples, as an array that broadcasts against ``x``."""
     return np.zeros((1,) * x.ndim, dtype)
@@ -88,14 +102,15 @@ class _Launched(NamedTuple):
 
 
 def _launch(
-    chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any], keep_flags: bool = False
+    chain: Chain | Reasons, x: Array, extras: list[Array], dtypes: Sequence[Any], keep_flags: bool = False,
+    plan: Plan | None = None,
 ) -> _Launched:  # fmt: skip
-    """Run a chain now, or make it lazy if any input is; it then begins at the source of ``x``."""
+    """Run a chain now, or make it lazy if any input is; it then begins at the source of ``plan``, or of ``x``."""
     if not any(map(is_lazy, (x, *extras))):
         results = _run(x, *extras, chain=chain, dtypes=dtypes, threads=options.threads(), what=_work(chain))
         return _Launched(results, Plan(x, chain.steps))
     dask_bars.changed()
-    source, steps, inputs = plan_of(x)
+    source, steps, inputs = plan_of(x) if plan is None else plan
     if len(steps) == 1 and inputs and any(is_lazy(extra) and extra.shape == x.shape for extra in extras[1:]):
         # Errors of samples are mostly made of the calibrated samples, which are then made once for both.
         source, steps, inputs = Plan(x, ())

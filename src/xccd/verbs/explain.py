@@ -61,7 +61,8 @@ def explain(
     Explanation
         It prints as a table. Its fields are ``name``, ``sample``, ``flags``, ``kept``, ``rejected`` and ``why``, with
         an entry for each frame; ``rules``, with the centre and the bounds of the last pass of each rejection;
-        ``origins``, where unit, WCS and mask came from; ``notes``. ``to_dataset()`` gives the same on ``frame``.
+        ``origins``, where unit, WCS and mask came from; ``notes``. ``to_dataset()`` gives the same on ``frame``, with
+        the limits of the last rejection that has some.
 
     Raises
     ------
@@ -309,8 +310,8 @@ def _told(column: Column) -> tuple[Array, Array, tuple[Told, ...], tuple[str, ..
         kept = np.isfinite(turn.before) & (turn.flags == 0)
         limits = limits_of(turn.step, turn.before, kept)
         low, high = (int(np.count_nonzero(turn.flags[new] & side)) for side in (LOW, HIGH))
-        why_not = rule.why or _why_not(rule)
-        told.append(Told(rule.text.removeprefix("xccd."), low, high, *limits, why_not))
+        why_not = rule.why or _why_not(rule, turn.before)
+        told.append(Told(rule.text.removeprefix("xccd."), low, high, *limits, why_not, new.size - low - high))
         for i in new.tolist():
             why[i] = f"{_side(turn.before[i], turn.flags[i], limits.low[i], limits.high[i])}: {rule.name}"
         bits = np.where(bits == 0, turn.flags, bits)
@@ -318,8 +319,10 @@ def _told(column: Column) -> tuple[Array, Array, tuple[Told, ...], tuple[str, ..
     return np.where(np.isfinite(values), values, np.nan), bits.astype(np.uint8), tuple(told), tuple(why)
 
 
-def _why_not(rule: Rule) -> str:
-    return "a function does not tell its bounds" if getattr(rule.step, "function", None) is not None else ""
+def _why_not(rule: Rule, before: Array) -> str:
+    if getattr(rule.step, "function", None) is not None:
+        return "a function does not tell its bounds"
+    return "" if np.isfinite(before).any() else "no sample was left"
 
 
 def _side(value: float, flag: int, low: float, high: float) -> str:

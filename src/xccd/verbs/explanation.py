@@ -43,7 +43,8 @@ class Told:
     center: Array
     low: Array
     high: Array
-    why_not: str = ""  # why there are no numbers
+    why_not: str = ""  # why there are no limits
+    rejected_beside: int = 0  # for their neighbours, by `grow` and the like
 
     def __str__(self) -> str:
         return f"{self.call}: {self.numbers()}"
@@ -51,6 +52,8 @@ class Told:
     def numbers(self) -> str:
         """What it rejected, and by which limits, in words."""
         counts = f"rejected {self.rejected_low} low and {self.rejected_high} high"
+        if self.rejected_beside:
+            counts = f"rejected {self.rejected_beside}"
         if self.why_not:
             return f"{counts}; {self.why_not}"
         said = [f"centre {_span(self.center)}"] if np.isfinite(self.center).any() else []

@@ -53,9 +53,7 @@ class StackPlan:
         if self.kind != "memory":
             about, some = ("" if self.exact else "about "), f" of {self.files} file{'s' * (self.files != 1)}"
             lines += [f"  reads   {about}{size(self.read)}{some if self.files else ''}"]
-            lines += [
-                f"  work    {self.tasks} tasks for {self.chunks} chunks of {self.rows} rows, {self.threads} threads"
-            ]
+            lines += [f"  work    tasks {self.tasks}, chunks {self.chunks}, rows {self.rows}, threads {self.threads}"]
             limit = "no limit is set" if self.limit is None else f"the limit for bands is {size(self.limit)}"
             lines += [f"  memory  about {size(self.memory)} at the peak, {limit}"]
         return "\n".join([*lines, f"  result  {size(self.result)}"])

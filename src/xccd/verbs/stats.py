@@ -16,13 +16,15 @@ from xccd.headers.coords import keyword_value
 from xccd.kernels.flags import Flag
 from xccd.labels import calibration
 from xccd.labels.flags import flags_of
-from xccd.labels.frames import check_stack, file_names, frames_first
+from xccd.labels.frames import check_stack, file_names
 from xccd.labels.lazy import array_of
 from xccd.messages import is_number
 from xccd.sky.stars import _sep, find_stars, noise_of
 from xccd.verbs.levels import LEVELS
 from xccd.verbs.only_array import only_array
 from xccd.verbs.photon_noise import camera_numbers, check_numbers
+from xccd.verbs.stats_printed import StatsTable
+from xccd.verbs.stats_rejected import samples_and_flags
 from xccd.verbs.stats_table import odd_frames, short_names
 
 Array = np.ndarray[Any, Any]
@@ -61,8 +63,9 @@ def stats(
     stars: bool = False,
     saturation: float | str | Sequence[float] | None = None,
     flags: bool = False,
+    original: xr.DataArray | None = None,
     dim: Hashable = "frame",
-) -> xr.Dataset:
+) -> StatsTable:
     """Measure each frame of a stack: a table with a row a frame, in which odd frames are marked.
 
     Parameters
@@ -77,22 +80,26 @@ def stats(
         if the samples are known to be those of files. After arithmetic, and after the load of dask chunks, that is
         not known.
     flags : bool, default: False
-        Also count the samples with each other flag. For a flagged Dataset.
+        Also count the samples with each other flag. For a flagged Dataset, and where rejected samples are counted.
+    original : DataArray, optional
+        The same frames before a clip, for a stack in memory whose rejected samples are NaN. They are then counted, as
+        low or high by their side of the median of what is left in their pixel.
     dim : hashable, default: "frame"
         The dimension that holds the frames.
 
     Returns
     -------
     Dataset
-        On ``frame``:
+        On ``frame``. In memory it prints as a table, a line for each frame.
 
         - ``name``: the file, as far as names differ;
         - ``mean``, ``median``, ``background`` (the median after clips at 3 standard deviations), ``noise`` (from
           differences along rows), ``min``, ``max``, in the unit of the samples;
         - ``missing``: the share of samples that are not in use, for whatever reason;
         - ``saturated``: the share of saturated samples, where that is known;
-        - of a flagged Dataset: ``rejected_low`` and ``rejected_high``, numbers of samples that clips rejected,
-          ``rejected``, their share, and with ``flags`` the numbers ``flag_masked_on_input`` and so on;
+        - of a flagged Dataset, after the clip of a lazy stack, and with ``original``: ``rejected_low`` and
+          ``rejected_high``, numbers of samples that clips rejected, ``rejected``, their share, and with ``flags`` the
+          numbers ``flag_masked_on_input`` and so on;
         - with ``stars``: ``stars`` (how many), ``fwhm`` (pixels), ``elongation``: medians, NaN without stars;
         - ``odd``: in words how the frame differs from most; "" if it does not.
 
@@ -104,7 +111,8 @@ def stats(
     ------
     ValueError
         There is no dimension ``dim``, the stack is empty, the Dataset has several images, ``saturation`` is out of
-        range, ``flags`` without flags, or ``stars`` of frames that have other dimensions than y and x.
+        range, ``flags`` without flags, ``original`` has another shape, or ``stars`` of frames that have other
+        dimensions than y and x.
     TypeError
         ``obj`` is not a DataArray or a Dataset, or samples are no real numbers.
     ImportError
@@ -148,17 +156,16 @@ def stats(
     """
     stack = only_array("stats", obj, dim)
     check_stack(stack, dim)
-    marks = flags_of(stack)
+    x, marks = samples_and_flags(stack, dim, original)
     if flags and marks is None:
         raise ValueError("flags=True counts flags, and this stack has none: stack.ccd.to_dataset() gives it flags")
     if stars:
         _check_for_stars(stack, dim)
     limits = _limits(stack, dim, saturation)
-    x = frames_first(stack, dim)
-    names = _columns(marks, limits, stars, flags, stack)
+    names = _columns(marks is not None, limits, stars, flags, stack)
     look = Look(_ranks, _stars if stars else None, (*RANKS, *(STARS if stars else ())), odd_frames, limits)
     fields = [(name, np.int64 if name in (*COUNTS, *FLAGS) else np.float64) for name in names]
-    records = of_frames(x, None if marks is None else frames_first(marks, dim), look, fields)
+    records = of_frames(x, marks, look, fields)
     columns = {name: records[name] for name in (*names, "odd")}
     if not is_dask(records):
         columns["odd"] = np.array(columns["odd"].tolist(), str)
@@ -189,14 +196,14 @@ def _limits(stack: xr.DataArray, dim: Hashable, saturation: Any) -> Array | None
     return values if len(values) == stack.sizes[dim] and np.isfinite(values).any() else None
 
 
-def _columns(
-    marks: xr.DataArray | None, limits: Array | None, stars: bool, flags: bool, stack: xr.DataArray
-) -> list[str]:
+def _columns(marked: bool, limits: Array | None, stars: bool, flags: bool, stack: xr.DataArray) -> list[str]:
     """The names of the columns of numbers, in order."""
     left_out = {"name", *(() if stars else STARS), *(() if flags else FLAGS)}
-    if marks is None:
+    if not marked:
         left_out |= {"rejected_low", "rejected_high", "rejected"}
-    judged = marks is not None and ("saturation" in marks.attrs or "minmax" in str(stack.attrs.get("history", "")))
+    own = flags_of(stack)
+    told = own is not None and "saturation" in own.attrs
+    judged = marked and (told or "minmax" in str(stack.attrs.get("history", "")))
     if limits is None and not judged:
         left_out.add("saturated")
     return [name for name in ORDER if name not in left_out]
@@ -221,7 +228,7 @@ def _stars(image: Array, saturated: Array) -> tuple[float, ...]:
     return len(found), float(np.median(found.fwhm)), float(np.median(found.elongation))
 
 
-def _table(stack: xr.DataArray, dim: Hashable, columns: dict[str, Any], shape: tuple[int, ...]) -> xr.Dataset:
+def _table(stack: xr.DataArray, dim: Hashable, columns: dict[str, Any], shape: tuple[int, ...]) -> StatsTable:
     """The columns as variables, with their names and units."""
     files = file_names(stack, dim)
     names = short_names(files) if files else [str(i) for i in range(stack.sizes[dim])]
@@ -234,4 +241,4 @@ def _table(stack: xr.DataArray, dim: Hashable, columns: dict[str, Any], shape: t
         made[name] = (dim, values, {"long_name": text} | ({"units": unit} if unit else {}))
     step = stride(shape[1:])
     rows = "all" if step == 1 else f"every {step}{'rd' if step == 3 else 'th'}"
-    return xr.Dataset(made, attrs={"rows": f"{rows} for median, background and noise"})
+    return StatsTable(made, attrs={"rows": f"{rows} for median, background and noise"})
