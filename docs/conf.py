@@ -59,9 +59,7 @@ numpydoc_xref_aliases = {
 }
 
 # The names that are linked to, kept in the repository: docs/make_inventories.py.
-intersphinx_mapping = {
-    name: (site, f"inventories/{name}.inv") for name, site in make_inventories.SITES.items()
-}
+intersphinx_mapping = {name: (site, f"inventories/{name}.inv") for name, site in make_inventories.SITES.items()}
 intersphinx_disabled_reftypes = ["std:doc"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_block", "attrs_inline"]
