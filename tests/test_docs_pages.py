@@ -11,6 +11,7 @@ from types import ModuleType
 import click
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 
 import xccd
 from xccd.cli.main import cli
@@ -46,8 +47,8 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         "bias": bias,
         "dark": xccd.open_stack(night / "dark-120s-*.fits").ccd.subtract_bias(bias).ccd.combine("median").load(),
         "flat": xccd.open_stack(night / "flat-r-*.fits").ccd.subtract_bias(bias).ccd.combine("median").load(),
-        "image": stack.ccd.combine("mean"),
-        "position": (48, 64),
+        "image": stack[:1].ccd.combine("mean"),
+        "position": SkyCoord(150, 41, unit="deg"),
         "size": 20,
         "master": lambda frames: frames.ccd.combine("mean"),
         "night": night,
