@@ -53,6 +53,16 @@ class Gallery(SphinxDirective):
         return [nodes.container(classes=["gallery"], notebooks=[line.strip() for line in self.content if line.strip()])]
 
 
+class Picture(SphinxDirective):
+    """The last picture of one notebook, as wide as the page."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """A place for it."""
+        return [nodes.container(classes=["gallery", "wide"], notebooks=[self.arguments[0]])]
+
+
 def fill_galleries(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Title and last picture of each notebook, with a link to it."""
     for place in list(doctree.findall(lambda node: isinstance(node, nodes.container) and "notebooks" in node)):
@@ -72,6 +82,7 @@ def fill_galleries(app: Sphinx, doctree: nodes.document, page: str) -> None:
 def connect(app: Sphinx) -> None:
     """All of them."""
     app.add_directive("notebook-gallery", Gallery)
+    app.add_directive("notebook-picture", Picture)
     app.connect("doctree-resolved", fill_galleries)
     app.connect("doctree-read", colour_examples)
     app.connect("autodoc-process-docstring", pages_from_the_root)

@@ -84,7 +84,7 @@ def test_cards_that_would_crash_are_left_out(card):
 def test_what_needs_reproject_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "reproject", None)
     monkeypatch.setitem(sys.modules, "reproject.mosaicking", None)
-    with pytest.raises(ImportError, match=r"needs reproject: pip install 'xccd\[align\]', or give the grid as to="):
+    with pytest.raises(ImportError, match=r"needs reproject and shapely: pip install .*, or give the grid as to="):
         turned(2).ccd.align()
     with pytest.raises(ImportError, match=r"method='adaptive' needs reproject: pip install 'xccd\[align\]'"):
         turned(2).ccd.align(0, method="adaptive")

@@ -175,7 +175,8 @@ verbose, inbkg, invar
     try:
         from astroscrappy import detect_cosmics
     except ImportError as error:
-        raise ImportError("cosmicray_lacosmic needs astroscrappy: pip install 'xccd[cosmics]'") from error
+        lacking = "cosmicray_lacosmic needs astroscrappy: pip install 'xccd[cosmics]' or conda install astroscrappy"
+        raise ImportError(lacking) from error
     from astropy import units as u
     from astropy.nddata import CCDData
 

@@ -36,7 +36,8 @@ def check_cluster(options: dict[str, Any]) -> None:
         except ImportError as error:
             raise Stop(
                 USAGE,
-                f"--{given[0]} needs dask.distributed, which is not installed: pip install 'xccd[distributed]'",
+                f"--{given[0]} needs dask.distributed, which is not installed: pip install 'xccd[distributed]' or "
+                "conda install distributed",
             ) from error
 
 

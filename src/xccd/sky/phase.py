@@ -31,7 +31,8 @@ def check_installed() -> None:
     try:
         import skimage.registration  # noqa: F401
     except ImportError as error:
-        raise ImportError("method='phase' needs scikit-image: pip install 'xccd[offsets]'") from error
+        lacking = "method='phase' needs scikit-image: pip install 'xccd[offsets]' or conda install scikit-image"
+        raise ImportError(lacking) from error
 
 
 def cleaned(frame: Array) -> Array:

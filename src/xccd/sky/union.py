@@ -62,7 +62,8 @@ def _optimal(grids: list[Grid], **options: Any) -> Grid:
         from reproject.mosaicking import find_optimal_celestial_wcs
     except ImportError as error:
         raise ImportError(
-            "the grid that holds all frames needs reproject: pip install 'xccd[align]', or give the grid as to="
+            "the grid that holds all frames needs reproject and shapely: pip install 'xccd[align]' or "
+            "conda install reproject shapely, or give the grid as to="
         ) from error
     wcs, shape = find_optimal_celestial_wcs([(g.shape, g.wcs) for g in grids], **options)
     return _holding(type(grids[0]).of(wcs, shape=(int(shape[0]), int(shape[1]))), grids)

@@ -167,4 +167,5 @@ def _lacosmic_lacks(stack: xr.DataArray, images: bool, camera: str) -> str:
         return "needs frames with their sky: reject before normalize"
     if camera:
         return f"needs a known noise: {camera}"
-    return "needs astroscrappy: pip install 'xccd[cosmics]'" if find_spec("astroscrappy") is None else ""
+    lacking = "needs astroscrappy: pip install 'xccd[cosmics]' or conda install astroscrappy"
+    return lacking if find_spec("astroscrappy") is None else ""

@@ -31,7 +31,8 @@ def cosmic_rays(stack: xr.DataArray, dim: Hashable, options: Mapping[str, Any]) 
     try:
         import astroscrappy  # noqa: F401
     except ImportError as error:
-        raise ImportError("reject('lacosmic') needs astroscrappy: pip install 'xccd[cosmics]'") from error
+        lacking = "reject('lacosmic') needs astroscrappy: pip install 'xccd[cosmics]' or conda install astroscrappy"
+        raise ImportError(lacking) from error
     axes = image_axes(stack, dim)
     own = dict(options)
     gains, noises = (_of_frames(name, own.pop(name), stack, dim) for name in ("gain", "readnoise"))

@@ -47,7 +47,7 @@ def check(how: Resampling) -> None:
             raise ValueError(f"{name}={value!r} with method={method!r}: {name} goes with {able!r}")
     package = METHODS[method].package
     if package and find_spec(package) is None:
-        raise ImportError(f"method={method!r} needs {package}: pip install 'xccd[align]'")
+        raise ImportError(f"method={method!r} needs {package}: pip install 'xccd[align]' or conda install {package}")
     for name, known in CHOICES.items():
         value = getattr(how, name)
         if not isinstance(value, str) or value not in known:

@@ -90,7 +90,7 @@ def to_zarr(
     try:
         import zarr
     except ImportError as error:
-        raise ImportError("to_zarr needs zarr: pip install 'xccd[zarr]'") from error
+        raise ImportError("to_zarr needs zarr: pip install 'xccd[zarr]' or conda install zarr") from error
     ds = _with_labels(ds)
     pixels = {name: array_of(variable) for name, variable in ds.variables.items() if _is_large(variable)}
     meter = Meter()

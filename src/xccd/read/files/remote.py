@@ -203,7 +203,8 @@ def _file_system(url: str) -> tuple[Any, str]:
         fs, path = url_to_fs(url)
     except ImportError as error:
         raise ImportError(
-            f"{shown(url)}: {' '.join(str(error).split())} (pip install 'xccd[remote]' brings what http needs)"
+            f"{shown(url)}: {' '.join(str(error).split())} (pip install 'xccd[remote]' or conda install fsspec aiohttp "
+            "brings what http needs)"
         ) from error
     except (ValueError, OSError) as error:
         raise OSError(shown(f"{url} cannot be opened: {error}")) from error
