@@ -152,6 +152,6 @@ def run_demo(wanted: Path, seed: int, say: Callable[[str], object] = print) -> P
     try:
         say(f"Picture:        {preview(raw, products, folder / 'preview.png')}")
     except ImportError:
-        lacking = "matplotlib is missing, python -m pip install 'xccd[plot]' or conda install matplotlib brings it"
+        lacking = "matplotlib is missing, pip install 'xccd[plot]' or conda install matplotlib-base brings it"
         say(f"No picture: {lacking}")
     return folder

@@ -81,6 +81,6 @@ def draw(path: Path) -> Path | None:
         planes = [d for d in image.dims if d not in ("y", "x")]
         return write_png(np.asarray(image.transpose("y", "x", *planes).values), place, path.name)
     except ImportError:
-        lacking = "matplotlib is missing, pip install 'xccd[plot]' or conda install matplotlib brings it"
+        lacking = "matplotlib is missing, pip install 'xccd[plot]' or conda install matplotlib-base brings it"
         log.warning("no picture %s: %s", shown(str(place)), lacking)
         return None
