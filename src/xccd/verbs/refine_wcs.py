@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import common, pixel_grid
+from xccd.headers.texts import as_texts
 from xccd.labels.frames import add_history, step_text
 from xccd.labels.nodes import map_nodes
 from xccd.labels.warn import warn
@@ -161,7 +162,7 @@ def _with_labels(
     texts, residuals, counts = zip(*rows, strict=True)
     labels = {
         **noted(stack),
-        common.SOLVED: ("frame", np.array(texts, object)),
+        common.SOLVED: ("frame", as_texts(texts)),
         "residual": ("frame", np.array(residuals), RESIDUAL),
         "stars_matched": ("frame", np.array(counts), MATCHED),
     }
