@@ -14,6 +14,7 @@ from xccd.errors import in_tree
 from xccd.interop import to_ccddata, to_masked_array
 from xccd.labels import one_line
 from xccd.labels.header import header
+from xccd.labels.hidden import hide_texts
 from xccd.labels.keyword import keyword
 from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
@@ -168,3 +169,4 @@ def _register(name: str, kinds: tuple[type, ...]) -> None:
 
 
 _register("ccd", (xr.DataArray, xr.Dataset, xr.DataTree))
+hide_texts()

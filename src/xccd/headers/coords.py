@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xccd.headers import cards, kinds, times
+from xccd.headers.chosen import chosen, in_order
 from xccd.messages import did_you_mean
 
 # Keywords of the core, each with its spellings in order of preference.
@@ -23,6 +24,7 @@ CORE_TEXTS = {
     "OBSTYPE": kinds.OBSTYPE,
     "OBJECT": ("OBJECT", "OBJNAME", "TARGNAME", "TARGET"),
 }
+EVERY = "all"  # keywords=: all that differ
 HDF5_OWN = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})  # netCDF refuses these names
 
 Values = times.Values
@@ -117,30 +119,44 @@ def column(headers: Sequence[Values], keyword: str) -> np.ndarray[Any, Any]:
     return np.array([cards.as_number(v) for v in values], np.float64)
 
 
-def frame_coords(
-    texts: Sequence[str], keywords: Iterable[str] | None
-) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str | int | float]]:
-    """Coordinates along ``frame``, an array for each name, and attributes for keywords equal in all frames."""
+class Labels(NamedTuple):
+    """What the keywords of frames become."""
+
+    coords: dict[str, np.ndarray[Any, Any]]  # along ``frame``
+    attrs: dict[str, str | int | float]  # of keywords that are equal in all frames
+    left: list[str]  # keywords that differ, and are neither, as there are many
+
+
+def frame_coords(texts: Sequence[str], keywords: Any, *, every: bool = False) -> Labels:
+    """The labels of frames. ``every``: all keywords that differ become coordinates, however many."""
     headers = [cards.values(t) for t in texts]
     equal, differing = shared(texts)
     for keyword in list(differing):  # cards that differ only in their comments
         if len(found := {h.get(keyword) for h in headers}) == 1 and None not in found:
             differing.remove(keyword)
             equal[keyword] = headers[0][keyword]
-    coords = core(headers)
-    for keyword in (*differing, *asked(keywords, headers)):
-        values = column(headers, keyword)
-        if not _is_empty(values):
-            coords.setdefault(coordinate_name(keyword), values)
-    attrs = {coordinate_name(k): v for k, v in equal.items()}
-    return coords, attrs
+    coords, wanted = in_order(core(headers)), asked(keywords, headers)
+    columns = {k: column(headers, k) for k in dict.fromkeys((*differing, *wanted)) if coordinate_name(k) not in coords}
+    columns = {k: values for k, values in columns.items() if not _is_empty(values)}
+    stay = list(columns) if every or keywords == EVERY else chosen(columns, len(coords), frozenset(wanted))
+    for keyword in stay:
+        coords.setdefault(coordinate_name(keyword), columns[keyword])
+    return Labels(coords, {coordinate_name(k): v for k, v in equal.items()}, [k for k in columns if k not in stay])
 
 
 def asked(keywords: Any, headers: Sequence[Values]) -> list[str]:
     """The argument ``keywords``, checked, in upper case; raises if no header has one of them."""
-    names = [] if keywords is None else list(keywords) if isinstance(keywords, Iterable) else [keywords]
-    if isinstance(keywords, str) or not all(isinstance(k, str) for k in names):
-        raise TypeError(f"keywords={keywords!r} is not a list of header keywords, as ['AIRMASS', 'SEEING']")
+    names: list[Any] = (
+        []
+        if keywords is None or keywords == EVERY
+        else list(keywords)
+        if isinstance(keywords, Iterable)
+        else [keywords]
+    )
+    if (isinstance(keywords, str) and keywords != EVERY) or not all(isinstance(k, str) for k in names):
+        raise TypeError(
+            f"keywords={keywords!r} is not a list of header keywords, as ['AIRMASS', 'SEEING'], or {EVERY!r}"
+        )
     names = [k.upper() for k in names]
     absent = [k for k in names if not any(k in h for h in headers)]
     if absent:

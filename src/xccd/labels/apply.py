@@ -9,7 +9,8 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 import xarray as xr
 
 from xccd.compute import arrays
-from xccd.headers.common import COMBINED, scalar
+from xccd.headers.common import COMBINED
+from xccd.headers.texts import as_texts
 from xccd.labels.flags import ancillary_names, apart, science_variables, with_maps
 from xccd.labels.lazy import array_of
 from xccd.labels.nodes import map_nodes
@@ -108,7 +109,7 @@ def _common_text(one: xr.Variable, other: xr.Variable) -> xr.Variable:
         return other
     both = set(str(one.values.item()).split("\n"))
     kept = (line for line in str(other.values.item()).split("\n") if line in both)
-    return xr.Variable((), scalar("\n".join(kept)))
+    return xr.Variable((), as_texts("\n".join(kept)))
 
 
 def _equal_labels(a: xr.Variable, b: xr.Variable) -> bool:

@@ -13,6 +13,7 @@ import xarray as xr
 
 from xccd.headers import cards, colour_axis, common
 from xccd.headers.coords import CORE_NUMBERS
+from xccd.headers.texts import as_texts
 
 # Labels, and the comments of their cards.
 CARDS = {
@@ -42,7 +43,7 @@ def noted(obj: xr.DataArray, dim: Hashable, name: str, values: Any) -> xr.DataAr
     text = obj.coords.get(common.COMBINED)
     if text is not None and text.ndim == 0:
         new = "\n".join(with_cards(str(text.values.item()).split("\n"), {name: values}))
-        obj = obj.assign_coords({common.COMBINED: common.scalar(new)})
+        obj = obj.assign_coords({common.COMBINED: as_texts(new)})
     elif "header" in obj.coords:  # one frame of a stack
         return obj.assign_coords({name: common.scalar(values)})
     gone = GONE.get(name, frozenset())

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xccd.headers.texts import Texts, as_texts
+from xccd.labels.lazy import array_of
+
 
 def joined(stacks: list[xr.DataArray]) -> dict[Any, Any]:
     """Coordinates on ``frame`` of all stacks, and scalar coordinates that all stacks share."""
@@ -29,4 +32,5 @@ def _column(parts: list[tuple[Any, int]]) -> Any:
     else:
         gap = np.datetime64("NaT", "ns") if kinds == {"M"} else "" if not kinds <= set("iufb") else np.nan
     columns = [np.full(n, gap, object if gap == "" else None) if c is None else c.values for c, n in parts]
-    return np.concatenate(columns)
+    made = np.concatenate(columns)
+    return as_texts(made) if any(c is not None and isinstance(array_of(c), Texts) for c, _ in parts) else made

@@ -37,7 +37,7 @@ class FITSEntrypoint(BackendEntrypoint):
         uncertainty: Any = None,
         uncertainty_type: str | None = None,
         weights: Any = None,
-        keywords: Sequence[str] | None = None,
+        keywords: Sequence[str] | str | None = None,
         keep_headers: bool = True,
         units: Any = None,
         flip: bool | str = False,

@@ -43,7 +43,7 @@ def open_dataset(
     weights: Any = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
-    keywords: Sequence[str] | None = None,
+    keywords: Sequence[str] | str | None = None,
     keep_headers: bool = True,
     units: Any = None,
     flip: bool | str = False,

@@ -22,7 +22,7 @@ def open_frames(
     bits: Any = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
-    keywords: Sequence[str] | None = None,
+    keywords: Sequence[str] | str | None = None,
     dtype: Any = None,
     units: Any = None,
     flip: bool | str = False,

@@ -9,6 +9,7 @@ import xarray as xr
 
 from xccd.compute import notes
 from xccd.headers import common
+from xccd.headers.texts import as_texts
 from xccd.labels.lazy import array_of
 from xccd.read.images.chips import HDUNames, Wanted
 from xccd.read.images.sources import frames
@@ -72,7 +73,7 @@ def open_image(
     )  # fmt: skip
     text = str(stack.coords["header"].values.item())
     along = [k for k, c in stack.coords.items() if "frame" in c.dims]
-    image = stack.isel(frame=0).drop_vars(along).assign_coords({common.COMBINED: common.scalar(text)})
+    image = stack.isel(frame=0).drop_vars(along).assign_coords({common.COMBINED: as_texts(text)})
     if chunks is None:
         notes.mark_image(array_of(image.load()), text)
     if isinstance(file, str | os.PathLike):

@@ -12,10 +12,11 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards, colour_axis, pixel_grid
-from xccd.headers.coords import frame_coords
+from xccd.headers.coords import Labels, frame_coords
 from xccd.headers.pixel_grid import AXES
 from xccd.headers.rows import check_patterns
 from xccd.headers.settings import one_unit, tell_settings, values_of
+from xccd.headers.texts import as_texts
 from xccd.kernels.limits import float_dtype
 from xccd.labels.frames import add_history
 from xccd.labels.lazy import as_lazy_indexed
@@ -38,7 +39,7 @@ def open_stack(
     bits: Any = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
-    keywords: Sequence[str] | None = None,
+    keywords: Sequence[str] | str | None = None,
     keep_headers: bool = True,
     dtype: Any = None,
     units: Any = None,
@@ -73,8 +74,9 @@ def open_stack(
         With ``chunks="auto"``: a limit in bytes, or as "1 GB". Bands are planned so that clips, `combine`, one step of
         arithmetic between them and `to_fits` stay within it, with the number of threads of dask's ``num_workers`` or
         `set_options`. Results that are kept come on top of it. Default: ``xccd.set_options(memory=)``.
-    keywords : list of str, optional
-        Header keywords that become coordinates on ``frame``, besides the core and those that differ.
+    keywords : list of str or "all", optional
+        Header keywords that become coordinates on ``frame``, besides the core and those that differ. If more than 17
+        differ, dates and numbers come first, and `keyword` gives the others; "all" makes all of them coordinates.
     keep_headers : bool, default: True
         Keep each frame's whole header text as the coordinate ``header``. ``False`` for very many frames.
     dtype : dtype or "native", optional
@@ -99,7 +101,8 @@ def open_stack(
         data units (``attrs["units"]`` from BUNIT), missing pixels NaN. ``y`` and ``x`` are 0-based detector pixel
         numbers. On ``frame``: ``file``, ``header``, ``chip`` if ``hdu`` means several (EXTNAME; with EXTVER, as
         "SCI,2", if a file has more of that name; the number of the HDU without a name), the keywords EXPTIME, FILTER,
-        IMAGETYP, OBSTYPE, OBJECT, DATE-OBS, GAIN, RDNOISE, AIRMASS if any frame has them, and keywords that differ.
+        IMAGETYP, OBSTYPE, OBJECT, DATE-OBS, GAIN, RDNOISE, AIRMASS if any frame has them, and keywords that differ, 17
+        in all.
         Equal keywords are attributes. EXPTIME is in seconds, DATE-OBS is NaT if its time is unknown, GAIN comes from
         EGAIN if there is one.
 
@@ -153,8 +156,8 @@ def open_stack(
 
 
 def stack_of(
-    found: list[Frame], *, chunks: Any, memory: Any, keywords: Sequence[str] | None, keep_headers: bool, dtype: Any,
-    units: Any, told: Told = NOTHING,
+    found: list[Frame], *, chunks: Any, memory: Any, keywords: Sequence[str] | str | None, keep_headers: bool,
+    dtype: Any, units: Any, told: Told = NOTHING,
 ) -> xr.DataArray:  # fmt: skip
     """One stack of frames whose headers were read; the arguments are those of `open_stack`.
 
@@ -170,7 +173,7 @@ def stack_of(
     headers, good = [f.header for f in found], [f for f in found if not f.problem]
     texts = [f.header for f in good]
     unit = agreed([f.file for f in good], texts, units)
-    coords, attrs = _labels(found, keywords)
+    coords, attrs, left = _labels(found, keywords, every=not keep_headers)
     names = colour_axis.named(_dims(reader.ndim - 1), texts, reader.shape[1:])
     dims = ("frame", *names)
 
@@ -184,7 +187,7 @@ def stack_of(
         labels[PROBLEM] = [f.problem for f in found]
     coords = {name: np.array(values, object) for name, values in labels.items()} | coords
     if keep_headers:
-        coords["header"] = np.array(headers, object)
+        coords["header"] = as_texts(headers)
     pixels = pixel_grid.coordinates([f.header for f in good], names, reader.shape[1:])
     stack = xr.DataArray(
         data,
@@ -193,17 +196,17 @@ def stack_of(
         attrs=attrs | _notes(found, squeezed, unit) | ({SKIPPED: told.skipped} if told.skipped else {}),
         name="data",
     )
-    _log_opened(stack, found, sorted(coords.keys() - {"file", "chip", "header", PROBLEM}))
+    _log_opened(stack, found, sorted(coords.keys() - {"file", "chip", "header", PROBLEM}), left)
     return add_history(stack, told.history) if told.history else stack
 
 
-def _labels(found: list[Frame], keywords: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+def _labels(found: list[Frame], keywords: Any, *, every: bool) -> Labels:
     """Coordinates and attributes from the headers; a frame whose header could not be read has no value."""
     known = [i for i, frame in enumerate(found) if frame.header or not frame.problem]
-    coords, attrs = frame_coords([found[i].header for i in known], keywords)
+    labels = frame_coords([found[i].header for i in known], keywords, every=every)
     if len(known) == len(found):
-        return coords, attrs
-    return {name: _spread(values, known, len(found)) for name, values in coords.items()}, attrs
+        return labels
+    return labels._replace(coords={k: _spread(values, known, len(found)) for k, values in labels.coords.items()})
 
 
 def _spread(values: np.ndarray[Any, Any], known: list[int], count: int) -> np.ndarray[Any, Any]:
@@ -295,10 +298,10 @@ def _notes(found: list[Frame], squeezed: int, unit: str) -> dict[str, Any]:
     return notes
 
 
-def _log_opened(stack: xr.DataArray, found: list[Frame], differing: list[str]) -> None:
+def _log_opened(stack: xr.DataArray, found: list[Frame], differing: list[str], left: list[str]) -> None:
     exposures = values_of("EXPTIME", stack.coords["EXPTIME"].values) if "EXPTIME" in stack.coords else ""
     log.info(
-        "opened %d frame(s) of %s as %s (stored as %s)%s%s; on frame: %s%s",
+        "opened %d frame(s) of %s as %s (stored as %s)%s%s; on frame: %s%s%s",
         len(found),
         " x ".join(map(str, stack.shape[1:])),
         stack.dtype,
@@ -308,6 +311,7 @@ def _log_opened(stack: xr.DataArray, found: list[Frame], differing: list[str]) -
         if any(f.mask is not None for f in found)
         else "",
         ", ".join(differing) or "no keyword",
+        f" (keyword() has {len(left)} more that differ; keywords='all' makes all labels)" if left else "",
         f"; they differ in {exposures}" if exposures else "",
     )
     tell_settings({k: stack.coords[k].values for k in differing}, NODE.get())

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards
-from xccd.headers.coords import Values, asked, column, core
+from xccd.headers.coords import EVERY, Values, asked, column, core
 from xccd.headers.detector import binning
 from xccd.headers.kinds import filter_counts, kind_of, made_of, short
 from xccd.headers.settings import given_unit, units_of
@@ -63,7 +63,7 @@ def open_tree(
     bits: Any = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
-    keywords: Sequence[str] | None = None,
+    keywords: Sequence[str] | str | None = None,
     keep_headers: bool = True,
     dtype: Any = None,
     units: Any = None,
@@ -89,7 +89,7 @@ def open_tree(
         As for `open_stack`, applied to each stack by itself.
     units, flip
         As for `open_stack`. Different units go to different nodes; ROWORDER must be the same in the whole tree.
-    keywords : list of str, optional
+    keywords : list of str or "all", optional
         As for `open_stack`; each must be in some frame of the tree.
     errors : "raise", "skip" or "nan", default: "raise"
         As for `open_stack`. What a file is for is read in its header, if that is sound, or in the table: so its node
@@ -165,7 +165,9 @@ def open_tree(
                 node.frames,
                 chunks=chunks,
                 memory=memory,
-                keywords=[name for name in names if any(name in headers[i] for i in node.numbers)],
+                keywords=keywords
+                if keywords == EVERY
+                else [name for name in names if any(name in headers[i] for i in node.numbers)],
                 keep_headers=keep_headers,
                 dtype=dtype,
                 units=unit,

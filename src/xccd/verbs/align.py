@@ -12,6 +12,7 @@ import xarray as xr
 from xccd.compute import arrays, notes, options
 from xccd.headers import common
 from xccd.headers.colour_axis import CHANNEL
+from xccd.headers.texts import as_texts
 from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
 from xccd.labels.flags import apart, attributes, flags_of, map_name, with_maps
@@ -207,7 +208,7 @@ def _align(stacks: list[xr.DataArray], to: Any, how: Resampling, where: Where) -
 
 def _in_place(stack: xr.DataArray, sources: list[str]) -> xr.DataArray:
     """Frames that are on the grid already, with the coordinates of aligned frames."""
-    labels = {"align_error": np.zeros(len(sources)), "aligned_from": np.array(sources, object)}
+    labels = {"align_error": np.zeros(len(sources)), "aligned_from": as_texts(sources)}
     return stack.assign_coords({name: ("frame", values) for name, values in labels.items()})
 
 
@@ -235,9 +236,9 @@ def _result(stacks: list[xr.DataArray], at: Placed, how: Resampling, step: str) 
         joined(stacks)
         | at.labels
         | {
-            common.ALIGNED_TO: ("frame", np.array([lies_on] * plan.frames, object)),
+            common.ALIGNED_TO: ("frame", as_texts([lies_on] * plan.frames)),
             "align_error": ("frame", np.array([m.error for m in maps])),
-            "aligned_from": ("frame", np.array([text for some in at.sources for text in some], object)),
+            "aligned_from": ("frame", as_texts(text for some in at.sources for text in some)),
         }
     )
     for name, size in zip(dims[1:], at.shape, strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.headers import cards, common
-from xccd.headers.common import scalar
+from xccd.headers.texts import as_texts
 from xccd.labels.flags import not_taken, science_variable, with_maps
 from xccd.labels.frames import frame_names, step_text, unflagged
 from xccd.messages import called
@@ -153,10 +153,10 @@ def _labels(image: xr.DataArray, frames: list[xr.DataArray], grids: list[Grid]) 
             )
         label = image.coords[common.ALIGNED_TO]
         new = [common.with_wcs(str(old), texts[0]) for old in np.ravel(label.values).tolist()]
-        return {common.ALIGNED_TO: (label.dims, np.array(new, object).reshape(label.shape))}
+        return {common.ALIGNED_TO: (label.dims, as_texts(new).reshape(label.shape))}
     if "header" not in image.coords:
         text = common.with_wcs(str(image.coords[common.COMBINED].values.item()), texts[0])
-        return {common.COMBINED: scalar(text)}
+        return {common.COMBINED: as_texts(text)}
     if "frame" in image.dims:
-        return {**noted(image), common.SOLVED: ("frame", np.array(texts, object))}
-    return {**noted(image), common.SOLVED: scalar(texts[0])}
+        return {**noted(image), common.SOLVED: ("frame", as_texts(texts))}
+    return {**noted(image), common.SOLVED: as_texts(texts[0])}

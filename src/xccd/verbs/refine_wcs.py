@@ -10,6 +10,7 @@ import xarray as xr
 
 from xccd.compute import progress
 from xccd.headers import common, pixel_grid
+from xccd.headers.texts import as_texts
 from xccd.labels.frames import add_history, step_text
 from xccd.labels.nodes import has_frames, map_nodes
 from xccd.labels.warn import warn
@@ -159,7 +160,7 @@ def _with_labels(
     texts, residuals, counts = zip(*rows, strict=True)
     labels = {
         **noted(stack),
-        common.SOLVED: ("frame", np.array(texts, object)),
+        common.SOLVED: ("frame", as_texts(texts)),
         "residual": ("frame", np.array(residuals), RESIDUAL),
         "stars_matched": ("frame", np.array(counts), MATCHED),
     }

@@ -11,9 +11,10 @@ import xarray as xr
 
 from xccd.compute import notes
 from xccd.headers import cards, times, units
-from xccd.headers.common import ALIGNED_TO, BY_LABEL, COMBINED, HISTORY, ON_GRID, lines, remarks, scalar, steps
+from xccd.headers.common import ALIGNED_TO, BY_LABEL, COMBINED, HISTORY, ON_GRID, lines, remarks, steps
 from xccd.headers.coords import CORE_NUMBERS, coordinate_name
 from xccd.headers.pixel_grid import AXES, is_ours
+from xccd.headers.texts import as_texts
 from xccd.headers.writing import FILES, from_attrs
 from xccd.labels.calibration import done, with_cards
 from xccd.labels.frames import file_names
@@ -56,9 +57,9 @@ def describe(
     new += [*steps(texts), *remarks(stack), cards.history_cards(step)]
     text = "\n".join(filter(None, [*lines, *new]))
     notes.mark_image(array_of(image), text)
-    image = image.assign_coords({COMBINED: scalar(text)}).drop_vars([FILES, OF_IMAGE, ALIGNED_TO], errors="ignore")
+    image = image.assign_coords({COMBINED: as_texts(text)}).drop_vars([FILES, OF_IMAGE, ALIGNED_TO], errors="ignore")
     lists = ({FILES: names} if len(names) > MAX_IMCMB else {}) | ({OF_IMAGE: left} if left else {})
-    image = image.assign_coords({key: scalar("\n".join(some)) for key, some in lists.items()})
+    image = image.assign_coords({key: as_texts("\n".join(some)) for key, some in lists.items()})
     image = image.assign_coords(_by_its_header(image))
     others = {k: v for k, v in stack.attrs.items() if k not in ("units", HISTORY, SKIPPED) and not _is_keyword(k, v)}
     image.attrs = others | _keywords(lines) | {k: v for k, v in found.items() if k != "BUNIT"}
