@@ -121,14 +121,15 @@ def _pending(client: Any) -> list[Any]:
 def _show(client: Any, keys: list[Any]) -> None:
     """A bar until nothing of this is pending; its total is the most tasks that were ever to be done."""
     most, names = client.run_on_scheduler(_counter(), keys=keys)
-    with progress.bar(work_of(names), most, "tasks") as shown:
+    what = work_of(names)  # now: the last task of all only puts the image together
+    with progress.bar(what, most, "tasks") as shown:
         again = 0.0
         while options.progress() and client.status == "running" and (keys := _pending(client)):
             began = time.monotonic()
             if shown is not progress.NO_BAR and began >= again:
-                left, names = client.run_on_scheduler(_counter(), keys=keys)
+                left, _ = client.run_on_scheduler(_counter(), keys=keys)
                 most = max(most, left)
-                shown.say(work_of(names), most - left, most)
+                shown.say(what, most - left, most)
                 again = time.monotonic() + max(LOOK, SHARE * (time.monotonic() - began))
             time.sleep(NEAR)
 
