@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.compute import notes, options, progress
+from xccd.compute import dask_bars, notes, options, progress
 from xccd.compute.dask_joint import block_slices as block_slices
 from xccd.compute.dask_joint import cluster as cluster
 from xccd.compute.dask_joint import is_dask as is_dask
@@ -58,6 +58,7 @@ def map_over_frames(function: Kernel, x: Array, *extras: Array, reduce: bool, dt
 
     x, extras = as_dask_input(x), tuple(map(as_dask_input, extras))
     x = _frames_together(x, extras)
+    dask_bars.changed()
     return da.map_blocks(
         function,
         x,
@@ -77,6 +78,7 @@ def map_elementwise(function: Kernel, x: Array, *extras: Array, dtype: np.dtype[
         return BySample(function, list(map(notes.kept, (x, *extras))), x.shape, dtype, frames=frames)
     import dask.array as da
 
+    dask_bars.changed()
     x, extras = as_dask_input(x), tuple(map(as_dask_input, extras))
     if not is_dask(x):
         whole = next(e for e in extras if is_dask(e))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from xccd.compute import options, progress
 
@@ -24,7 +25,7 @@ BUSY = ("waiting", "processing", "queued", "no-worker")  # states of tasks that 
 
 _held: dict[int, Any] = {}  # the bar of each graph that is computed, by the identity of its state
 _callback: Any = None
-_watching: threading.Thread | None = None
+_watched: WeakKeyDictionary[Any, threading.Thread] = WeakKeyDictionary()  # clients, and what looks at them
 
 
 def changed() -> None:
@@ -81,11 +82,11 @@ def _end(graph: Any, state: Any, failed: bool) -> None:
 
 
 def _watch() -> None:
-    """Start the thread that looks at a cluster, if there is one and it does not run yet."""
-    global _watching
-    if _client() is not None and (_watching is None or not _watching.is_alive()):
-        _watching = threading.Thread(target=_look, name="xccd-progress", daemon=True)
-        _watching.start()
+    """Start the thread that looks at a cluster, if there is one and it is not looked at yet."""
+    client = _client()
+    if client is not None and not (_watched.get(client) or threading.Thread()).is_alive():
+        _watched[client] = threading.Thread(target=_look, args=(client,), name="xccd-progress", daemon=True)
+        _watched[client].start()
 
 
 def _client() -> Any:
@@ -101,9 +102,9 @@ def _client() -> Any:
     return client if client.status == "running" and not client.asynchronous else None
 
 
-def _look() -> None:
-    """Show a bar while a cluster works for this process, as long as bars are wanted and there is a client."""
-    while options.progress() and (client := _client()) is not None:
+def _look(client: Any) -> None:
+    """Show a bar while a cluster works for this process, as long as bars are wanted and the client is there."""
+    while options.progress() and client.status == "running":
         try:
             if keys := _pending(client):
                 _show(client, keys)
@@ -120,14 +121,15 @@ def _pending(client: Any) -> list[Any]:
 def _show(client: Any, keys: list[Any]) -> None:
     """A bar until nothing of this is pending; its total is the most tasks that were ever to be done."""
     most, names = client.run_on_scheduler(_counter(), keys=keys)
-    with progress.bar(work_of(names), most, "tasks") as shown:
+    what = work_of(names)  # now: the last task of all only puts the image together
+    with progress.bar(what, most, "tasks") as shown:
         again = 0.0
         while options.progress() and client.status == "running" and (keys := _pending(client)):
             began = time.monotonic()
             if shown is not progress.NO_BAR and began >= again:
-                left, names = client.run_on_scheduler(_counter(), keys=keys)
+                left, _ = client.run_on_scheduler(_counter(), keys=keys)
                 most = max(most, left)
-                shown.say(work_of(names), most - left, most)
+                shown.say(what, most - left, most)
                 again = time.monotonic() + max(LOOK, SHARE * (time.monotonic() - began))
             time.sleep(NEAR)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xccd.compute import bands, notes, plans
+from xccd.compute import bands, dask_bars, notes, plans
 from xccd.compute.deferred import Box, Deferred, Known, box_of
 from xccd.compute.steps import Unsigned
 from xccd.errors import in_tree
@@ -134,6 +134,7 @@ def lazy(reader: StackReader, chunks: Any, memory: Any, as_dims: Callable[[Any],
     import dask.array as da
     from dask.base import tokenize
 
+    dask_bars.changed()
     planned = as_dims(bands.plan(reader.shape, reader.dtype.itemsize, chunks, memory, reader.unit))
     try:
         whole = da.core.normalize_chunks(planned, reader.shape, dtype=reader.dtype)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.compute import bands, notes, options
+from xccd.compute import bands, dask_bars, notes, options
 from xccd.compute.arrays import as_dask_input, dtype_of, is_dask, is_deferred, pack_fields, unpack_fields
 from xccd.compute.deferred import WANTED, Box, Deferred, MultiOutput, Need
 from xccd.compute.pool import run_all
@@ -293,6 +293,7 @@ def _aligned_by_dask(sources: Sequence[Source], plan: AlignmentPlan) -> list[Arr
     import dask.array as da
     from dask.delayed import delayed
 
+    dask_bars.changed()
     dtype = dtype_of(plan.dtypes)
     # one node of the graph: else each band would carry the maps of all frames
     shared, readers = delayed(plan, pure=True, traverse=False), _readers(sources)
