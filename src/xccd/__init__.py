@@ -12,6 +12,7 @@ from xccd.night.plan.plan import plan
 from xccd.night.recipe.recipe import Recipe
 from xccd.night.reduce.reduce import reduce
 from xccd.night.scan.scan import scan
+from xccd.pictures.public import blink, plot_noise, plot_pixel, plot_rejection, plot_transforms, preview
 from xccd.read.dataset import open_dataset
 from xccd.read.frames import open_frames
 from xccd.read.image import open_image
@@ -55,10 +56,11 @@ __version__ = _version("xccd")
 
 __all__ = [
     "Grid", "LiveStack", "Recipe", "__version__", "align", "apply_flags", "assign_sky_coords", "assign_wcs",
-    "bayer_planes", "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation", "cutout",
-    "debayer", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow", "header",
-    "keep", "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax", "normalize",
-    "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "reduce", "refine_wcs",
+    "bayer_planes", "blink", "clip_extrema", "combine", "combine_with_maps", "context", "count", "create_deviation",
+    "cutout", "debayer", "find_offsets", "find_transforms", "flat_correct", "from_ccddata", "gain_correct", "grow",
+    "header", "keep", "large_structures", "make_bad_pixel_map", "mask", "mask_where", "measure_stars", "minmax",
+    "normalize", "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "plot_noise",
+    "plot_pixel", "plot_rejection", "plot_transforms", "preview", "reduce", "refine_wcs",
     "register_rejection", "reject", "scan", "set_options", "sigma_clip", "simulate_night", "stats", "subtract_bias",
     "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack",
     "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",

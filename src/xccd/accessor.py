@@ -14,6 +14,7 @@ from xccd.interop import to_ccddata, to_masked_array
 from xccd.labels.header import header
 from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
+from xccd.pictures.public import blink, plot_noise, plot_pixel, plot_rejection, plot_transforms, preview
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
 from xccd.verbs.apply_flags import apply_flags
@@ -109,6 +110,12 @@ class CCDAccessor:
     stats = _bind(stats)
     keep = _bind(keep)
     measure_stars = _bind(measure_stars)
+    preview = _bind(preview)
+    plot_rejection = _bind(plot_rejection)
+    plot_pixel = _bind(plot_pixel)
+    plot_noise = _bind(plot_noise)
+    plot_transforms = _bind(plot_transforms)
+    blink = _bind(blink)
     find_offsets = _bind(find_offsets)
     find_transforms = _bind(find_transforms)
     refine_wcs = _bind(refine_wcs)

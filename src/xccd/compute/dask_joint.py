@@ -89,3 +89,14 @@ def optimized(x: Array) -> Array:
     """``x`` with a graph of its own, so that its bands are read for it alone; ``x`` itself if dask cannot do it."""
     optimize = find("dask", "optimize")
     return x if optimize is None else optimize(x)[0]
+
+
+def held(x: Array) -> Any:
+    """The object from which ``dask.array.from_array`` made ``x``, if it can be sliced alone; None if it is unknown."""
+    layers = find(find(x, "dask"), "layers") or {}
+    name = f"original-{find(x, 'name')}"
+    for value in dict(layers.get(name) or {}).values():
+        found = find(value, "value") if find(value, "value") is not None else value
+        if find(found, "shape") == x.shape and find(found, "dtype") == x.dtype:
+            return found
+    return None
