@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xccd.headers import cards, common
+from xccd.headers.differences import differing
 from xccd.night.look.frame_table import groups_of, is_map_file, measured
 from xccd.read.files.unpack import BROKEN
 from xccd.read.images.chips import Options
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 MOST_KEYWORDS, MOST_VALUES = 12, 4  # in a line
-CHANGING = ("CHECKSUM", "DATASUM", "DATE", "FILENAME", "EXTNAME", "HISTORY", "COMMENT", "")
 
 
 def report_of(table: DataFrame, *, stars: bool = False) -> dict[str, Any]:
@@ -57,23 +56,9 @@ def _group(table: DataFrame, numbers: Sequence[int], headers: Sequence[str]) -> 
         "shape": first["shape"],
         "unit": first.unit,
         "files": [table.file.iloc[i] for i in numbers],
-        "differ": _differing(texts),
+        "differ": differing(texts),
         "registration": _registration(texts),
     }
-
-
-def _differing(texts: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Keywords in which headers differ, with their values and how many frames have them."""
-    every = [cards.values(text) for text in texts]
-    names = dict.fromkeys(name for one in every for name in one)
-    found = {}
-    for name in names:
-        if name in CHANGING or cards.STRUCTURAL.fullmatch(name) or cards.WCS.fullmatch(name):
-            continue
-        values = Counter(str(one.get(name, "(none)")).strip() for one in every)
-        if len(values) > 1:
-            found[name] = dict(values.most_common())
-    return found
 
 
 def _registration(texts: Sequence[str]) -> dict[str, Any]:
