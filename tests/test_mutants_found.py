@@ -339,3 +339,11 @@ def test_a_plan_names_hdus_only_where_a_file_has_several(files, expected):
 
     assert _files(pd.DataFrame({"file": files, "hdu": [0, 3]})) == expected
     assert _files(pd.DataFrame({"file": files})) == files
+
+
+@pytest.mark.parametrize("lacks", ["columns", "itertuples"])
+def test_a_plan_is_made_of_a_table_of_pandas(lacks):
+    """`ordered` of table_rows: or as and. Tables of other packages have columns, too."""
+    table = SimpleNamespace(**{name: [] for name in ("columns", "itertuples") if name != lacks})
+    with pytest.raises(TypeError, match=r"table is a SimpleNamespace, not a table of frames: give that of xccd\.scan"):
+        xccd.plan(table)
