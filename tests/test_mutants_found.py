@@ -325,3 +325,25 @@ def test_finite_numbers_that_do_not_fit_are_not_told_as_infinite(
     with pytest.raises(ValueError, match="of its pixels 1 outside ") as error:
         xr.DataArray([values], dims=("y", "x")).ccd.to_fits(tmp_path / "a.fits", dtype=dtype)
     assert "infinite" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [(["a.fits", "b.fits"], ["a.fits", "b.fits"]), (["a.fits", "a.fits"], [["a.fits", 0], ["a.fits", 3]])],
+)
+def test_a_plan_names_hdus_only_where_a_file_has_several(files, expected):
+    """`_files` of plan_text: < as <=."""
+    import pandas as pd
+
+    from xccd.night.plan.plan_text import _files
+
+    assert _files(pd.DataFrame({"file": files, "hdu": [0, 3]})) == expected
+    assert _files(pd.DataFrame({"file": files})) == files
+
+
+@pytest.mark.parametrize("lacks", ["columns", "itertuples"])
+def test_a_plan_is_made_of_a_table_of_pandas(lacks):
+    """`ordered` of table_rows: or as and. Tables of other packages have columns, too."""
+    table = SimpleNamespace(**{name: [] for name in ("columns", "itertuples") if name != lacks})
+    with pytest.raises(TypeError, match=r"table is a SimpleNamespace, not a table of frames: give that of xccd\.scan"):
+        xccd.plan(table)
