@@ -508,6 +508,11 @@ STACK = stack_of(raw())
         (lambda: STACK[:, :1].ccd.debayer(), ValueError, "debayer needs 2 x 2 pixels or more"),
         (lambda: xccd.open_stack([(np.ones((3, 4, 4)), {})]).ccd.debayer(), ValueError, "debayer takes frames "),
         (lambda: xccd.open_stack([(np.ones((4, 4)), {})]).ccd.debayer(), ValueError, "has no BAYERPAT: give pattern="),
+        (
+            lambda: xccd.open_stack([(np.ones((4, 4)), {"BAYERPAT": "RGGB", "XBINNING": 2, "YBINNING": 2})]).ccd.debayer(),
+            ValueError,
+            "is binned 2x2 and has BAYERPAT = 'RGGB': pixels of several colours may be in one sample. .* give pattern=",
+        ),
         (lambda: stack_of(np.ones((1, 4, 4)), "TRUE").ccd.debayer(), ValueError, "BAYERPAT = 'TRUE', which is none"),
         (lambda: stack_of(raw((4, 4)), ROWORDER="BOTTOM-UP").ccd.debayer(), ValueError, "programs disagree whether"),
         (lambda: stack_of(raw((30, 30)), **tan((9, 9))).ccd.align(0, offsets=[[0, 0], [1.5, 1]]).ccd.debayer(),

@@ -131,6 +131,18 @@ def test_colours(tmp_path, method):
     assert "normalize" in recipe_text(path)
 
 
+def test_binned_frames_of_a_colour_camera_are_grey(tmp_path):
+    """A sample of 2 x 2 pixels under a Bayer pattern has no colour of its own."""
+    night = xccd.simulate_night(tmp_path / "raw", **SIZES, bayer="RGGB")
+    for path in night.glob("*.fits"):
+        for keyword in ("XBINNING", "YBINNING"):
+            fits.setval(path, keyword, value=2)
+    found = xccd.reduce(night, output=tmp_path / "products")
+    assert set(found.status) == {"made"}
+    (light,) = found[found.kind == "light"].path
+    assert pixels(light).ndim == 2
+
+
 def test_frames_of_two_nights_have_the_masters_of_their_night(moved, tmp_path):
     """Their parts are calibrated each with its own masters, and combined in one image."""
     table = xccd.scan(moved)

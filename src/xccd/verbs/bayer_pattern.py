@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.headers import cards, common, rows
+from xccd.headers import cards, common, detector, rows
 from xccd.headers.pixel_grid import IN_FILE, first_pixel
 from xccd.labels.frames import frame_names
 from xccd.labels.mixed import check_rows
@@ -45,6 +45,12 @@ def _of_header(name: str, text: str) -> str:
         raise ValueError(f"{name} has no BAYERPAT: {GIVE}")
     if found not in PATTERNS:
         raise ValueError(f"{name} has BAYERPAT = {found!r}, which is none of {', '.join(PATTERNS)}: {GIVE}")
+    binned = detector.binning(cards.values(text))
+    if binned not in ("", "1x1"):
+        raise ValueError(
+            f"{name} is binned {binned} and has BAYERPAT = {found!r}: pixels of several colours may be in one sample. "
+            f"If the camera binned each colour alone, {GIVE}"
+        )
     height = cards.as_number(cards.card_value(text, "NAXIS2"))
     order = rows.order_of(text)
     if order not in ("", "TOP-DOWN") and height % 2 != 1:  # an odd count begins and ends with the same row

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xccd.headers import cards, kinds
+from xccd.headers import cards, common, kinds
 from xccd.headers.common import HISTORY
+from xccd.headers.detector import binning
 from xccd.messages import is_number
 from xccd.night.reduce.open_masters import opened_master
 from xccd.night.reduce.work import OFF, Piece, Work
@@ -178,6 +179,13 @@ def _some_have(keyword: str, ds: xr.Dataset) -> bool:
     return any(value not in (None, "") for value in keywords_of_frames(ds["data"], "frame", keyword))
 
 
+def has_colours(ds: xr.Dataset) -> bool:
+    """Whether all frames are of a colour camera, and not binned: binned pixels have no colour of their own."""
+    texts = common.texts(ds["data"], "frame")
+    binned = (binning(cards.values(text)) not in ("", "1x1") for text in texts)
+    return all_have("BAYERPAT", ds) and not any(binned)
+
+
 def _saturation(asked: Any, ds: xr.Dataset, work: Work) -> Any:
     """The limit: a number, a keyword, or None."""
     if asked in OFF:
@@ -231,4 +239,4 @@ def _with_errors(ds: xr.Dataset, work: Work) -> xr.Dataset:
 
 
 def _norm(asked: str, ds: xr.Dataset) -> str:
-    return asked if asked != "auto" else "cfa" if all_have("BAYERPAT", ds) else "mean"
+    return asked if asked != "auto" else "cfa" if has_colours(ds) else "mean"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from xccd.night.reduce.calibrate_frames import all_have, calibrated, some_again
+from xccd.night.reduce.calibrate_frames import calibrated, has_colours, some_again
 from xccd.night.reduce.combine_frames import combined
 from xccd.night.reduce.frame_levels import levelled
 from xccd.night.reduce.keep_lights import kept
@@ -34,7 +34,7 @@ def make_light(work: Work) -> xr.Dataset:
 
 def _with_colours(frames: xr.Dataset, method: str) -> xr.Dataset:
     """Frames of a colour camera with their colours."""
-    if method in OFF or (method == "auto" and not all_have("BAYERPAT", frames)):
+    if method in OFF or (method == "auto" and not has_colours(frames)):
         return frames
     made: xr.Dataset = debayer(frames, "bilinear" if method == "auto" else method)
     return made
