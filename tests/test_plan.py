@@ -729,7 +729,7 @@ def test_the_plan_as_a_text_and_as_json():
     plan = xccd.plan(table)
     text = str(plan)
     assert text.startswith("7 products of 33 frames, 33 kB to read, up to ")
-    assert "M_51-r-120s.fits: 4 lights, 120s, 4.0 kB to read, 417 kB of memory" in text
+    assert "M_51-r-120s.fits: 4 lights, 120s, 4.0 kB to read, 909 kB of memory" in text
     assert "└── masters/bias.fits, masters/dark-120s.fits, masters/flat-r.fits" in text
     assert "├── note: " not in text.split("M_51")[1].split("\n\n")[0]
     assert "left out: 2 frames" in text

@@ -107,7 +107,9 @@ def _cell(value: Any, *, names: bool) -> Html:
     return tag("td", cell.content, css=css)
 
 
-def picture(data: bytes, alt: str, caption: Any = "", *, css: str = "plot", size: tuple[int, int] | None = None) -> Html:
+def picture(
+    data: bytes, alt: str, caption: Any = "", *, css: str = "plot", size: tuple[int, int] | None = None
+) -> Html:
     """A PNG within the page; ``size`` is its width and height."""
     source = Html("data:image/png;base64," + b64encode(data).decode())
     width, height = size or (None, None)

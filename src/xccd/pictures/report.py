@@ -156,7 +156,9 @@ def _checked_target(path: Any, overwrite: Any) -> Path:
         raise TypeError(f"overwrite={overwrite!r} is not True or False")
     check_place(target, bool(overwrite))
     if target.is_dir():
-        raise IsADirectoryError(f"path={str(path)!r} is a folder: name a file in it, as {str(target / 'report.html')!r}")
+        raise IsADirectoryError(
+            f"path={str(path)!r} is a folder: name a file in it, as {str(target / 'report.html')!r}"
+        )
     return target
 
 

@@ -37,7 +37,9 @@ def compare(look: Look, asked: Asked) -> Html:
             made.append(image_of(image, look.limits, f"{look.names[i]} {word}", caption))
     step = look.step * max(1, -(-max(look.values.shape[1:3]) // LARGE))
     shown = f" Every {nth(step)} row and column is shown." if step > 1 else ""
-    lead = paragraph(f"The frames of which most was rejected, in the stretch of the stack before. Blue: rejected.{shown}")
+    lead = paragraph(
+        f"The frames of which most was rejected, in the stretch of the stack before. Blue: rejected.{shown}"
+    )
     return joined([lead, pictures(made, "pair")])
 
 
@@ -68,7 +70,13 @@ def rejection(look: Look, asked: Asked) -> Html:
         own = [Cell(str(int(exact[i])), "number")] if exact is not None else []
         rows.append((look.names[i], *own, Cell(percent(share[i]), "number"), Cell(bar),
                      *(Cell(percent(look.rejected[k, i]), "number") for k, _ in causes)))  # fmt: skip
-    head = ["frame", *(["by clips" if look.step > 1 else "samples"] if exact is not None else []), "rejected %", "", *(f"{c.name} %" for _, c in causes)]
+    head = [
+        "frame",
+        *(["by clips" if look.step > 1 else "samples"] if exact is not None else []),
+        "rejected %",
+        "",
+        *(f"{c.name} %" for _, c in causes),
+    ]
     worst = int(order[0])
     lead = f"Most was rejected of {look.names[worst]}: {percent(share[worst])} %. Of all: {percent(share.mean())} %."
     if look.step > 1:

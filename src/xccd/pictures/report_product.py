@@ -97,7 +97,11 @@ def inputs(look: ProductLook, asked: Any = None) -> Html:
         cells = [Cell(percent(one["LOW"]), "number"), Cell(percent(one["HIGH"]), "number"), Cell(bar)] if known else []
         why = [Cell(str(row.get("PROBLEM", "")), "long")] if any("PROBLEM" in r for r in look.frames) else []
         rows.append((str(row.get("FILE", "")), *cells, *why))
-    head = ["frame", *(["low %", "high %", ""] if known else []), *(["problem"] if rows and len(rows[0]) % 3 == 2 else [])]
+    head = [
+        "frame",
+        *(["low %", "high %", ""] if known else []),
+        *(["problem"] if rows and len(rows[0]) % 3 == 2 else []),
+    ]
     marked = [bool(most and np.isfinite(s := sum(one.values())) and s == most and len(rows) > 1) for one in shares]
     return joined([paragraph(f"{counted(len(rows), 'frame')}."), table(head, rows, marked=marked),
                    Html("") if known else _whole_share(look)])  # fmt: skip

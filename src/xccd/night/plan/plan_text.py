@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from xccd.night.plan.jobs import Job, Part, Plan
 
-# Bytes, as arrays are held: float32 values and uncertainties, flags of 8 bits, counts of 32. With these, a night of
-# 10 biases, 5 darks, 6 flats and 8 or 30 lights of 1024 x 1024 took 0.8 to 1.3 times what is estimated.
-SAMPLE = 9  # of a sample of the frames: value, uncertainty, flags; of a bias, which has no uncertainty, as it is read
-RAW = 2
+# Bytes, as arrays are held: float32 values and uncertainties, flags of 8 bits, counts of 32. Nights of 10 biases, 5
+# darks, 6 flats and 8 or 30 lights of 512 x 512 and 1024 x 1024 took 0.8 to 1.3 times what is estimated.
+# Of a sample of the frames: value, uncertainty, flags; a bias has no uncertainty and is used as it is read; lights are
+# moved, which takes places in the sky and neighbours, too.
+SAMPLE = {"bias": 2, "dark": 9, "flat": 9, "light": 50}
+MOVED = 2.8  # what a band of lights takes, in bands of other frames
 MASTER = 13  # of a pixel of a master: also the part of its uncertainty that its own masters give
 PIXEL = 48  # of a pixel of a product, with all its maps, as they are made and as they are written
 LEVEL = 4  # of a sample, while levels are measured: of 16 frames, or fewer with a limit
@@ -47,16 +49,17 @@ def memory_of(job: Job, bands: int) -> int:
     """The memory that a product needs, estimated from shapes.
 
     The product and its maps, each master with its maps, the bands of frames that are worked on at a time: as many as
-    each thread has, within the limit of `set_options`, and no more than all frames. Of flats and lights also
-    the frames whose levels are measured together.
+    each thread has, within the limit of `set_options`, and no more than all frames. Of flats and lights also the frames
+    whose levels are measured together.
     """
     if job.ready:
         return 0
     pixels, frames = math.prod(map(int, str(job.frames["shape"].iloc[0]).split("x"))), len(job.frames)
-    sample = RAW if job.kind == "bias" else SAMPLE
     together = max(1, min(TOGETHER, frames, (options.memory() or USUAL) // SHARE // max(1, pixels * LEVEL)))
     levels = LEVEL * together if job.kind in ("flat", "light") else 0
-    return pixels * (PIXEL + MASTER * len(job.needs) + levels) + min(pixels * sample * frames, bands)
+    if job.kind == "light":
+        bands = int(bands * MOVED)
+    return pixels * (PIXEL + MASTER * len(job.needs) + levels) + min(pixels * SAMPLE[job.kind] * frames, bands)
 
 
 def tree(plan: Plan) -> str:
