@@ -132,6 +132,7 @@ class Column(NamedTuple):
     rules: list[Rule]
     notes: tuple[str, ...] = ()
     lost: bool = False  # whether missing samples may be rejected ones
+    flagged: bool = False  # whether flags have the reasons
 
 
 def _one(obj: Any) -> xr.DataArray:
@@ -238,22 +239,32 @@ def _of_flags(
     if steps and whole:
         none = np.zeros(len(samples), np.uint8)
         before = none if start is None else pixel_of(start, index).reshape(-1)
-        return Column(samples, before, none, False, explain_steps.of_plan(steps, history_steps(stack)))
+        history = history_steps(stack)
+        earlier = [line for line in history if verb_of(line) in REJECTING][: -len(steps)]
+        said = [f"before these rules came {', '.join(earlier)}: bounds of those are not told"] if earlier else []
+        rules = explain_steps.of_plan(steps, history)
+        return Column(samples, before, none, False, rules, tuple(said), flagged=True)
     after = pixel_of(marks, index).reshape(-1)
     lines, notes = _checked_lines(history_steps(stack))
-    clips = [verb_of(line) for line in lines]
-    first = next((i for i, verb in enumerate(clips) if verb in REJECTING), len(clips))
-    others = [verb for verb in clips[first:] if verb in (*MASKING, "keep")]
-    if others:
-        notes += (f"{others[0]} came after {clips[first]}: bounds are not told",)
-    seen = flags.attrs.get(OF_FRAMES, len(samples))
-    if seen != len(samples):
-        notes += (f"the clip saw {seen} frames, these are {len(samples)}: bounds are not told",)
+    notes = (*notes, *_not_again(lines, flags.attrs.get(OF_FRAMES, len(samples)), len(samples)))
     given = ~np.uint8(SIDES | Flag.GROWN) | np.uint8(Flag.ABOVE_MAXIMUM if "saturation" in flags.attrs else 0)
     before = after & given
     first_of_all = one.assign_coords({flags.name: (dim, before)})  # a rule may measure what was in use then
     rules = [] if notes else explain_steps.of_history(lines, first_of_all, dim)
-    return _verified(Column(samples, before, after, True, rules, notes))
+    return _verified(Column(samples, before, after, True, rules, notes, flagged=True))
+
+
+def _not_again(lines: Sequence[str], seen: int, count: int) -> list[str]:
+    """Why the clips of these lines cannot be made again for flags that are there."""
+    verbs = [verb_of(line) for line in lines]
+    first = next((i for i, verb in enumerate(verbs) if verb in REJECTING), len(verbs))
+    after = [verb for verb in verbs[first:] if verb in (*MASKING, "keep")]
+    why = [f"{after[0]} came after {verbs[first]}: bounds are not told"] if after else []
+    if "apply_flags" in verbs and first < len(verbs):
+        why.append("apply_flags gave flags of another image: bounds are not told")
+    if seen != count:
+        why.append(f"the clip saw {seen} frames, these are {count}: bounds are not told")
+    return why
 
 
 def _checked_lines(lines: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -303,8 +314,8 @@ def _told(column: Column) -> tuple[Array, Array, tuple[Told, ...], tuple[str, ..
     bits = column.after if column.exact else column.before
     bits = np.where((bits == 0) & ~np.isfinite(column.samples), np.uint8(Flag.NOT_FINITE), bits).astype(np.uint8)
     told, why = [], [_reason(flag) for flag in bits.tolist()]
-    if column.lost:
-        why = [LOST if text == REASONS[Flag.NOT_FINITE] else text for text in why]
+    if not column.flagged:
+        why = [text and (LOST if column.lost else "missing") for text in why]
     for rule, turn in zip(column.rules, _turns(column) if column.rules else [], strict=True):
         new = np.flatnonzero(np.isfinite(turn.before) & (turn.flags != 0))
         kept = np.isfinite(turn.before) & (turn.flags == 0)

@@ -52,12 +52,13 @@ def _wcs(stack: xr.DataArray, headers: list[str]) -> str:
 
 def _mask(stack: xr.DataArray) -> str:
     steps = [step.removeprefix("xccd.") for step in common.history_steps(stack) if verb_of(step) in MASKS]
+    said = f"; then {', '.join(steps)}" if steps else "; no step masked others"
+    if flags_of(stack) is not None:
+        return f"flags; what the files, mask files or BLANK masked has the flag 1{said}"
     x = array_of(stack)
-    array = plans.plan_of(x).source
-    reader = notes.noted(x, notes.READER) or getattr(x, "reader", None) or getattr(array, "reader", None)
-    files = []
-    if reader is not None:
-        files += ["a mask of the files"] if any(reader.masks) else []
-        files += ["BLANK or masked pixels of the files"] if any(frame.masks for frame in reader.frames) else []
-    form = "NaN" if flags_of(stack) is None else "flags"
-    return f"{form}; {', '.join([*files, *steps]) or 'no mask was given'}"
+    reader = notes.noted(x, notes.READER) or getattr(plans.plan_of(x).source, "reader", None)
+    if reader is None:
+        return f"NaN; what the files masked is not known any more{said}"
+    files = ["a mask of the files"] if any(reader.masks) else []
+    files += ["BLANK, or masks of frames in memory"] if any(frame.masks for frame in reader.frames) else []
+    return f"NaN; {' and '.join(files) or 'the files have no mask'}{said}"

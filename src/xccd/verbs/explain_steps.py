@@ -24,7 +24,7 @@ NEIGHBOURS = {
     "large_structures": "it is beside a large rejected structure of its frame",
 }
 MASKING = ("mask_where", "bayer_planes")
-PASSIVE = ("assign_wcs", "refine_wcs", "keep", *MASKING)  # they change no sample
+PASSIVE = ("assign_wcs", "refine_wcs", "keep", "apply_flags", *MASKING)  # they change no sample
 STEP = re.compile(r"xccd\.(\w+)")
 ROW_NOISE = "its noise is measured in a whole row or image"
 

@@ -84,6 +84,14 @@ class Explanation:
     notes: tuple[str, ...] = ()
     dim: Hashable = "frame"
 
+    def __post_init__(self) -> None:
+        for values in (
+            self.sample,
+            self.flags,
+            *(v for rule in self.rules for v in (rule.center, rule.low, rule.high)),
+        ):
+            values.flags.writeable = False
+
     @property
     def kept(self) -> Array:
         """Which samples are in use, bool for each frame."""
@@ -97,13 +105,13 @@ class Explanation:
     def to_dataset(self) -> xr.Dataset:
         """The same as a Dataset on ``frame``: samples, flags, reasons, and the limits of the last rejection."""
         numbers = [rule for rule in self.rules if not rule.why_not]
-        limits = {k: getattr(numbers[-1], k) for k in ("center", "low", "high")} if numbers else {}
+        limits = {k: getattr(numbers[-1], k).copy() for k in ("center", "low", "high")} if numbers else {}
         units = {"units": self.unit} if self.unit else {}
         made: dict[Hashable, Any] = {
             "name": (self.dim, np.array(self.name)),
-            "sample": (self.dim, self.sample, units),
+            "sample": (self.dim, self.sample.copy(), units),
             "kept": (self.dim, self.kept),
-            "flags": (self.dim, self.flags, attributes()),
+            "flags": (self.dim, self.flags.copy(), attributes()),
             "why": (self.dim, np.array(self.why)),
         }
         made |= {k: (self.dim, values, units) for k, values in limits.items()}

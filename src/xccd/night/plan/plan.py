@@ -86,7 +86,7 @@ def plan(table: Any, recipe: Recipe | None = None) -> Plan | StackPlan:
     """
     if isinstance(table, xr.DataArray | xr.Dataset | xr.DataTree):
         if recipe is not None:
-            raise ValueError(f"recipe={recipe!r} with a stack: a recipe goes with the table of scan()")
+            raise ValueError("recipe= is given with a stack: a recipe goes with the table of scan()")
         return plan_of_stack(table)
     from xccd.night.plan.make_plan import made  # here, so that importing the package does not wait for it
 
