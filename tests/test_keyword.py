@@ -108,7 +108,7 @@ def test_cards_that_no_longer_hold():
     ("name", "error", "message"),
     [
         ("REDOUT", ValueError, r"name='REDOUT' is in no header, no label and no attribute; did you mean 'READOUT'\?"),
-        ("header", ValueError, "name='header' is in no header"),
+        ("header", ValueError, r"name='header' is no keyword: header\(i\) gives"),
         ("HISTORY", ValueError, "name='HISTORY': such cards have no value; header"),
         ("", ValueError, "name='' is empty"),
         (3, TypeError, "takes the name of a keyword, as 'AIRMASS', not an int: name=3"),
@@ -118,6 +118,15 @@ def test_cards_that_no_longer_hold():
 def test_what_is_refused(name, error, message):
     with pytest.raises(error, match=message):
         opened().ccd.keyword(name)
+
+
+def test_the_dimension_of_the_frames():
+    stack = opened().rename(frame="time")
+    assert stack.ccd.keyword("READOUT", dim="time").values.tolist() == [2, 2]
+    with pytest.raises(ValueError, match="dim='tim': the dimensions are time, y, x; did you mean 'time'"):
+        stack.ccd.keyword("READOUT", dim="tim")
+    with pytest.raises(ValueError, match=r"name='EXPTIME': this label is along 'time': .* say dim='time'"):
+        stack.ccd.keyword("EXPTIME")
 
 
 def test_objects_that_are_refused():

@@ -13,7 +13,7 @@ import xccd
 from xccd.headers.chosen import FIRST, MOST, STAY
 from xccd.headers.common import COMBINED
 from xccd.headers.coords import CORE_NUMBERS, CORE_TEXTS
-from xccd.headers.texts import Texts, as_texts
+from xccd.headers.texts import Files, Texts, as_texts, short_names
 from xccd.labels.calibration import CARDS
 from xccd.labels.lazy import held
 
@@ -186,6 +186,45 @@ def test_titles_have_no_header():
         obj.plot(ax=axes)
         assert axes.get_title() == title
         plt.close(figure)
+
+
+@pytest.mark.versions
+def test_a_file_has_its_short_name_in_lists_and_titles(tmp_path: Path):
+    from astropy.io import fits
+
+    paths = [tmp_path / f"a-long-name-of-a-folder-{'x' * 60}" / f"light-{i:03d}.fits" for i in range(9)]
+    paths[0].parent.mkdir()
+    for path in paths:
+        fits.PrimaryHDU(np.ones((4, 5), "f4")).writeto(path)
+    stack = xccd.open_stack(paths)
+    assert "file     (frame) object 72B 'light-000.fits' ... 'light-008.fits'" in repr(stack)
+    assert stack.file.values.tolist() == [str(path) for path in paths]
+    assert str(paths[0]) in repr(stack.file.data)
+    assert stack[3]._title_for_slice() == "file = light-003.fits"
+    assert stack[3].file.item() == str(paths[3])
+    assert stack[3].to_dataframe().file.iloc[0] == str(paths[3])
+    both = xr.concat([stack, stack], "frame")
+    assert isinstance(held(both.file.variable), Files)
+    assert type((both.file == str(paths[0])).data) is np.ndarray
+
+
+@pytest.mark.parametrize(
+    ("paths", "short"),
+    [
+        (["n/a.fits", "n/b.fits"], ["a.fits", "b.fits"]),
+        (["n1/a.fits", "n2/a.fits"], ["n1/a.fits", "n2/a.fits"]),
+        (["/x/n1/a.fits", "/x/n2/a.fits", "/x/n2/b.fits"], ["n1/a.fits", "n2/a.fits", "n2/b.fits"]),
+        (["a.fits", "a.fits"], ["a.fits", "a.fits"]),
+        (["C:\\d\\a.fits", "C:\\d\\b.fits"], ["a.fits", "b.fits"]),
+        (["http://h/a.fits?x=1"], ["a.fits?x=1"]),
+        (["a.fits", "n/a.fits"], ["a.fits", "n/a.fits"]),
+        ([], []),
+        ([None, 3.0], ["None", "3.0"]),
+        (["", "/"], ["", "/"]),
+    ],
+)
+def test_short_names(paths, short):
+    assert short_names(paths) == short
 
 
 @pytest.mark.versions

@@ -234,7 +234,7 @@ def test_probes_of_notebooks_and_copies() -> None:
     """They ask any object for names with underscores, and go on without."""
     accessor = stack_of().load().ccd
     for name in (
-        "_repr_html_",
+        "_repr_png_",
         "_ipython_display_",
         "_ipython_canary_method_should_not_exist_",
         "__array__",

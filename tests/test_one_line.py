@@ -130,6 +130,12 @@ def test_labels_may_hold_anything(labels):
         assert "4 x 5 float64" in obj.ccd._repr_html_()
 
 
+def test_an_accessor_without_an_object():
+    bare = object.__new__(type(opened().ccd))  # as pickle makes it
+    assert repr(bare) == "NoneType without an image"
+    assert "NoneType" in bare._repr_html_()
+
+
 def test_text_of_headers_is_escaped(tmp_path: Path):
     stack = opened(FILTER="<script>alert(1)</script>", IMAGETYP="a&b").compute()
     stack = stack.assign_coords(file=("frame", np.array(["x/<b>.fits"] * 6, object)))

@@ -80,10 +80,10 @@ class CCDAccessor:
         self._obj = obj
 
     def __repr__(self) -> str:
-        return one_line.text(self._obj)
+        return one_line.text(vars(self).get("_obj"))
 
     def _repr_html_(self) -> str:
-        return card.html(self._obj)
+        return card.html(vars(self).get("_obj"))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # pickle, copy and notebooks look these up on any object

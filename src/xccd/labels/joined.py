@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xccd.headers.texts import Texts, as_texts
+from xccd.headers.texts import Short
 from xccd.labels.lazy import array_of
 
 
@@ -33,4 +33,5 @@ def _column(parts: list[tuple[Any, int]]) -> Any:
         gap = np.datetime64("NaT", "ns") if kinds == {"M"} else "" if not kinds <= set("iufb") else np.nan
     columns = [np.full(n, gap, object if gap == "" else None) if c is None else c.values for c, n in parts]
     made = np.concatenate(columns)
-    return as_texts(made) if any(c is not None and isinstance(array_of(c), Texts) for c, _ in parts) else made
+    kept = next((type(held) for c, _ in parts if c is not None and isinstance(held := array_of(c), Short)), None)
+    return made if kept is None else made.view(kept)

@@ -46,7 +46,7 @@ def keyword(obj: xr.DataArray | xr.Dataset, name: str, *, dim: Hashable = "frame
     TypeError
         ``name`` is not a text; ``obj`` is a DataTree, or no xarray object.
     ValueError
-        No frame has the keyword; or its cards have no value, as HISTORY.
+        No frame has the keyword; its cards have no value, as HISTORY; there is no dimension ``dim``.
 
     Examples
     --------
@@ -58,31 +58,44 @@ def keyword(obj: xr.DataArray | xr.Dataset, name: str, *, dim: Hashable = "frame
     >>> stack.groupby(stack.ccd.keyword("DOME")).groups
     {'open': [0, 1]}
     """
+    written = _checked(obj, name)
+    own = written.upper()
+    if isinstance(obj, xr.Dataset):  # keywords that are equal are attributes of its images
+        obj = next((obj[k] for k in image_names(obj)), obj)
+    if dim != "frame" and dim not in obj.dims:
+        near = did_you_mean(dim, obj.dims)
+        raise ValueError(f"dim={dim!r}: the dimensions are {', '.join(map(str, obj.dims))}{near}")
+    for label in dict.fromkeys((written, own, coordinate_name(own))):
+        coord = obj.coords.get(label)
+        if coord is not None and coord.dims in ((), (dim,)):
+            return xr.DataArray(_every_frame(coord.variable, obj, dim), name=label)
+        if coord is not None and coord.ndim == 1 and label not in obj.dims:
+            way = f"if that holds the frames, say dim={coord.dims[0]!r}"
+            raise ValueError(f"name={name!r}: this label is along {coord.dims[0]!r}: {way}")
+    found = _of_cards(obj, own, dim)
+    if found is None:
+        value = next((obj.attrs[k] for k in (own, coordinate_name(own), written) if k in obj.attrs), None)
+        if not isinstance(value, str | int | float | np.generic):
+            raise ValueError(_unknown(obj, name, own, dim))
+        one = np.array(value, object if isinstance(value, str) else None)
+        found = _every_frame(xr.Variable((), one), obj, dim).data
+    return xr.DataArray(found, dims=(dim,) if np.ndim(found) else (), name=own)
+
+
+def _checked(obj: Any, name: Any) -> str:
+    """The name as it was written, with single blanks; raises if it can be no keyword, or if ``obj`` has none."""
     if not isinstance(obj, xr.DataArray | xr.Dataset):
         raise not_taken("keyword(name)", obj, "a keyword belongs to a DataArray or a Dataset, not to")
     if not isinstance(name, str):
         raise TypeError(f"keyword(name) takes the name of a keyword, as 'AIRMASS', not {a_type(name)}: name={name!r}")
-    if isinstance(obj, xr.Dataset):  # keywords that are equal are attributes of its images
-        obj = next((obj[k] for k in image_names(obj)), obj)
     written = " ".join(name.split()).removeprefix("HIERARCH ")
-    own = written.upper()
-    if not own:
+    if written in HEADERS:
+        raise ValueError(f"name={name!r} is no keyword: header(i) gives the header of a frame")
+    if not written:
         raise ValueError(f"name={name!r} is empty: keyword(name) takes the name of a keyword, as 'AIRMASS'")
-    if own in cards.COMMENTARY:
+    if written.upper() in cards.COMMENTARY:
         raise ValueError(f"name={name!r}: such cards have no value; header() has them")
-    for label in dict.fromkeys((written, own, coordinate_name(own))):
-        coord = obj.coords.get(label)
-        if coord is not None and label not in HEADERS and coord.dims in ((), (dim,)):
-            return xr.DataArray(_every_frame(coord.variable, obj, dim), name=label)
-    found = _of_cards(obj, own, dim)
-    if found is None:
-        found = next((obj.attrs[k] for k in (own, coordinate_name(own), written) if k in obj.attrs), None)
-        if not isinstance(found, str | int | float | np.generic):
-            raise ValueError(_unknown(obj, name, own, dim))
-        found = _every_frame(
-            xr.Variable((), np.array(found, object if isinstance(found, str) else None)), obj, dim
-        ).data
-    return xr.DataArray(found, dims=(dim,) if np.ndim(found) else (), name=own)
+    return written
 
 
 def _every_frame(value: xr.Variable, obj: xr.DataArray | xr.Dataset, dim: Hashable) -> xr.Variable:
@@ -126,8 +139,11 @@ def _unknown(obj: Any, name: str, own: str, dim: Hashable) -> str:
         return f"name={name!r}: the files have it, and it no longer holds after the step that {gone} notes"
     near = did_you_mean(own, [*in_cards, *labels, *map(str, obj.attrs)]) or "."
     if not texts:
-        rest = f"There are no header texts (keep_headers=False leaves them out); the labels are {_some(labels)}"
-        return f"name={name!r} is no label and no attribute{near} {rest}"
+        why = "keep_headers=False leaves them out, and so does arithmetic with other frames"
+        return (
+            f"name={name!r} is no label and no attribute{near} There are no header texts ({why}); the labels are "
+            f"{_some(labels)}"
+        )
     return f"name={name!r} is in no header, no label and no attribute{near} The headers have {_some(in_cards)}"
 
 

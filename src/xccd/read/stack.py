@@ -16,7 +16,7 @@ from xccd.headers.coords import Labels, frame_coords
 from xccd.headers.pixel_grid import AXES
 from xccd.headers.rows import check_patterns
 from xccd.headers.settings import one_unit, tell_settings, values_of
-from xccd.headers.texts import as_texts
+from xccd.headers.texts import Files, as_texts
 from xccd.kernels.limits import float_dtype
 from xccd.labels.frames import add_history
 from xccd.labels.lazy import as_lazy_indexed
@@ -186,6 +186,7 @@ def stack_of(
     if told.problems:
         labels[PROBLEM] = [f.problem for f in found]
     coords = {name: np.array(values, object) for name, values in labels.items()} | coords
+    coords["file"] = coords["file"].view(Files)
     if keep_headers:
         coords["header"] = as_texts(headers)
     pixels = pixel_grid.coordinates([f.header for f in good], names, reader.shape[1:])
