@@ -152,7 +152,5 @@ def run_demo(wanted: Path, seed: int, say: Callable[[str], object] = print) -> P
     try:
         say(f"Picture:        {preview(raw, products, folder / 'preview.png')}")
     except ImportError:
-        say(
-            "No picture: matplotlib is missing, python -m pip install 'xccd[plot]' or conda install matplotlib-base brings it"
-        )
+        say("No picture: matplotlib is missing, python -m pip install 'xccd[plot]' or conda install matplotlib-base")
     return folder
