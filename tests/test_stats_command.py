@@ -249,11 +249,8 @@ def test_preview_draws(night: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     from PIL import Image
 
     code, text, err = run("preview", night / "flat-*.fits", "-o", tmp_path / "a.png", capsys=capsys)
-    assert (code, text, err) == (
-        0,
-        f"{tmp_path}/a.png: 6 frames\n",
-        "xccd: warning: the frames differ in GAIN (1.5, 2.5)\n",
-    )
+    assert (code, text) == (0, f"{tmp_path}/a.png: 6 frames\n")
+    assert err == "xccd: warning: the frames differ in GAIN (1.5, 2.5)\n"
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size[0] > 400
     code, text, _ = run("preview", night / "bias-*.fits", "-o", tmp_path / "b.gif", "--json", capsys=capsys)
@@ -275,7 +272,7 @@ def test_preview_draws(night: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         (["-o", "no/such/a.png"], 4, "there is no folder no/such"),
         (["-o", "a.gif", "--wcs"], 2, "--wcs has no effect on .gif"),
         (["-o", "a.png", "--wcs"], 3, "has no WCS"),
-        (["-o", "a.png", "--key", "FILTR"], 3, "did you mean 'FILTER'"),
+        (["-o", "a.png", "--key", "EXPTIM"], 3, "--key='EXPTIM,': no frame has"),
     ],
 )
 def test_wrong_previews(
