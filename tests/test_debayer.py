@@ -509,7 +509,7 @@ STACK = stack_of(raw())
         (lambda: xccd.open_stack([(np.ones((3, 4, 4)), {})]).ccd.debayer(), ValueError, "debayer takes frames "),
         (lambda: xccd.open_stack([(np.ones((4, 4)), {})]).ccd.debayer(), ValueError, "has no BAYERPAT: give pattern="),
         (
-            lambda: xccd.open_stack([(np.ones((4, 4)), {"BAYERPAT": "RGGB", "XBINNING": 2, "YBINNING": 2})]).ccd.debayer(),
+            lambda: xccd.open_stack([(np.ones((4, 4)), {"BAYERPAT": "RGGB", "CCDSUM": "2 2"})]).ccd.debayer(),
             ValueError,
             "is binned 2x2 and has BAYERPAT = 'RGGB': pixels of several colours may be in one sample. .* give pattern=",
         ),

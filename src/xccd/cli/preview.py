@@ -16,7 +16,8 @@ from xccd.cli.stats import number, scanned
 HEADINGS = ("frame", "size", "black", "white", "median", "min", "max", "read%")
 MOVING = (".gif", ".mp4")
 STILL = ("original", "wcs")  # options of a montage alone
-OF_PICTURE = (*STILL, "n", "each", "key", "overwrite")  # options that need an output
+SPELLED = {"n": "-n", "keys": "--key"}
+OF_PICTURE = (*STILL, "n", "each", "keys", "overwrite")  # options that need an output
 
 
 @command("xccd preview night/light-*.fits", "xccd preview night/light-*.fits -o lights.png",
@@ -45,7 +46,9 @@ OF_PICTURE = (*STILL, "n", "each", "key", "overwrite")  # options that need an o
     help="The most frames to show. Default: 12, and 50 one after the other.",
 )
 @click.option("--each", is_flag=True, help="Limits of grey for each frame. Default: the same for all.")
-@click.option("--key", multiple=True, metavar="KEYWORD", help="A keyword for the titles; may be given several times.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="KEYWORD", help="A keyword for the titles; may be given several times."
+)
 @click.option("--wcs", is_flag=True, help="Label the axes by the WCS.")
 @overwrite_option
 @hdu_option(text="The image of each file; all gives a line to each chip. Default: the first image.")
@@ -65,7 +68,7 @@ def preview(files: tuple[str, ...], output: Path | None, hdu: Any, **asked: Any)
     else:
         for name in OF_PICTURE:
             if asked[name]:
-                raise Stop(USAGE, f"{'-n' if name == 'n' else f'--{name}'} has no effect without -o")
+                raise Stop(USAGE, f"{SPELLED.get(name, f'--{name}')} has no effect without -o")
         rows = quick_looks(scanned(files, hdu))
         answer(rows, "\n".join(_lines(rows)))
         bad, count = sum(bool(row["problem"]) for row in rows), len(rows)
@@ -89,7 +92,7 @@ def _draw(files: tuple[str, ...], output: Path, hdu: Any, asked: Mapping[str, An
     with stage(NO_OUTPUT, OSError):
         check_place(output, asked["overwrite"])
     frames = _opened(files, hdu)
-    options: dict[str, Any] = {"stretch": "each" if asked["each"] else "same", "keys": asked["key"] or None}
+    options: dict[str, Any] = {"stretch": "each" if asked["each"] else "same", "keys": asked["keys"] or None}
     options |= {"n": asked["n"]} if asked["n"] else {}
     before = None
     if asked["original"]:

@@ -51,8 +51,8 @@ def demo_picture(raw: xr.DataArray, lights: xr.DataArray, clipped: xr.DataArray,
     plot_rejection(clipped, lights, what="frames", ax=axes[1, 2])
     figure.suptitle(
         f"A satellite and cosmic rays are rejected before the mean. {MISSING_NAME.capitalize()} pixels have no sample: "
-        "rejected, or dead as the column at the left.\nThe sky is brighter at one side, as near a moon: the three "
-        "images in one stretch are shown without that gradient.",
+        "rejected, or dead as the column at the left.\nThe sky is brighter at one side, as near a moon: the images "
+        "in one stretch are shown without that gradient.",
         fontsize=11, color=INK,
     )  # fmt: skip
     return figure
