@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xccd.labels.choices import OrSkip
 from xccd.messages import a_type, did_you_mean, shown
 from xccd.night.plan.table_rows import DONE
 from xccd.night.recipe.recipe import Recipe
@@ -31,7 +32,7 @@ def reduce(
     output: str | os.PathLike[str],
     recursive: bool = False,
     overwrite: bool = False,
-    errors: str = "raise",
+    errors: OrSkip = "raise",
     progress: Tell | None = None,
 ) -> DataFrame:
     """Reduce a night: masters of bias frames, darks and flats, then an image of each object and filter.
