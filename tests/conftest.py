@@ -8,6 +8,8 @@ import pytest
 
 from xccd.compute import options
 
+collect_ignore = ["typing"]  # mypy reads these files, nothing runs them
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """`versions(name=(...))` marks a test where its parameter of this name is one of these."""

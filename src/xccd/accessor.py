@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 import xarray as xr
 
@@ -54,11 +54,12 @@ from xccd.write.zarr import to_zarr
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Own = TypeVar("Own", xr.DataArray, xr.Dataset, xr.DataTree)
 
 
-def _bind(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[CCDAccessor, P], R]:
+def _bind(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[CCDAccessor[Any], P], R]:
     @wraps(function)
-    def on_object(self: CCDAccessor, *args: P.args, **kwargs: P.kwargs) -> R:
+    def on_object(self: CCDAccessor[Any], *args: P.args, **kwargs: P.kwargs) -> R:
         return function(self._obj, *args, **kwargs)
 
     def said(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
@@ -70,14 +71,24 @@ def _bind(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[CC
     me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     method.__signature__ = own.replace(parameters=[me, *rest])  # type: ignore[attr-defined]
     method.__qualname__ = f"CCDAccessor.{function.__name__}"
-    return cast("Callable[Concatenate[CCDAccessor, P], R]", method)
+    return cast("Callable[Concatenate[CCDAccessor[Any], P], R]", method)
 
 
-class CCDAccessor:
+def _varied(function: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[CCDAccessor[Any], P], Any]:
+    """As `_bind`, of a function whose result has another type for a DataTree; mypy would take that of a DataArray."""
+    return _bind(function)
+
+
+def _same(function: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[CCDAccessor[Own], P], Own]:
+    """As `_bind`, of a function whose result is of the type of its object."""
+    return _bind(function)
+
+
+class CCDAccessor(Generic[Own]):
     """Stacking for xarray objects: the functions of `xccd`, with the object as first argument."""
 
-    def __init__(self, obj: Any) -> None:
-        self._obj = obj
+    def __init__(self, obj: Own) -> None:
+        self._obj: Own = obj
 
     def __repr__(self) -> str:
         return one_line.text(vars(self).get("_obj"))
@@ -94,34 +105,35 @@ class CCDAccessor:
         hint = f"; it is the {own.__name__}'s own, without .ccd" if hasattr(own, name) else ""
         raise no_attribute(".ccd", name, dir(type(self)), hint)
 
-    sigma_clip = _bind(sigma_clip)
-    clip_extrema = _bind(clip_extrema)
-    minmax = _bind(minmax)
-    grow = _bind(grow)
-    large_structures = _bind(large_structures)
-    reject = _bind(reject)
+    sigma_clip = _same(sigma_clip)
+    clip_extrema = _same(clip_extrema)
+    minmax = _same(minmax)
+    grow = _same(grow)
+    large_structures = _same(large_structures)
+    reject = _same(reject)
     mask = property(_bind(mask))
-    mask_where = _bind(mask_where)
-    apply_flags = _bind(apply_flags)
-    subtract_overscan = _bind(subtract_overscan)
-    trim = _bind(trim)
-    subtract_bias = _bind(subtract_bias)
-    subtract_dark = _bind(subtract_dark)
-    flat_correct = _bind(flat_correct)
-    gain_correct = _bind(gain_correct)
-    create_deviation = _bind(create_deviation)
-    count = _bind(count)
-    context = _bind(context)
-    combine = _bind(combine)
-    combine_with_maps = _bind(combine_with_maps)
-    normalize = _bind(normalize)
-    align = _bind(align)
+    mask_where = _same(mask_where)
+    apply_flags = _same(apply_flags)
+    subtract_overscan = _same(subtract_overscan)
+    trim = _same(trim)
+    subtract_bias = _same(subtract_bias)
+    subtract_dark = _same(subtract_dark)
+    flat_correct = _same(flat_correct)
+    gain_correct = _same(gain_correct)
+    create_deviation = _varied(create_deviation)
+    count = _same(count)
+    context = _same(context)
+    combine = _same(combine)
+    combine_with_maps = _varied(combine_with_maps)
+    normalize = _same(normalize)
+    align = _same(align)
     bayer_planes = _bind(bayer_planes)
-    debayer = _bind(debayer)
+    debayer = _same(debayer)
     stats = _bind(stats)
     explain = _bind(explain)
     plan = _bind(plan)
     keep = _bind(keep)
+    keep = _same(keep)
     measure_stars = _bind(measure_stars)
     preview = _bind(preview)
     plot_rejection = _bind(plot_rejection)
@@ -131,10 +143,10 @@ class CCDAccessor:
     blink = _bind(blink)
     find_offsets = _bind(find_offsets)
     find_transforms = _bind(find_transforms)
-    refine_wcs = _bind(refine_wcs)
-    assign_wcs = _bind(assign_wcs)
-    assign_sky_coords = _bind(assign_sky_coords)
-    cutout = _bind(cutout)
+    refine_wcs = _same(refine_wcs)
+    assign_wcs = _same(assign_wcs)
+    assign_sky_coords = _same(assign_sky_coords)
+    cutout = _same(cutout)
     header = _bind(header)
     keyword = _bind(keyword)
     wcs = _bind(wcs)
@@ -142,7 +154,7 @@ class CCDAccessor:
     to_stack = _bind(to_stack)
     to_ccddata = _bind(to_ccddata)
     to_masked_array = _bind(to_masked_array)
-    to_fits = _bind(to_fits)
+    to_fits = _varied(to_fits)
     to_zarr = _bind(to_zarr)
 
 

@@ -23,7 +23,7 @@ class XccdError(Exception):
     """Any error that xccd raises for an argument, a stack or a file.
 
     Each is also a ValueError, a TypeError or an OSError, so it may be caught as either. The classes below it are in
-    `xccd.errors`: ``XccdValueError``, ``XccdTypeError``, ``XccdOSError`` and their own kinds, as
+    ``xccd.errors``: ``XccdValueError``, ``XccdTypeError``, ``XccdOSError`` and their own kinds, as
     ``XccdFileNotFoundError``, which is a FileNotFoundError, too.
 
     Errors of other packages are not ours, nor are those of a user's function. A package that is not installed is an

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from xccd.kernels.errors import BuildError
 from xccd.messages import did_you_mean
@@ -21,6 +21,15 @@ ENGINES = ("numba", "numpy")
 _OPTIONS: dict[str, Any] = {"threads": None, "engine": None, "memory": None, "progress": None}
 LISTENERS: list[Callable[[], None]] = []  # called when settings have changed
 log = logging.getLogger("xccd")
+
+
+class Options(TypedDict, total=False):
+    """The settings, each of which may be left out."""
+
+    threads: int | None
+    engine: Literal["numba", "numpy"] | None
+    memory: int | str | None
+    progress: bool | None
 
 
 class set_options:  # noqa: N801  (spelled as xarray.set_options is)
@@ -56,7 +65,7 @@ class set_options:  # noqa: N801  (spelled as xarray.set_options is)
     ...     pass
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[Options]) -> None:
         unknown = set(options) - set(_OPTIONS)
         if unknown:
             raise TypeError(

@@ -18,6 +18,7 @@ from xccd.labels.warn import _WarningsOnce
 
 P = ParamSpec("P")
 Obj = TypeVar("Obj", xr.DataArray, xr.Dataset, xr.DataTree)
+Image = TypeVar("Image", xr.DataArray, xr.Dataset)
 
 
 def per_variable(

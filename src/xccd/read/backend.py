@@ -11,6 +11,7 @@ from xarray.backends import BackendEntrypoint
 
 from xccd.compute import bands
 from xccd.errors import in_tree
+from xccd.labels.choices import RowOrder, UncertaintyType
 from xccd.read.dataset import open_dataset
 from xccd.read.images.chips import HDUNames, Wanted
 from xccd.read.images.sources import is_fits_name
@@ -35,12 +36,12 @@ class FITSEntrypoint(BackendEntrypoint):
         bits: Any = None,
         uncertainty_hdu: Wanted = "UNCERT",
         uncertainty: Any = None,
-        uncertainty_type: str | None = None,
+        uncertainty_type: UncertaintyType | None = None,
         weights: Any = None,
         keywords: Sequence[str] | str | None = None,
         keep_headers: bool = True,
         units: Any = None,
-        flip: bool | str = False,
+        flip: RowOrder = False,
         errors: Errors = "raise",
     ) -> xr.Dataset:
         """`xccd.open_dataset`, lazily indexed. xarray makes the chunks; the preferred ones are bands of all frames."""

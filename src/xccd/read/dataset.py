@@ -15,6 +15,7 @@ from xccd.compute import arrays, plans
 from xccd.kernels.flags import Flag
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import OUTPUTS
+from xccd.labels.choices import RowOrder, UncertaintyType
 from xccd.labels.flag_names import flag_of
 from xccd.labels.flags import attributes, map_name
 from xccd.labels.lazy import array_of, as_lazy_indexed
@@ -39,14 +40,14 @@ def open_dataset(
     bits: Any = None,
     uncertainty_hdu: Wanted = "UNCERT",
     uncertainty: Any = None,
-    uncertainty_type: str | None = None,
+    uncertainty_type: UncertaintyType | None = None,
     weights: Any = None,
     chunks: Any = "auto",
     memory: int | str | None = None,
     keywords: Sequence[str] | str | None = None,
     keep_headers: bool = True,
     units: Any = None,
-    flip: bool | str = False,
+    flip: RowOrder = False,
     errors: Errors = "raise",
 ) -> xr.Dataset:
     """Open FITS images as a flagged Dataset: data as stored, and flags that say which samples are out, and why.

@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from xccd.labels.choices import RowOrder
 from xccd.read.images.chips import HDUNames, Wanted
 from xccd.read.images.sources import frames
 from xccd.read.settled import Errors, settled
@@ -25,7 +26,7 @@ def open_frames(
     keywords: Sequence[str] | str | None = None,
     dtype: Any = None,
     units: Any = None,
-    flip: bool | str = False,
+    flip: RowOrder = False,
     errors: Errors = "raise",
 ) -> list[xr.DataArray]:
     """Open FITS images whose shapes may differ, as stacks for `align`.

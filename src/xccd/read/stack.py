@@ -18,6 +18,7 @@ from xccd.headers.rows import check_patterns
 from xccd.headers.settings import one_unit, tell_settings, values_of
 from xccd.headers.texts import Files, as_texts
 from xccd.kernels.limits import float_dtype
+from xccd.labels.choices import RowOrder
 from xccd.labels.frames import add_history
 from xccd.labels.lazy import as_lazy_indexed
 from xccd.labels.nodes import NODE
@@ -43,7 +44,7 @@ def open_stack(
     keep_headers: bool = True,
     dtype: Any = None,
     units: Any = None,
-    flip: bool | str = False,
+    flip: RowOrder = False,
     errors: Errors = "raise",
 ) -> xr.DataArray:
     """Open FITS images as one lazy stack.

@@ -16,6 +16,7 @@ from xccd.headers.coords import EVERY, Values, asked, column, core
 from xccd.headers.detector import binning
 from xccd.headers.kinds import filter_counts, kind_of, made_of, short
 from xccd.headers.settings import given_unit, units_of
+from xccd.labels.choices import RowOrder
 from xccd.labels.nodes import at_node
 from xccd.labels.problems import SKIPPED
 from xccd.messages import did_you_mean, shown
@@ -67,7 +68,7 @@ def open_tree(
     keep_headers: bool = True,
     dtype: Any = None,
     units: Any = None,
-    flip: bool | str = False,
+    flip: RowOrder = False,
     errors: Errors = "raise",
 ) -> xr.DataTree:
     """Open FITS images of many kinds as a tree, one lazy stack for each kind.

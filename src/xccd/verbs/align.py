@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import xarray as xr
@@ -15,6 +16,8 @@ from xccd.headers.colour_axis import CHANNEL
 from xccd.headers.texts import as_texts
 from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
+from xccd.labels.apply import Image, Obj
+from xccd.labels.choices import AlignMethod, Drop, Flux, Order
 from xccd.labels.flags import apart, attributes, flags_of, map_name, with_maps
 from xccd.labels.frames import add_history, check_stack, step_text
 from xccd.labels.joined import joined
@@ -32,15 +35,45 @@ from xccd.verbs.find_transforms import find_named
 from xccd.verbs.placing import Where, place, size_cards, target_of_planes
 
 
+@overload
+def align(
+    stack: Obj,
+    to: Any = ...,
+    *,
+    method: AlignMethod = ...,
+    order: Order = ...,
+    flux: Flux = ...,
+    pixfrac: float = ...,
+    kernel: Drop = ...,
+    offsets: Any = ...,
+    rate: Any = ...,
+    ephemeris: Any = ...,
+    transforms: Any = ...,
+) -> Obj: ...
+@overload
+def align(
+    stack: Sequence[Image],
+    to: Any = ...,
+    *,
+    method: AlignMethod = ...,
+    order: Order = ...,
+    flux: Flux = ...,
+    pixfrac: float = ...,
+    kernel: Drop = ...,
+    offsets: Any = ...,
+    rate: Any = ...,
+    ephemeris: Any = ...,
+    transforms: Any = ...,
+) -> Image: ...
 def align(
     stack: Any,
     to: Any = None,
     *,
-    method: str = "interp",
-    order: str = "bilinear",
-    flux: str = "surface brightness",
+    method: AlignMethod = "interp",
+    order: Order = "bilinear",
+    flux: Flux = "surface brightness",
     pixfrac: float = 1.0,
-    kernel: str = "square",
+    kernel: Drop = "square",
     offsets: Any = None,
     rate: Any = None,
     ephemeris: Any = None,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
 
 from xccd.headers import cards, common
 from xccd.headers.texts import as_texts
+from xccd.labels.apply import Image
 from xccd.labels.flags import not_taken, science_variable, with_maps
 from xccd.labels.frames import frame_names, step_text, unflagged
 from xccd.messages import called
@@ -22,7 +23,7 @@ from xccd.verbs.refine_wcs import check_no_sky, noted, text_in_file, with_step
 SIZES = ("IMAGEW", "IMAGEH"), ("NAXIS1", "NAXIS2")  # astrometry.net's solution has no pixels, and the first two
 
 
-def assign_wcs(obj: xr.DataArray | xr.Dataset, wcs: Any) -> Any:
+def assign_wcs(obj: Image, wcs: Any) -> Image:
     """Give a WCS to the frames of a stack, or to an image. A function is called with each frame at once.
 
     This is the place for a plate solver: a function that takes a frame and returns its WCS.
@@ -80,9 +81,8 @@ def assign_wcs(obj: xr.DataArray | xr.Dataset, wcs: Any) -> Any:
     frames = [image.isel(frame=i) for i in range(image.sizes["frame"])] if stack else [image]
     names = frame_names(image, "frame") if stack else ["the image"]
     made = obj.assign_coords(_labels(image, frames, _grids(wcs, frames, names)))
-    return with_step(
-        made, image.name, step_text("assign_wcs", wcs=called(wcs) if callable(wcs) else type(wcs).__name__)
-    )
+    step = step_text("assign_wcs", wcs=called(wcs) if callable(wcs) else type(wcs).__name__)
+    return cast("Image", with_step(made, image.name, step))
 
 
 def _grids(wcs: Any, frames: list[xr.DataArray], names: list[str]) -> list[Grid]:

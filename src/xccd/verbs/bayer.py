@@ -5,6 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from xccd.labels.apply import per_variable
+from xccd.labels.choices import Pattern
 from xccd.labels.flags import not_taken, science_variables
 from xccd.labels.frames import add_history, check_stack, step_text
 from xccd.verbs.bayer_pattern import colours_of
@@ -13,7 +14,7 @@ from xccd.verbs.mask import mask_where
 COLOURS = {"red": "R", "green": "G", "blue": "B"}
 
 
-def bayer_planes(stack: xr.DataArray | xr.Dataset, pattern: str | None = None) -> xr.DataTree:
+def bayer_planes(stack: xr.DataArray | xr.Dataset, pattern: Pattern | None = None) -> xr.DataTree:
     """Split raw frames of a colour camera into three stacks, each with the pixels of one colour and all others masked.
 
     ``align(method="drizzle")`` then makes three images of full resolution, without values between the pixels of a

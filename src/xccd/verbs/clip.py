@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import arrays, by_functions, notes
-from xccd.compute.by_functions import FunctionOptions, Statistic
+from xccd.compute.by_functions import FunctionOptions
 from xccd.compute.chain import Chain
 from xccd.compute.run import chained, flags_after
 from xccd.compute.steps import Extrema, Range, Rejecting, Sigma
@@ -19,6 +19,7 @@ from xccd.kernels.limits import float_dtype
 from xccd.kernels.rejections import ABOUT
 from xccd.kernels.table import CENTERS, DEVIATIONS, ClipOptions
 from xccd.labels.apply import per_variable
+from xccd.labels.choices import About, Center, Deviation, Preset
 from xccd.labels.flags import flags_of
 from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text
 from xccd.labels.warn import warn
@@ -39,15 +40,15 @@ def sigma_clip(
     low: float | None = 3,
     high: float | None = 3,
     *,
-    center: Statistic = "mean",
-    deviation: Statistic = "std",
+    center: Center = "mean",
+    deviation: Deviation = "std",
     maxiters: int | None = 1,
     ddof: int = 0,
     floor: float = 0,
     nkeep: int = 0,
-    about: str = "mean",
+    about: About = "mean",
     minimum: int = 0,
-    preset: str | None = None,
+    preset: Preset | None = None,
     dim: Hashable = "frame",
 ) -> xr.DataArray:
     """Reject samples far from the centre of their pixel.

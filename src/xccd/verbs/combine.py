@@ -19,6 +19,8 @@ from xccd.errors import in_tree
 from xccd.kernels.limits import float_dtype
 from xccd.kernels.table import ARGUMENTS, METHODS, OUTPUTS
 from xccd.labels.apply import Obj, per_variable
+from xccd.labels.choices import ErrorFrom, MapName
+from xccd.labels.choices import Method as Method
 from xccd.labels.flags import flags_of, map_name
 from xccd.labels.frames import check_stack, frames_first, step_text, without_frames
 from xccd.labels.lazy import as_lazy_indexed
@@ -32,8 +34,6 @@ from xccd.verbs.weights import check_scale, check_weights, inverse_variances, re
 from xccd.write.product import describe
 from xccd.write.product_cards import How
 
-Method = str | Callable[..., Any]
-
 
 @per_variable
 def combine(
@@ -46,8 +46,8 @@ def combine(
     c: float | None = None,
     ddof: int = 0,
     rescale: bool = False,
-    uncertainty: str | None = None,
-    maps: Sequence[str] | None = None,
+    uncertainty: ErrorFrom | None = None,
+    maps: Sequence[MapName] | None = None,
     tiers: Sequence[Any] | None = None,
     dtype: Any = None,
     dim: Hashable = "frame",

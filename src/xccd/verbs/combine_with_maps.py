@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import xarray as xr
 
@@ -12,6 +12,7 @@ from xccd.compute.maps import shares
 from xccd.compute.run import rejected_by_frame
 from xccd.kernels.flags import Flag
 from xccd.labels.apply import per_variable
+from xccd.labels.choices import ErrorFrom, MapName
 from xccd.labels.flags import flags_of, map_name, science_variables, with_maps
 from xccd.labels.frames import frames_first
 from xccd.labels.lazy import array_of
@@ -22,12 +23,46 @@ from xccd.verbs.product_maps import ALL, OF_FLAGS
 SIDES = {"low": Flag.REJECTED_LOW, "high": Flag.REJECTED_HIGH}
 
 
+@overload
+def combine_with_maps(
+    obj: xr.DataArray | xr.Dataset,
+    method: Method = "mean",
+    *,
+    uncertainty: ErrorFrom | None = None,
+    maps: Sequence[MapName] | None = None,
+    tiers: Sequence[Any] | None = None,
+    weights: Any = None,
+    scale: Any = None,
+    q: float | None = None,
+    c: float | None = None,
+    ddof: int = 0,
+    rescale: bool = False,
+    dtype: Any = None,
+    dim: Hashable = "frame",
+) -> xr.Dataset: ...
+@overload
+def combine_with_maps(
+    obj: xr.DataTree,
+    method: Method = "mean",
+    *,
+    uncertainty: ErrorFrom | None = None,
+    maps: Sequence[MapName] | None = None,
+    tiers: Sequence[Any] | None = None,
+    weights: Any = None,
+    scale: Any = None,
+    q: float | None = None,
+    c: float | None = None,
+    ddof: int = 0,
+    rescale: bool = False,
+    dtype: Any = None,
+    dim: Hashable = "frame",
+) -> xr.DataTree: ...
 def combine_with_maps(
     obj: Any,
     method: Method = "mean",
     *,
-    uncertainty: str | None = None,
-    maps: Sequence[str] | None = None,
+    uncertainty: ErrorFrom | None = None,
+    maps: Sequence[MapName] | None = None,
     tiers: Sequence[Any] | None = None,
     weights: Any = None,
     scale: Any = None,

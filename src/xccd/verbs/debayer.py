@@ -16,6 +16,7 @@ from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
 from xccd.labels import calibration
 from xccd.labels.apply import Obj
+from xccd.labels.choices import DebayerMethod, Pattern
 from xccd.labels.flags import apart, flags_of, map_name, not_taken, science_variables, with_maps
 from xccd.labels.frames import add_history, check_stack, step_text
 from xccd.labels.lazy import array_of, as_lazy_indexed
@@ -31,7 +32,7 @@ DIMS = ("frame", CHANNEL, "y", "x")
 SKIPPED = ("bias", "dark", "flat")  # nodes of a tree that stay as they are
 
 
-def debayer(stack: Obj, method: str = "bilinear", *, pattern: str | None = None) -> Obj:
+def debayer(stack: Obj, method: DebayerMethod = "bilinear", *, pattern: Pattern | None = None) -> Obj:
     """Make red, green and blue images of raw frames of a colour camera, after calibration.
 
     Parameters

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute import progress
+from xccd.labels.choices import OffsetMethod
 from xccd.labels.frames import check_stack, frame_names, unflagged
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean, is_whole
@@ -26,7 +27,7 @@ LISTED = 5  # frames named in a warning
 
 def find_offsets(
     stack: xr.DataArray | xr.Dataset,
-    method: str = "auto",
+    method: OffsetMethod = "auto",
     *,
     reference: int = 0,
     precision: int | None = None,

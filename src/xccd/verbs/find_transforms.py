@@ -10,6 +10,7 @@ import xarray as xr
 from xccd.compute import progress
 from xccd.headers import common
 from xccd.headers.pixel_scale import ratios
+from xccd.labels.choices import Model, Reference
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean, is_whole
 from xccd.sky import fixed
@@ -27,7 +28,7 @@ UNSURE = 0.1  # pixels: as the standard error of the fit at a corner of the fram
 
 
 def find_transforms(
-    stack: xr.DataArray | xr.Dataset | list[Any], model: str = "similarity", *, reference: int | str = 0
+    stack: xr.DataArray | xr.Dataset | list[Any], model: Model = "similarity", *, reference: Reference = 0
 ) -> xr.Dataset:  # fmt: skip
     """Find shift, turn, scale and flip of frames without WCS, for ``align(transforms=...)``. Reads the frames at once.
 
@@ -238,4 +239,5 @@ def find_named(stack: Any, transforms: Any, to: Any) -> Any:
     """The argument ``transforms`` of `align`, found here if it is the name of a model."""
     if not isinstance(transforms, str):
         return transforms
-    return find_transforms(stack, transforms, reference=to if is_whole(to) else 0)
+    model: Any = transforms  # `find_transforms` checks it
+    return find_transforms(stack, model, reference=to if is_whole(to) else 0)

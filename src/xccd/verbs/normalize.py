@@ -14,6 +14,7 @@ from xccd.compute.notes import LEVELLED, mark, origin_of_samples
 from xccd.headers.uncertainties import KINDS
 from xccd.kernels.limits import float_dtype
 from xccd.labels.apply import per_variable
+from xccd.labels.choices import Level
 from xccd.labels.flags import map_name
 from xccd.labels.frames import add_history, check_stack, copy_with, frames_first, step_text, unflagged
 from xccd.messages import called, did_you_mean, is_whole
@@ -33,7 +34,7 @@ def normalize(
     scale: Any = None,
     zero: Any = None,
     *,
-    to: str | float = "first",
+    to: Level = "first",
     degree: int = 0,
     region: Any = None,
     each_plane: bool = True,

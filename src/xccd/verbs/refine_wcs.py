@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,8 @@ import xarray as xr
 from xccd.compute import progress
 from xccd.headers import common, pixel_grid
 from xccd.headers.texts import as_texts
+from xccd.labels.apply import Image, Obj
+from xccd.labels.choices import Reference
 from xccd.labels.frames import add_history, step_text
 from xccd.labels.nodes import has_frames, map_nodes
 from xccd.labels.warn import warn
@@ -26,7 +29,11 @@ ROUGH = 1.0  # pixels: a residual above it is doubtful
 UNSURE = 0.1  # pixels: as the standard error of the fit at a corner of the frame
 
 
-def refine_wcs(stack: Any, *, reference: int | str = 0) -> Any:
+@overload
+def refine_wcs(stack: Obj, *, reference: Reference = 0) -> Obj: ...
+@overload
+def refine_wcs(stack: Sequence[Image], *, reference: Reference = 0) -> list[Image]: ...
+def refine_wcs(stack: Any, *, reference: Reference = 0) -> Any:
     """Correct the WCS of frames by shift, turn and scale, so that their stars agree. Reads the frames at once.
 
     A camera's WCS is often off by some pixels and hundredths of a degree. Stars are matched near where the WCS says.

@@ -14,6 +14,7 @@ import xarray as xr
 from xccd.compute.steps import Marked, Share, Window
 from xccd.kernels.table import REJECTIONS, Option, Rejection
 from xccd.labels.apply import per_variable
+from xccd.labels.choices import Rejection as RejectionLike
 from xccd.labels.frames import check_stack, step_text
 from xccd.labels.warn import warn
 from xccd.messages import called, did_you_mean
@@ -52,7 +53,7 @@ def _both_or_named(verb: F) -> F:
 def reject(
     stack: xr.DataArray,
     /,
-    algorithm: str | Callable[..., Any],
+    algorithm: RejectionLike,
     low: Threshold = ...,
     high: Threshold = ...,
     *,

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from xarray.indexes import CoordinateTransform, CoordinateTransformIndex
 
+from xccd.labels.apply import Image
 from xccd.labels.flags import not_taken
 from xccd.messages import is_number
 from xccd.sky.grid import Grid
@@ -80,7 +81,7 @@ def pixels_of(grid: Grid, sky: Any) -> tuple[Any, Any]:
     return pixels_at(grid, np.asarray(there.lon.deg), np.asarray(there.lat.deg))
 
 
-def assign_sky_coords(obj: xr.DataArray | xr.Dataset) -> Any:
+def assign_sky_coords(obj: Image) -> Image:
     """Add right ascension and declination of each pixel as coordinates ``ra`` and ``dec``.
 
     The coordinates are lazy and follow crops.
@@ -122,7 +123,7 @@ def assign_sky_coords(obj: xr.DataArray | xr.Dataset) -> Any:
     return made
 
 
-def cutout(obj: xr.DataArray | xr.Dataset, position: Any, size: Any) -> Any:
+def cutout(obj: Image, position: Any, size: Any) -> Image:
     """Cut out the part of an image, or of aligned frames, around a position on the sky.
 
     Parameters

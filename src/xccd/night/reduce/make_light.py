@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import xarray as xr
 
@@ -32,7 +33,7 @@ def make_light(work: Work) -> xr.Dataset:
     return combined(onto_one_grid(frames), light, maps=work.recipe.output.maps, weights=light.weights)
 
 
-def _with_colours(frames: xr.Dataset, method: str) -> xr.Dataset:
+def _with_colours(frames: xr.Dataset, method: Any) -> xr.Dataset:
     """Frames of a colour camera with their colours."""
     if method in OFF or (method == "auto" and not has_colours(frames)):
         return frames

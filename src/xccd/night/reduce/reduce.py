@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xccd.labels.choices import OrSkip
 from xccd.messages import a_type, did_you_mean, shown
 from xccd.night.plan.table_rows import DONE
 from xccd.night.recipe.recipe import Recipe
@@ -35,7 +36,7 @@ def reduce(
     recursive: bool = False,
     hdu: HDUNames = None,
     overwrite: bool = False,
-    errors: str = "raise",
+    errors: OrSkip = "raise",
     progress: Tell | None = None,
 ) -> DataFrame:
     """Reduce a night: masters of bias frames, darks and flats, then an image of each object and filter.

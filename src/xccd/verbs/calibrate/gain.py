@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import xarray as xr
@@ -80,9 +80,21 @@ def _variance(variance: Any, gain: Any) -> Any:
     return variance * np.square(gain)
 
 
+@overload
 def create_deviation(
-    obj: Any, gain: Any = "GAIN", readnoise: Any = "RDNOISE", *, dim: Hashable = "frame"
-) -> Any:  # fmt: skip
+    obj: xr.DataArray | xr.Dataset, gain: Any = "GAIN", readnoise: Any = "RDNOISE", *, dim: Hashable = "frame"
+) -> xr.Dataset: ...
+@overload
+def create_deviation(
+    obj: xr.DataTree, gain: Any = "GAIN", readnoise: Any = "RDNOISE", *, dim: Hashable = "frame"
+) -> xr.DataTree: ...
+def create_deviation(
+    obj: xr.DataArray | xr.Dataset | xr.DataTree,
+    gain: Any = "GAIN",
+    readnoise: Any = "RDNOISE",
+    *,
+    dim: Hashable = "frame",
+) -> xr.Dataset | xr.DataTree:
     """Give frames the uncertainties that their photons and the readout make.
 
     The variance is ``max(x, 0) / gain + (readnoise / gain)^2``, for samples x without their bias: use it after
@@ -125,7 +137,8 @@ def create_deviation(
         obj = to_dataset(obj) if flags_of(obj) is None else obj.to_dataset(name=obj.name or "data")
     if not isinstance(obj, xr.Dataset | xr.DataTree):
         raise TypeError(f"xccd.create_deviation takes an xarray DataArray, Dataset or DataTree, not {a_type(obj)}")
-    return samples.on_images(obj, run, "create_deviation", dim)
+    made: xr.Dataset | xr.DataTree = samples.on_images(obj, run, "create_deviation", dim)
+    return made
 
 
 def _with_deviation(stack: xr.DataArray, *, gain: Any, readnoise: Any, dim: Hashable) -> xr.DataArray:

@@ -13,6 +13,7 @@ from xccd.compute import arrays, notes
 from xccd.kernels.flags import Flag
 from xccd.labels import calibration
 from xccd.labels.apply import Obj
+from xccd.labels.choices import Axis, OverscanMethod
 from xccd.labels.flags import flags_of
 from xccd.labels.frames import add_history, check_array, step_text, unflagged
 from xccd.labels.lazy import array_of
@@ -30,8 +31,8 @@ def subtract_overscan(
     obj: Obj,
     region: Any = None,
     *,
-    method: str = "median",
-    axis: str | None = None,
+    method: OverscanMethod = "median",
+    axis: Axis | None = None,
     smooth: int | None = None,
     window: int | None = None,
     saturation: Any = None,
