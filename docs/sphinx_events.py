@@ -71,11 +71,12 @@ def fill_galleries(app: Sphinx, doctree: nodes.document, page: str) -> None:
             title = app.env.titles[notebook].astext()
             link = nodes.reference("", "", internal=True, refuri=address)
             pictures = list(app.env.get_doctree(notebook).findall(nodes.image))
-            if not pictures:
+            if not pictures and app.config.nb_execution_mode != "off":
                 raise ValueError(f"{notebook} has no picture for the gallery of {page}")
-            picture = pictures[-1].deepcopy()
-            picture["alt"] = title
-            link += [picture, nodes.inline("", title)]
+            for picture in pictures[-1:]:
+                link += picture.deepcopy()
+                link[-1]["alt"] = title
+            link += nodes.inline("", title)
             place += nodes.paragraph("", "", link)
 
 
