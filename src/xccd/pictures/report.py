@@ -17,7 +17,7 @@ from xccd.labels.flags import image_names, with_maps
 from xccd.messages import a_type, is_whole, shown
 from xccd.pictures import report_clips, report_frames, report_steps
 from xccd.pictures.compared import original_of
-from xccd.pictures.page import Section, page
+from xccd.pictures.page import Html, Section, anchor, page, write_page
 from xccd.pictures.plot_transforms import NEEDED
 from xccd.pictures.product_look import ProductLook
 from xccd.pictures.report_look import Look
@@ -25,7 +25,7 @@ from xccd.pictures.report_part import Asked, Cost, Part, counted, told
 from xccd.pictures.report_product import PRODUCT_PARTS
 from xccd.pictures.subject import Subject, subject
 from xccd.sky.stars import _sep
-from xccd.write.place import check_place, new_file, replacing, target_of
+from xccd.write.place import check_place, target_of
 
 ENDINGS = (".html", ".htm")
 STACK_PARTS = (
@@ -140,9 +140,7 @@ def report(
     cost = report_steps.costs(costs, time.perf_counter() - began, before, report_steps.peak())
     sections += [Section("versions", "Versions", report_steps.versions()), Section("cost", "Time and memory", cost)]
     data = page(_title(title, every), [_lead(every)], sections)
-    with replacing(target, lambda folder: new_file(folder, overwrite=bool(overwrite)), lambda: len(data)) as file:
-        file.write(data)
-    return target
+    return write_page(target, data, overwrite=bool(overwrite))
 
 
 def _checked_target(path: Any, overwrite: Any) -> Path:
@@ -156,7 +154,9 @@ def _checked_target(path: Any, overwrite: Any) -> Path:
         raise TypeError(f"overwrite={overwrite!r} is not True or False")
     check_place(target, bool(overwrite))
     if target.is_dir():
-        raise IsADirectoryError(f"path={str(path)!r} is a folder: name a file in it, as {str(target / 'report.html')!r}")
+        raise IsADirectoryError(
+            f"path={str(path)!r} is a folder: name a file in it, as {str(target / 'report.html')!r}"
+        )
     return target
 
 
@@ -247,8 +247,6 @@ def _sections(every: list[Subpart], asked: Asked) -> tuple[list[Section], list[C
     """The sections of all parts, below a heading for each if there are several."""
     sections: list[Section] = []
     costs: list[Cost] = []
-    from xccd.pictures.page import Html, anchor
-
     several = len(every) > 1
     for number, one in enumerate(every):
         within = f"{number}-{one.name}" if several else ""

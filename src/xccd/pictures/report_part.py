@@ -17,6 +17,8 @@ from xccd.pictures.report_look import Look
 
 NO_DIAGRAMS = "No diagram: matplotlib is not installed, pip install 'xccd[plot]' or conda install matplotlib-base."
 
+MUCH, TIMES = 0.002, 3  # the share of a frame that stands out: of all samples, and of that of the median frame
+
 
 class UntoldError(Exception):
     """A part that cannot be told; the message says why."""
@@ -91,6 +93,14 @@ def percent(share: Any) -> str:
     if share is None or not np.isfinite(share):
         return ""
     return "0" if share == 0 else f"{100 * share:.2f}" if share > 2e-4 else f"{100 * share:.2g}"
+
+
+def stands_out(shares: Any) -> list[bool]:
+    """The frames of which much more was rejected than of most: three times as much as of the median frame."""
+    values = np.asarray(shares, np.float64)
+    good = values[np.isfinite(values)]
+    usual = float(np.median(good)) if good.size else np.nan
+    return [bool(good.size > 2 and value > MUCH and value > TIMES * usual) for value in values]
 
 
 def counted(n: int, word: str) -> str:
