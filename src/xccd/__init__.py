@@ -62,8 +62,8 @@ __all__ = [
     "normalize", "open_dataset", "open_frames", "open_image", "open_stack", "open_tree", "plan", "plot_noise",
     "plot_pixel", "plot_rejection", "plot_transforms", "preview", "reduce", "refine_wcs",
     "register_rejection", "reject", "report", "scan", "set_options", "sigma_clip", "simulate_night", "stats",
-    "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset", "to_fits", "to_masked_array", "to_stack",
-    "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
+    "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset", "to_fits", "to_masked_array",
+    "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -17,7 +17,6 @@ from xccd.pictures.report_part import NO_DIAGRAMS, Asked, UntoldError, counted, 
 from xccd.pictures.report_thumbs import LARGE, image_of, smaller
 
 Array = np.ndarray[Any, Any]
-PAIRS = 3  # frames that are shown before and after
 NOT_CLIPPED = "The stack was not clipped: nothing was rejected."
 NOT_KNOWN = (
     "What was rejected is not known: samples are missing, and neither flags nor the steps of the stack tell why. Give "
@@ -29,7 +28,7 @@ COLOURS = "The frames have colours: report on one of them, as stack.sel(channel=
 def compare(look: Look, asked: Asked) -> Html:
     """Frames before and after the clips at one stretch: those of which most was rejected."""
     before, share = _known(look)
-    worst = sorted(np.argsort(-share, kind="stable")[:PAIRS].tolist())
+    worst = sorted(np.argsort(-share, kind="stable")[: asked.pairs].tolist())
     made = []
     for i in worst:
         both = [smaller(one[i], LARGE) for one in (before, look.values)]

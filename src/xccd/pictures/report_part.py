@@ -29,6 +29,8 @@ class Asked:
     """What the caller of a report asked for."""
 
     n: int
+    pairs: int = 3  # frames that are shown before and after
+    lenient: bool = False  # whether a file that cannot be read costs its part alone
     transforms: xr.Dataset | None = None
     path: str = ""
     keywords: dict[str, Any] = field(default_factory=dict)  # arguments of the call, for the lines that make it again
@@ -60,7 +62,9 @@ def told(
             body = part.tell(look, asked)
         except UntoldError as why:
             body = untold(str(why))
-        except (ValueError, TypeError, ArithmeticError, LookupError, ImportError) as error:
+        except (OSError, ValueError, TypeError, ArithmeticError, LookupError, ImportError) as error:
+            if isinstance(error, OSError) and not asked.lenient:
+                raise
             body = untold(f"This part cannot be told: {shown(str(error) or type(error).__name__)}")
         sections.append(Section(anchor(within, part.anchor), part.title, body, level))
         costs.append(Cost(part.title, time.perf_counter() - began))

@@ -26,8 +26,8 @@ def smaller(image: Array, side: int) -> Array:
 
 def every(look: Look) -> int:
     """Every how many rows and columns of the frames a small picture shows."""
-    height, width = look.values.shape[1:3]
-    return look.step * max(1, -(-max(height, width) // SMALL))
+    side: int = max(look.values.shape[1:3])
+    return look.step * max(1, -(-side // SMALL))
 
 
 def chosen(look: Look, n: int, odd: Sequence[str]) -> tuple[list[int], str]:

@@ -169,7 +169,8 @@ def _masters(job: Job) -> Html:
 
 def _choices(recipe: Recipe) -> Html:
     """The choices that are not the default, as a table and as a recipe."""
-    rows, changed = [], {}
+    rows: list[tuple[Any, ...]] = []
+    changed: dict[str, Any] = {}
     for section, f in keys_of(type(recipe)):
         holder: Any = getattr(recipe, section) if section else recipe
         value, default = getattr(holder, f.name), default_of(f)
