@@ -448,6 +448,7 @@ def test_demo(
     assert (code, err) == (0, "")
     assert "preview.png" in said
     rows = [line.split() for line in said.splitlines() if line.endswith(".fits")]
+    assert "light-r-007" in rows[-1]  # the satellite crosses it
     assert [row[0] for row in rows] == ["bias", "dark", "flat", "flat", "light"]
     for row in rows:  # the noise of each mean is what sqrt(N) promises
         measured, expected = float(row[-3]), float(row[-2])

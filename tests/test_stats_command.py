@@ -243,3 +243,55 @@ def test_chips_and_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str], com
     assert (code, err) == (0, "")
     assert "a[1]" in text
     assert "a[2]" in text
+
+
+def test_preview_draws(night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    code, text, err = run("preview", night / "flat-*.fits", "-o", tmp_path / "a.png", capsys=capsys)
+    assert (code, text) == (0, f"{tmp_path}/a.png: 6 frames\n")
+    assert err == "xccd: warning: the frames differ in GAIN (1.5, 2.5)\n"
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size[0] > 400
+    code, text, _ = run("preview", night / "bias-*.fits", "-o", tmp_path / "b.gif", "--json", capsys=capsys)
+    assert (code, json.loads(text)) == (0, {"picture": f"{tmp_path}/b.gif", "frames": 2})
+    with Image.open(tmp_path / "b.gif") as film:
+        assert film.n_frames == 2
+    before = [f"{night}/bias-{i}.fits" for i in (1, 0)]
+    options = ["--original", before[0], "--each", "--key", "EXPTIME", "-n", "1", "--overwrite"]
+    code, text, err = run("preview", night / "bias-*.fits", "-o", tmp_path / "a.png", *options, capsys=capsys)
+    assert (code, text, err) == (0, f"{tmp_path}/a.png: 2 frames\n", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "text"),
+    [
+        (["--wcs"], 2, "--wcs has no effect without -o"),
+        (["-n", "3"], 2, "-n has no effect without -o"),
+        (["-o", "a.fits"], 2, "-o 'a.fits' ends in none of .png"),
+        (["-o", "no/such/a.png"], 4, "there is no folder no/such"),
+        (["-o", "a.gif", "--wcs"], 2, "--wcs has no effect on .gif"),
+        (["-o", "a.png", "--wcs"], 3, "has no WCS"),
+        (["-o", "a.png", "--key", "EXPTIM"], 3, "--key='EXPTIM,': no frame has"),
+    ],
+)
+def test_wrong_previews(
+    night: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    code: int,
+    text: str,
+) -> None:
+    monkeypatch.chdir(night)
+    found, said, err = run("preview", "bias-0.fits", "bias-1.fits", *options, capsys=capsys)
+    assert (found, said) == (code, "")
+    assert text in err
+    assert not list(night.glob("a.*"))
+
+
+def test_a_preview_with_a_bad_file_shows_why(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (night / "bias-9.fits").write_bytes(b"x")
+    code, text, err = run("preview", night / "bias-*.fits", "-o", night / "a.png", capsys=capsys)
+    assert (code, text) == (3, f"{night}/a.png: 3 frames\n")
+    assert "1 of 3 files cannot be read" in err

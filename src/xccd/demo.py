@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from xccd.labels.frames import file_names
+from xccd.pictures.demo_picture import demo_picture
+from xccd.pictures.save import save_figure
 from xccd.read.image import open_image
 from xccd.read.stack import open_stack
 from xccd.simulate import simulate_night
@@ -18,6 +21,7 @@ from xccd.verbs.clip import sigma_clip
 from xccd.verbs.combine import combine
 from xccd.verbs.mask import mask
 from xccd.verbs.normalize import normalize
+from xccd.verbs.stats_table import short_names
 from xccd.write.fits import to_fits
 
 
@@ -26,7 +30,8 @@ class Row:
     """The result of stacking one kind of frame: a line of the table."""
 
     stack: str
-    rejected: tuple[int, ...]
+    rejected: tuple[float, ...]  # percent of the samples of each frame
+    names: tuple[str, ...]
     before: float
     after: float
     file: Path
@@ -35,17 +40,22 @@ class Row:
     def expected(self) -> float:
         return self.before / float(np.sqrt(len(self.rejected)))
 
+    @property
+    def worst(self) -> str:
+        """The frame of which most was rejected."""
+        return self.names[int(np.argmax(self.rejected))]
+
     def __str__(self) -> str:
-        low, middle, high = (int(f(self.rejected)) for f in (np.min, np.median, np.max))
+        middle, most = (float(f(self.rejected)) for f in (np.median, np.max))
         return (
-            f"{self.stack:<12}{len(self.rejected):>6}   {low:>6} {middle:>6} {high:>6}   "
-            f"{self.before:>9.3g}{self.after:>9.3g}{self.expected:>9.3g}   {self.file.name}"
+            f"{self.stack:<11}{len(self.rejected):>6}   {middle:>7.2f} %{most:>7.2f} %  {self.worst:<14}"
+            f"{self.before:>8.3g}{self.after:>9.3g}{self.expected:>9.3g}   {self.file.name}"
         )
 
 
 HEAD = (
-    f"{'stack':<12}{'frames':>6}   {'rejected in a frame':<20}   {'noise of':>9}{'noise of':>9}{'sqrt(N)':>9}\n"
-    f"{'':<12}{'':>6}   {'least':>6} {'median':>6} {'most':>6}   {'a frame':>9}{'the mean':>9}{'expected':>9}   file"
+    f"{'stack':<11}{'frames':>6}   {'rejected of a frame':<34}{'noise of':>8}{'of the':>9}{'sqrt(N)':>9}\n"
+    f"{'':<11}{'':>6}   {'median':>9}{'most':>9}  {'in':<14}{'a frame':>8}{'mean':>9}{'expects':>9}   file"
 )
 
 
@@ -60,20 +70,30 @@ def reduce_night(raw: Path, products: Path) -> Iterator[Row]:
         level = normalize(subtract_bias(open_stack(raw / f"flat-{band}-*.fits"), bias), scale="median")
         flats[band], row = _stacked(f"flat {band}", level, products / f"master-flat-{band}.fits")
         yield row
-    lights = subtract_dark(open_stack(raw / "light-r-*.fits"), dark)  # as long as the lights, so with their bias in it
-    lights = flat_correct(lights, flats["r"], norm="median", min_value=0.1)  # a dead pixel is masked: its flat is 0
-    _, row = _stacked("light r", lights, products / "light-r.fits")
+    _, row = _stacked("light r", _calibrated(raw, dark, flats["r"]), products / "light-r.fits")
     yield row
+
+
+def _calibrated(raw: Path, dark: xr.DataArray, flat: xr.DataArray) -> xr.DataArray:
+    """The lights less the dark, over the flat, on one level: the sky rises, and the first frames would be clipped."""
+    lights = subtract_dark(open_stack(raw / "light-r-*.fits"), dark)  # as long as the lights, so with their bias in it
+    lights = flat_correct(lights, flat, norm="median", min_value=0.1)  # a dead pixel is masked: its flat is 0
+    return normalize(lights, zero="clipped_median", to="mean")
+
+
+def _clipped(frames: xr.DataArray) -> xr.DataArray:
+    return sigma_clip(frames, 4, 4, center="median", deviation="mad_std", floor=0.29 * _step(frames))
 
 
 def _stacked(name: str, frames: xr.DataArray, path: Path) -> tuple[xr.DataArray, Row]:
     """Clip, combine and write; returns the image and its row of the table."""
     frames = frames.compute()
-    clipped = sigma_clip(frames, 4, 4, center="median", deviation="mad_std", floor=0.29 * _step(frames))
+    clipped = _clipped(frames)
     image = combine(clipped, "mean")
     to_fits(image, path)
-    rejected = (mask(clipped) & ~mask(frames)).sum(("y", "x"))
-    return image, Row(name, tuple(rejected.values.tolist()), *_measured_noise(frames, clipped), path)
+    rejected = 100 * (mask(clipped) & ~mask(frames)).mean(("y", "x"))
+    names = short_names(file_names(frames, "frame"))
+    return image, Row(name, tuple(rejected.values.tolist()), tuple(names), *_measured_noise(frames, clipped), path)
 
 
 def _step(frames: xr.DataArray) -> float:
@@ -99,22 +119,13 @@ def _scatter_of_image(image: xr.DataArray) -> float:
 
 
 def preview(raw: Path, products: Path, path: Path) -> Path:
-    """Draw one raw light, the master flat and the stacked image; returns ``path``."""
-    from astropy.visualization import ZScaleInterval
-    from matplotlib.figure import Figure
-
-    panels = {
-        "one raw light": open_image(raw / "light-r-001.fits"),
-        "master flat r": open_image(products / "master-flat-r.fits"),
-        "12 lights, clipped mean": open_image(products / "light-r.fits"),
-    }
-    figure = Figure(figsize=(13.5, 4.8), layout="constrained")
-    for axes, (title, image) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        low, high = ZScaleInterval().get_limits(image.values)
-        axes.imshow(image.values, vmin=low, vmax=high, origin="lower", cmap="gray", interpolation="nearest")
-        axes.set(title=title, xlabel="x [pixel]", ylabel="y [pixel]")
-    figure.savefig(path, dpi=100)
-    return path
+    """Draw what the reduction does to the frame of which most was rejected, and to all; returns ``path``."""
+    dark, flat = (open_image(products / f"master-{name}.fits") for name in ("dark-120s", "flat-r"))
+    lights = _calibrated(raw, dark, flat).load()
+    figure = demo_picture(
+        open_stack(raw / "light-r-*.fits"), lights, _clipped(lights), open_image(products / "light-r.fits")
+    )
+    return save_figure(figure, path)
 
 
 def next_free_folder(wanted: Path) -> Path:
@@ -140,6 +151,6 @@ def run_demo(wanted: Path, seed: int, say: Callable[[str], object] = print) -> P
     say(f"\nProducts are in {products}")
     try:
         say(f"Picture:        {preview(raw, products, folder / 'preview.png')}")
-    except ModuleNotFoundError:
-        say("No picture: matplotlib is missing, python -m pip install 'xccd[plot]' brings it")
+    except ImportError:
+        say("No picture: matplotlib is missing, python -m pip install 'xccd[plot]' or conda install matplotlib-base")
     return folder

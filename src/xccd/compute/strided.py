@@ -92,10 +92,11 @@ def _of_deferred(x: Deferred, step: int, frames: Sequence[int] | None, columns: 
 
 def _as_deferred(x: Array) -> Deferred | None:
     """A dask array of one array-like object, as files, or the steps of a plan on one; None for any other."""
+    own = _Held.of(x)  # files: any frame alone
     source, steps, inputs = plan_of(x)
     base = _base(source)
-    if base is None or not steps:
-        return base
+    if own is not None or base is None or not steps:
+        return own or base
     return _done_again(Chain(steps), base, _nothing(x, np.uint8), inputs, x.dtype)
 
 
@@ -133,17 +134,22 @@ def _done_again(chain: Chain | Reasons, base: Deferred, flags: Array, inputs: Se
 class _Held(Deferred):
     """An array-like object, of which slices are read."""
 
-    def __init__(self, held: Any, shape: tuple[int, ...], dtype: Any, frames: bool) -> None:
-        super().__init__(held.__getitem__, (), shape, dtype, frames=frames)
-        self.unit = getattr(held, "unit", 1)
+    def __init__(self, held: Any, shape: tuple[int, ...], dtype: Any, numbers: Any = None) -> None:
+        super().__init__(held.__getitem__, (), shape, dtype, frames=len(shape) > 2)
+        self.held, self.numbers, self.unit = held, slice(None) if numbers is None else numbers, getattr(held, "unit", 1)
 
     @classmethod
     def of(cls, x: Array) -> _Held | None:
         held = dask_joint.held(x)
-        return None if held is None or x.ndim < 2 else cls(held, x.shape, x.dtype, x.ndim > 2)
+        return None if held is None or x.ndim < 2 else cls(held, x.shape, x.dtype)
 
     def block(self, box: Box, made: dict[Any, Any]) -> Any:
         if id(self) not in made:
-            lead = (slice(None),) * (self.ndim - len(box))
+            lead = (self.numbers,) * (self.ndim - len(box))
             made[id(self)] = np.asarray(self.function((*lead, *box)))
         return made[id(self)]
+
+    def of_frames(self, numbers: Any, *_: Any) -> _Held:
+        """Some frames alone, by a list of numbers."""
+        every = np.arange(self.held.shape[0])[self.numbers]
+        return _Held(self.held, (len(numbers), *self.shape[1:]), self.dtype, every[np.asarray(numbers)].tolist())
