@@ -14,7 +14,7 @@ from xccd.night.plan.plan import plan
 from xccd.night.recipe.recipe import Recipe
 from xccd.night.reduce.reduce import reduce
 from xccd.night.scan.scan import scan
-from xccd.pictures.public import blink, plot_noise, plot_pixel, plot_rejection, plot_transforms, preview
+from xccd.pictures.public import blink, plot_noise, plot_pixel, plot_rejection, plot_transforms, preview, report
 from xccd.read.dataset import open_dataset
 from xccd.read.frames import open_frames
 from xccd.read.image import open_image
@@ -65,9 +65,9 @@ __all__ = [
     "from_ccddata", "gain_correct", "grow", "header", "keep", "keyword", "large_structures", "make_bad_pixel_map",
     "mask", "mask_where", "measure_stars", "minmax", "normalize", "open_dataset", "open_frames", "open_image",
     "open_stack", "open_tree", "plan", "plot_noise", "plot_pixel", "plot_rejection", "plot_transforms", "preview",
-    "reduce", "refine_wcs", "register_rejection", "reject", "scan", "set_options", "show_versions", "sigma_clip",
-    "simulate_night", "stats", "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata", "to_dataset",
-    "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
+    "reduce", "refine_wcs", "register_rejection", "reject", "report", "scan", "set_options", "show_versions",
+    "sigma_clip", "simulate_night", "stats", "subtract_bias", "subtract_dark", "subtract_overscan", "to_ccddata",
+    "to_dataset", "to_fits", "to_masked_array", "to_stack", "to_zarr", "trim", "unregister_rejection", "warm_up", "wcs",
 ]  # fmt: skip
 
 globals().update(_explained(globals(), __all__))

@@ -20,7 +20,7 @@ from xccd.labels.lazy import AccessorRegistrationWarning
 from xccd.messages import misfit, no_attribute
 from xccd.night.plan.plan import plan
 from xccd.pictures import card
-from xccd.pictures.public import blink, plot_noise, plot_pixel, plot_rejection, plot_transforms, preview
+from xccd.pictures.public import blink, plot_noise, plot_pixel, plot_rejection, plot_transforms, preview, report
 from xccd.sky.frame_wcs import wcs
 from xccd.verbs.align import align
 from xccd.verbs.apply_flags import apply_flags
@@ -136,6 +136,7 @@ class CCDAccessor(Generic[Own]):
     keep = _same(keep)
     measure_stars = _bind(measure_stars)
     preview = _bind(preview)
+    report = _bind(report)
     plot_rejection = _bind(plot_rejection)
     plot_pixel = _bind(plot_pixel)
     plot_noise = _bind(plot_noise)

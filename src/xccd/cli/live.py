@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, answer, in_options
 if TYPE_CHECKING:
     from xccd.night.live.folder import Arrivals
     from xccd.night.live.live import LiveStack
+    from xccd.night.live.live_page import LivePage
 
 STACK = ("low", "high", "minimum", "min", "max", "floor", "zero", "align", "mixed", "hdu")  # arguments of LiveStack
 PYTHON_ONLY = re.compile(r" \(again=True[^)]*\)")  # advice that has no option
@@ -42,6 +45,9 @@ def threshold(_: Any, __: Any, value: float) -> float | None:
 @click.option("--mixed", is_flag=True, help="Allow frames of several kinds or filters.")
 @click.option("--state", type=click.Path(path_type=Path),
               help="File that keeps the stack after each frame; the stack goes on from it.")  # fmt: skip
+@click.option("--report", type=click.Path(path_type=Path),
+              help="HTML page to keep current. Default: OUTPUT with the ending .html.")  # fmt: skip
+@click.option("--no-report", is_flag=True, help="Write no page.")
 @click.option("--once", is_flag=True, help="Add the files that are there, write once, and end.")
 @click.option("--poll", is_flag=True, help="Look at the folder at intervals, also if watchdog is installed.")
 @click.option("--interval", default=1.0, show_default=True, type=click.FloatRange(min=0.01),
@@ -60,6 +66,7 @@ def live(folder: Path, output: Path, state: Path | None, **options: Any) -> None
     import xccd
 
     check_output(output)
+    page = page_of(output, state, options)
     if not folder.is_dir():
         raise Stop(BAD_INPUT, f"there is no folder {str(folder)!r}")
     with stage(USAGE, ValueError, TypeError):
@@ -71,7 +78,28 @@ def live(folder: Path, output: Path, state: Path | None, **options: Any) -> None
     check_no_frame(output, folder)
     check_places(output, state, options["overwrite"] or goes_on)
     with settings:
-        Night(folder, output, state, stack, options).run()
+        Night(folder, output, state, stack, options, page).run()
+
+
+def page_of(output: Path, state: Path | None, options: dict[str, Any]) -> LivePage | None:
+    """The page that is kept current; raises for a place where it cannot be."""
+    from xccd.night.live.live_page import LivePage, check_page
+    from xccd.write.place import check_place
+
+    path = options["report"]
+    if options["no_report"]:
+        if path is not None:
+            raise Stop(USAGE, "--report and --no-report contradict each other: give one of them")
+        return None
+    if path is not None and path.suffix.lower() not in (".html", ".htm"):
+        raise Stop(USAGE, f"--report {str(path)!r} does not end in .html: a report is a page, name it as live.html")
+    path = output.with_suffix(".html") if path is None else path
+    if any(other is not None and other.resolve() == path.resolve() for other in (output, state)):
+        raise Stop(USAGE, f"--report {str(path)!r} is the file of --output or --state, too: name another")
+    with stage(NO_OUTPUT, OSError, of="--report"):
+        check_place(path, overwrite=True)
+        check_page(path, options["overwrite"])
+    return LivePage(path, output, shlex.join(["xccd", *sys.argv[1:]]) if sys.argv[1:2] == ["live"] else "")
 
 
 def resumed(state: Path, asked: LiveStack) -> LiveStack:
@@ -125,10 +153,11 @@ class Night:
     """The loop of the command: each file that is whole is added, and the product written again."""
 
     def __init__(
-        self, folder: Path, output: Path, state: Path | None, stack: LiveStack, options: dict[str, Any]
+        self, folder: Path, output: Path, state: Path | None, stack: LiveStack, options: dict[str, Any],
+        page: LivePage | None = None,
     ) -> None:  # fmt: skip
         self.folder, self.output, self.state, self.stack, self.options = folder, output, state, stack, options
-        self.refused = 0
+        self.refused, self.page = 0, page
         self.added: list[dict[str, Any]] = []
         self.left_out: list[dict[str, Any]] = []
 
@@ -136,7 +165,9 @@ class Night:
         """Add files until an interrupt; with --once, those that are there. Then --json prints what was done."""
         try:
             self.watch()
-        finally:
+        finally:  # also after Ctrl-C: the page then says that it is the last
+            if self.page is not None and self.page.added:
+                self.page.update(self.stack, ended=True)
             answer({"output": str(self.output), "frames": len(self.stack), "added": self.added,
                     "left_out": self.left_out})  # fmt: skip
 
@@ -153,6 +184,8 @@ class Night:
                     written = self.look(arrivals) or written
                 if once and not arrivals.pending:
                     break
+                if self.page is not None:
+                    self.page.catch_up(self.stack)
                 rest(changed, arrivals.pending, self.options["interval"])
         self.end(written)
 
@@ -175,6 +208,8 @@ class Night:
         if added is None:  # a warning has named it
             self.refuse(path, "it cannot be brought onto the first frame")
             return False
+        if self.page is not None:
+            self.page.added.append(added)
         share = added.rejected / max(added.samples, 1)
         self.added.append({"file": str(path), "rejected": share})
         say(f"{len(self.stack)} {visible(path.name)}: {share:.2%} of its samples rejected")
@@ -184,6 +219,8 @@ class Night:
         """Note a file that is left out."""
         self.refused += 1
         self.left_out.append({"file": str(path), "why": why})
+        if self.page is not None:
+            self.page.refused.append((path.name, why))
 
     def write(self, *, product: bool) -> None:
         """Write the state, then the product: after a kill in between the state has the frame."""
@@ -192,6 +229,8 @@ class Night:
                 self.stack.save(self.state)
             if product:
                 self.stack.snapshot().ccd.to_fits(self.output, overwrite=True)
+        if product and self.page is not None:
+            self.page.update(self.stack)
 
     def not_whole(self, path: Path, why: str) -> None:
         """Name a file that is waited for no more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +77,18 @@ def reduce(night: tuple[str, ...], output: Path | None, **options: Any) -> int:
     if options["dry_run"]:
         answer(plan.to_dict(), str(plan))
         return 0
-    results = made(plan, recipe, folder, options)
+    results = made(plan, recipe, folder, options | {"again": again(night, folder, options)})
     return ended(results, plan, options["skip_bad"])
+
+
+def again(night: tuple[str, ...], folder: Path, options: dict[str, Any]) -> str:
+    """The command that makes the night again, for its report."""
+    words = ["xccd", "reduce", *night, "-o", str(folder)]
+    words += ["--recipe", options["recipe"]] if options["recipe"] is not None else []
+    words += [word for change in options["changes"] for word in ("--set", change)]
+    words += ["--keep", options["keep"]] if options["keep"] is not None else []
+    words += [flag for flag, name in (("-r", "recursive"), ("--skip-bad", "skip_bad")) if options[name]]
+    return shlex.join(words)
 
 
 def recipe_of(options: dict[str, Any]) -> Recipe:
@@ -129,7 +140,7 @@ def made(plan: Plan, recipe: Recipe, folder: Path, options: dict[str, Any]) -> l
         stage(NO_OUTPUT, OSError),
         product_bar(todo, asked=wants_progress(options["progress"])) as (tell, shown),
     ):
-        for result in run(plan, recipe, folder, progress=tell, **how):
+        for result in run(plan, recipe, folder, progress=tell, again=options["again"], **how):
             results.append(result)
             shown.add(result.status != "ready")
             say(line_of(result))

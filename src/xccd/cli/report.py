@@ -1,30 +1,51 @@
-"""`xccd report`: what there is, what differs, what is odd, and what may be done next, as text."""
+"""`xccd report`: what there is, what differs, what is odd, and what may be done next, as text or as a page."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
-from xccd.cli.options import command, files_argument, hdu_option, json_option
-from xccd.cli.shell import BAD_INPUT, USAGE, Stop, answer, stage
+from xccd.cli.options import (
+    command,
+    files_argument,
+    hdu_option,
+    json_option,
+    limits,
+    memory_option,
+    overwrite_option,
+)
+from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, answer, stage, visible
 from xccd.cli.stats import lines_of, scanned
 
 
-@command("xccd report night/ --stars")
+@command("xccd report night/ --stars", "xccd report night/light-*.fits -o report.html")
 @files_argument()
 @click.option("--stars", is_flag=True, help="Also count stars and measure their width; about a second a frame.")
 @hdu_option(text="The image of each file; all gives a line to each chip. Default: the first image.")
+@click.option("-o", "--output", metavar="FILE", help="HTML page to write, with pictures of the frames.")
+@memory_option
+@overwrite_option
 @json_option
-def report(files: tuple[str, ...], hdu: Any, stars: bool) -> None:
+def report(
+    files: tuple[str, ...], hdu: Any, stars: bool, output: str | None, memory: Any, overwrite: bool
+) -> None:  # fmt: skip
     """Print a report on FILES: inputs, headers that differ, statistics, registration, and what may be done next.
 
-    FILES are files, folders, globs and @lists.
+    FILES are files, folders, globs and @lists. With -o it is a page in one HTML file, also on products: pictures,
+    statistics with the odd frames marked, noise, headers that differ.
     A file that cannot be read is listed with its problem; then the exit code is 3.
     """
     from xccd.night.look.report import report_of
 
+    if output is not None:
+        written(files, hdu, Path(output), stars, overwrite, memory)
+        return
+    if overwrite:
+        raise Stop(USAGE, "--overwrite goes with --output FILE: without it nothing is written")
     table = scanned(files, hdu)
     with stage(USAGE, ImportError):
         found = report_of(table, stars=stars)
@@ -34,6 +55,27 @@ def report(files: tuple[str, ...], hdu: Any, stars: bool) -> None:
     answer(found, "\n".join(_lines(found, stars)))
     if bad := len(found["problems"]):
         raise Stop(BAD_INPUT, f"{bad} of {len(table)} files cannot be read, see their problem")
+
+
+def written(
+    files: tuple[str, ...], hdu: Any, target: Path, stars: bool, overwrite: bool, memory: Any
+) -> None:  # fmt: skip
+    """Write the page; raises for files that cannot be read, once it is written."""
+    from xccd.night.look.report_page import report_page
+    from xccd.pictures.report import checked_target
+
+    with stage(NO_OUTPUT, OSError), stage(USAGE, ValueError):
+        checked_target(target, overwrite)
+    table = scanned(files, hdu)
+    bad = int((table["problem"] != "").sum())
+    if bad == len(table):
+        raise Stop(BAD_INPUT, f"no file can be read: {table['file'].iloc[0]}: {table['problem'].iloc[0]}")
+    command = shlex.join(["xccd", "report", *files, *(["--stars"] if stars else []), "-o", str(target)])
+    with limits(None, memory), stage(USAGE, ImportError), stage(NO_OUTPUT, OSError):
+        report_page(table, target, stars=stars, overwrite=overwrite, command=command)
+    answer({"report": str(target), "images": len(table), "problems": bad}, f"{visible(target)}: {len(table)} images")
+    if bad:
+        raise Stop(BAD_INPUT, f"{bad} of {len(table)} files cannot be read, see the page")
 
 
 def _lines(found: Mapping[str, Any], stars: bool) -> list[str]:

@@ -43,7 +43,7 @@ class BeforeClips(NamedTuple):
 
 
 def before_clips(x: Array, flags: Array | None) -> BeforeClips | None:
-    """The samples of ``x`` before its clips, and their flags; None if neither flags nor the steps of ``x`` tell them."""
+    """The samples of ``x`` before its clips, and their flags; None if neither flags nor its steps tell them."""
     if flags is not None:
         lazy = is_lazy(x) and dask_joint.is_dask(flags)
         known = _flags_as_deferred(x, flags) if lazy else None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from xccd.messages import shown
 from xccd.pictures.page_style import STYLE
+from xccd.write.place import new_file, replacing
 
 # No script runs, and nothing is asked of any server, whatever a header says.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -89,19 +91,28 @@ def facts(pairs: Iterable[tuple[Any, Any]]) -> Html:
 
 def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], *, marked: Sequence[bool] = ()) -> Html:
     """A table in a box that scrolls. The first cell of a row names it; ``marked`` rows stand out."""
-    lines = []
+    lines, numbers = [], [False] * len(head)
     for number, row in enumerate(rows):
+        numbers = [_is_number(value) for value in row]
         cells = [_cell(value, names=not k) for k, value in enumerate(row)]
         lines.append(tag("tr", *cells, css="marked" if marked and marked[number] else None))
     if not lines:
         return Html("")
-    top = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in head)))
+    top = tag("thead", tag("tr", *(_heading(*pair) for pair in zip(head, numbers, strict=True))))
     return tag("div", tag("table", top, tag("tbody", *lines)), css="scroll", tabindex=0)
+
+
+def _heading(name: Any, is_number: bool) -> Html:
+    return tag("th", name, scope="col", css="number" if is_number else None)
+
+
+def _is_number(value: Any) -> bool:
+    return value.css == "number" if isinstance(value, Cell) else isinstance(value, int | float)
 
 
 def _cell(value: Any, *, names: bool) -> Html:
     cell = value if isinstance(value, Cell) else Cell(value)
-    css = cell.css or ("number" if isinstance(value, int | float) else "")
+    css = cell.css or ("number" if _is_number(value) else "")
     if names or cell.names:
         return tag("th", cell.content, scope="row", css=css)
     return tag("td", cell.content, css=css)
@@ -122,8 +133,10 @@ def pictures(every: Iterable[Html], css: str = "thumbs") -> Html:
     return tag("div", *every, css=css)
 
 
-def page(title: str, lead: Sequence[Any], sections: Sequence[Section], *, refresh: int | None = None) -> bytes:
-    """The whole page. With ``refresh`` a browser loads it again after so many seconds."""
+def page(
+    title: str, lead: Sequence[Any], sections: Sequence[Section], *, refresh: int | None = None, by: str = "xccd report"
+) -> bytes:  # fmt: skip
+    """The whole page, written ``by`` a command. With ``refresh`` a browser loads it again after so many seconds."""
     links = [tag("a", s.title, href=f"#{s.anchor}") for s in sections if s.level == 2]
     parts = [
         tag("section", tag(f"h{s.level}", s.title), s.body, id=s.anchor, css=None if s.level == 2 else "inner")
@@ -132,6 +145,7 @@ def page(title: str, lead: Sequence[Any], sections: Sequence[Section], *, refres
     head = [
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="generator", content=by),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         *([tag("meta", http_equiv="refresh", content=refresh)] if refresh else []),
@@ -144,6 +158,22 @@ def page(title: str, lead: Sequence[Any], sections: Sequence[Section], *, refres
     body = [top, *([tag("nav", *links, aria_label="parts of this page")] if links else []), tag("main", *parts)]
     made = f"<!doctype html>\n{tag('html', tag('head', *head), tag('body', *body), lang='en')}\n"
     return made.encode()
+
+
+def is_page(path: Path, by: str) -> bool:
+    """Whether a file is a page that was written by this command."""
+    try:
+        with open(path, "rb") as file:
+            return f'<meta name="generator" content="{by}">'.encode() in file.read(1024)
+    except OSError:
+        return False
+
+
+def write_page(path: Path, data: bytes, *, overwrite: bool) -> Path:
+    """Write a page, whole or not at all."""
+    with replacing(path, lambda folder: new_file(folder, overwrite=overwrite), lambda: len(data)) as file:
+        file.write(data)
+    return path
 
 
 def anchor(*words: Any) -> str:

@@ -15,7 +15,8 @@ body { margin: 0 auto; padding: 1.2rem 1rem 4rem; max-width: 78rem; background: 
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.3rem; margin: 2.4rem 0 .6rem; padding-top: .5rem; border-top: 1px solid var(--line); }
-h3 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
+h3 { font-size: 1.12rem; margin: 2rem 0 .4rem; }
+h4 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 p { margin: .4rem 0 .8rem; max-width: 60rem; }
 header p { color: var(--soft); margin: .1rem 0; }
 a { color: var(--link); }
@@ -26,17 +27,19 @@ ul { margin: .3rem 0 .8rem; padding-left: 1.3rem; }
 li, td, th, dd, dt, figcaption { unicode-bidi: isolate; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .2rem 1.5rem; margin: .5rem 0; }
 dl div { display: flex; gap: .6rem; padding: .15rem 0; border-bottom: 1px solid var(--line); }
-dt { color: var(--soft); flex: none; }
-dd { margin: 0 0 0 auto; text-align: right; font-variant-numeric: tabular-nums; }
+dt { color: var(--soft); flex: 0 1 auto; min-width: 4rem; }
+dd { margin: 0 0 0 auto; flex: 0 0 auto; max-width: 75%; text-align: right; font-variant-numeric: tabular-nums; }
 .scroll, pre { overflow: auto; max-height: 30rem; border: 1px solid var(--line); border-radius: 6px; margin: .5rem 0; }
-table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
+.scroll { width: fit-content; max-width: 100%; }
+table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   overflow-wrap: normal; }
 td.long { min-width: 14rem; overflow-wrap: anywhere; }
-td.number { text-align: right; white-space: nowrap; }
+td.number, th.number { text-align: right; }
+td.number { white-space: nowrap; }
 thead th { position: sticky; top: 0; z-index: 1; background: var(--box); font-weight: 600; }
-tbody th { font-weight: 500; position: sticky; left: 0; background: var(--paper); max-width: 15rem;
-  overflow-wrap: anywhere; }
+tbody th { font-weight: 500; position: sticky; left: 0; background: var(--paper); white-space: nowrap; }
+tbody th.long { white-space: normal; max-width: 24rem; overflow-wrap: anywhere; }
 tbody tr:last-child > * { border-bottom: 0; }
 tr.marked > * { background: var(--mark); }
 .bar { display: inline-block; height: .6em; min-width: 1px; background: var(--bar); vertical-align: baseline; }
@@ -58,19 +61,21 @@ img { display: block; width: 100%; height: auto; border-radius: 3px; }
   body { padding: .8rem .7rem 3rem; font-size: 15px; }
   .thumbs { grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); gap: .6rem; }
   .scroll, pre { max-height: 24rem; }
-  tbody th { max-width: 8.5rem; }
+  tbody th { position: static; }
+  tbody th.long { min-width: 9rem; }
   .plot img { padding: 2px; }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, h4 { break-after: avoid; }
   figure, tr, dl div { break-inside: avoid; }
   .scroll, pre { max-height: none; overflow: visible; border: 0; }
   table { font-size: 7.5pt; }
   th, td { padding: .1rem .3rem; overflow-wrap: anywhere; }
   td.number { white-space: normal; }
   td.long { min-width: 0; }
+  tbody th { white-space: normal; }
   thead th, tbody th { position: static; }
   .thumbs { grid-template-columns: repeat(5, 1fr); }
   .plots { display: block; }

@@ -77,6 +77,12 @@ class ProductLook:
         found = cards.as_number(self.cards.get("NCOMBINE"))
         return int(found) if np.isfinite(found) else 0
 
+    @property
+    def is_master(self) -> bool:
+        """Whether it is a master, which is made for the pattern of its pixels."""
+        kind = str(self.cards.get("IMAGETYP", "")).lower()
+        return any(word in kind for word in ("bias", "zero", "dark", "flat"))
+
     @cached_property
     def step(self) -> int:
         """Every how many rows one is read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from xccd.labels.flags import image_names, with_maps
 from xccd.messages import a_type, is_whole, shown
 from xccd.pictures import report_clips, report_frames, report_steps
 from xccd.pictures.compared import original_of
-from xccd.pictures.page import Section, page
+from xccd.pictures.page import Html, Section, anchor, page, write_page
 from xccd.pictures.plot_transforms import NEEDED
 from xccd.pictures.product_look import ProductLook
 from xccd.pictures.report_look import Look
@@ -25,9 +25,10 @@ from xccd.pictures.report_part import Asked, Cost, Part, counted, told
 from xccd.pictures.report_product import PRODUCT_PARTS
 from xccd.pictures.subject import Subject, subject
 from xccd.sky.stars import _sep
-from xccd.write.place import check_place, new_file, replacing, target_of
+from xccd.write.place import check_place, target_of
 
 ENDINGS = (".html", ".htm")
+MOST, MOST_OF_ONE = 120, 50  # pictures of all parts, and of one: some 30 kB each
 STACK_PARTS = (
     Part("inputs", "Frames", report_frames.inputs),
     Part("statistics", "Statistics", report_frames.statistics),
@@ -76,7 +77,8 @@ def report(
     title : str, optional
         The heading. Default: from the names of the files.
     n : int, default: 24
-        The most frames that are shown as pictures; odd frames are shown in any case, up to as many again.
+        The most frames that are shown as pictures, up to 50; odd frames are shown, too, up to as many again. A tree of
+        many nodes shows fewer of each.
     stars : bool, default: False
         Measure stars, as `stats` does.
     overwrite : bool, default: False
@@ -127,7 +129,7 @@ def report(
     (True, False)
     """
     began, before = time.perf_counter(), report_steps.peak()
-    target = _checked_target(path, overwrite)
+    target = checked_target(path, overwrite)
     _check_numbers(n, stars, title)
     every = list(_subparts(obj, dim, stars))
     _check_one(every, original, transforms)
@@ -135,17 +137,31 @@ def report(
         look = every[0].look
         look.original = original_of("report", original, look.what, one_for_all=False)
     words = {k: v for k, v, default in (("n", n, 24), ("stars", stars, False)) if v != default}
-    asked = Asked(int(n), transforms, str(path), words)
+    asked = asked_of(len(every), int(n), transforms=transforms, path=str(path), keywords=words)
+    return write_report(every, asked, target, began=began, before=before, title=title, overwrite=bool(overwrite))
+
+
+def asked_of(parts: int, n: int, **more: Any) -> Asked:
+    """What is asked of each of so many parts: pictures are shared among them, so that the page stays small."""
+    return Asked(max(4, min(n, MOST // max(1, parts))), 3 if parts == 1 else 1, **more)
+
+
+def write_report(
+    every: Sequence[Subpart], asked: Asked, target: Path, *, began: float, before: int, title: str | None = None,
+    overwrite: bool = False, first: Sequence[Section] = (),
+) -> Path:  # fmt: skip
+    """Write the page of these stacks and products, behind the sections ``first``.
+
+    ``began`` and ``before`` are the time and the memory of the process when the work began.
+    """
     sections, costs = _sections(every, asked)
     cost = report_steps.costs(costs, time.perf_counter() - began, before, report_steps.peak())
     sections += [Section("versions", "Versions", report_steps.versions()), Section("cost", "Time and memory", cost)]
-    data = page(_title(title, every), [_lead(every)], sections)
-    with replacing(target, lambda folder: new_file(folder, overwrite=bool(overwrite)), lambda: len(data)) as file:
-        file.write(data)
-    return target
+    data = page(_title(title, every), [_lead(every)], [*first, *sections])
+    return write_page(target, data, overwrite=overwrite)
 
 
-def _checked_target(path: Any, overwrite: Any) -> Path:
+def checked_target(path: Any, overwrite: Any) -> Path:
     """The file to write, or an error before any work."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path={path!r} is {a_type(path)}, not a path: name a file, as 'report.html'")
@@ -165,8 +181,8 @@ def _checked_target(path: Any, overwrite: Any) -> Path:
 def _check_numbers(n: Any, stars: Any, title: Any) -> None:
     if not is_whole(n):
         raise TypeError(f"n={n!r} is no whole number: give how many frames to show, as 24")
-    if not 1 <= n <= 100:
-        raise ValueError(f"n={n!r} is not from 1 to 100: give how many frames to show, as 24")
+    if not 1 <= n <= MOST_OF_ONE:
+        raise ValueError(f"n={n!r} is not from 1 to {MOST_OF_ONE}: give how many frames to show, as 24")
     if not isinstance(stars, bool | np.bool_):
         raise TypeError(f"stars={stars!r} is not True or False")
     if title is not None and not isinstance(title, str):
@@ -175,7 +191,7 @@ def _check_numbers(n: Any, stars: Any, title: Any) -> None:
         _sep()
 
 
-def _check_one(every: list[Subpart], original: Any, transforms: Any) -> None:
+def _check_one(every: Sequence[Subpart], original: Any, transforms: Any) -> None:
     """Raise if ``original`` or ``transforms`` are given for what they do not go with."""
     for name, value in (("original", original), ("transforms", transforms)):
         if value is not None and (len(every) > 1 or not isinstance(every[0].look, Look)):
@@ -245,12 +261,10 @@ def _file_name(what: Subject) -> str:
     return Path(str(files[0])).name if len(files) == 1 else ""
 
 
-def _sections(every: list[Subpart], asked: Asked) -> tuple[list[Section], list[Cost]]:
+def _sections(every: Sequence[Subpart], asked: Asked) -> tuple[list[Section], list[Cost]]:
     """The sections of all parts, below a heading for each if there are several."""
     sections: list[Section] = []
     costs: list[Cost] = []
-    from xccd.pictures.page import Html, anchor
-
     several = len(every) > 1
     for number, one in enumerate(every):
         within = f"{number}-{one.name}" if several else ""
@@ -263,7 +277,7 @@ def _sections(every: list[Subpart], asked: Asked) -> tuple[list[Section], list[C
     return sections, costs
 
 
-def _title(title: str | None, every: list[Subpart]) -> str:
+def _title(title: str | None, every: Sequence[Subpart]) -> str:
     if title is not None:
         return title
     if len(every) > 1:
@@ -274,7 +288,7 @@ def _title(title: str | None, every: list[Subpart]) -> str:
     return f"Report on {counted(look.what.count, 'frame')}"
 
 
-def _lead(every: list[Subpart]) -> str:
+def _lead(every: Sequence[Subpart]) -> str:
     written = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     names = [f"{one.look.what.count} frames" for one in every if isinstance(one.look, Look)]
     whole = f"{', '.join(names[:6])}{' and others' if names[6:] else ''}. " if len(every) > 1 and names else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,10 @@ from xccd.pictures.picked import nth
 from xccd.pictures.plot_rejection import plot_rejection
 from xccd.pictures.report_frames import _height
 from xccd.pictures.report_look import Look
-from xccd.pictures.report_part import NO_DIAGRAMS, Asked, UntoldError, counted, diagram, percent
+from xccd.pictures.report_part import NO_DIAGRAMS, Asked, UntoldError, counted, diagram, percent, stands_out
 from xccd.pictures.report_thumbs import LARGE, image_of, smaller
 
 Array = np.ndarray[Any, Any]
-PAIRS = 3  # frames that are shown before and after
 NOT_CLIPPED = "The stack was not clipped: nothing was rejected."
 NOT_KNOWN = (
     "What was rejected is not known: samples are missing, and neither flags nor the steps of the stack tell why. Give "
@@ -28,10 +28,10 @@ COLOURS = "The frames have colours: report on one of them, as stack.sel(channel=
 def compare(look: Look, asked: Asked) -> Html:
     """Frames before and after the clips at one stretch: those of which most was rejected."""
     before, share = _known(look)
-    worst = sorted(np.argsort(-share, kind="stable")[:PAIRS].tolist())
+    worst = sorted(np.argsort(-share, kind="stable")[: asked.pairs].tolist())
     made = []
     for i in worst:
-        both = [smaller(look, one[i], LARGE) for one in (before, look.values)]
+        both = [smaller(one[i], LARGE) for one in (before, look.values)]
         for image, word in zip(both, ("before", "after"), strict=True):
             caption = joined([tag("b", look.names[i]), f" {word}"])
             made.append(image_of(image, look.limits, f"{look.names[i]} {word}", caption))
@@ -81,8 +81,7 @@ def rejection(look: Look, asked: Asked) -> Html:
     lead = f"Most was rejected of {look.names[worst]}: {percent(share[worst])} %. Of all: {percent(share.mean())} %."
     if look.step > 1:
         lead += f" Shares by cause are those of every {nth(look.step)} row and column."
-    marked = [bool(value == most) for value in share] if look.what.count > 1 else []
-    return joined([paragraph(lead), table(head, rows, marked=marked), _diagrams(look)])
+    return joined([paragraph(lead), table(head, rows, marked=stands_out(share)), _diagrams(look)])
 
 
 def _counts(look: Look) -> Array | None:
@@ -101,8 +100,12 @@ def _diagrams(look: Look) -> Html:
     for what, alt in wide.items():
         height = 4.6 if what == "map" else _height(look.what.count)
         try:
-            data = diagram(lambda axes, what=what: plot_rejection(whole, what=what, ax=axes, dim=dim), height=height)
+            data = diagram(partial(_drawn, whole, what, dim), height=height)
         except UntoldError:
             return paragraph(NO_DIAGRAMS, css="untold")
         made.append(picture(data, f"{alt}, of {counted(look.what.count, 'frame')}"))
     return pictures(made, "plots")
+
+
+def _drawn(stack: Any, what: str, dim: Any, axes: Any) -> object:
+    return plot_rejection(stack, what=what, ax=axes, dim=dim)

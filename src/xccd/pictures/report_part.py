@@ -17,6 +17,8 @@ from xccd.pictures.report_look import Look
 
 NO_DIAGRAMS = "No diagram: matplotlib is not installed, pip install 'xccd[plot]' or conda install matplotlib-base."
 
+MUCH, TIMES = 0.002, 3  # the share of a frame that stands out: of all samples, and of that of the median frame
+
 
 class UntoldError(Exception):
     """A part that cannot be told; the message says why."""
@@ -27,6 +29,8 @@ class Asked:
     """What the caller of a report asked for."""
 
     n: int
+    pairs: int = 3  # frames that are shown before and after
+    lenient: bool = False  # whether a file that cannot be read costs its part alone
     transforms: xr.Dataset | None = None
     path: str = ""
     keywords: dict[str, Any] = field(default_factory=dict)  # arguments of the call, for the lines that make it again
@@ -58,7 +62,9 @@ def told(
             body = part.tell(look, asked)
         except UntoldError as why:
             body = untold(str(why))
-        except (ValueError, TypeError, ArithmeticError, LookupError, ImportError) as error:
+        except (OSError, ValueError, TypeError, ArithmeticError, LookupError, ImportError) as error:
+            if isinstance(error, OSError) and not asked.lenient:
+                raise
             body = untold(f"This part cannot be told: {shown(str(error) or type(error).__name__)}")
         sections.append(Section(anchor(within, part.anchor), part.title, body, level))
         costs.append(Cost(part.title, time.perf_counter() - began))
@@ -91,6 +97,14 @@ def percent(share: Any) -> str:
     if share is None or not np.isfinite(share):
         return ""
     return "0" if share == 0 else f"{100 * share:.2f}" if share > 2e-4 else f"{100 * share:.2g}"
+
+
+def stands_out(shares: Any) -> list[bool]:
+    """The frames of which much more was rejected than of most: three times as much as of the median frame."""
+    values = np.asarray(shares, np.float64)
+    good = values[np.isfinite(values)]
+    usual = float(np.median(good)) if good.size else np.nan
+    return [bool(good.size > 2 and value > MUCH and value > TIMES * usual) for value in values]
 
 
 def counted(n: int, word: str) -> str:

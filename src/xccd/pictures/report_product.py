@@ -11,7 +11,7 @@ import numpy as np
 from xccd.pictures.limits import limits_of
 from xccd.pictures.page import Cell, Html, code, facts, joined, paragraph, pictures, table, tag, untold
 from xccd.pictures.product_look import MAPS, ProductLook
-from xccd.pictures.report_part import UntoldError, counted, number, percent
+from xccd.pictures.report_part import UntoldError, counted, number, percent, stands_out
 from xccd.pictures.report_steps import made_by_header
 from xccd.pictures.report_thumbs import LARGE, image_of
 from xccd.verbs.stats import stats
@@ -90,20 +90,17 @@ def inputs(look: ProductLook, asked: Any = None) -> Html:
         raise UntoldError("The header names no frames.")
     shares = [{side: _share(row, side) for side in ("LOW", "HIGH")} for row in look.frames]
     known = any(np.isfinite([*one.values()]).any() for one in shares)
-    rows, most = [], max((sum(one.values()) for one in shares if np.isfinite(sum(one.values()))), default=0.0)
-    for row, one in zip(look.frames, shares, strict=True):
-        both = sum(one.values())
+    sums = [sum(one.values()) for one in shares]
+    most = max((both for both in sums if np.isfinite(both)), default=0.0)
+    skipped = any(row.get("SKIPPED") for row in look.frames)
+    rows = []
+    for row, one, both in zip(look.frames, shares, sums, strict=True):
         bar = tag("span", css="bar", style=f"width:{6 * both / most:.2f}rem") if most and np.isfinite(both) else ""
         cells = [Cell(percent(one["LOW"]), "number"), Cell(percent(one["HIGH"]), "number"), Cell(bar)] if known else []
-        why = [Cell(str(row.get("PROBLEM", "")), "long")] if any("PROBLEM" in r for r in look.frames) else []
-        rows.append((str(row.get("FILE", "")), *cells, *why))
-    head = [
-        "frame",
-        *(["low %", "high %", ""] if known else []),
-        *(["problem"] if rows and len(rows[0]) % 3 == 2 else []),
-    ]
-    marked = [bool(most and np.isfinite(s := sum(one.values())) and s == most and len(rows) > 1) for one in shares]
-    return joined([paragraph(f"{counted(len(rows), 'frame')}."), table(head, rows, marked=marked),
+        why = [Cell(str(row.get("SKIPPED", "")), "long")] if skipped else []
+        rows.append((Cell(str(row.get("FILE", "")), "long"), *cells, *why))
+    head = ["frame", *(["low %", "high %", ""] if known else []), *(["left out, as"] if skipped else [])]
+    return joined([paragraph(f"{counted(len(rows), 'frame')}."), table(head, rows, marked=stands_out(sums)),
                    Html("") if known else _whole_share(look)])  # fmt: skip
 
 
@@ -121,8 +118,8 @@ def _whole_share(look: ProductLook) -> Html:
         return untold("What was rejected of each frame is not known: the file has no columns REJ_LOW and REJ_HIGH.")
     low, high = (percent(float(np.nansum(side)) / (side.size * look.count)) for side in sides if side is not None)
     return paragraph(
-        f"Rejected of all frames together: {low or 0} % as low, {high or 0} % as high, by the maps. The file has no table "
-        "of the share of each frame."
+        f"Rejected of all frames together: {low or 0} % as low, {high or 0} % as high, by the maps. "
+        "The file has no table of the share of each frame."
     )
 
 
@@ -131,13 +128,16 @@ def noise(look: ProductLook, asked: Any = None) -> Html:
     found, count = look.noise, look.noise["count"]
     if not np.isfinite(found["frame"]):
         raise UntoldError("The noise of a frame is not known: that takes the maps of uncertainties and of counts.")
-    gain = found["frame"] / found["measured"] if found["measured"] > 0 else np.nan
+    own = found["told"] if look.is_master else found["measured"]
+    gain = found["frame"] / own if own > 0 else np.nan
     told = facts([
         ("noise of a frame, by the maps", number(found["frame"])), ("expected of the image", number(found["told"])),
         ("measured in the image", number(found["measured"])), ("gained", f"{number(gain)} times"),
         ("sqrt(N)", number(count**0.5)),
     ])  # fmt: skip
-    said = "Measured from differences along rows, where stars and slopes cancel; medians of the maps."
+    said = "Measured from differences along rows, where stars and slopes cancel; by the maps: their medians."
+    if look.is_master:
+        said += " What is measured in a master holds the pattern of the pixels, so the gain is that of the maps."
     if any("align" in step for step in look.steps):
         said += " The frames were resampled: neighbours then share noise, and less is measured than there is."
     return joined([told, paragraph(said)])

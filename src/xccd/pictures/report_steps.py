@@ -16,6 +16,11 @@ from xccd.pictures.report_look import Look
 from xccd.pictures.report_part import Asked, Cost
 
 PACKAGES = ("xccd", "xarray", "numpy", "dask", "numba", "astropy", "matplotlib", "scipy", "sep", "reproject")
+# Verbs whose step in the history is the whole call. The others are given arrays, of which a step has the name alone.
+WHOLE = frozenset((
+    "sigma_clip", "clip_extrema", "minmax", "reject", "grow", "large_structures", "trim", "normalize", "debayer",
+    "keep",
+))  # fmt: skip
 CALL = re.compile(r"xccd\.(\w+)\((.*)\)", re.DOTALL)
 
 
@@ -53,7 +58,7 @@ def again(look: Look, steps: Sequence[str], asked: Asked) -> tuple[list[str], bo
 def as_call(step: str) -> str:
     """A step of a history as a call of the accessor; "" if it is none, or has arguments that are not in the text."""
     found = CALL.fullmatch(step.strip())
-    if found is None:
+    if found is None or found[1] not in WHOLE:
         return ""
     try:
         tree = ast.parse(f"{found[1]}({found[2]})", mode="eval").body
@@ -100,11 +105,8 @@ def costs(parts: Sequence[Cost], seconds: float, before: int, after: int) -> Htm
     shown = table(["part", "seconds"], [(cost.part, f"{cost.seconds:.2f}") for cost in parts if cost.seconds >= 0.05])
     if not after:
         return joined([total, shown, untold("The memory is not known: this system does not tell it.")])
-    memory = (
-        f"The process had {after / 1e6:.0f} MB at most, as its system counts."
-        if after == before
-        else f"The process had {after / 1e6:.0f} MB at most, {(after - before) / 1e6:.0f} MB more than before the report."
-    )
+    more = f", {(after - before) / 1e6:.0f} MB more than before the report" if after > before else ""
+    memory = f"The process had {after / 1e6:.0f} MB at most{more}, as its system counts."
     return joined([total, shown, paragraph(memory)])
 
 

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 SMALL, LARGE = 160, 420  # pixels along the longer side
 
 
-def smaller(look: Look, image: Array, side: int) -> Array:
+def smaller(image: Array, side: int) -> Array:
     """Every n-th row and column of what was looked at."""
     every = max(1, -(-max(image.shape[:2]) // side))
     return image[::every, ::every]
@@ -26,7 +26,8 @@ def smaller(look: Look, image: Array, side: int) -> Array:
 
 def every(look: Look) -> int:
     """Every how many rows and columns of the frames a small picture shows."""
-    return look.step * max(1, -(-max(look.values.shape[1:3]) // SMALL))
+    side: int = max(look.values.shape[1:3])
+    return look.step * max(1, -(-side // SMALL))
 
 
 def chosen(look: Look, n: int, odd: Sequence[str]) -> tuple[list[int], str]:
@@ -44,7 +45,7 @@ def thumbs(look: Look, numbers: Sequence[int], odd: Sequence[str]) -> Html:
     _, rest = captions(look.what, keys, list(numbers))
     made = []
     for i, more in zip(numbers, rest, strict=True):
-        image = smaller(look, look.values[i], SMALL)
+        image = smaller(look.values[i], SMALL)
         why = look.problems[i] if look.problems else ""
         notes = [more, odd[i] if odd else "", why or _missing(image)]
         lines = [tag("b", look.names[i]), *map(escaped, filter(None, notes))]
@@ -64,6 +65,6 @@ def image_of(image: Array, limits: Any, name: str, caption: Any, css: str = "thu
 
 def lone(look: Look, image: Array, name: str, caption: Any, limits: Any = None) -> Html:
     """A larger picture of one image; its limits of grey are its own."""
-    image = smaller(look, image, LARGE)
+    image = smaller(image, LARGE)
     own = limits or limits_of(image[None], None, None, image.ndim == 3)
     return image_of(image, own, name, caption)

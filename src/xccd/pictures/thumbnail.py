@@ -1,4 +1,4 @@
-"""A small picture of an image as PNG, written without matplotlib: greys or colours, and blue where samples are missing."""
+"""A small picture of an image as PNG, written without matplotlib; blue where samples are missing."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from xccd.labels.lazy import array_of
 from xccd.write.extensions import TABLE
 from xccd.write.planes import Plane
 
+NAMED = f"EXTNAME = '{TABLE}".encode()  # in the header of a table of inputs; RECIPE is another table
 COLUMNS = {"REJ_LOW": "share_rejected_low", "REJ_HIGH": "share_rejected_high"}
 
 
@@ -39,7 +40,7 @@ def columns_of(plane: Plane) -> Columns:
 
 def with_columns(tables: bytes, columns: list[Columns]) -> bytes:
     """The tables behind the images of a file, with the columns in the table of inputs of each image."""
-    if tables and any(own.values for own in columns):
+    if NAMED in tables and any(own.values for own in columns):
         return _added(tables, columns)
     several = len(columns) > 1
     made = [table(own, number if several else None) for number, own in enumerate(columns, 1) if own.names]

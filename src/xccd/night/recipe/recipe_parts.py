@@ -170,3 +170,4 @@ class Output(Section):
     maps: bool = key(True, truth, "whether uncertainty, count and flags are written beside each image")
     picture: bool = key(True, truth, "whether each light gets a PNG")
     frames: bool = key(False, truth, "whether each calibrated frame is written, too")
+    report: bool = key(True, truth, "whether a page, report.html, shows the products, their frames and the choices")

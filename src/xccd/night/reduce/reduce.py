@@ -13,6 +13,7 @@ from xccd.messages import a_type, did_you_mean, shown
 from xccd.night.plan.table_rows import DONE
 from xccd.night.recipe.recipe import Recipe
 from xccd.night.reduce.check_keywords import check_keywords
+from xccd.night.reduce.night_page import NightPage, write_night_page
 from xccd.night.reduce.one_at_a_time import alone
 from xccd.night.reduce.product_bar import Tell, product_bar
 from xccd.night.reduce.run_jobs import LEFT_OUT, READY, Night, Result
@@ -95,7 +96,8 @@ def reduce(
     A light goes to ``object-filter-exposure.fits``, a master to ``masters/``. Each product is written whole or not at
     all. Its header has the steps, the masters and the frames; its extensions are the maps (UNCERT, COMMON, COUNT, MASK,
     ...), and RECIPE, from which ``xccd run --from product.fits`` makes it again. Beside each light is a PNG in the grey
-    levels of zscale, if matplotlib is installed. The folder ``.xccd`` keeps what the products were made of.
+    levels of zscale, if matplotlib is installed.
+    ``report.html`` shows the night on a page. The folder ``.xccd`` keeps what the products were made of.
 
     The order of the frames, threads, and the memory limit of `set_options` do not change a pixel. With a client of
     dask.distributed, its workers do the work; they must see the files.
@@ -126,11 +128,20 @@ def reduce(
     table = table_of(frames, folder, recursive, hdu)
     plan = planned(table, recipe)
     results = []
+    how: dict[str, Any] = {"overwrite": overwrite, "errors": errors, "again": _call(frames, output, recursive, hdu)}
     with product_bar(sum(not job.ready for job in plan.jobs), progress) as (tell, shown):
-        for result in run(plan, recipe, folder, overwrite=overwrite, errors=errors, progress=tell):
+        for result in run(plan, recipe, folder, progress=tell, **how):
             results.append(result)
             shown.add(result.status != READY)
     return as_table(results, plan)
+
+
+def _call(frames: Any, output: Any, recursive: bool, hdu: HDUNames) -> str:
+    """The call that makes the night again, with the recipe that the page of the night shows."""
+    given = "table" if is_table(frames) else repr(frames)
+    more = (", recursive=True" if recursive else "") + ("" if hdu is None else f", hdu={hdu!r}")
+    said = "# table: the frames of the products above, as xccd.scan lists them\n" if given == "table" else ""
+    return f"{said}xccd.reduce({given}, recipe, output={os.fspath(output)!r}{more})"
 
 
 def checked_recipe(recipe: Any) -> Recipe:
@@ -236,9 +247,12 @@ def check_places(plan: Plan, output: Path) -> None:
 
 def run(
     plan: Plan, recipe: Recipe, output: Path, *, overwrite: bool = False, errors: str = "raise",
-    progress: Tell | None = None,
+    progress: Tell | None = None, again: str = "",
 ) -> Iterator[Result]:  # fmt: skip
-    """Make the products of a plan; a result for each, when it is done."""
+    """Make the products of a plan; a result for each, when it is done. The page of the night is written last.
+
+    ``again`` is the call or the command that makes it again.
+    """
     check_places(plan, output)
     with naming(output):
         output.mkdir(parents=True, exist_ok=True)
@@ -246,7 +260,12 @@ def run(
         raise PermissionError(f"output={str(output)!r}: no permission to write there")
     how = {} if errors == "raise" else {"errors": errors}
     with alone(output):
-        yield from Night(plan, recipe, output, overwrite, how, progress or _silent).run()
+        results = []
+        for result in Night(plan, recipe, output, overwrite, how, progress or _silent).run():
+            results.append(result)
+            yield result
+        if recipe.output.report:
+            write_night_page(NightPage(plan, results, recipe, output, again), overwrite=overwrite)
 
 
 def _silent(*_: Any) -> None:

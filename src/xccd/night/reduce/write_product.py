@@ -11,6 +11,7 @@ import numpy as np
 
 from xccd.labels.frames import add_history
 from xccd.messages import shown
+from xccd.night.reduce.frame_shares import with_shares
 from xccd.night.reduce.made_by import made_by
 from xccd.night.reduce.make_light import make_light
 from xccd.night.reduce.make_master import make_master
@@ -36,7 +37,7 @@ def write_product(
     ``text`` takes the place of that text.
     """
     given = list(work.notes)
-    image = make_light(work) if work.kind == "light" else make_master(work)
+    image = with_shares(make_light if work.kind == "light" else make_master, work)
     found, work.notes = work.notes, given  # what was found is found again
     text = made_by(work, path) if text is None else text
     data = image["data"]
