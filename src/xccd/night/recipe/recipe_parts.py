@@ -147,7 +147,8 @@ class Light(Section):
     debayer: str = key(
         "auto",
         one_of("auto", "bilinear", "superpixel", "vng", "off"),
-        'how pixels of a colour camera become three colours; "auto" is "bilinear" for frames with BAYERPAT that are not binned',
+        'how pixels of a colour camera become three colours; "auto" is "bilinear" for frames with BAYERPAT that are '
+        "not binned",
     )
     register: str = key(
         "auto",
