@@ -687,3 +687,20 @@ def test_a_window_where_pyplot_opens_one(monkeypatch: pytest.MonkeyPatch) -> Non
     figure = FRAMES.ccd.preview()
     assert figure is plt.gcf()
     plt.close(figure)
+
+
+# --- viewers of others, where they are installed
+
+
+def test_ginga_takes_a_frame(stack: xr.DataArray) -> None:
+    viewer = pytest.importorskip("ginga.AstroImage")
+    image = viewer.AstroImage()
+    image.load_nddata(stack[0].ccd.to_ccddata())
+    np.testing.assert_array_equal(image.get_data(), stack[0].values)
+
+
+def test_the_image_display_api_takes_a_frame(stack: xr.DataArray) -> None:
+    api = pytest.importorskip("astro_image_display_api.image_viewer_logic")
+    viewer = api.ImageViewerLogic()
+    viewer.load_image(stack[0].ccd.to_ccddata())
+    np.testing.assert_array_equal(viewer.get_image().data, stack[0].values)

@@ -98,9 +98,8 @@ def subject(verb: str, obj: Any, dim: Hashable = "frame", *, argument: str = "",
     rest = [d for d in stack.dims if d not in lead]
     rest = ["y", "x"] if {"y", "x"} <= set(rest) and len(rest) == 2 else rest
     if len(rest) != 2:
-        raise ValueError(
-            f"{said}{verb} shows images (y, x), or a stack of them, not {dict(stack.sizes)}{_way(stack, rest, has_frames)}"
-        )
+        way = _way(stack, rest, has_frames)
+        raise ValueError(f"{said}{verb} shows images (y, x), or a stack of them, not {dict(stack.sizes)}{way}")
     has_colours = CHANNEL in stack.dims
     if has_colours and not colours:
         raise ValueError(f"{said}{verb} takes one colour: pick it, as stack.sel({CHANNEL}={_first_colour(stack)!r})")
