@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xccd.compute import options
 from xccd.compute.arrays import is_dask, is_deferred
 from xccd.compute.calibrated import Input
 from xccd.compute.plans import Plan
 from xccd.compute.rejected import flag_all
-from xccd.compute.steps import First, Step, begin, with_numbers
+from xccd.compute.steps import First, Rejecting, begin, with_numbers
 from xccd.compute.tile import Array, Tile, tile_of
+from xccd.kernels.plain import engine
 
 Index = tuple[int, ...]
 After = Callable[[int, Array, Array], Array]  # (number of the step, flags before it, flags after it) to other flags
@@ -47,27 +47,18 @@ def first_samples(plan: Plan, index: Index) -> Array:
     x = pixel_of(plan.source, index)
     first = tuple(step for step in plan.steps[:1] if isinstance(step, First))
     inputs = [Input(pixel_of(value, index), (1,) * len(index)) for value in plan.inputs] if first else []
-    flat = np.ascontiguousarray(x.reshape(len(x), 1))
-
-    def run(engine: Any) -> Array:
-        tile, _ = begin(engine, first, flat, 0, 1, inputs)
-        return np.array(tile.x[:, tile.start])
-
-    return options.with_engine(run)
+    tile, _ = begin(engine, first, np.ascontiguousarray(x.reshape(len(x), 1)), 0, 1, inputs)
+    return np.array(tile.x[:, tile.start])
 
 
 def turns(
-    x: Array, flags: Array, steps: Sequence[Step], numbers: Sequence[Any], after: After | None = None
+    x: Array, flags: Array, steps: Sequence[Rejecting | None], numbers: Sequence[Any], after: After | None = None
 ) -> list[Turn]:  # fmt: skip
     """What each step does to the samples (frames,) of a pixel, whose flags are these before.
 
     ``numbers`` are what steps take of each sample or frame, None for most. ``after`` may change the flags that a step
-    gave.
+    gave. The NumPy engine does it, whose results are those of numba to the bit: compiling takes longer than one pixel.
     """
-    return options.with_engine(lambda engine: _turns(engine, x, flags, steps, numbers, after))
-
-
-def _turns(engine: Any, x: Array, flags: Array, steps: Any, numbers: Any, after: After | None) -> list[Turn]:
     column = tile_of(np.ascontiguousarray(x.reshape(-1, 1)), 0, 1).x  # in a dtype of kernels
     tile, bits = flag_all(engine, Tile(column, 0, 1), (), flags.reshape(-1, 1))
     found = []

@@ -52,13 +52,13 @@ def _wcs(stack: xr.DataArray, headers: list[str]) -> str:
 
 def _mask(stack: xr.DataArray) -> str:
     steps = [step.removeprefix("xccd.") for step in common.history_steps(stack) if verb_of(step) in MASKS]
-    said = f"; then {', '.join(steps)}" if steps else "; no step masked others"
+    said = f"; then {', '.join(steps)}" if steps else "; no step masked samples"
     if flags_of(stack) is not None:
         return f"flags; what the files, mask files or BLANK masked has the flag 1{said}"
     x = array_of(stack)
     reader = notes.noted(x, notes.READER) or getattr(plans.plan_of(x).source, "reader", None)
     if reader is None:
-        return f"NaN; what the files masked is not known any more{said}"
+        return f"NaN{said}"  # masks of files cannot be told once frames were loaded or changed
     files = ["a mask of the files"] if any(reader.masks) else []
     files += ["BLANK, or masks of frames in memory"] if any(frame.masks for frame in reader.frames) else []
     return f"NaN; {' and '.join(files) or 'the files have no mask'}{said}"
