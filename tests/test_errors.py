@@ -1,5 +1,6 @@
 """The tree of errors: what users catch, what stays as it is, and that nothing is lost on the way."""
 
+import io
 import pickle
 import traceback
 from collections.abc import Callable
@@ -71,6 +72,9 @@ WRONG = {
     "xccd.set_options(threads=0)": ValueError,
     "xccd.set_options(progress='yes')": TypeError,
     "xccd.show_versions(3)": TypeError,
+    "xccd.show_versions(io.BytesIO())": TypeError,
+    "s.ccd.to_fits(None)": TypeError,
+    "s.ccd.to_zarr(3)": TypeError,
     "xccd.simulate_night(p / 'night', nlight=-1)": ValueError,
     "xccd.register_rejection('sigma', np.abs)": ValueError,
     "xccd.warm_up(3)": ValueError,
@@ -82,7 +86,7 @@ def test_wrong_calls_are_caught_both_ways(
     call: str, kind: type[Exception], stack: xr.DataArray, tmp_path: Path
 ) -> None:  # fmt: skip
     (tmp_path / "text.fits").write_text("no image\n" * 400)
-    names = {"s": stack, "p": tmp_path, "np": np, "xr": xr, "xccd": xccd}
+    names = {"s": stack, "p": tmp_path, "np": np, "xr": xr, "xccd": xccd, "io": io}
     with pytest.raises(XccdError, match=r".") as caught:
         eval(call, names)
     error = caught.value

@@ -46,7 +46,11 @@ def show_versions(file: TextIO | None = None) -> None:
     """
     if file is not None and not callable(getattr(file, "write", None)):
         raise TypeError(f"file={file!r} is no open text file: give one, or None to print")
-    print("\n".join(f"{name}: {value}" for name, value in _rows()), file=file)
+    text = "\n".join(f"{name}: {value}" for name, value in _rows())
+    try:
+        print(text, file=file)
+    except TypeError as error:
+        raise TypeError(f"file={file!r} takes bytes: give a text file, or None to print") from error
 
 
 def _rows() -> Iterator[tuple[str, str]]:

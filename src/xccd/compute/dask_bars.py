@@ -64,6 +64,8 @@ def work_of(keys: Iterable[Any]) -> str:
 def _start(graph: Any, state: Any) -> None:
     try:
         total = sum(len(state[k]) for k in ("ready", "waiting", "running", "finished"))
+        if total < 2:  # one task has no progress: a label, or a look at what the scheduler can do
+            return
         opened = progress.begun(work_of(graph) if progress.wanted() else "", total, "tasks")
         if opened is not progress.NO_BAR:
             _held[id(state)] = opened

@@ -22,7 +22,7 @@ def run_all(
     The pool is filled under a lock, because a call with another count of threads shuts it down. In a thread of the pool
     (a user's function that calls a verb) the calls run one after another: waiting for the pool could wait for ever.
     """
-    if what and progress.wanted():
+    if what and count > 1 and progress.wanted():
         with progress.bar(what, count, unit) as shown:
             run_all(_counted(function, shown), count, threads)
         return

@@ -65,26 +65,26 @@ class _Bar:
         self.lock = threading.Lock()
         count = "{n_fmt}B of {total_fmt}B" if unit == "B" else f"{{n_fmt}} of {{total_fmt}} {unit}"
         text = f"{{desc}}: {{percentage:3.0f}}%|{{bar}}| {count}, {{remaining}} left"
-        with self._dropped_if_it_fails(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a notebook has no widgets: the bar is text then
-            from tqdm.auto import tqdm
-
-            self.drawn = tqdm(
-                total=total, desc=what, unit=unit, bar_format=text, leave=False, delay=delay, unit_scale=unit == "B"
-            )  # fmt: skip
-
-    @contextmanager
-    def _dropped_if_it_fails(self) -> Iterator[None]:
+        how = {"bar_format": text, "leave": False, "delay": delay, "unit_scale": unit == "B"}
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that a notebook has no widgets: the bar is text then
+                from tqdm.auto import tqdm
+            self.drawn = tqdm(total=total, desc=what, unit=unit, **how)
         except Exception as error:
-            self.drawn = None
-            log.debug("the progress bar is dropped: %s: %s", type(error).__name__, error)
+            self._drop(error)
+
+    def _drop(self, error: Exception) -> None:
+        self.drawn = None
+        log.debug("the progress bar is dropped: %s: %s", type(error).__name__, error)
 
     def _do(self, act: Callable[[Any], object]) -> None:
-        with self.lock, self._dropped_if_it_fails():  # one thread at a time: tqdm adds without a lock
+        with self.lock:  # one thread at a time: tqdm adds without a lock
             if self.drawn is not None:
-                act(self.drawn)
+                try:
+                    act(self.drawn)
+                except Exception as error:
+                    self._drop(error)
 
     def add(self, count: int = 1) -> None:
         """So much more is done."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from xccd.messages import shown
+from xccd.messages import a_type, shown
 from xccd.read.files import temporary
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full, a quota, a limit on one file
@@ -29,7 +29,9 @@ def check_place(target: Path, overwrite: bool) -> None:
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
-    """A path with ``~`` expanded, if it means a home folder."""
+    """A path with ``~`` expanded, if it means a home folder; raises for what is no path."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path={path!r} is no path, but {a_type(path)}: name a file")
     try:
         return Path(path).expanduser()
     except RuntimeError:  # a file whose name begins with ~
