@@ -115,8 +115,7 @@ def noise(look: Look, asked: Asked) -> Html:
     kept: dict[str, Any] = {}
 
     def draw(axes: Any) -> None:
-        whole = look.small if look.step == 1 else what.stack
-        kept["lines"] = plot_noise(whole, ax=axes, dim=what.dim)
+        kept["lines"] = plot_noise(look.rows, ax=axes, dim=what.dim)
 
     data = diagram(draw)
     measured, expected = (line.get_ydata() for line in kept["lines"])
