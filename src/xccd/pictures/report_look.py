@@ -144,7 +144,7 @@ class Look:
     def rows(self) -> xr.DataArray:
         """Whole rows of all frames as a stack in memory, for the noise.
 
-        Half of them at most if not all were looked at: with the other half for pictures each file is read once for both.
+        If not all samples were looked at, half of the rows at most: no file is read more than once for both.
         """
         if self.step == 1:
             return self.small
