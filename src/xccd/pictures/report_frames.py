@@ -38,7 +38,7 @@ def inputs(look: Look, asked: Asked) -> Html:
     columns = {key: values_of(what, key) for key in keys}
     shared = [(key, column[0]) for key, column in columns.items() if len(set(column)) == 1 and column[0]]
     height, width = what.size
-    size = [("frames", what.count), ("pixels", f"{height} x {width}"), ("type", what.stack.dtype)]
+    size = [("frames", what.count), ("pixels", f"{height} x {width}"), ("type", str(what.stack.dtype))]
     own = facts([*size, ("unit", what.stack.attrs.get("units", "not known")), *shared])
     odd = odd_of(look)
     numbers, left = chosen(look, asked.n, odd)
