@@ -26,7 +26,6 @@ class BeforeClips(NamedTuple):
         x, flags = self
         if not (isinstance(x, Deferred) and isinstance(flags, Deferred)):
             return every_nth(x, step), every_nth(flags, step)
-        _share(x, flags)
         rows = np.arange(0, x.pixels[-2], step)
         height = x.unit if x.unit > step else 1  # rows that are unpacked together
         groups = np.split(rows, np.flatnonzero(np.diff(rows // height)) + 1) if step > 1 else [rows]
@@ -48,16 +47,17 @@ def before_clips(x: Array, flags: Array | None) -> BeforeClips | None:
         lazy = is_lazy(x) and dask_joint.is_dask(flags)
         known = _flags_as_deferred(x, flags) if lazy else None
         base = _as_deferred(x) if known is not None else None
-        return BeforeClips(x, flags) if known is None or base is None else BeforeClips(base, known)
+        return BeforeClips(x, flags) if known is None or base is None else _together(base, known)
     samples = _before_clips(x) if is_lazy(x) else None
     marks = None if samples is None else _flags_as_deferred(x, None)
-    return None if samples is None or marks is None else BeforeClips(samples, marks)
+    return None if samples is None or marks is None else _together(samples, marks)
 
 
-def _share(*arrays: Deferred) -> None:
-    """Let arrays of one file-like source read it once for each band: two wrappings of it become one."""
+def _together(samples: Deferred, flags: Deferred) -> BeforeClips:
+    """Both, with one source: two wrappings of the same files would read them twice for each band."""
     seen: dict[int, Deferred] = {}
-    rest, done = list(arrays), set()
+    samples, flags = _first(samples, seen), _first(flags, seen)
+    rest, done = [samples, flags], set()
     while rest:
         array = rest.pop()
         if id(array) in done:
@@ -67,6 +67,7 @@ def _share(*arrays: Deferred) -> None:
         if isinstance(own, MultiOutput | Deferred):
             own.inputs = tuple(_first(value, seen) for value in own.inputs)
             rest += [value for value in own.inputs if isinstance(value, Deferred)]
+    return BeforeClips(samples, flags)
 
 
 def _first(value: Any, seen: dict[int, Deferred]) -> Any:

@@ -15,6 +15,7 @@ body { margin: 0 auto; padding: 1.2rem 1rem 4rem; max-width: 78rem; background: 
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.3rem; margin: 2.4rem 0 .6rem; padding-top: .5rem; border-top: 1px solid var(--line); }
+.thumbs:empty { display: none; }
 h3 { font-size: 1.12rem; margin: 2rem 0 .4rem; }
 h4 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 p { margin: .4rem 0 .8rem; max-width: 60rem; }
@@ -52,6 +53,8 @@ img { display: block; width: 100%; height: auto; border-radius: 3px; }
 .thumbs { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .9rem; margin: .7rem 0; }
 .thumbs img { border: 1px solid var(--line); }
 .thumbs img, .pair img { image-rendering: pixelated; }
+.big { max-width: 40rem; margin: .7rem 0; }
+.big img { max-height: 36rem; width: auto; max-width: 100%; min-width: min(100%, 24rem); image-rendering: pixelated; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem; margin: .7rem 0; max-width: 62rem; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 29rem), 1fr)); gap: 1rem;
   align-items: start; margin: .7rem 0; }

@@ -54,8 +54,8 @@ class ProductLook:
         path = Path(str(source)) if source else None
         if path is not None and not path.is_file():
             path = None
-        if not own and path is not None:
-            own = {k: one for k, one in _maps_of_file(path) if one.sizes == image.sizes}
+        if path is not None:
+            own |= {k: one for k, one in _maps_of_file(path) if k not in own and one.sizes == image.sizes}
         return cls(name, image, own, path)
 
     @cached_property

@@ -38,7 +38,7 @@ def inputs(look: Look, asked: Asked) -> Html:
     columns = {key: values_of(what, key) for key in keys}
     shared = [(key, column[0]) for key, column in columns.items() if len(set(column)) == 1 and column[0]]
     height, width = what.size
-    size = [("frames", what.count), ("pixels", f"{height} x {width}"), ("type", what.stack.dtype)]
+    size = [("frames", what.count), ("pixels", f"{height} x {width}"), ("type", str(what.stack.dtype))]
     own = facts([*size, ("unit", what.stack.attrs.get("units", "not known")), *shared])
     odd = odd_of(look)
     numbers, left = chosen(look, asked.n, odd)
@@ -115,8 +115,7 @@ def noise(look: Look, asked: Asked) -> Html:
     kept: dict[str, Any] = {}
 
     def draw(axes: Any) -> None:
-        whole = look.small if look.step == 1 else what.stack
-        kept["lines"] = plot_noise(whole, ax=axes, dim=what.dim)
+        kept["lines"] = plot_noise(look.rows, ax=axes, dim=what.dim)
 
     data = diagram(draw)
     measured, expected = (line.get_ydata() for line in kept["lines"])

@@ -19,6 +19,7 @@ from xccd.labels.flags import attributes, flags_of, map_name
 from xccd.labels.frames import file_names, unflagged, with_samples
 from xccd.labels.lazy import array_of, as_lazy_indexed
 from xccd.labels.problems import problems
+from xccd.messages import shown
 from xccd.pictures.captions import names_of
 from xccd.pictures.causes import CAUSES, compared, numbered
 from xccd.pictures.limits import limits_of
@@ -28,6 +29,7 @@ from xccd.verbs.stats import stats
 Array = np.ndarray[Any, Any]
 SIDE = 1024  # rows and columns that are looked at
 SAMPLES = 1 << 25  # of all frames; with copies and causes some 20 bytes each
+ROWS = 1 << 24  # samples of all frames, in whole rows
 BYTES = 20
 
 
@@ -125,12 +127,31 @@ class Look:
     def small(self) -> xr.DataArray:
         """What was looked at as a stack in memory, with flags where they are known: pictures are drawn of it."""
         stack = self.what.stack.drop_vars([k for k in self.what.stack.coords if str(k).endswith("_flags")])
-        stack = stack[..., :: self.step, :: self.step]
+        stack = stack[..., :: self.step, :: self.step].assign_attrs(self._words)
         if self.flags is None:
             return with_samples(stack, np.moveaxis(self.values, -1, 1) if self.what.has_colours else self.values)
         name = map_name(stack.name, "flags")
         made = with_samples(stack, self.before).assign_coords({name: (stack.dims, self.flags, attributes())})
         return made.assign_attrs(ancillary_variables=name)
+
+    @property
+    def _words(self) -> dict[str, str]:
+        """The unit as pictures can show it."""
+        units = self.what.stack.attrs.get("units")
+        return {} if units is None else {"units": shown(units)}
+
+    @cached_property
+    def rows(self) -> xr.DataArray:
+        """Whole rows of all frames as a stack in memory, for the noise.
+
+        If not all samples were looked at, half of the rows at most: no file is read more than once for both.
+        """
+        if self.step == 1:
+            return self.small
+        every = max(2, -(-self.what.stack.size // ROWS))
+        stack = self.what.stack.drop_vars([k for k in self.what.stack.coords if str(k).endswith("_flags")])
+        made = with_samples(stack[..., ::every, :], self.what.look(every, columns=1))
+        return made.assign_attrs(self._words)
 
     @cached_property
     def table(self) -> xr.Dataset:

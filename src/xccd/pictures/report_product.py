@@ -32,7 +32,13 @@ def image_and_maps(look: ProductLook, asked: Any = None) -> Html:
     """Pictures of the image and of its maps, and what its header says first."""
     height, width = look.subject.size
     own = facts([("pixels", f"{height} x {width}"), *((k, _plain(look.cards.get(k))) for k in KEYS)])
-    return joined([own, pictures(thumbs(look, LARGE), "thumbs"), _missing(look)])
+    return joined([own, with_maps(look, tuple(MAPS)), _missing(look)])
+
+
+def with_maps(look: ProductLook, kinds: tuple[str, ...]) -> Html:
+    """The image, large, and its maps, small."""
+    image, *maps = thumbs(look, LARGE, kinds)
+    return joined([pictures([image], "big"), pictures(maps)])
 
 
 def thumbs(look: ProductLook, side: int, kinds: tuple[str, ...] = tuple(MAPS)) -> list[Html]:

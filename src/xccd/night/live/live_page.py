@@ -22,7 +22,6 @@ from xccd.pictures.page import (
     joined,
     page,
     paragraph,
-    pictures,
     table,
     tag,
     untold,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 BY = "xccd live"
 PAUSE = 3.0  # seconds between two writings of the page: of a fast camera not each frame is worth one
 REFRESH = 5  # seconds after which a browser loads it again
-SIDE, MAPS = 420, ("count", "rejected_low", "rejected_high")
+MAPS = ("count", "rejected_low", "rejected_high")
 MOST = 1000  # frames in the table
 
 
@@ -131,7 +130,7 @@ def check_page(path: Path, overwrite: bool) -> None:
 
 
 def _image(look: ProductLook) -> Html:
-    return joined([pictures(report_product.thumbs(look, SIDE, MAPS)), paragraph("In the grey levels of zscale.")])
+    return joined([report_product.with_maps(look, MAPS), paragraph("In the grey levels of zscale.")])
 
 
 def _noise(look: ProductLook) -> Html:
