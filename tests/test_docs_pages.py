@@ -121,11 +121,11 @@ def test_versions_are_the_same_everywhere() -> None:
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
     assert f"version = {{{version}}}" in " ".join((DOCS / "cite.md").read_text("utf-8").split())
     assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
-    assert f'version: "{version}"' in (ROOT / "conda" / "recipe.yaml").read_text("utf-8")
+    assert f'version: "{version}"' in (ROOT / "docs" / "release" / "recipe.yaml").read_text("utf-8")
 
 
 def test_the_conda_recipe_has_the_requirements() -> None:
-    recipe = (ROOT / "conda" / "recipe.yaml").read_text("utf-8")
+    recipe = (ROOT / "docs" / "release" / "recipe.yaml").read_text("utf-8")
     run = recipe.partition("\n  run:\n")[2].partition("\n\n")[0]
     for requirement in PROJECT["dependencies"]:
         name, bound = re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", requirement).groups()
