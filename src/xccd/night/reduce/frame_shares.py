@@ -14,6 +14,7 @@ from xccd.headers.common import COMBINED
 from xccd.headers.writing import FILES
 from xccd.labels.flags import map_name
 from xccd.night.reduce.work import Work
+from xccd.night.scan.scan import _client as cluster_is_here
 
 SIDES = tuple(map_name("data", f"share_rejected_{side}") for side in ("low", "high"))
 NEEDED = tuple(map_name("data", f"rejected_{side}") for side in ("low", "high"))
@@ -35,8 +36,10 @@ class _Counts(FrameCounts):
 def with_shares(make: Callable[[Work], xr.Dataset], work: Work) -> xr.Dataset:
     """The product with the share of each frame as a label: numbers that are known when it is computed.
 
-    A product of dask has them already. One without maps has none.
+    A product of dask has them already, and counts in its own way, also on other machines. One without maps has none.
     """
+    if cluster_is_here() or len(work.pieces) > 1:
+        return make(work)
     total = _Counts(0)
     with counting(total):
         image = make(work)
