@@ -599,6 +599,10 @@ ERRORS: dict[str, tuple[Any, type[Exception], str]] = {
     "original of other frames": (lambda: FRAMES.ccd.preview(FRAMES[:2]), ValueError,
                                  "original= has 2 frames, there are 3 to compare: give the same frames"),
     "original of an image": (lambda: IMAGE.ccd.preview(FRAMES), ValueError, r"give original=stack\.isel\(frame=0\)"),
+    "a number first": (lambda: FRAMES.ccd.preview(2), TypeError, "original=2 is a number.*did you mean n=2"),
+    "no such colormap": (lambda: FRAMES.ccd.preview(cmap="nope"), ValueError, "cmap='nope' is no colormap"),
+    "a colormap of numbers": (lambda: FRAMES.ccd.blink(cmap=5), TypeError, "cmap=5 is no colormap"),
+    "frames of another name": (lambda: FRAMES.rename(frame="time").ccd.preview(), ValueError, "as dim='time'"),
     "original of text": (lambda: FRAMES.ccd.preview("raw.fits"), TypeError, "original=: preview takes"),
     "rejection of an image": (lambda: IMAGE.ccd.plot_rejection(), ValueError, "plot_rejection shows a stack"),
     "rejection of colours": (lambda: FRAMES.rename(frame="channel").expand_dims(frame=2).ccd.plot_rejection(),
@@ -683,3 +687,20 @@ def test_a_window_where_pyplot_opens_one(monkeypatch: pytest.MonkeyPatch) -> Non
     figure = FRAMES.ccd.preview()
     assert figure is plt.gcf()
     plt.close(figure)
+
+
+# --- viewers of others, where they are installed
+
+
+def test_ginga_takes_a_frame(stack: xr.DataArray) -> None:
+    viewer = pytest.importorskip("ginga.AstroImage")
+    image = viewer.AstroImage()
+    image.load_nddata(stack[0].ccd.to_ccddata())
+    np.testing.assert_array_equal(image.get_data(), stack[0].values)
+
+
+def test_the_image_display_api_takes_a_frame(stack: xr.DataArray) -> None:
+    api = pytest.importorskip("astro_image_display_api.image_viewer_logic")
+    viewer = api.ImageViewerLogic()
+    viewer.load_image(stack[0].ccd.to_ccddata())
+    np.testing.assert_array_equal(viewer.get_image().data, stack[0].values)

@@ -13,7 +13,7 @@ import xarray as xr
 
 from xccd.messages import a_type, called, did_you_mean, is_number, is_whole
 from xccd.pictures.captions import captions, check_keys, names_of
-from xccd.pictures.figure import check_matplotlib
+from xccd.pictures.figure import check_matplotlib, greys
 from xccd.pictures.limits import check_limits, limits_of
 from xccd.pictures.panels import Panel, draw
 from xccd.pictures.picked import Picked, picked
@@ -118,6 +118,7 @@ def blink(
     names = check_keys(what, keys)
     target = None if path is None else _target(path, overwrite)
     check_matplotlib()
+    greys(cmap)
     if target is not None:
         _check_writer(target)
     some = picked(what.count, n)

@@ -46,7 +46,10 @@ def greys(cmap: Any = None) -> Colormap:
     if cmap is None:
         made = LinearSegmentedColormap.from_list("xccd_grey", [(DARKEST,) * 3, (1.0, 1.0, 1.0)])
     else:
-        made = mpl.colormaps.get_cmap(cmap)
+        try:
+            made = mpl.colormaps.get_cmap(cmap)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"cmap={cmap!r} is no colormap of matplotlib: {error}") from error
     return made.with_extremes(bad=MISSING)
 
 

@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 
 from xccd.messages import is_number
+from xccd.pictures.zscale import limits
 
 Array = np.ndarray[Any, Any]
 
 
 def zscale(values: Any) -> tuple[float, float]:
     """The limits that IRAF's display and DS9 take by default; of equal values, values around them; 0 and 1 of none."""
-    from astropy.visualization import ZScaleInterval
-
     good = np.asarray(values)[np.isfinite(values)].astype(np.float64)
     if not good.size:
         return 0.0, 1.0
     with np.errstate(all="ignore"):
-        low, high = map(float, ZScaleInterval().get_limits(good))
+        low, high = limits(good)
     if not (np.isfinite(low) and np.isfinite(high)):
         low, high = float(good.min()), float(good.max())
     if low < high:

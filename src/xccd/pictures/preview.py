@@ -12,7 +12,7 @@ from xccd.labels.problems import problems
 from xccd.messages import called, did_you_mean, is_whole
 from xccd.pictures.captions import captions, check_keys, names_of
 from xccd.pictures.compared import original_of
-from xccd.pictures.figure import check_axes, check_matplotlib, new_figure
+from xccd.pictures.figure import check_axes, check_matplotlib, greys, new_figure
 from xccd.pictures.limits import check_limits, limits_of
 from xccd.pictures.panels import LINE, Panel, draw, layout, montage, words_around
 from xccd.pictures.picked import nth, picked
@@ -134,6 +134,7 @@ def preview(
         raise ValueError("wcs=True: ax has no WCS, make it by plt.subplot(projection=image.ccd.wcs())")
     systems = [_wcs(what, i) for i in numbers] if wcs else [None] * len(numbers)
     check_matplotlib()
+    greys(cmap)
     sets = (what,) if before is None else (before, what)
     side = min(max(SIDES // max(1, round((len(sets) * len(numbers)) ** 0.5)), SIDE[0]), SIDE[1])
     panels, head = _panels(sets, numbers, side, names, systems, stretch == "same", vmin, vmax)

@@ -98,9 +98,8 @@ def subject(verb: str, obj: Any, dim: Hashable = "frame", *, argument: str = "",
     rest = [d for d in stack.dims if d not in lead]
     rest = ["y", "x"] if {"y", "x"} <= set(rest) and len(rest) == 2 else rest
     if len(rest) != 2:
-        raise ValueError(
-            f"{said}{verb} shows images (y, x), or a stack of them, not {dict(stack.sizes)}{_way(stack, rest)}"
-        )
+        way = _way(stack, rest, has_frames)
+        raise ValueError(f"{said}{verb} shows images (y, x), or a stack of them, not {dict(stack.sizes)}{way}")
     has_colours = CHANNEL in stack.dims
     if has_colours and not colours:
         raise ValueError(f"{said}{verb} takes one colour: pick it, as stack.sel({CHANNEL}={_first_colour(stack)!r})")
@@ -129,10 +128,11 @@ def _only(verb: str, obj: Any, said: str) -> xr.DataArray:
     return obj
 
 
-def _way(stack: xr.DataArray, rest: list[Hashable]) -> str:
+def _way(stack: xr.DataArray, rest: list[Hashable], has_frames: bool) -> str:
     more = [d for d in rest if d not in ("y", "x")]
     if {"y", "x"} < set(rest):
-        return f": pick a plane, as isel({more[0]}=0)"
+        frames = "" if has_frames else f", or name the dimension of the frames, as dim={more[0]!r}"
+        return f": pick a plane, as isel({more[0]}=0){frames}"
     return f": rename two axes to y and x{did_you_mean('y', stack.dims)}"
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from xccd.pictures.figure import DARKEST
+from xccd.pictures.figure import MISSING as MISSING
 from xccd.write.place import new_file, replacing
 
 MOST = 1600  # pixels along a side; larger images are averaged down
-MISSING = "#3b6ea5"  # blue: no grey level looks like it
 DPI = 100
 
 
@@ -28,7 +29,7 @@ def write_png(image: Any, path: Path, title: str) -> Path:
     axes = figure.subplots()
     axes.set_facecolor(MISSING)
     shades = np.stack([grey(plane) for plane in np.moveaxis(np.atleast_3d(values), -1, 0)], -1)
-    rgb = np.broadcast_to(shades, (height, width, 3))
+    rgb = np.broadcast_to(DARKEST + (1 - DARKEST) * shades, (height, width, 3))
     seen = np.isfinite(values if values.ndim == 2 else values.sum(-1))
     picture = np.dstack([rgb, seen])
     axes.imshow(picture, origin="lower", interpolation="nearest", aspect="equal")
@@ -43,12 +44,18 @@ def write_png(image: Any, path: Path, title: str) -> Path:
 
 def grey(values: Any) -> Any:
     """Grey levels from 0 to 1 between the limits of zscale; missing pixels are 0."""
-    from astropy.visualization import ZScaleInterval
-
     if not np.isfinite(values).any():
         return np.zeros(values.shape, np.float32)
-    low, high = ZScaleInterval().get_limits(values)
+    low, high = limits(values)
     return np.clip((np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-30), 0, 1)
+
+
+def limits(values: Any) -> tuple[float, float]:
+    """The limits of grey that IRAF's display and DS9 take by default; of values that are not all missing."""
+    from astropy.visualization import ZScaleInterval
+
+    low, high = ZScaleInterval().get_limits(values)
+    return float(low), float(high)
 
 
 def smaller(values: Any) -> Any:
