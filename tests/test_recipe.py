@@ -47,7 +47,7 @@ VALUES = {
     "light.register": st.sampled_from(["auto", "off", "wcs", "stars"]),
     "light.normalize": st.sampled_from(["auto", "off"]),
     "light.weights": st.sampled_from(["", "EXPTIME"]),
-    **{f"output.{name}": st.booleans() for name in ("maps", "picture", "frames")},
+    **{f"output.{name}": st.booleans() for name in ("maps", "picture", "frames", "report")},
 }
 
 

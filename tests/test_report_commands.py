@@ -122,7 +122,7 @@ def test_report_writes_a_page(night: Path, products: Path, tmp_path: Path, capsy
         (raw / path.name).write_bytes(path.read_bytes())
     (raw / "bad.fits").write_text("no image")
     assert command("report", raw, "-o", tmp_path / "a.html") == 3
-    assert "1 of 19 files cannot be read" in capsys.readouterr().err
+    assert "1 of 22 files cannot be read" in capsys.readouterr().err
     made = read(tmp_path / "a.html")
     assert "bad.fits" in made.within["overview"]
     assert "xccd report" in made.within["overview"]

@@ -186,7 +186,8 @@ class Night:
                     break
                 if self.page is not None:
                     self.page.catch_up(self.stack)
-                rest(changed, arrivals.pending, self.options["interval"])
+                waits = arrivals.pending or (self.page is not None and self.page.waits)
+                rest(changed, waits, self.options["interval"])
         self.end(written)
 
     def look(self, arrivals: Arrivals) -> bool:

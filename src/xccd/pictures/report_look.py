@@ -59,9 +59,7 @@ class Look:
     @cached_property
     def step(self) -> int:
         """Between the rows and columns that are looked at: 1 shows all samples."""
-        limit = options.memory()
-        most = SAMPLES if limit is None else max(1 << 16, min(SAMPLES, limit // BYTES))
-        return max(step_for(self.what.size, SIDE), math.ceil(math.sqrt(self.what.stack.size / most)))
+        return max(step_for(self.what.size, SIDE), math.ceil(math.sqrt(self.what.stack.size / _most(SAMPLES))))
 
     @cached_property
     def _seen(self) -> tuple[Array, Array | None, Array | None]:
@@ -140,7 +138,7 @@ class Look:
         units = self.what.stack.attrs.get("units")
         return {} if units is None else {"units": shown(units)}
 
-    @cached_property
+    @property
     def rows(self) -> xr.DataArray:
         """Whole rows of all frames as a stack in memory, for the noise.
 
@@ -148,7 +146,7 @@ class Look:
         """
         if self.step == 1:
             return self.small
-        every = max(2, -(-self.what.stack.size // ROWS))
+        every = max(2, -(-self.what.stack.size // _most(ROWS)))
         stack = self.what.stack.drop_vars([k for k in self.what.stack.coords if str(k).endswith("_flags")])
         made = with_samples(stack[..., ::every, :], self.what.look(every, columns=1))
         return made.assign_attrs(self._words)
@@ -174,6 +172,12 @@ class Look:
         return made.assign_coords({name: (stack.dims, as_lazy_indexed(known.flags), attributes())}).assign_attrs(
             ancillary_variables=name
         )
+
+
+def _most(samples: int) -> int:
+    """So many samples, or fewer if the memory is limited."""
+    limit = options.memory()
+    return samples if limit is None else max(1 << 16, min(samples, limit // BYTES))
 
 
 def _source_of(what: Subject) -> Subject | None:

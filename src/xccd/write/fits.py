@@ -275,14 +275,15 @@ class _Maker:
         for number, plane in enumerate(planes, 1):
             hdus += self._hdus(plane, number if several else None)
             rest += frames_table(plane.image, number if several else None)
-        columns = [*map(columns_of, planes)]
+        shares_of_planes = [*map(shares_of, planes)]
+        columns = [*map(columns_of, planes, shares_of_planes)]
         recipe = recipe_table(planes[0].image)
         if not several:
             more = bool(hdus[1:] or rest or columns[0].names or recipe)
             head = primary(self._lines(planes[0].image), planes[0].image.ndim, extended=more)
             # last, as EXTEND says whether anything follows
             hdus[0] = hdus[0]._replace(head=head)
-        shares = [found for plane in planes if (found := shares_of(plane)) is not None]
+        shares = [found for found in shares_of_planes if found is not None]
         return _Product(target, self.overwrite, hdus, rest, shares, columns, recipe)
 
     def _hdus(self, plane: Plane, number: int | None) -> Iterator[NewHDU]:

@@ -13,6 +13,7 @@ from xccd.labels.flags import map_name
 from xccd.labels.lazy import array_of
 from xccd.write.extensions import TABLE
 from xccd.write.planes import Plane
+from xccd.write.rejected_frames import Shares
 
 NAMED = f"EXTNAME = '{TABLE}".encode()  # in the header of a table of inputs; RECIPE is another table
 COLUMNS = {"REJ_LOW": "share_rejected_low", "REJ_HIGH": "share_rejected_high"}
@@ -25,17 +26,21 @@ class Columns(NamedTuple):
     values: dict[str, np.ndarray[Any, Any]]
 
 
-def columns_of(plane: Plane) -> Columns:
+def columns_of(plane: Plane, shares: Shares | None = None) -> Columns:
     """The columns of an image: shares in memory, which may still be counted while it is computed.
 
-    A table is wanted if `FILES` is a label of frames, one name for each.
+    A table is wanted if `FILES` is a label of frames, one name for each. It takes lazy ``shares``, too, which are
+    computed with the image.
     """
+    files = plane.ds.coords.get(FILES)
+    names = [] if files is None or files.ndim != 1 else list(map(str, files.values.tolist()))
+    if names and shares is not None:
+        return Columns(names, dict(zip(COLUMNS, shares.values, strict=True)))
     found = {name: plane.ds.coords.get(map_name(plane.image.name, kind)) for name, kind in COLUMNS.items()}
     values = {name: array_of(one) for name, one in found.items() if one is not None and one.ndim == 1}
     if len(values) < len(COLUMNS) or not all(isinstance(one, np.ndarray) for one in values.values()):
         return Columns([], {})
-    files = plane.ds.coords.get(FILES)
-    return Columns([] if files is None or files.ndim != 1 else list(map(str, files.values.tolist())), values)
+    return Columns(names, values)
 
 
 def with_columns(tables: bytes, columns: list[Columns]) -> bytes:

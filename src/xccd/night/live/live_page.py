@@ -67,6 +67,11 @@ class LivePage:
         self._last = self.clock()  # also after a failure: it is not tried at once again
         return True
 
+    @property
+    def waits(self) -> bool:
+        """Whether the page is not current, as it was written a moment before."""
+        return self._waits
+
     def catch_up(self, stack: LiveStack) -> None:
         """Write what was put off, once it is time."""
         if self._waits:

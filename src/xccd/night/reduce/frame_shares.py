@@ -14,6 +14,7 @@ from xccd.headers.common import COMBINED
 from xccd.headers.writing import FILES
 from xccd.labels.flags import map_name
 from xccd.night.reduce.work import Work
+from xccd.night.scan.scan import _client as cluster_is_here
 
 SIDES = tuple(map_name("data", f"share_rejected_{side}") for side in ("low", "high"))
 NEEDED = tuple(map_name("data", f"rejected_{side}") for side in ("low", "high"))
@@ -35,8 +36,11 @@ class _Counts(FrameCounts):
 def with_shares(make: Callable[[Work], xr.Dataset], work: Work) -> xr.Dataset:
     """The product with the share of each frame as a label: numbers that are known when it is computed.
 
-    A product of dask has them already. One without maps has none.
+    A product of dask has them already, and counts in its own way, also on other machines. One without maps has none.
     """
+    if cluster_is_here() or len(work.pieces) > 1:
+        image = make(work)
+        return _with_names(image) if all(side in image.coords for side in SIDES) else image
     total = _Counts(0)
     with counting(total):
         image = make(work)
@@ -45,7 +49,15 @@ def with_shares(make: Callable[[Work], xr.Dataset], work: Work) -> xr.Dataset:
         return image
     total.of(len(names))
     labels = {side: ("frame", row) for side, row in zip(SIDES, total.shares, strict=True)}
-    return image.assign_coords(labels if FILES in image.coords else {**labels, FILES: ("frame", names)})
+    return _with_names(image.assign_coords(labels))
+
+
+def _with_names(image: xr.Dataset) -> xr.Dataset:
+    """The image with the names of its frames, which asks for a table of them."""
+    names = _inputs(image)
+    if FILES in image.coords or len(names) != image.sizes["frame"]:
+        return image
+    return image.assign_coords({FILES: ("frame", names)})
 
 
 def _inputs(image: xr.Dataset) -> list[str]:
