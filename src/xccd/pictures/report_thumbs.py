@@ -15,7 +15,7 @@ from xccd.pictures.report_look import Look
 from xccd.pictures.thumbnail import thumbnail
 
 Array = np.ndarray[Any, Any]
-SMALL, LARGE = 160, 420  # pixels along the longer side
+SMALL, LARGE = 160, 360  # pixels along the longer side
 
 
 def smaller(image: Array, side: int) -> Array:
