@@ -125,7 +125,7 @@ def outcome(run: Callable[[Any], Any], package: Any) -> str:
     try:
         result = run(package)
     except Exception as error:
-        return type(error).__name__
+        return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins")
     if isinstance(result, type):
         return result.__name__
     if isinstance(result, CCDData) and result.mask is not None and result.mask.all():
