@@ -299,7 +299,7 @@ def bad_input_page(folder: Path) -> str:
                 bad.provoke()
             except Exception as error:
                 message = str(error).replace(f"{place}/", "").replace(str(place), "night")
-                kind = type(error).__name__
+                kind = next(c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins")
         rows.append(f"| {name} | {kind} | `{re.sub(r'[|`]', ' ', message)}` | {bad.meaning} |")
     return "\n".join(["# Errors for bad input", "", *TEXT, "", *HEAD, *rows, ""])
 
