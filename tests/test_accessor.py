@@ -2,6 +2,7 @@
 
 import inspect
 import pydoc
+import re
 
 import numpy as np
 import pytest
@@ -24,6 +25,12 @@ def of_accessor(name):
 def test_every_verb_is_bound():
     assert set(VERBS) <= set(BOUND)
     assert set(BOUND) <= set(PUBLIC)
+
+
+def test_a_method_is_bound_once():
+    """Bound twice, `keep` was given its own result in place of the stack."""
+    lines = re.findall(r"^    (\w+) = ", inspect.getsource(CCDAccessor), re.MULTILINE)
+    assert len(lines) == len(set(lines)) > 40
 
 
 @pytest.mark.parametrize("name", BOUND)

@@ -199,7 +199,7 @@ def test_a_missing_engine_cannot_be_chosen(monkeypatch, options):
     xccd.set_options(threads=7)
     with pytest.raises(ImportError, match=r"^no numba here$"):
         xccd.set_options(**options)
-    assert settings._OPTIONS == {"threads": 7, "engine": None, "memory": None}
+    assert settings._OPTIONS == {"threads": 7, "engine": None, "memory": None, "progress": None}
 
 
 def test_an_engine_that_goes_missing_is_not_replaced_in_silence(monkeypatch, caplog):
