@@ -20,6 +20,7 @@ from xccd.verbs.explanation import Explanation
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*can reject nothing"),
     pytest.mark.filterwarnings("ignore:.*could reject all"),
+    pytest.mark.filterwarnings("ignore:.*can reject every sample"),
     pytest.mark.filterwarnings("ignore:.*rejects nothing with"),
     pytest.mark.filterwarnings("ignore:.*leaves nothing"),
 ]
