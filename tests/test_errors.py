@@ -61,7 +61,7 @@ WRONG = {
     "xccd.reduce(p, output=p)": ValueError,
     "xccd.reduce('lost', output=p / 'out')": FileNotFoundError,
     "xccd.plan(3)": TypeError,
-    "xccd.Recipe(lihgt={})": TypeError,
+    "xccd.Recipe(lihgt={})": ValueError,
     "xccd.Recipe(light={'metod': 'mean'})": ValueError,
     "xccd.Recipe().replace(light=3)": TypeError,
     "xccd.LiveStack(lwo=3)": TypeError,

@@ -157,7 +157,8 @@ def in_tree(
         try:
             return function(*args, **kwargs)
         except CAUGHT as error:
-            text = said(args, kwargs) if said is not None and isinstance(error, TypeError) else None
+            misfits = said is not None and isinstance(error, TypeError) and not is_raised_here(error)
+            text = said(args, kwargs) if said is not None and misfits else None
             found, before = (of_tree(error), error.__context__) if text is None else (XccdTypeError(text), None)
             if found is error:
                 raise
