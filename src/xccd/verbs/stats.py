@@ -65,7 +65,7 @@ def stats(
     flags: bool = False,
     original: xr.DataArray | None = None,
     dim: Hashable = "frame",
-) -> StatsTable:
+) -> xr.Dataset:
     """Measure each frame of a stack: a table with a row a frame, in which odd frames are marked.
 
     Parameters
