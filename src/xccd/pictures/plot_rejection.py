@@ -13,7 +13,7 @@ from xccd.messages import called, did_you_mean
 from xccd.pictures.captions import fitting, names_of
 from xccd.pictures.causes import UNKNOWN, Cause, causes_of
 from xccd.pictures.compared import original_of
-from xccd.pictures.figure import INK, MISSING, MISSING_NAME, bare, check_axes, check_matplotlib, new_figure
+from xccd.pictures.figure import INK, MISSING, MISSING_NAME, aspect_of, bare, check_axes, check_matplotlib, new_figure
 from xccd.pictures.picked import nth
 from xccd.pictures.subject import Subject, step_for, subject
 
@@ -131,8 +131,9 @@ def _map(axes: Axes, shown: Subject, numbers: Array, causes: tuple[Cause, ...], 
     most = max(2.0, float(counts.max()))
     dark = LinearSegmentedColormap.from_list("xccd_counts", ["0.6", "0.0"]).with_extremes(under="white", bad=MISSING)
     image = axes.imshow(
-        np.where(empty, np.nan, counts), cmap=dark, norm=Normalize(1, most), origin="lower", extent=shown.edges(step)
-    )
+        np.where(empty, np.nan, counts), cmap=dark, norm=Normalize(1, most), origin="lower", extent=shown.edges(step),
+        aspect=aspect_of(*shown.size),
+    )  # fmt: skip
     axes.set_xlabel("x [pixel]")
     axes.set_ylabel("y [pixel]")
     verb = "missing" if causes[0] is UNKNOWN else "rejected"
