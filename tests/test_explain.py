@@ -368,7 +368,11 @@ ERRORS = [
     (lambda s: s.ccd.explain("0", 0), TypeError, "y='0' is not a pixel number: give one from 0 to 3"),
     (lambda s: s.ccd.explain(True, 0), TypeError, "y=True is not a pixel number"),
     (lambda s: s[:, 0].ccd.explain(0, 0), ValueError, "y=0: the stack has no dimension 'y', it has"),
-    (lambda s: s.expand_dims("z").ccd.explain(0, 0), ValueError, r"also has {'z': 1}: pick one, as isel\(z=0\)"),
+    (
+        lambda s: s.expand_dims("z").ccd.explain(0, 0),
+        ValueError,
+        r"also has {'z': 1}: pick one, as isel\(z=0\), before",
+    ),
     (lambda s: s[0].ccd.explain(0, 0), ValueError, "this DataArray has no dimension 'frame'"),
     (lambda s: s.ccd.explain(0, 0, original=3), TypeError, "original= is int: give the stack before the clip"),
     (lambda s: s.ccd.explain(0, 0, original=s[1:]), ValueError, "original= has .*: give the same frames"),

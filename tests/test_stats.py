@@ -399,6 +399,8 @@ def test_short_names(names, short):
         (lambda s: s, {"saturation": -1}, ValueError, "saturation: -1, give a finite number above 0"),
         (lambda s: s, {"saturation": "SATURAT"}, ValueError, "saturation='SATURAT' is no coordinate on 'frame'"),
         (lambda s: s, {"saturation": [1, 2]}, ValueError, r"saturation has shape \(2,\)"),
+        (lambda s: s, {"stars": "yes"}, TypeError, "stars='yes' is not True or False"),
+        (lambda s: s, {"flags": 1}, TypeError, "flags=1 is not True or False"),
         (lambda s: s.astype(complex), {}, TypeError, "samples must be real numbers"),
         (lambda s: s.expand_dims(z=2, axis=1), {"stars": True}, ValueError, r"pick one plane, as stack.isel\(z=0\)"),
         (lambda s: s.rename(y="v"), {"stars": True}, ValueError, r"stars=True takes frames \(y, x\), these have"),

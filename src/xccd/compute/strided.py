@@ -14,7 +14,7 @@ from xccd.compute.deferred import Box, Deferred, evaluate, view
 from xccd.compute.flagged import Reasons
 from xccd.compute.plans import plan_of, plan_of_flags
 from xccd.compute.pool import run_all
-from xccd.compute.run import _deferred_results, _nothing
+from xccd.compute.run import _deferred_results, _nothing, before_clips, flags_after
 from xccd.compute.steps import First
 
 Array = Any
@@ -45,6 +45,7 @@ def flags_every_nth(
     """
     known = _flags_as_deferred(x, flags) if is_lazy(x) and (flags is None or dask_joint.is_dask(flags)) else None
     if known is None:
+        flags = _clips_of(x)[1] if flags is None else flags
         return None if flags is None else every_nth(flags, step, frames, columns=columns)
     return _of_deferred(known, step, frames, step if columns is None else columns)
 
@@ -59,8 +60,19 @@ def at_pixel(
     if lazy and (flags is None or dask_joint.is_dask(flags)):
         found = _flags_as_deferred(x, flags)
         marks = flags if found is None else found
+        if marks is None:
+            before, marks = _clips_of(x)
     values = _pixel((_as_deferred(x) if dask_joint.is_dask(x) else None) or x if before is None else before, y, x_)
     return values, None if marks is None else _pixel(marks, y, x_)
+
+
+def _clips_of(x: Array) -> tuple[Array | None, Array | None]:
+    """The samples before the clips that a lazy array notes, and its flags, lazy; None if it notes no clip.
+
+    Of arrays that were made of files by other work than steps of a plan, as that of `align`.
+    """
+    samples, steps = before_clips(x) if is_lazy(x) else (x, ())
+    return (samples, flags_after(steps, samples, _nothing(x, np.uint8))) if steps else (None, None)
 
 
 def _pixel(x: Array, y: int, x_: int) -> np.ndarray[Any, Any]:

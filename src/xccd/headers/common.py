@@ -178,12 +178,19 @@ def same_grid(headers: list[str]) -> bool:
     written = {tuple(c for c in cards.split(text) if cards.WCS.fullmatch(c.keyword)): text for text in headers}
     if len({tuple(card.lines for card in some) for some in written}) == 1:
         return True
-    found = [_positions(text) for text in written.values()]
-    if any(p is None for p in found):
+    texts = iter(written.values())
+    one = _positions(next(texts))
+    if one is None:
         return False
-    (system, first), *rest = [p for p in found if p is not None]
+    system, first = one
     pixel = np.abs((first[1] - first[0] + 180) % 360 - 180).max()
-    return all(s == system and np.abs((p - first + 180) % 360 - 180).max() < 1e-4 * pixel for s, p in rest)
+    for text in texts:  # the first other one decides: dithered frames have a WCS each
+        other = _positions(text)
+        if other is None or other[0] != system:
+            return False
+        if not np.abs((other[1] - first + 180) % 360 - 180).max() < 1e-4 * pixel:
+            return False
+    return True
 
 
 def _positions(text: str) -> tuple[System, np.ndarray[Any, Any]] | None:

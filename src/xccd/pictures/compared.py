@@ -11,7 +11,8 @@ from xccd.pictures.subject import Subject, subject
 def original_of(verb: str, original: Any, what: Subject, *, one_for_all: bool = True) -> Subject:
     """The frames before, which must be the same pixels, and as many; or one image for all frames."""
     if is_number(original):
-        raise TypeError(f"original={original!r} is a number, not frames: did you mean n={original!r}?")
+        way = f": did you mean n={original!r}?" if verb == "preview" else ""
+        raise TypeError(f"original={original!r} is a number, not the frames before{way}")
     before = subject(verb, original, what.dim, argument="original=", colours=what.has_colours)
     if before.size != what.size or before.has_colours != what.has_colours:
         raise ValueError(

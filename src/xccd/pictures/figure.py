@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 DARKEST = 0.25
 MISSING = "#0000c0"
 MISSING_NAME = "blue"
+SLIM = (0.15, 4.0)  # height over width of the slimmest panels
+SLIMMEST = 20  # an image that is longer than so many times its width is drawn as a panel of these
 INK, PALE = "#222222", "#dddddd"
 
 
@@ -91,6 +93,12 @@ def _alone() -> Any:
             return buffer.getvalue()
 
     return Picture
+
+
+def aspect_of(height: float, width: float) -> float:
+    """How many times as high as wide pixels are drawn: 1, but of an image that would be a line, as 1 x 1000 pixels."""
+    ratio = height / width
+    return 1.0 if 1 / SLIMMEST <= ratio <= SLIMMEST else min(max(ratio, SLIM[0]), SLIM[1]) / ratio
 
 
 def bare(axes: Axes, along: Any = "y") -> None:

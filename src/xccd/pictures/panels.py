@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xccd.pictures.captions import fitting
-from xccd.pictures.figure import DARKEST, INK, MISSING, MISSING_NAME, greys
+from xccd.pictures.figure import DARKEST, INK, MISSING, MISSING_NAME, SLIM, aspect_of, greys
 from xccd.pictures.limits import rgba
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Panel:
 
 def layout(count: int, size: tuple[int, int], col_wrap: int | None, pairs: bool) -> tuple[int, int, float, float]:
     """Rows and columns of panels, and the width and height of one in inches. ``pairs`` stay side by side."""
-    ratio = min(max(size[0] / size[1], 0.15), 4.0)
+    ratio = min(max(size[0] / size[1], SLIM[0]), SLIM[1])
     area = LONE if count == 1 else 2.2 * AREA if count <= TICKED else AREA
     width, height = math.sqrt(area / ratio), math.sqrt(area * ratio)
     if width > 11:
@@ -95,7 +95,8 @@ def draw(axes: Axes, panel: Panel, cmap: Any, *, letters: int = 60, ticked: bool
     if on_sky:  # pixels of the array from 0
         height, width = panel.values.shape[:2]
         left, right, bottom, top = -0.5, width * panel.step - 0.5, -0.5, height * panel.step - 0.5
-    where: dict[str, Any] = {"origin": "lower", "extent": (left, right, bottom, top)}
+    aspect = aspect_of(abs(top - bottom), abs(right - left))
+    where: dict[str, Any] = {"origin": "lower", "extent": (left, right, bottom, top), "aspect": aspect}
     if panel.values.ndim == 3:
         image = axes.imshow(rgba(panel.values, panel.limits, to_rgb(MISSING), DARKEST), **where)
     else:

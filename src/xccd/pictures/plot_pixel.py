@@ -1,4 +1,4 @@
-"""`plot_pixel`: the samples of one pixel, kept and rejected."""
+"""`plot_pixel`: the samples of one pixel, kept and rejected, and the bounds of the clip."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xccd.compute.strided import at_pixel
+from xccd.headers.common import history_steps
 from xccd.labels.flags import flags_of
 from xccd.labels.lazy import array_of
 from xccd.messages import is_number
@@ -17,6 +18,9 @@ from xccd.pictures.causes import CAUSES, UNKNOWN, Cause, compared, numbered
 from xccd.pictures.compared import original_of
 from xccd.pictures.figure import INK, bare, check_axes, check_matplotlib, new_figure
 from xccd.pictures.subject import Subject, numbering, subject
+from xccd.verbs.explain import explain
+from xccd.verbs.explain_steps import REJECTING, verb_of
+from xccd.verbs.explanation import Told
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 NAMED = 40  # frames whose names have room below the samples
+BLUE = "#1f5fa8"
 
 
 def plot_pixel(
@@ -36,6 +41,8 @@ def plot_pixel(
     dim: Hashable = "frame",
 ) -> list[PathCollection]:
     """Show the samples of one pixel against the frames: which were kept, which were rejected, and why.
+
+    The centre and the bounds of the last rejection are drawn behind them, where `explain` tells them.
 
     Parameters
     ----------
@@ -68,6 +75,7 @@ def plot_pixel(
     See Also
     --------
     plot_rejection : all pixels
+    explain : the samples and the bounds as a table
 
     Notes
     -----
@@ -97,7 +105,7 @@ def plot_pixel(
     kept = int(np.count_nonzero(numbers == 0))
     if ax is None:
         ax = new_figure(min(max(5.0, 2.5 + 0.28 * shown.count), 12.0), 4.2).subplots()
-    made = draw_samples(ax, values, numbers, causes, names_of(shown))
+    made = draw_samples(ax, values, numbers, causes, names_of(shown), bounds_of(shown, before, row, column))
     ax.set_title(f"pixel y = {y:g}, x = {x:g}: {kept} of {shown.count} samples are kept", fontsize=10, color=INK)
     ax.set_ylabel(str(shown.stack.attrs.get("units") or "no unit"), parse_math=False)
     return made
@@ -135,11 +143,30 @@ def samples_of(
     return was, numbered(compared(was[:, None], bad[:, None])[:, 0]), CAUSES
 
 
+def bounds_of(shown: Subject, before: Subject | None, row: int, column: int) -> Told | None:
+    """The last rejection of a pixel that has bounds, as `explain` tells it; None if there is none."""
+    if not any(verb_of(line) in REJECTING for line in history_steps(shown.stack)):
+        return None
+    original = None if before is None else _numbered_from_0(before)
+    try:
+        told = explain(_numbered_from_0(shown), row, column, original=original, dim=shown.dim)
+    except ValueError:  # another calibration, or flags beside the stack before: the picture compares them, explain not
+        return None
+    rules = [rule for rule in told.rules if not rule.why_not and np.isfinite([rule.low, rule.high]).any()]
+    return rules[-1] if rules else None
+
+
+def _numbered_from_0(shown: Subject) -> xr.DataArray:
+    """The stack with the axes y and x, and without their labels."""
+    *_, y, x = shown.stack.dims
+    return shown.stack.drop_vars([y, x], errors="ignore").rename({y: "y", x: "x"})
+
+
 def draw_samples(
     axes: Axes, values: Array, numbers: Array, causes: tuple[Cause, ...], names: Sequence[str],
-    bounds: tuple[float, float] | None = None,
+    bounds: Told | None = None,
 ) -> list[PathCollection]:  # fmt: skip
-    """Samples against frames; ``bounds`` are those within which samples were kept."""
+    """Samples against frames, and the bounds within which samples were kept."""
     here, seen = np.arange(len(values)), np.isfinite(values)
     kept = seen & (numbers == 0)
     made = [axes.scatter(here[kept], values[kept], s=30, color=INK, label="kept", zorder=3)]
@@ -158,7 +185,7 @@ def draw_samples(
                                      color=INK, label=f"{cause.name}, no value", clip_on=False,
                                      transform=axes.get_xaxis_transform()))  # fmt: skip
     if bounds is not None:
-        axes.axhspan(*bounds, color="#1f5fa8", alpha=0.12, lw=0, label="bounds of the clip")
+        _draw_bounds(axes, bounds)
     axes.set_xlim(-0.6, len(values) - 0.4)
     if len(values) <= NAMED:
         axes.set_xticks(here, [fitting(name, 24) for name in names], rotation=90, fontsize=8, parse_math=False)
@@ -167,3 +194,20 @@ def draw_samples(
     bare(axes)
     axes.legend(fontsize=8, loc="best")
     return made
+
+
+def _draw_bounds(axes: Axes, rule: Told) -> None:
+    """Centre and bounds of each frame, as steps; a side that is off goes to the edge of the picture."""
+    edges, verb = np.arange(len(rule.low) + 1) - 0.5, rule.call.partition("(")[0]
+    bounds = f"bounds of {verb}"
+    for values, style, label in ((rule.center, "--", f"centre of {verb}"), (rule.low, "-", bounds),
+                                 (rule.high, "-", bounds)):  # fmt: skip
+        if np.isfinite(values).any():
+            drawn = np.where(np.isfinite(values), values, np.nan)
+            told = label in axes.get_legend_handles_labels()[1]
+            axes.stairs(drawn, edges, baseline=None, color=BLUE, ls=style, lw=1.2, label=None if told else label,
+                        zorder=2)  # fmt: skip
+    bottom, top = axes.get_ylim()
+    low, high = (np.where(np.isinf(v), edge, v) for v, edge in ((rule.low, bottom), (rule.high, top)))
+    axes.stairs(high, edges, baseline=low, fill=True, color=BLUE, alpha=0.12, zorder=1)
+    axes.set_ylim(bottom, top)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xccd.kernels.flags import Flag
 from xccd.messages import called, did_you_mean
 from xccd.pictures.captions import fitting, names_of
 from xccd.pictures.causes import UNKNOWN, Cause, causes_of
 from xccd.pictures.compared import original_of
-from xccd.pictures.figure import INK, MISSING, MISSING_NAME, bare, check_axes, check_matplotlib, new_figure
+from xccd.pictures.figure import INK, MISSING, MISSING_NAME, aspect_of, bare, check_axes, check_matplotlib, new_figure
 from xccd.pictures.picked import nth
 from xccd.pictures.subject import Subject, step_for, subject
 
@@ -28,6 +29,7 @@ PARTS = ("both", "map", "frames")
 SIDE = 1024  # pixels of the map
 SAMPLES = 1 << 26  # of all frames, that are looked at
 NAMED = 40  # frames whose names have room beside the bars
+LIMITS = int(Flag.BELOW_MINIMUM | Flag.ABOVE_MAXIMUM)
 
 
 def plot_rejection(
@@ -78,7 +80,8 @@ def plot_rejection(
     -----
     Frames of more than 1024 pixels along a side are looked at by every n-th row and column, and the figure says so; the
     bars are then an estimate. A sample with several flags counts once, by the first of: missing or masked before,
-    minimum, maximum, low, high, grown.
+    minimum, maximum, low, high, grown. All but the first are rejected here. `stats` counts those beyond the limits of
+    `minmax`, and grown ones, apart from what clips rejected.
 
     Examples
     --------
@@ -131,8 +134,9 @@ def _map(axes: Axes, shown: Subject, numbers: Array, causes: tuple[Cause, ...], 
     most = max(2.0, float(counts.max()))
     dark = LinearSegmentedColormap.from_list("xccd_counts", ["0.6", "0.0"]).with_extremes(under="white", bad=MISSING)
     image = axes.imshow(
-        np.where(empty, np.nan, counts), cmap=dark, norm=Normalize(1, most), origin="lower", extent=shown.edges(step)
-    )
+        np.where(empty, np.nan, counts), cmap=dark, norm=Normalize(1, most), origin="lower", extent=shown.edges(step),
+        aspect=aspect_of(*shown.size),
+    )  # fmt: skip
     axes.set_xlabel("x [pixel]")
     axes.set_ylabel("y [pixel]")
     verb = "missing" if causes[0] is UNKNOWN else "rejected"
@@ -177,10 +181,12 @@ def _bars(
 
 
 def _worst(names: list[str], shares: Array, causes: tuple[Cause, ...]) -> str:
-    """The frame of which most samples were rejected."""
+    """The frame of which most samples were rejected; those beyond limits are told apart, as in `stats`."""
     rejected = shares[[cause.rejected for cause in causes]].sum(0)
     verb = "missing" if causes[0] is UNKNOWN else "rejected"
     if not rejected.any():
         return f"nothing is {verb}"
     worst = int(rejected.argmax())
-    return f"most are {verb} of {names[worst]}: {rejected[worst]:.2g} %"
+    beyond = float(shares[[bool(cause.flags & LIMITS) for cause in causes]].sum(0)[worst])
+    limits = f", {beyond:.2g} % by limits" if beyond else ""
+    return f"most are {verb} of {names[worst]}: {rejected[worst]:.2g} %{limits}"

@@ -102,7 +102,8 @@ def subject(verb: str, obj: Any, dim: Hashable = "frame", *, argument: str = "",
         raise ValueError(f"{said}{verb} shows images (y, x), or a stack of them, not {dict(stack.sizes)}{way}")
     has_colours = CHANNEL in stack.dims
     if has_colours and not colours:
-        raise ValueError(f"{said}{verb} takes one colour: pick it, as stack.sel({CHANNEL}={_first_colour(stack)!r})")
+        one = f"stack.sel({CHANNEL}={_first_colour(stack)!r})"
+        raise ValueError(f"{said}{verb} takes one colour: pick it, as {one}, before a clip")
     if has_colours and stack.sizes[CHANNEL] != len(RGB):
         raise ValueError(
             f"{said}colours are {len(RGB)} planes along {CHANNEL!r}, these are {stack.sizes[CHANNEL]}: "

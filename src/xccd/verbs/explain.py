@@ -148,7 +148,8 @@ def _place(stack: xr.DataArray, given: dict[str, Any], dim: Hashable) -> dict[Ha
     others = {d: n for d, n in stack.sizes.items() if d not in (dim, *IMAGE)}
     if others:
         first = next(iter(others))
-        raise ValueError(f"explain takes one pixel (y, x), the stack also has {others}: pick one, as isel({first}=0)")
+        way = f"pick one, as isel({first}=0), before the clip"
+        raise ValueError(f"explain takes one pixel (y, x), the stack also has {others}: {way}")
     found: dict[Hashable, tuple[int, Any]] = {}
     for name, value in given.items():
         if name not in stack.dims:

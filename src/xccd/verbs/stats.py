@@ -114,7 +114,8 @@ def stats(
         range, ``flags`` without flags, ``original`` has another shape, or ``stars`` of frames that have other
         dimensions than y and x.
     TypeError
-        ``obj`` is not a DataArray or a Dataset, or samples are no real numbers.
+        ``obj`` is not a DataArray or a Dataset, samples are no real numbers, or ``stars`` or ``flags`` is not True or
+        False.
     ImportError
         ``stars`` without sep.
 
@@ -154,6 +155,9 @@ def stats(
     >>> labelled.isel(frame=labelled.background < 600).sizes["frame"]
     5
     """
+    for argument, value in (("stars", stars), ("flags", flags)):
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{argument}={value!r} is not True or False")
     stack = only_array("stats", obj, dim)
     check_stack(stack, dim)
     x, marks = samples_and_flags(stack, dim, original)
