@@ -132,7 +132,6 @@ class CCDAccessor(Generic[Own]):
     stats = _bind(stats)
     explain = _bind(explain)
     plan = _bind(plan)
-    keep = _bind(keep)
     keep = _same(keep)
     measure_stars = _bind(measure_stars)
     preview = _bind(preview)
