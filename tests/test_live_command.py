@@ -252,7 +252,7 @@ def test_files_that_appear_while_it_runs(tmp_path: Path, poll: list[str]) -> Non
     assert (process.returncode, err.strip()) == (130, "xccd: interrupted")
     assert fits.getval(out, "NCOMBINE") in (3, 4)
     assert len(xccd.LiveStack.load(state)) in (3, 4)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["l2.fits", "live.fits", "live.state", "night"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["l2.fits", "live.fits", "live.html", "live.state", "night"]
 
 
 def test_the_page_has_every_option() -> None:
