@@ -243,7 +243,11 @@ FORGED = "a\ngood     other\n1 mean\x1b[2J.fits"  # a name that would print as l
 )
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_line_end_in_a_file_name_makes_no_line(
-    command: list[str], damaged: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: list[str],
+    damaged: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     pixels = np.random.default_rng(0).normal(100, 5, (3, 60, 70)).astype("f4")
