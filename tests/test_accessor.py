@@ -1,5 +1,6 @@
 """The accessor binds the public functions and adds nothing; every public name explains itself."""
 
+import ast
 import inspect
 import pydoc
 import re
@@ -110,3 +111,12 @@ def test_docstrings_name_every_parameter(name):
     section = text.split("Parameters\n----------\n")[1].split("\n\n")[0]
     described = [n for line in section.splitlines() if line[0] != " " for n in line.split(" : ")[0].split(", ")]
     assert described == list(inspect.signature(getattr(xccd, name)).parameters)
+
+
+def test_no_method_is_given_twice() -> None:
+    """The second `_bind` in the class would bind the method of the first, and no call of it would work."""
+    (owner,) = ast.parse(inspect.getsource(CCDAccessor)).body
+    assert isinstance(owner, ast.ClassDef)
+    names = [ast.unparse(line.targets[0]) for line in owner.body if isinstance(line, ast.Assign)]
+    assert len(names) > 30
+    assert sorted(set(names)) == sorted(names)

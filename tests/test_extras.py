@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 import xccd
+from xccd.cli import main
 from xccd.cli.cluster import check_cluster
 from xccd.cli.shell import Stop
 from xccd.night.live.folder import _observer
@@ -85,3 +86,51 @@ def test_messages_name_pip_and_conda() -> None:
         text = path.read_text("utf-8")
         for found in re.finditer(r"(?<![-\w] )pip install '?\w", text):
             assert "conda install" in text[found.start() : found.start() + 160], path
+
+
+def _command(*words: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main.main([str(word) for word in words])
+    return int(end.value.code or 0)
+
+
+# Commands that need a package, what is not there, and what they say.
+COMMANDS = {
+    "combine --keep": (["combine", "L", "-o", "m.fits", "--keep", "fwhm<80%"], "sep", "star lists need sep"),
+    "align --stars": (["align", "L", "-o", "a/", "--stars"], "sep", "star lists need sep"),
+    "align": (["align", "L", "-o", "a/"], "reproject.mosaicking", "the grid that holds all frames needs reproject"),
+    "align adaptive": (
+        ["align", "L", "-o", "a/", "--method", "adaptive", "--to", "L/light-r-001.fits"],
+        "reproject",
+        "--method='adaptive' needs reproject",
+    ),
+    "stats --stars": (["stats", "L", "--stars"], "sep", "star lists need sep"),
+    "live transforms": (["live", "L", "-o", "l.fits", "--once", "--align", "transforms"], "sep", "star lists need sep"),
+    "live offsets": (["live", "L", "-o", "l.fits", "--once", "--align", "offsets"], "sep", "star lists need sep"),
+    "reduce --keep": (["reduce", "L", "-o", "p", "--keep", "stars>5"], "sep", "star lists need sep"),
+    "reduce weights": (["reduce", "L", "-o", "p", "--set", "light.weights=EXPTIME*fwhm"], "sep", "star lists need sep"),
+    "scan --cache": (["scan", "L", "--cache", "t.parquet"], "pyarrow.parquet", "scan(--cache) needs pyarrow"),
+    "preview": (["preview", "L", "-o", "p.png"], "matplotlib", "pictures need matplotlib"),
+    "info": (["info", "https://localhost:1/a.fits"], "fsspec.core", "https://localhost:1/a.fits"),
+    "combine http": (["combine", "https://localhost:1/a.fits", "-o", "m.fits"], "fsspec.core", "https://localhost:1/"),
+    "report http": (["report", "https://localhost:1/a.fits"], "fsspec.core", "https://localhost:1/a.fits"),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_a_command_without_a_package_ends_before_any_work(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, module, says = COMMANDS[case]
+    monkeypatch.chdir(tmp_path)
+    xccd.simulate_night("L", shape=(64, 80), nbias=1, ndark=0, nflat=0, nlight=2, dither=3)
+    for bias in Path("L").glob("bias*"):
+        bias.unlink()
+    monkeypatch.setitem(sys.modules, module, None)
+    assert _command(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"xccd: {says}")
+    assert re.search(r"pip install 'xccd\[\w+\]' or conda install \S+", err)
+    assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["L"]

@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 import xccd
+from test_cli import run
 from test_report import read
 from xccd.cli import main
 from xccd.night.live.live_page import LivePage
@@ -220,3 +221,41 @@ def test_a_live_page_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None
         warnings.simplefilter("error")
         page.catch_up(stack)  # not tried again before there is something new
     assert len(stack) == 1
+
+
+FORGED = "a\ngood     other\n1 mean\x1b[2J.fits"  # a name that would print as lines of its own
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["scan"],
+        ["info"],
+        ["verify"],
+        ["stats"],
+        ["preview"],
+        ["report"],
+        ["combine", "--dry-run", "-v", "-o", "m.fits"],
+        ["combine", "-v", "-o", "m.fits", "--sigma-clip", "1", "1"],
+        ["reduce", "--dry-run", "-o", "products"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_line_end_in_a_file_name_makes_no_line(
+    command: list[str],
+    damaged: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).normal(100, 5, (3, 60, 70)).astype("f4")
+    for name, x in zip([FORGED, "b.fits", "c.fits"], pixels, strict=True):
+        fits.writeto(f"raw-{name}", x, fits.Header([("IMAGETYP", "Bias Frame")]))
+    if damaged:
+        Path(f"raw-{FORGED}").write_bytes(Path(f"raw-{FORGED}").read_bytes()[:4000])
+    said = "".join(run(*command, *sorted(Path().glob("raw-*")), capsys=capsys)[1:])
+    assert "\x1b" not in said
+    assert "a\\ngood     other\\n1 mean\\x1b[2J" in said or command[0] == "reduce"
+    assert not [line for line in said.splitlines() if line.strip().startswith(("good     other", "1 mean"))]

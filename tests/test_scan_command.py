@@ -1,7 +1,9 @@
 """`xccd scan`: lines or JSON, and the exit code of a folder with damaged files."""
 
+import errno
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -83,3 +85,14 @@ def test_messages_in_the_words_of_the_command(tmp_path, capsys, arguments, code,
     found, _, err = run(*(a.replace("NIGHT", str(tmp_path)) for a in arguments), capsys=capsys)
     assert found == code
     assert message.replace("NIGHT", str(tmp_path)) in err
+
+
+def test_a_cache_on_a_full_disk_is_named_by_its_option(
+    night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr("pyarrow.parquet.write_table", full)
+    code, said, err = run("scan", night, "--cache", tmp_path / "t.parquet", capsys=capsys)
+    assert (code, said) == (3, "")
+    assert f"--cache='{tmp_path}/t.parquet' cannot be written: No space left on device" in err
+    assert not list(tmp_path.glob("*.parquet"))

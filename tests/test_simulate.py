@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -372,3 +373,14 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="disk full"):
         simulate_night(tmp_path, **SMALL)
     assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("Not enough space on disk: requested 9, available 0. Not enough space"), OSError(28, "No space")]
+)
+def test_a_full_disk_is_told_with_the_file(error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astropy.io.fits.PrimaryHDU.writeto", mock.Mock(side_effect=error))
+    with pytest.raises(OSError, match=r"bias-001\.fits cannot be written: No[^.]* (space|0)$") as raised:
+        xccd.simulate_night(tmp_path / "night", shape=(32, 32), nbias=1, ndark=0, nflat=0, nlight=0)
+    assert raised.value.errno == error.errno
+    assert not list((tmp_path / "night").rglob("*.part"))

@@ -62,5 +62,8 @@ def write_safely(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(part)
         os.replace(part, path)
+    except OSError as error:  # astropy names no file, and says three times that a disk is full
+        text = f"{shown(path)} cannot be written: {error.strerror or str(error).partition('. ')[0]}"
+        raise OSError(*((text,) if error.errno is None else (error.errno, text))) from error
     finally:
         part.unlink(missing_ok=True)

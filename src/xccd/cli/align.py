@@ -137,7 +137,7 @@ def brought(stacks: list[Any], names: list[str], options: dict[str, Any]) -> tup
 
     how = {k: options[k] for k in ("method", "order", "flux", "pixfrac")}
     to = options["to"]
-    with stage(BAD_INPUT, OSError, ValueError, TypeError, ImportError):
+    with stage(BAD_INPUT, OSError, ValueError, TypeError), stage(USAGE, ImportError):
         if not options["stars"]:
             if to == "intersection":
                 raise Stop(USAGE, "--to intersection goes with --stars; with a WCS give a file, or union")

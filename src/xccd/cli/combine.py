@@ -199,7 +199,7 @@ def tell_plan(groups: list[Group], method: str) -> None:
     for group in groups:
         n, sizes = group.stack.sizes["frame"], " x ".join(str(n) for d, n in group.stack.sizes.items() if d != "frame")
         lines.append(f"{visible(group.path)}: would be the {method} of {n} frame{'s' * (n > 1)} of {sizes} pixels")
-        lines += [f"  {file}" for file in group.files] if voice().verbose else []
+        lines += [f"  {visible(file)}" for file in group.files] if voice().verbose else []
     answer({"dry_run": True, "products": [group.told() for group in groups]}, "\n".join(lines))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xccd.cli.options import command, files_argument, json_option
-from xccd.cli.shell import BAD_INPUT, Stop, answer, stage
+from xccd.cli.shell import BAD_INPUT, Stop, answer, stage, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ def info(files: tuple[str, ...]) -> None:
 
     with stage(BAD_INPUT, OSError, ValueError):
         found = [info_of(place) for one in files for place in _places(one, False)]
-    answer(found, "\n\n".join("\n".join(lines_of(one)) for one in found))
+    answer(found, "\n\n".join("\n".join(map(visible, lines_of(one))) for one in found))
     if bad := sum(bool(one["problem"]) for one in found):
         raise Stop(BAD_INPUT, f"{bad} of {len(found)} files cannot be opened, see their problem")
 

@@ -98,6 +98,8 @@ def code_of(arguments: list[str] | None) -> int:
             return NO_OUTPUT
         return failed(NO_OUTPUT, f"stdout: {error}", error)
     except Exception as error:
+        if isinstance(error, ImportError) and "pip install" in str(error):  # said by us: no fault to look for
+            return failed(USAGE, error, error)
         more = "" if voice().verbose > 1 else " (-vv shows where)"
         return failed(RUN_FAILED, f"{type(error).__name__}: {error}{more}", error)
 

@@ -10,7 +10,7 @@ import click
 
 from xccd.cli.lists import named_files
 from xccd.cli.options import command, files_argument, hdu_option, json_option, overwrite_option
-from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, answer, stage
+from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, answer, stage, visible
 from xccd.cli.stats import number, scanned
 
 HEADINGS = ("frame", "size", "black", "white", "median", "min", "max", "read%")
@@ -106,7 +106,7 @@ def _draw(files: tuple[str, ...], output: Path, hdu: Any, asked: Mapping[str, An
             save_figure(figure, output, overwrite=asked["overwrite"])
     count = frames.sizes["frame"]
     bad = sum(bool(text) for text in frames.coords["problem"].values.tolist()) if "problem" in frames.coords else 0
-    answer({"picture": str(output), "frames": count}, f"{output}: {count} frame{'s' * (count != 1)}")
+    answer({"picture": str(output), "frames": count}, f"{visible(output)}: {count} frame{'s' * (count != 1)}")
     return bad, count
 
 
@@ -121,7 +121,7 @@ def _opened(files: tuple[str, ...], hdu: Any) -> Any:
 def _lines(rows: list[dict[str, Any]]) -> list[str]:
     cells = [[*HEADINGS], *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    ends = ["", *(f"  ! {row['problem']}" if row["problem"] else "" for row in rows)]
+    ends = ["", *(f"  ! {visible(row['problem'])}" if row["problem"] else "" for row in rows)]
     lines = []
     for (first, *rest), end in zip(cells, ends, strict=True):
         texts = [first.ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(rest, widths[1:], strict=True))]
@@ -132,4 +132,4 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     size = "x".join(map(str, row.get("shape", ())))
     share = f"{100 * row['read']:.0f}" if "read" in row else ""
-    return [row["name"], size, *(number(row.get(k)) for k in ("low", "high", "median", "min", "max")), share]
+    return [visible(row["name"]), size, *(number(row.get(k)) for k in ("low", "high", "median", "min", "max")), share]

@@ -171,7 +171,9 @@ def ended(results: list[Result], plan: Plan, skip_bad: bool) -> int:
     if not results:
         raise Stop(BAD_INPUT, "no frame belongs to a product, see why each is left out")
     if len(problems) and not skip_bad:
-        raise Stop(BAD_INPUT, f"{len(problems)} files cannot be opened and are left out; --skip-bad takes that as done")
+        one = len(problems) == 1
+        count = f"{len(problems)} {'file' if one else 'files'} cannot be opened and {'is' if one else 'are'} left out"
+        raise Stop(BAD_INPUT, f"{count}; --skip-bad takes that as done")
     return 0
 
 

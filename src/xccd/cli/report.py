@@ -91,7 +91,7 @@ def _lines(found: Mapping[str, Any], stars: bool) -> list[str]:
     lines: list[str] = []
     for name, texts in sections.items():
         if texts:
-            lines += ["", name, *(f"  {text}" for text in texts)]
+            lines += ["", name, *(f"  {visible(text)}" for text in texts)]
     return lines[1:]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xccd.cli.options import command, files_argument, hdu_option, json_option
-from xccd.cli.shell import BAD_INPUT, USAGE, Stop, answer, stage
+from xccd.cli.shell import BAD_INPUT, USAGE, Stop, answer, stage, visible
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -58,10 +58,11 @@ def text_of(table: DataFrame) -> str:
     lines = []
     for i, row in enumerate(zip(*([name, *shown[name]] for name in first), strict=True)):
         width = [max(map(len, [name, *shown[name]])) for name in first]
-        file = "file" if not i else table.file.iloc[i - 1] + (f": {p}" if (p := table.problem.iloc[i - 1]) else "")
+        file = "file" if not i else visible(table.file.iloc[i - 1])
+        file += f": {visible(p)}" if i and (p := table.problem.iloc[i - 1]) else ""
         lines.append("  ".join([*(cell.ljust(n) for cell, n in zip(row, width, strict=True)), file]))
     return "\n".join(lines)
 
 
 def _cell(name: str, value: Any) -> str:
-    return "" if value != value or (name == "hdu" and value < 0) else FORMATS.get(name, "{}").format(value)
+    return "" if value != value or (name == "hdu" and value < 0) else visible(FORMATS.get(name, "{}").format(value))

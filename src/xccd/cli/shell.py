@@ -24,7 +24,7 @@ RUN_FAILED, USAGE, BAD_INPUT, NO_OUTPUT, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 1
 ENDS = {
     0: "done",
     RUN_FAILED: "the run failed, or no sample was left: nothing is written",
-    USAGE: "an option that is unknown, has no such value, or has no effect",
+    USAGE: "an option that is unknown, has no such value, or has no effect; or a package is missing",
     BAD_INPUT: "a frame that is missing, damaged, or does not go with the others",
     NO_OUTPUT: "the output is there already, or cannot be written",
     INTERRUPTED: "interrupted (Ctrl-C)",

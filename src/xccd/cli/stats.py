@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xccd.cli.options import command, files_argument, hdu_option, json_option
-from xccd.cli.shell import BAD_INPUT, USAGE, Stop, answer, stage
+from xccd.cli.shell import BAD_INPUT, USAGE, Stop, answer, stage, visible
 
 COLUMNS = (  # name, heading; those with % are shares
     ("mean", "mean"), ("median", "median"), ("background", "backgr."), ("noise", "noise"), ("min", "min"),
@@ -55,7 +55,7 @@ def lines_of(rows: Sequence[Mapping[str, Any]], *, stars: bool = False) -> list[
     ]
     shown = [c for c in shown if not c[1].endswith("%") or any(row.get(c[0]) for row in rows)]
     cells = [["frame", *(heading for _, heading in shown)]]
-    cells += [[str(row["name"]), *(_cell(row.get(name), heading) for name, heading in shown)] for row in rows]
+    cells += [[visible(row["name"]), *(_cell(row.get(name), heading) for name, heading in shown)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     ends = ["", *map(_end, rows)]
     return [_line(row, widths, end) for row, end in zip(cells, ends, strict=True)]
@@ -69,7 +69,7 @@ def _line(cells: Iterable[str], widths: Sequence[int], end: str) -> str:
 
 def _end(row: Mapping[str, Any]) -> str:
     """What stands behind the numbers of a frame."""
-    return f"! {row['problem']}" if row["problem"] else f"< {row['odd']}" if row.get("odd") else ""
+    return f"! {visible(row['problem'])}" if row["problem"] else f"< {row['odd']}" if row.get("odd") else ""
 
 
 def _cell(value: float | None, heading: str) -> str:

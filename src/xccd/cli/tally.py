@@ -7,6 +7,8 @@ from pathlib import PurePath
 from threading import Lock
 from typing import Any
 
+from xccd.cli.wording import visible
+
 
 class NothingLeft(Exception):
     """All pixels of the product would be NaN."""
@@ -97,7 +99,7 @@ class ByFrame:
         for row in rows:
             mark = "  <- lost most" if 0 < most == row["low"] + row["high"] else ""
             cells.append((f"{row['low']}", f"{row['share_low']:.2%}", f"{row['high']}", f"{row['share_high']:.2%}",
-                          f"{row['file']}{mark}"))  # fmt: skip
+                          f"{visible(row['file'])}{mark}"))  # fmt: skip
         width = [max(len(row[i]) for row in cells) for i in range(4)]
         shown = ("  ".join([*(c.rjust(n) for c, n in zip(row, width, strict=False)), row[4]]) for row in cells)
         return [*shown] if rows else []

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from xccd.cli.options import command, files_argument, json_option
-from xccd.cli.shell import BAD_INPUT, Stop, answer, stage
+from xccd.cli.shell import BAD_INPUT, Stop, answer, stage, visible
 
 if TYPE_CHECKING:
     from xccd.night.look.verify import Verified
@@ -40,7 +40,7 @@ def _lines(found: Verified) -> list[str]:
     lines = []
     for facts in found.files:
         lines += [_line(one, facts.file) for one in facts.findings] or [
-            f"{'good':<8} {facts.file}: {_described(facts)}"
+            f"{'good':<8} {visible(facts.file)}: {_described(facts)}"
         ]
     lines += [_line(one, "") for one in found.together]
     bad, warned = found.count(PROBLEM), found.count(WARNING)
@@ -49,7 +49,7 @@ def _lines(found: Verified) -> list[str]:
 
 
 def _line(one: Finding, file: str) -> str:
-    return f"{one.level:<8} {file}{': ' if file else ''}{one.text}"
+    return f"{one.level:<8} {visible(file)}{': ' if file else ''}{visible(one.text)}"
 
 
 def _described(facts: FileFacts) -> str:

@@ -24,7 +24,7 @@ from xccd.pictures.report_look import Look
 from xccd.pictures.report_part import Asked, Cost, Part, counted, told
 from xccd.pictures.report_product import PRODUCT_PARTS
 from xccd.pictures.subject import Subject, subject
-from xccd.sky.stars import _sep
+from xccd.sky.stars import needs_sep
 from xccd.write.place import check_place, target_of
 
 ENDINGS = (".html", ".htm")
@@ -188,7 +188,7 @@ def _check_numbers(n: Any, stars: Any, title: Any) -> None:
     if title is not None and not isinstance(title, str):
         raise TypeError(f"title={title!r} is {a_type(title)}, not a text")
     if stars:
-        _sep()
+        needs_sep()
 
 
 def _check_one(every: Sequence[Subpart], original: Any, transforms: Any) -> None:

@@ -127,7 +127,7 @@ def variances(stars: Stars) -> Array:
 
 def flat_sky(image: Array, bad: Array | None = None) -> Sky:
     """Take the sky away from an image, and the pixels that are no light of the sky."""
-    sep = _sep()
+    sep = needs_sep()
     flat, masked, level = centred(image, bad)
     rough = noise_level(flat, masked)
     coloured = evened(flat, masked, rough)
@@ -198,7 +198,8 @@ def noise_of(image: Array) -> float:
     return NOISE * float(np.median(apart)) if apart.size else float("nan")
 
 
-def _sep() -> Any:
+def needs_sep() -> Any:
+    """The package that finds stars; raises ImportError if it is missing."""
     try:
         import sep
     except ImportError as error:
@@ -246,7 +247,7 @@ def filled(flat: Array, bad: Array) -> Array:
 
 def _extracted(sky: Sky, threshold: float) -> tuple[Any, Array]:
     """The islands of light, by sep, and the map of their numbers, counted from 1."""
-    sep = _sep()
+    sep = needs_sep()
     if not np.isfinite(sky.noise).all():
         return np.zeros(0), np.zeros(sky.image.shape, np.int32)
     if sep.get_extract_pixstack() < sky.image.size:
@@ -286,7 +287,7 @@ def _measured(sky: Sky, sources: Any, numbers: Array, islands: Array) -> Stars:
         guess = float(np.median(p.fwhm[brightest]))
         tail = float(np.median(p.tail[brightest])), 0.3 * star_fit.TAIL[1]
     x, y, noise = x[good], y[good], noise[good]
-    flux, _, _ = _sep().sum_circle(sky.image, x, y, 1.5 * guess)
+    flux, _, _ = needs_sep().sum_circle(sky.image, x, y, 1.5 * guess)
     area = np.pi * p.fwhm[good] ** 2 / (2 * np.log(2))  # of the noise in the flux of a Gaussian fitted to it
     noise = np.maximum(noise, p.misfit[good] * p.peak[good])  # what is no profile makes the centre uncertain, too
     snr = p.peak[good] / noise * np.sqrt(area) / 2

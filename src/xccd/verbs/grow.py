@@ -137,7 +137,7 @@ def large_structures(
     try:
         import scipy.spatial  # noqa: F401
     except ImportError as error:
-        raise ImportError("large_structures needs SciPy: pip install scipy or conda install scipy") from error
+        raise ImportError("large_structures needs SciPy: pip install 'xccd[offsets]' or conda install scipy") from error
     run = partial(grown_if_large, radius=float(radius), least=int(least), gap=float(gap))
     text = step_text("large_structures", radius=radius, least=least, gap=gap)
     return _widened(stack, original, dim, run, text, reach=None)

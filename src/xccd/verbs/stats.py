@@ -19,7 +19,7 @@ from xccd.labels.flags import flags_of
 from xccd.labels.frames import check_stack, file_names
 from xccd.labels.lazy import array_of
 from xccd.messages import is_number
-from xccd.sky.stars import _sep, find_stars, noise_of
+from xccd.sky.stars import find_stars, needs_sep, noise_of
 from xccd.verbs.levels import LEVELS
 from xccd.verbs.only_array import only_array
 from xccd.verbs.photon_noise import camera_numbers, check_numbers
@@ -181,7 +181,7 @@ def _check_for_stars(stack: xr.DataArray, dim: Hashable) -> None:
         rest = [d for d in stack.dims if d not in (dim, "y", "x")]
         way = f": pick one plane, as stack.isel({rest[0]}=0)" if rest and {"y", "x"} < set(stack.dims) else ""
         raise ValueError(f"stars=True takes frames (y, x), these have {dict(stack.sizes)}{way}")
-    _sep()
+    needs_sep()
 
 
 def _limits(stack: xr.DataArray, dim: Hashable, saturation: Any) -> Array | None:

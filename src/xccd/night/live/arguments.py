@@ -9,6 +9,7 @@ import numpy as np
 
 from xccd.messages import did_you_mean, is_whole
 from xccd.night.live.register import ALIGN
+from xccd.sky.stars import needs_sep
 from xccd.verbs.levels import LEVELS
 
 
@@ -37,3 +38,5 @@ def check(**options: Any) -> None:
             raise ValueError(
                 f"{name}={options[name]!r} is unknown: use one of {', '.join(names)}, or leave it out{near}"
             )
+    if options["align"] in ("offsets", "transforms"):
+        needs_sep()  # now, not when the second frame of the night comes

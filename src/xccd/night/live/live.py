@@ -63,6 +63,8 @@ class LiveStack(Copied):
     ------
     ValueError, TypeError
         An argument is unknown or has no such value.
+    ImportError
+        ``align`` by stars needs sep.
 
     Notes
     -----

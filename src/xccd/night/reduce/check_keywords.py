@@ -11,8 +11,9 @@ from xccd.messages import did_you_mean, shown
 from xccd.night.plan.ready_masters import header_text
 from xccd.night.recipe.recipe_values import KEYWORD
 from xccd.night.reduce.work import OFF
+from xccd.sky.stars import needs_sep
 from xccd.verbs.keep import parsed
-from xccd.verbs.stats import MEASURED
+from xccd.verbs.stats import MEASURED, STARS
 from xccd.verbs.weights import NAMED, QUALITY
 
 if TYPE_CHECKING:
@@ -24,9 +25,14 @@ COLUMNS = {"EXPTIME": "exposure", "GAIN": "gain", "FILTER": "filter", "OBJECT": 
 
 
 def check_keywords(plan: Plan, recipe: Recipe) -> None:
-    """Raise for a keyword that no frame has, as far as the first frame of each product tells."""
+    """Raise for a keyword that no frame has, as far as the first frame of each product tells.
+
+    And for stars that cannot be measured, since a package is missing.
+    """
     jobs = [job for job in plan.jobs if not job.ready]
     lights = [job for job in jobs if job.kind == "light"]
+    if lights and _of_stars(recipe):
+        needs_sep()
     for key, keywords in (*_of_lights(recipe), *_of_all(recipe)):
         own = lights if key.startswith("light.") else jobs
         for keyword in keywords if own else ():
@@ -40,6 +46,14 @@ def _of_lights(recipe: Recipe) -> Iterator[tuple[str, list[str]]]:
     yield f"light.keep={light.keep!r}", [rule.name for rule in rules if rule.name not in MEASURED]
     names = [name.strip() for name in light.weights.split("*")] if light.weights else []
     yield f"light.weights={light.weights!r}", [name for name in names if name not in (*QUALITY, *NAMED)]
+
+
+def _of_stars(recipe: Recipe) -> bool:
+    """Whether lights are kept or weighted by their stars."""
+    light = recipe.light
+    names = {rule.name for rule in parsed(light.keep)} if light.keep else set()
+    names |= {name.strip() for name in light.weights.split("*")} if light.weights else set()
+    return not names.isdisjoint(STARS)
 
 
 def _of_all(recipe: Recipe) -> Iterator[tuple[str, list[str]]]:

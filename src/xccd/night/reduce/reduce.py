@@ -86,6 +86,8 @@ def reduce(
         An argument that cannot be used; ``output`` is the folder of the frames; two products of one name.
     OSError
         There are no frames; ``output`` cannot be made or written to; another run writes to it.
+    ImportError
+        Lights are kept or weighted by their stars, which needs sep.
 
     See Also
     --------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,14 +38,14 @@ class Cache:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError as error:
-            raise ImportError("scan(cache=) needs pyarrow: pip install pyarrow or conda install pyarrow") from error
+            raise ImportError(
+                "scan(cache=) needs pyarrow: pip install 'xccd[scan]' or conda install pyarrow"
+            ) from error
         target = target_of(path)
         if target.is_dir():
             raise IsADirectoryError(f"cache={str(target)!r} is a folder: name a file in it, as 'night.parquet'")
-        try:
+        with _as_cache():
             check_place(target, overwrite=True)
-        except OSError as error:
-            raise type(error)(str(error).replace("path=", "cache=", 1)) from error
         return cls(target, asked)
 
     def read(self) -> DataFrame | None:
@@ -71,6 +73,7 @@ class Cache:
         table = table.replace_schema_metadata({FORMAT: json.dumps(self._told())})
         temporary.sweep(self.path.parent)
         with (
+            _as_cache(),
             replacing(self.path.resolve(), lambda folder: new_file(folder, True), lambda: table.nbytes) as output,
             output.failures.noted(),
         ):
@@ -84,3 +87,13 @@ class Cache:
             f"cache={str(self.path)!r}: {shown(self.path)} is no table that scan has written: name another file, or "
             "remove it"
         )
+
+
+@contextmanager
+def _as_cache() -> Iterator[None]:
+    """Errors of writing, which say ``path=``, with the name of the argument."""
+    try:
+        yield
+    except OSError as error:
+        text = (error.strerror or str(error)).replace("path=", "cache=", 1)
+        raise type(error)(*((text,) if error.errno is None else (error.errno, text))) from error
