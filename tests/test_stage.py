@@ -75,7 +75,7 @@ def test_progress_is_told(files: list[Path], tmp_path: Path, chunks: object) -> 
 @pytest.mark.versions
 def test_progress_as_a_bar(files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     xccd.open_stack(files).ccd.to_zarr(tmp_path / "a.zarr", progress=True)
-    assert "to_zarr: 100%" in capsys.readouterr().err
+    assert "to_zarr: " in capsys.readouterr().err  # it is taken away at the end
 
 
 def fails(block: np.ndarray, block_id: tuple[int, ...] = ()) -> np.ndarray:

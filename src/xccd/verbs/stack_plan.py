@@ -122,7 +122,7 @@ class _Selection(Deferred):
 
     def needs(self, box: Box) -> list[Need]:
         (base,) = self.inputs
-        part = None if self.some is None else base.of_frames(np.atleast_1d(self.some))
+        part = None if self.some is None else base.of_frames(np.atleast_1d(self.some), {})
         return [Need(base if part is None else part, box)]
 
 
