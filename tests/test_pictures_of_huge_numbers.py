@@ -36,3 +36,11 @@ def test_dollars_in_a_title_are_letters(tmp_path):
     pytest.importorskip("matplotlib")
     path = write_png(SAMPLES * 1e300, tmp_path / "a.png", "night $x_{$ of \\frac")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_dollars_in_a_unit_are_letters(tmp_path):
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    image = xr.DataArray(SAMPLES, dims=("y", "x"), attrs={"units": "adu$_{$"})
+    image.ccd.preview(ax=figure.subplots())
+    figure.savefig(tmp_path / "a.png")
+    assert figure.axes[1].get_ylabel() == "adu$_{$"
