@@ -1,12 +1,14 @@
 """`plot_pixel` draws the centre and the bounds that `explain` tells."""
 
+import io
+
 import numpy as np
 import pytest
 import xarray as xr
 
 import xccd
 
-pytest.importorskip("matplotlib")
+Figure = pytest.importorskip("matplotlib.figure").Figure
 rng = np.random.default_rng(3)
 SAMPLES = rng.normal(500, 5, (9, 6, 7)).astype(np.float32)
 SAMPLES[4, 2, 3] = 700
@@ -89,3 +91,13 @@ def test_no_bounds_are_drawn_where_none_are_known():
     assert not frames.ccd.plot_pixel(2, 3)[0].axes.patches
     assert not clipped.ccd.plot_pixel(2, 3)[0].axes.patches
     assert not (clipped * 2).ccd.plot_pixel(2, 3, original=frames)[0].axes.patches
+
+
+def test_the_legend_covers_no_sample():
+    axes = stack().ccd.to_dataset().ccd.sigma_clip(4, 4, **OPTIONS).ccd.plot_pixel(2, 3)[0].axes
+    axes.figure.savefig(io.BytesIO(), format="png")
+    legend, frame = axes.get_legend().get_window_extent(), axes.get_window_extent()
+    assert legend.x0 >= frame.x1
+    own = Figure().subplots()
+    stack().ccd.plot_pixel(2, 3, ax=own)
+    assert own.get_legend() is not None

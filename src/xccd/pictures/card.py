@@ -17,7 +17,7 @@ from xccd.labels.flags import image_names
 from xccd.labels.frames import file_names
 from xccd.labels.lazy import in_memory
 from xccd.messages import shown
-from xccd.pictures.zscale import MISSING, grey
+from xccd.pictures.zscale import MISSING, as_float32, grey
 
 SIDE = 160  # pixels of the picture along its longer side
 MOST_LINES = 30  # of a tree
@@ -79,7 +79,7 @@ def thumbnail(image: xr.DataArray) -> tuple[bytes, str] | None:
         return None
     plane = image.isel({d: 0 for d in image.dims if d not in ("y", "x")}).transpose("y", "x").values
     step = -(-max(plane.shape) // SIDE)
-    values = plane[::step, ::step].astype(np.float32)
+    values = as_float32(plane[::step, ::step])
     seen = np.isfinite(values)
     level = np.round(255 * grey(values)).astype(np.uint8)
     blue = [int(MISSING[i : i + 2], 16) for i in (1, 3, 5)]

@@ -104,7 +104,7 @@ def plot_pixel(
     values, numbers, causes = samples_of(shown, before, row, column)
     kept = int(np.count_nonzero(numbers == 0))
     if ax is None:
-        ax = new_figure(min(max(5.0, 2.5 + 0.28 * shown.count), 12.0), 4.2).subplots()
+        ax = new_figure(min(max(5.0, 2.5 + 0.28 * shown.count), 12.0) + 1.8, 4.2).subplots()
     made = draw_samples(ax, values, numbers, causes, names_of(shown), bounds_of(shown, before, row, column))
     ax.set_title(f"pixel y = {y:g}, x = {x:g}: {kept} of {shown.count} samples are kept", fontsize=10, color=INK)
     ax.set_ylabel(str(shown.stack.attrs.get("units") or "no unit"), parse_math=False)
@@ -192,7 +192,9 @@ def draw_samples(
     else:
         axes.set_xlabel("frame")
     bare(axes)
-    axes.legend(fontsize=8, loc="best")
+    # Beside the samples, not on them: the band leaves no free place. Only a layout makes room there.
+    room = axes.figure.get_layout_engine() is not None
+    axes.legend(fontsize=8, **({"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if room else {"loc": "best"}))
     return made
 
 

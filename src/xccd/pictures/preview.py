@@ -141,7 +141,7 @@ def preview(
     if ax is not None:
         image = draw(ax, panels[0], cmap)
         if add_colorbar and not what.has_colours:
-            ax.figure.colorbar(image, ax=ax, label=_unit(what), extend="both")
+            ax.figure.colorbar(image, ax=ax, extend="both").set_label(_unit(what), parse_math=False)
         return image
     rows, columns, width, height = layout(len(panels), what.size, col_wrap, before is not None)
     figure = new_figure(columns * width + 0.9, rows * (height + 2 * LINE) + 0.8, "compressed")

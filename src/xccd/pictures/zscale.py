@@ -23,7 +23,7 @@ def write_png(image: Any, path: Path, title: str) -> Path:
     """
     from matplotlib.figure import Figure
 
-    values = smaller(np.asarray(image, np.float32))
+    values = smaller(as_float32(np.asarray(image)))
     height, width = values.shape[:2]
     figure = Figure(figsize=(max(width, 300) / DPI + 0.4, max(height, 200) / DPI + 0.7), dpi=DPI, layout="constrained")
     axes = figure.subplots()
@@ -33,13 +33,21 @@ def write_png(image: Any, path: Path, title: str) -> Path:
     seen = np.isfinite(values if values.ndim == 2 else values.sum(-1))
     picture = np.dstack([rgb, seen])
     axes.imshow(picture, origin="lower", interpolation="nearest", aspect="equal")
-    axes.set(title=title if seen.all() else f"{title}  (blue: missing)", xticks=[], yticks=[])
+    axes.set_title(title if seen.all() else f"{title}  (blue: missing)", parse_math=False)
+    axes.set(xticks=[], yticks=[])
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     data = buffer.getvalue()
     with replacing(path, lambda folder: new_file(folder, overwrite=True), lambda: len(data)) as file:
         file.write(data)
     return path
+
+
+def as_float32(values: Any) -> Any:
+    """Samples as float32; in units of a power of two if they would be infinite or 0 there, which changes no grey."""
+    size = np.abs(values[np.isfinite(values)]) if values.dtype.kind == "f" else np.zeros(0)
+    power = int(np.frexp(size.max())[1]) if size.size else 0
+    return (np.ldexp(values, -power) if abs(power) > 100 else values).astype(np.float32)
 
 
 def grey(values: Any) -> Any:
