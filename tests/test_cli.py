@@ -290,6 +290,7 @@ BAD = [
     ("misspelt level", ["BIAS", "-o", "OUT", "--normalize", "medain"], 2, "--normalize='medain' is no.*mean 'median'"),
     ("misspelt scale", ["BIAS", "-o", "OUT", "--scale", "medain"], 2, "--scale='medain' is no.*did you mean 'median'"),
     ("misspelt rejection", ["BIAS", "-o", "OUT", "--reject", "winsorised"], 2, "unknown.*did you mean 'winsorized'"),
+    ("unknown rejection", ["BIAS", "-o", "OUT", "--reject", "foo 3 3"], 2, "use one of sigma, .*, lacosmic or auto$"),
     ("one threshold", ["BIAS", "-o", "OUT", "--reject", "esd 3"], 2, "'esd 3' is no name, or name and two thresholds"),
     (
         "option of another",

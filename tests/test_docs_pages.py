@@ -66,7 +66,7 @@ def test_the_cheat_sheet_runs(number: int, names: dict[str, object], monkeypatch
         exec(BLOCKS[number].splitlines()[0], here)
         here["raw"] = here["stack"]
     monkeypatch.chdir(here["night"])
-    for line in BLOCKS[number].replace('"night/"', '"."').replace("night/", "").splitlines():
+    for line in BLOCKS[number].replace("night/", "./").splitlines():
         if "subtract_overscan" not in line and not line.startswith("bias ="):
             exec(line, here)
 

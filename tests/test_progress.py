@@ -172,6 +172,20 @@ def test_frames_are_counted_by_verbs_that_read_them(bars: list[Drawn], stack: xr
     assert ("levels", 6, 6) in told(bars)
 
 
+@pytest.mark.parametrize("stars", [False, True])
+def test_one_group_is_counted_by_its_frames(bars: list[Drawn], folder: Path, stars: bool) -> None:
+    """A bar of one group would stand at 0 until the end."""
+    if stars:
+        pytest.importorskip("sep")
+    stack = xccd.open_stack(folder, chunks=None)
+    bars.clear()
+    stack.ccd.stats(stars=stars)
+    n = stack.sizes["frame"]
+    assert told(bars) == [("stats", n, n)]
+    assert list(progress.over(iter("a"), "read", 1, "files")) == ["a"]
+    assert len(told(bars)) == 1
+
+
 def test_a_night(bars: list[Drawn], tmp_path: Path) -> None:
     night = xccd.simulate_night(tmp_path / "night", shape=(40, 50), nbias=3, ndark=3, nflat=3, nlight=3)
     bars.clear()

@@ -1,5 +1,8 @@
 """The pages that commands write: `xccd reduce`, `xccd live`, `xccd report -o`."""
 
+import html
+import re
+import shlex
 import warnings
 from pathlib import Path
 
@@ -259,3 +262,37 @@ def test_a_line_end_in_a_file_name_makes_no_line(
     assert "\x1b" not in said
     assert "a\\ngood     other\\n1 mean\\x1b[2J" in said or command[0] == "reduce"
     assert not [line for line in said.splitlines() if line.strip().startswith(("good     other", "1 mean"))]
+
+
+def lines_of_shell(page: Path) -> list[list[str]]:
+    """The commands in a page, as words."""
+    lines = html.unescape(re.sub(r"<[^>]+>", "\n", page.read_text("utf-8"))).splitlines()
+    return [shlex.split(line) for line in lines if line.startswith("xccd ")]
+
+
+def test_the_command_in_a_page_makes_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with another HDU, a name that begins with a dash, and letters of the shell."""
+    monkeypatch.chdir(tmp_path)
+    names = ["-a.fits", "b [1]'$x.fits"]
+    for name in names:
+        image = fits.ImageHDU(np.random.default_rng(0).normal(9, 1, (40, 50)), name="SCI", ver=2)
+        fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((3, 4))), image]).writeto(name)
+    assert command("report", "--hdu", "SCI,2", "-o", "a page.html", "--", *names) == 0
+    (words,) = (words for words in lines_of_shell(Path("a page.html")) if words[1] == "report")
+    Path("a page.html").unlink()
+    assert command(*words[1:]) == 0
+    page = Path("a page.html").read_text("utf-8")
+    assert "40 x 50" in page.replace("50 x 40", "40 x 50")
+    assert "2 images." in page
+
+
+@pytest.mark.parametrize("hdu", ["1", "SCI", "SCI,1", "all"])
+def test_the_page_of_a_night_says_which_images(hdu: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("raw").mkdir()
+    for i in range(3):
+        image = fits.ImageHDU(np.full((40, 50), 9.0 + i), name="SCI")
+        fits.HDUList([fits.PrimaryHDU(header=fits.Header([("IMAGETYP", "bias")])), image]).writeto(f"raw/{i}.fits")
+    assert command("reduce", "raw", "-o", "p", "--hdu", hdu) == 0
+    (words,) = (words for words in lines_of_shell(Path("p") / NAME) if words[1] == "reduce")
+    assert words == ["xccd", "reduce", "raw", "-o", "p", "--hdu", hdu]

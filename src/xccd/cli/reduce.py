@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from xccd.cli.options import (
     wants_progress,
 )
 from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, RUN_FAILED, USAGE, Stop, answer, say, stage, visible
+from xccd.cli.typed import as_typed
 
 if TYPE_CHECKING:
     from xccd.night.plan.jobs import Plan
@@ -83,12 +83,12 @@ def reduce(night: tuple[str, ...], output: Path | None, **options: Any) -> int:
 
 def again(night: tuple[str, ...], folder: Path, options: dict[str, Any]) -> str:
     """The command that makes the night again, for its report."""
-    words = ["xccd", "reduce", *night, "-o", str(folder)]
+    words = ["-o", str(folder)]
     words += ["--recipe", options["recipe"]] if options["recipe"] is not None else []
     words += [word for change in options["changes"] for word in ("--set", change)]
     words += ["--keep", options["keep"]] if options["keep"] is not None else []
     words += [flag for flag, name in (("-r", "recursive"), ("--skip-bad", "skip_bad")) if options[name]]
-    return shlex.join(words)
+    return as_typed("reduce", night, words, options["hdu"])
 
 
 def recipe_of(options: dict[str, Any]) -> Recipe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from xccd.cli.options import (
 )
 from xccd.cli.shell import BAD_INPUT, NO_OUTPUT, USAGE, Stop, answer, stage, visible
 from xccd.cli.stats import lines_of, scanned
+from xccd.cli.typed import as_typed
 
 
 @command("xccd report night/ --stars", "xccd report night/light-*.fits -o report.html")
@@ -70,10 +70,11 @@ def written(
     bad = int((table["problem"] != "").sum())
     if bad == len(table):
         raise Stop(BAD_INPUT, f"no file can be read: {table['file'].iloc[0]}: {table['problem'].iloc[0]}")
-    command = shlex.join(["xccd", "report", *files, *(["--stars"] if stars else []), "-o", str(target)])
+    command = as_typed("report", files, [*["--stars"] * stars, "-o", str(target)], hdu)
     with limits(None, memory), stage(USAGE, ImportError), stage(NO_OUTPUT, OSError):
         report_page(table, target, stars=stars, overwrite=overwrite, command=command)
-    answer({"report": str(target), "images": len(table), "problems": bad}, f"{visible(target)}: {len(table)} images")
+    count = f"{len(table)} image{'s' * (len(table) != 1)}"
+    answer({"report": str(target), "images": len(table), "problems": bad}, f"{visible(target)}: {count}")
     if bad:
         raise Stop(BAD_INPUT, f"{bad} of {len(table)} files cannot be read, see the page")
 

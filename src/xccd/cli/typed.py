@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,6 +41,15 @@ def how_made(files: Sequence[str], product: Path, beside: Mapping[str, Sequence[
     name = str(click.get_current_context().command.name)
     with stage(BAD_INPUT, OSError):
         return {MADE_BY: made_by_command(name, typed_options(without=beside), files, product, beside)}
+
+
+def as_typed(name: str, files: Sequence[str], options: Sequence[str], hdu: Any = None) -> str:
+    """The line of the shell that runs a command again, for its page."""
+    if hdu is not None:
+        options = [*options, "--hdu", ",".join(map(str, hdu)) if isinstance(hdu, tuple) else str(hdu)]
+    if any(file.startswith("-") for file in files):  # such a name would be taken for an option
+        return shlex.join(["xccd", name, *options, "--", *files])
+    return shlex.join(["xccd", name, *files, *options])
 
 
 def typed_options(

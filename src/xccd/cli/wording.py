@@ -24,6 +24,7 @@ PHRASES = (
     (r": (--)?hdu='all' (opens|lists) all", r": --hdu all \2 all"),
     (r", (--)?hdu= names others|, --hdu names others", ", --hdu NAME another"),
     (r"mask_hdu=('[^']*'|\d+)", r"its mask \1"),
+    (r", 'auto', a function of \(values, axis\), or register_rejection", " or auto"),
     (r", or a function( of \(values, axis\))?", ""),
     (r": they may not belong together, open_tree tells them apart", ""),
     (r"reference=\d+: (.*): choose another frame", r"\1: give another reference with --to"),

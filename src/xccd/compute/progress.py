@@ -160,7 +160,13 @@ def bar(what: str, total: int, unit: str, *, asked: bool | None = None) -> Itera
 
 
 def over(items: Iterable[T], what: str, total: int, unit: str) -> Iterator[T]:
-    """The items one by one, with a bar that counts those that were taken and done with."""
+    """The items one by one, with a bar that counts those that were taken and done with.
+
+    A single item has none: it would stand at 0, and the bar of what is done with the item tells more.
+    """
+    if total == 1:
+        yield from items
+        return
     with bar(what, total, unit) as shown:
         for item in items:
             yield item

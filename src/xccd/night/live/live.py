@@ -61,10 +61,8 @@ class LiveStack(Copied):
 
     Raises
     ------
-    ValueError, TypeError
-        An argument is unknown or has no such value.
-    ImportError
-        ``align`` by stars needs sep.
+    ValueError, TypeError, ImportError
+        An argument is unknown or has no such value; ``align`` by stars without sep.
 
     Notes
     -----

@@ -67,7 +67,8 @@ def _called(rows: DataFrame) -> str:
 
 
 def _overview(files: DataFrame, problems: list[tuple[Any, Any]], command: str, suggestions: tuple[str, ...]) -> Any:
-    parts = [paragraph(f"{counted(len(files), 'image')}, of which {len(problems)} cannot be shown.")]
+    more = f", of which {len(problems)} cannot be shown" if problems else ""
+    parts = [paragraph(f"{counted(len(files), 'image')}{more}.")]
     parts.append(table(["file", "problem"], [(Cell(file, "long"), Cell(why, "long")) for file, why in problems]))
     parts.append(items(suggestions))
     return joined([*parts, code([command])] if command else parts)
