@@ -1,18 +1,19 @@
 """Memory as `plan` estimates it, beside the peak that is measured; bytes to read, beside those that were read.
 
-    python benchmarks/plans.py
+python benchmarks/plans.py [--frames 25] [--size 2048]
 
-Each chain runs in a process of its own, after a small one that compiles the kernels. The peak is that of the resident
-memory beyond what was there before (Linux).
+Each chain runs in a process of its own, once on some rows and then on all. The peak is that of the resident memory
+beyond what was there before (Linux).
 """
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from measured import run
+from timing import machine, machine_text, parser
 
 CHAINS = {
     "clip and mean, no dask": "open(None).ccd.sigma_clip(3, 3).ccd.combine()",
@@ -59,7 +60,9 @@ print(plan.memory, status("VmHWM") - before, plan.read, read[0], plan.tasks)
 
 def main() -> None:
     """Write files, and run each chain."""
-    frames, side = (int(v) for v in sys.argv[1:]) if sys.argv[1:] else (24, 2048)
+    options = parser(__doc__, size=2048).parse_args()
+    frames, side = options.frames, options.size
+    print(machine_text(machine()))
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         for i in range(frames):
@@ -69,12 +72,10 @@ def main() -> None:
             )
         print(f"{'':28}  memory: plan, measured, ratio      read: plan, measured")
         for name, chain in CHAINS.items():
-            done = subprocess.run(
-                [sys.executable, "-c", ONE, folder, chain], capture_output=True, text=True, check=True
-            )
-            plan, peak, read, was, tasks = map(int, done.stdout.split()[-5:])
+            done = run([sys.executable, "-c", ONE, folder, chain])
+            plan, peak, read, was, tasks = map(int, done.said.split()[-5:])
             same = "equal" if read == was else f"{was / 1e6:.1f} MB"
-            memory = f"{plan / 1e6:7.0f} {peak / 1e6:7.0f} MB  {plan / peak:5.2f}"
+            memory = f"{plan / 1e6:7.0f} {peak / 1e6:7.0f} MB  {plan / max(peak, 1):5.2f}"
             print(f"{name:28}  {memory}   {read / 1e6:7.1f} MB, {same}, {tasks} tasks")
 
 

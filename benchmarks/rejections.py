@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 from astropy.io import fits
-from files import Run, frames_of, make, run, written
+from files import Run, frames_of, make, timed, written
 from timing import machine, machine_text, parser
 
 import xccd
@@ -169,7 +169,7 @@ def beside(folder: Path, repeats: int) -> None:
         made = []
         for turn in range(repeats + 1):  # the first warms the cache, and is compared
             for name, call, result in (("xccd", ours(folder, job.ours), written), (job.peer, None, image)):
-                found = run(call or command(folder, job.setting), folder)
+                found = timed(call or command(folder, job.setting), folder)
                 if turn:
                     runs[name].append(found)
                 else:
