@@ -66,7 +66,7 @@ def test_progress_as_a_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     image((20, 30), (7, 30)).ccd.to_fits(tmp_path / "a.fits", progress=True)
     shown = capsys.readouterr().err
     assert "to_fits: " in shown  # it is taken away at the end
-    assert "2.40k/2.40k" in shown
+    assert "of 2.40kB" in shown
 
 
 def test_progress_must_be_callable(tmp_path: Path) -> None:
