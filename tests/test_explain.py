@@ -117,7 +117,7 @@ def test_verdicts_and_bounds_of_every_rejection(name, rule, form) -> None:
             np.testing.assert_array_equal(told.flags, clipped.data_flags.values[:, y, x])
 
 
-@settings(suppress_health_check=list(HealthCheck), max_examples=60, deadline=None)
+@settings(suppress_health_check=list(HealthCheck), max_examples=25, deadline=None)
 @given(st.data())
 def test_verdicts_are_those_of_the_mask(data) -> None:
     name, rule = data.draw(st.sampled_from([c for c in CALLS if not isinstance(c[1].get("readnoise"), list)]))
@@ -138,7 +138,7 @@ def test_verdicts_are_those_of_the_mask(data) -> None:
         assert repr(told)
 
 
-@settings(suppress_health_check=list(HealthCheck), max_examples=60, deadline=None)
+@settings(suppress_health_check=list(HealthCheck), max_examples=25, deadline=None)
 @given(strategies.stacks(elements=strategies.REALS, min_frames=3), strategies.clip_rules(strategies.thresholds()))
 def test_verdicts_of_sigma_clips(x, rule) -> None:
     stack = xr.DataArray(x, dims=("frame", "y", "x"), name="data")
