@@ -1,12 +1,15 @@
 """Fixtures that several test files share."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from xccd.compute import options
+from xccd.read.files import local
 
 collect_ignore = ["typing"]  # mypy reads these files, nothing runs them
 
@@ -29,6 +32,34 @@ def real_frames() -> Path:
         reason = "no folder ../shared/data with real frames beside the repository"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A client of a cluster with two processes on this machine."""
+    import distributed
+
+    with warnings.catch_warnings(action="ignore"):
+        cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+        client = distributed.Client(cluster, set_as_default=False)
+        try:
+            yield client
+        finally:
+            client.close()
+            cluster.close(timeout=60)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes were read from files, as a list of one number."""
+    counted, fill = [0], local.LocalFile.fill
+
+    def count(self: local.LocalFile, view: memoryview, start: int) -> None:
+        counted[0] += len(view)
+        fill(self, view, start)
+
+    monkeypatch.setattr(local.LocalFile, "fill", count)
+    return counted
 
 
 @pytest.fixture

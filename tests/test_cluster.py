@@ -2,13 +2,10 @@
 
 import os
 import pickle
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
-import distributed
 import numpy as np
 import pytest
 import xarray as xr
@@ -21,18 +18,6 @@ pytestmark = [
     pytest.mark.versions,
     pytest.mark.filterwarnings("ignore::UserWarning:distributed", "ignore::ResourceWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with warnings.catch_warnings(action="ignore"):
-        cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
-        client = distributed.Client(cluster, set_as_default=False)
-        try:
-            yield client
-        finally:
-            client.close()
-            cluster.close(timeout=60)
 
 
 @pytest.fixture

@@ -564,6 +564,12 @@ def axes_of(*shape: int) -> Any:
     return Figure().subplots(*shape)
 
 
+def test_a_folder_is_no_blink(tmp_path: Path) -> None:
+    (tmp_path / "a.gif").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"a.gif' is a folder: name a file in it, as .*blink.gif"):
+        FRAMES.ccd.blink(tmp_path / "a.gif", overwrite=True)
+
+
 ERRORS: dict[str, tuple[Any, type[Exception], str]] = {
     "a tree": (lambda: xr.DataTree().ccd.preview(), TypeError, "takes a DataArray or a Dataset, not a DataTree"),
     "an array": (lambda: xccd.preview(np.ones((4, 5))), TypeError, "not a ndarray|not an ndarray"),

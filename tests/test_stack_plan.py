@@ -11,7 +11,6 @@ import xccd
 from xccd.compute import arrays
 from xccd.compute.dask_joint import tasks_of
 from xccd.labels.lazy import array_of
-from xccd.read.files import local
 from xccd.verbs.stack_plan import size
 
 pytestmark = pytest.mark.filterwarnings("ignore:sigma_clip. low and high can reject nothing")
@@ -20,19 +19,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:sigma_clip. low and high can rej
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
     return xccd.simulate_night(tmp_path_factory.mktemp("plan"), shape=(150, 64), nbias=5, ndark=0, nflat=0, nlight=6)
-
-
-@pytest.fixture
-def read(monkeypatch):
-    """The bytes that were read from files."""
-    counted, fill = [0], local.LocalFile.fill
-
-    def count(self, view, start):
-        counted[0] += len(view)
-        fill(self, view, start)
-
-    monkeypatch.setattr(local.LocalFile, "fill", count)
-    return counted
 
 
 CLIP = {"center": "median", "deviation": "mad_std"}

@@ -62,10 +62,10 @@ def written(
 ) -> None:  # fmt: skip
     """Write the page; raises for files that cannot be read, once it is written."""
     from xccd.night.look.report_page import report_page
-    from xccd.pictures.report import checked_target
+    from xccd.pictures.report import page_target
 
     with stage(NO_OUTPUT, OSError), stage(USAGE, ValueError):
-        checked_target(target, overwrite)
+        page_target(target, overwrite)
     table = scanned(files, hdu)
     bad = int((table["problem"] != "").sum())
     if bad == len(table):

@@ -8,23 +8,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
-from xccd.messages import a_type, called, did_you_mean, is_number, is_whole
+from xccd.messages import called, did_you_mean, is_number, is_whole
 from xccd.pictures.captions import captions, check_keys, names_of
 from xccd.pictures.figure import check_matplotlib, greys
 from xccd.pictures.limits import check_limits, limits_of
 from xccd.pictures.panels import Panel, draw
 from xccd.pictures.picked import Picked, picked
 from xccd.pictures.subject import step_for, subject
-from xccd.write.place import check_place, new_file, replacing, target_of
+from xccd.pictures.target import checked_target
+from xccd.write.place import new_file, replacing
 
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
 
 SIDE = 640  # pixels of a picture along its longer side
 WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
+OTHER = "ends in neither .gif nor .mp4: name a GIF or an MP4"
 STRETCHES = ("same", "each")
 
 
@@ -116,7 +117,7 @@ def blink(
         raise ValueError(f"stretch={called(stretch)} is unknown: use one of {', '.join(STRETCHES)}{near}")
     check_limits(vmin, vmax)
     names = check_keys(what, keys)
-    target = None if path is None else _target(path, overwrite)
+    target = None if path is None else checked_target(path, overwrite, WRITERS, OTHER, "blink.gif")
     check_matplotlib()
     greys(cmap)
     if target is not None:
@@ -153,7 +154,7 @@ class Blink:
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the frames to a file, whole or not at all: a GIF, or an MP4 where ffmpeg is."""
-        target = _target(path, overwrite)
+        target = checked_target(path, overwrite, WRITERS, OTHER, "blink.gif")
         _check_writer(target)
         with TemporaryDirectory() as folder:
             made = Path(folder) / f"blink{target.suffix.lower()}"
@@ -179,19 +180,6 @@ class Blink:
             return [draw(axes, self._panels[k], self._cmap, ticked=False)]
 
         return FuncAnimation(figure, show, frames=len(self._panels), init_func=lambda: [], interval=1000 / self._fps)
-
-
-def _target(path: Any, overwrite: Any) -> Path:
-    """The file to write, or an error before any work."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path={path!r} is {a_type(path)}, not a path")
-    target = target_of(path)
-    if target.suffix.lower() not in WRITERS:
-        raise ValueError(f"path={str(path)!r} ends in neither {' nor '.join(WRITERS)}: name a GIF or an MP4")
-    if not isinstance(overwrite, bool | np.bool_):
-        raise TypeError(f"overwrite={overwrite!r} is not True or False")
-    check_place(target, bool(overwrite))
-    return target
 
 
 def _check_writer(target: Path) -> None:

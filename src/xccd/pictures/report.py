@@ -24,10 +24,11 @@ from xccd.pictures.report_look import Look
 from xccd.pictures.report_part import Asked, Cost, Part, counted, told
 from xccd.pictures.report_product import PRODUCT_PARTS
 from xccd.pictures.subject import Subject, subject
+from xccd.pictures.target import checked_target
 from xccd.sky.stars import needs_sep
-from xccd.write.place import check_place, target_of
 
 ENDINGS = (".html", ".htm")
+OTHER = "does not end in .html: a report is a page, name it as 'report.html'"
 MOST, MOST_OF_ONE = 120, 50  # pictures of all parts, and of one: some 30 kB each
 STACK_PARTS = (
     Part("inputs", "Frames", report_frames.inputs),
@@ -129,7 +130,7 @@ def report(
     (True, False)
     """
     began, before = time.perf_counter(), report_steps.peak()
-    target = checked_target(path, overwrite)
+    target = page_target(path, overwrite)
     _check_numbers(n, stars, title)
     every = list(_subparts(obj, dim, stars))
     _check_one(every, original, transforms)
@@ -161,21 +162,9 @@ def write_report(
     return write_page(target, data, overwrite=overwrite)
 
 
-def checked_target(path: Any, overwrite: Any) -> Path:
-    """The file to write, or an error before any work."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path={path!r} is {a_type(path)}, not a path: name a file, as 'report.html'")
-    target = target_of(path)
-    if target.suffix.lower() not in ENDINGS:
-        raise ValueError(f"path={str(path)!r} does not end in .html: a report is a page, name it as 'report.html'")
-    if not isinstance(overwrite, bool | np.bool_):
-        raise TypeError(f"overwrite={overwrite!r} is not True or False")
-    check_place(target, bool(overwrite))
-    if target.is_dir():
-        raise IsADirectoryError(
-            f"path={str(path)!r} is a folder: name a file in it, as {str(target / 'report.html')!r}"
-        )
-    return target
+def page_target(path: Any, overwrite: Any) -> Path:
+    """The file of a page, or an error before any work."""
+    return checked_target(path, overwrite, ENDINGS, OTHER, "report.html")
 
 
 def _check_numbers(n: Any, stars: Any, title: Any) -> None:
