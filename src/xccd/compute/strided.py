@@ -30,7 +30,7 @@ def every_nth(
     along x, if it is another one.
     """
     columns = step if columns is None else columns
-    known = _as_deferred(x) if dask_joint.is_dask(x) and x.ndim > 2 else x
+    known = as_deferred(x) if dask_joint.is_dask(x) and x.ndim > 2 else x
     if isinstance(known, Deferred):
         return _of_deferred(known, step, frames, columns)
     return np.array((x if frames is None else x[list(frames)])[..., ::step, ::columns])
@@ -43,7 +43,7 @@ def flags_every_nth(
 
     Without flags they are found from the clips that a lazy ``x`` is known to come from; None if none are known.
     """
-    known = _flags_as_deferred(x, flags) if is_lazy(x) and (flags is None or dask_joint.is_dask(flags)) else None
+    known = flags_as_deferred(x, flags) if is_lazy(x) and (flags is None or dask_joint.is_dask(flags)) else None
     if known is None:
         flags = _clips_of(x)[1] if flags is None else flags
         return None if flags is None else every_nth(flags, step, frames, columns=columns)
@@ -55,14 +55,14 @@ def at_pixel(
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
     """The samples of a pixel as they were before clips, if that is known, and their flags; (frame,) each."""
     lazy = is_lazy(x)
-    before = _before_clips(x) if lazy and flags is None else None
+    before = deferred_before_clips(x) if lazy and flags is None else None
     marks: Array = flags
     if lazy and (flags is None or dask_joint.is_dask(flags)):
-        found = _flags_as_deferred(x, flags)
+        found = flags_as_deferred(x, flags)
         marks = flags if found is None else found
         if marks is None:
             before, marks = _clips_of(x)
-    values = _pixel((_as_deferred(x) if dask_joint.is_dask(x) else None) or x if before is None else before, y, x_)
+    values = _pixel((as_deferred(x) if dask_joint.is_dask(x) else None) or x if before is None else before, y, x_)
     return values, None if marks is None else _pixel(marks, y, x_)
 
 
@@ -82,29 +82,41 @@ def _pixel(x: Array, y: int, x_: int) -> np.ndarray[Any, Any]:
 
 
 def _of_deferred(x: Deferred, step: int, frames: Sequence[int] | None, columns: int) -> np.ndarray[Any, Any]:
-    """Row after row, or rows that are decompressed together, in the pool of threads."""
     rest = (slice(None),) * (x.ndim - 1)
     some = view(x, (np.array(frames, int), *rest)) if frames is not None else None
     if some is not None:
         x, frames = some, None
+    (found,) = rows_of([x], step, columns, frames)
+    return found
+
+
+def rows_of(
+    arrays: Sequence[Deferred], step: int, columns: int, frames: Sequence[int] | None = None
+) -> list[np.ndarray[Any, Any]]:  # fmt: skip
+    """Every n-th row and column of arrays with the same pixels, made together: row after row, in the pool of threads.
+
+    Rows that are unpacked together come together. Of all frames of these rows, ``frames`` are kept.
+    """
+    kept = slice(None) if frames is None else list(frames)
+    x = arrays[0]
     height = x.unit if x.unit > step and len(x.pixels) == 2 else 1
     numbers = np.arange(0, x.pixels[-2], step)
-    groups = np.split(numbers, np.flatnonzero(np.diff(numbers // height)) + 1)
+    # without gaps `evaluate` cuts the rows into bands itself
+    groups = np.split(numbers, np.flatnonzero(np.diff(numbers // height)) + 1) if step > 1 else [numbers]
     parts: list[Any] = [None] * len(groups)
 
     def some_rows(k: int) -> None:
-        rows = groups[k]
-        box = (*(slice(0, n) for n in x.pixels[:-2]), slice(rows[0], rows[-1] + 1), slice(0, x.pixels[-1]))
-        (values,) = evaluate([x], box)
-        parts[k] = np.array((values if frames is None else values[list(frames)])[..., ::step, ::columns])
+        rows = slice(groups[k][0], groups[k][-1] + 1)
+        made = evaluate(arrays, (*(slice(0, n) for n in x.pixels[:-2]), rows, slice(0, x.pixels[-1])))
+        parts[k] = [np.array(values[kept][..., ::step, ::columns]) for values in made]
 
     run_all(some_rows, len(groups), options.threads())
-    return np.concatenate(parts, axis=-2)
+    return [np.concatenate(part, axis=-2) for part in zip(*parts, strict=True)]
 
 
-def _as_deferred(x: Array) -> Deferred | None:
+def as_deferred(x: Array) -> Deferred | None:
     """A dask array of one array-like object, as files, or the steps of a plan on one; None for any other."""
-    own = _Held.of(x)  # files: any frame alone
+    own = Held.of(x)  # files: any frame alone
     source, steps, inputs = plan_of(x)
     base = _base(source)
     if own is not None or base is None or not steps:
@@ -112,7 +124,7 @@ def _as_deferred(x: Array) -> Deferred | None:
     return _done_again(Chain(steps), base, _nothing(x, np.uint8), inputs, x.dtype)
 
 
-def _before_clips(x: Array) -> Deferred | None:
+def deferred_before_clips(x: Array) -> Deferred | None:
     """The samples of a lazy array before the clips of its plan, calibrated; None if it has no clip, or no plan."""
     source, steps, inputs = plan_of(x)
     base, first = _base(source), tuple(step for step in steps if isinstance(step, First))
@@ -121,7 +133,7 @@ def _before_clips(x: Array) -> Deferred | None:
     return _done_again(Chain(first), base, _nothing(x, np.uint8), inputs, x.dtype)
 
 
-def _flags_as_deferred(x: Array, flags: Array | None) -> Deferred | None:
+def flags_as_deferred(x: Array, flags: Array | None) -> Deferred | None:
     """The steps of a plan, and of a plan of flags, as flags; None if there is none."""
     source, steps, inputs = plan_of(x)
     first, after = (None, ()) if flags is None else plan_of_flags(x, flags)
@@ -133,17 +145,17 @@ def _flags_as_deferred(x: Array, flags: Array | None) -> Deferred | None:
 
 
 def _base(source: Array) -> Deferred | None:
-    return source if isinstance(source, Deferred) else _Held.of(source)
+    return source if isinstance(source, Deferred) else Held.of(source)
 
 
 def _done_again(chain: Chain | Reasons, base: Deferred, flags: Array, inputs: Sequence[Array], dtype: Any) -> Deferred:
     one = _nothing(base, np.float64) + 1
-    given = [(_Held.of(v) or v.compute()) if dask_joint.is_dask(v) else v for v in inputs]
+    given = [(Held.of(v) or v.compute()) if dask_joint.is_dask(v) else v for v in inputs]
     made: Deferred = _deferred_results(chain, base, [flags, one, one, *given], [dtype])[0]
     return made
 
 
-class _Held(Deferred):
+class Held(Deferred):
     """An array-like object, of which slices are read."""
 
     def __init__(self, held: Any, shape: tuple[int, ...], dtype: Any, numbers: Any = None) -> None:
@@ -151,7 +163,7 @@ class _Held(Deferred):
         self.held, self.numbers, self.unit = held, slice(None) if numbers is None else numbers, getattr(held, "unit", 1)
 
     @classmethod
-    def of(cls, x: Array) -> _Held | None:
+    def of(cls, x: Array) -> Held | None:
         held = dask_joint.held(x)
         return None if held is None or x.ndim < 2 else cls(held, x.shape, x.dtype)
 
@@ -161,7 +173,7 @@ class _Held(Deferred):
             made[id(self)] = np.asarray(self.function((*lead, *box)))
         return made[id(self)]
 
-    def of_frames(self, numbers: Any, *_: Any) -> _Held:
+    def of_frames(self, numbers: Any, *_: Any) -> Held:
         """Some frames alone, by a list of numbers."""
         every = np.arange(self.held.shape[0])[self.numbers]
-        return _Held(self.held, (len(numbers), *self.shape[1:]), self.dtype, every[np.asarray(numbers)].tolist())
+        return Held(self.held, (len(numbers), *self.shape[1:]), self.dtype, every[np.asarray(numbers)].tolist())
