@@ -372,7 +372,11 @@ ERRORS = [
     (lambda s: s.ccd.to_dataset().ccd.explain(0, 0, original=s), ValueError, "goes with a stack whose mask is NaN"),
     (lambda s: xccd.explain(s.values, 0, 0), TypeError, "explain takes a DataArray or a Dataset, not"),
     (lambda _: TREE.ccd.explain(0, 0), TypeError, r"pick a variable, as tree\['a'\]\['data'\].ccd.explain"),
-    (lambda _: TWO.ccd.explain(0, 0), ValueError, r"this Dataset has 2 images \(a, b\)"),
+    (
+        lambda _: TWO.ccd.explain(0, 0),
+        ValueError,
+        r"explain takes one stack, this Dataset has a, b: pick one, as ds\['a'\].ccd.explain\(y, x\)",
+    ),
 ]
 
 

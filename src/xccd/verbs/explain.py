@@ -13,7 +13,7 @@ from xccd.compute.pixel import first_samples, pixel_of, turns
 from xccd.compute.steps import First
 from xccd.headers.common import history_steps
 from xccd.kernels.flags import Flag
-from xccd.labels.flags import flags_of, not_taken, science_variable, with_maps
+from xccd.labels.flags import flags_of
 from xccd.labels.frames import check_stack, file_names, frames_first
 from xccd.messages import is_number
 from xccd.verbs import explain_steps
@@ -22,6 +22,7 @@ from xccd.verbs.explain_limits import limits_of
 from xccd.verbs.explain_origins import origins
 from xccd.verbs.explain_steps import MASKING, REJECTING, Rule, verb_of
 from xccd.verbs.explanation import OF_CLIPS, REASONS, Explanation, Told
+from xccd.verbs.only_array import only_array
 from xccd.verbs.stats_table import short_names
 
 Array = np.ndarray[Any, Any]
@@ -98,7 +99,7 @@ def explain(
     >>> told.rules[0].low[0].round(3), told.rules[0].high[0].round(3)
     (np.float64(95.552), np.float64(104.448))
     """
-    stack = _one(obj)
+    stack = only_array("explain", obj, dim, arguments="y, x")
     n = check_stack(stack, dim)
     place = _place(stack, {"y": y, "x": x}, dim)
     rest = [d for d in stack.dims if d != dim]
@@ -133,14 +134,6 @@ class Column(NamedTuple):
     notes: tuple[str, ...] = ()
     lost: bool = False  # whether missing samples may be rejected ones
     flagged: bool = False  # whether flags have the reasons
-
-
-def _one(obj: Any) -> xr.DataArray:
-    if isinstance(obj, xr.Dataset):
-        return with_maps(obj, science_variable(obj))
-    if not isinstance(obj, xr.DataArray):
-        raise not_taken("explain(y, x)", obj, "explain takes a DataArray or a Dataset, not")
-    return obj
 
 
 def _place(stack: xr.DataArray, given: dict[str, Any], dim: Hashable) -> dict[Hashable, tuple[int, Any]]:
